@@ -1,0 +1,47 @@
+"""Data set profiles."""
+
+from dataclasses import dataclass
+
+from cr_jax.records import TextLengths
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a number comes from. kind: printed | solved | measured | derived | assumed."""
+
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Sizes of one data set; ``origins`` has an entry for every field that is a number.
+
+    turns: question-answer pairs in all (the paper's "conversational turns"). words: vocabulary W.
+    paper: dimensions solved from the paper's Table II (``dmn_classes``, ``mmn_words``,
+    ``pmmn_users``), empty for other data sets. turn_histogram[i]: conversations with i+1 turns.
+    """
+
+    name: str
+    title: str
+    users: int
+    items: int
+    aspects: int
+    values: int
+    turns: int
+    conversations: int
+    words: int
+    lengths: TextLengths
+    turn_histogram: tuple[int, ...]
+    paper: dict[str, int]
+    origins: dict[str, Origin]
+
+    @property
+    def last_turn(self) -> int:
+        """T that 95% of the conversations do not exceed."""
+        total, seen = sum(self.turn_histogram), 0
+        for turns, number in enumerate(self.turn_histogram, 1):
+            seen += number
+            if seen >= 0.95 * total:
+                return turns
+        raise AssertionError("an empty turn histogram passes no schema check")

@@ -1,0 +1,42 @@
+"""The errors a user can cause. Every message names the value, the reason and the legal choices."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class CrJaxError(ValueError):
+    """Base of all errors caused by input; the command line prints it as one line and exits with 2."""
+
+
+class UnknownName(CrJaxError):
+    """A name that nothing is registered under."""
+
+    def __init__(self, what: str, name: str, legal: Iterable[str]):
+        legal = sorted(legal)
+        near = difflib.get_close_matches(name, legal, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        super().__init__(f"unknown {what} {name!r}: {hint}legal: {', '.join(legal) or 'none'}")
+
+
+class BadInput(CrJaxError):
+    """A file whose content is refused: ``where`` is the file, with the line or the key."""
+
+    def __init__(self, where: str, reason: str):
+        self.where, self.reason = where, reason
+        super().__init__(f"{where}: {reason}")
+
+
+class BadConfig(CrJaxError):
+    """A configuration or workload value that an architecture cannot take."""
+
+
+class BadHlo(CrJaxError):
+    """HLO text that cannot be read: the line number and the reason."""
+
+    def __init__(self, line: int, reason: str):
+        self.line = line
+        super().__init__(f"HLO text, line {line}: {reason}")
+
+
+class NotWritten(CrJaxError):
+    """An output file that could not be written; an older one at the same place is intact."""

@@ -1,0 +1,1 @@
+"""The architectures, one file each; a file is found by the ``SPEC`` it defines."""

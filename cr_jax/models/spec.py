@@ -1,0 +1,195 @@
+"""What a model file states about its architecture; everything else works from this alone."""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+from flax import nnx
+
+from cr_jax.catalog.dataset import Dataset
+from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.nn.module import Module
+from cr_jax.records import Workload
+
+Inputs = Mapping[str, jax.ShapeDtypeStruct]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One loss with the parameters it trains; a training step of its own.
+
+    example: what one training example is, in words. batch: the public batch size.
+    supervised_turns(config, work): turns one example supervises, ``None`` where the example is not
+    made of turns. examples_per_epoch(config, dataset): examples in one pass over the data.
+    trains(path, variable): whether this objective updates the variable at that NNX path.
+    loss(model, batch, key) -> (scalar, metrics). inputs(config, work, batch): abstract batch.
+    optimizer(config): an Optax transformation; with ``shared_counter`` its ``update`` is given the
+    keyword ``counter`` (int32 scalar), the count of optimizer steps over all objectives.
+    """
+
+    name: str
+    example: str
+    batch: int
+    supervised_turns: Callable[[Any, Workload], float | None]
+    examples_per_epoch: Callable[[Any, Dataset], int]
+    trains: Callable[[tuple[Any, ...], nnx.Variable[Any]], bool]
+    loss: Callable[[Any, dict[str, jax.Array], jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
+    optimizer: Callable[[Any], optax.GradientTransformation]
+    inputs: Callable[[Any, Workload, int], Inputs]
+    shared_counter: bool = False
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Padding of one program: word positions that carry text, and positions computed."""
+
+    useful: float
+    executed: int
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """How a model answers a turn. B users, turns t = 0 (the request q0) to T.
+
+    items(config, work): abstract inputs of ``precompute``, ``None`` when the model has no item side.
+    precompute(model, items) -> side: paid once per set of weights.
+    start(model, side, batch) -> state: before the request.
+    turn(model, side, state, utterance) -> (state, outputs): what is new at turn t only.
+    replay(model, side, history) -> outputs: the whole conversation up to turn t again.
+    utterance / history(config, work, t, batch): their abstract inputs, at bucketed lengths.
+    positions(config, work, t, mode): useful and executed word positions per user.
+    outputs: ``item_scores`` [B, items scored] and, where the model has them, ``question_scores``
+    [B, aspects] or ``answer_tokens`` [B, words]. state: a pytree of arrays with leading axis B.
+    carried: in words, what crosses turns; ``None``: nothing does, turn = replay of the window.
+    limits: in words, what of a long history is kept.
+    """
+
+    items: Callable[[Any, Workload], Inputs | None]
+    precompute: Callable[[Any, dict[str, jax.Array]], Any]
+    start: Callable[[Any, Any, int], Any]
+    turn: Callable[[Any, Any, Any, dict[str, jax.Array]], tuple[Any, dict[str, jax.Array]]]
+    replay: Callable[[Any, Any, dict[str, jax.Array]], dict[str, jax.Array]]
+    utterance: Callable[[Any, Workload, int, int], Inputs]
+    history: Callable[[Any, Workload, int, int], Inputs]
+    positions: Callable[[Any, Workload, int, str], Positions]
+    carried: str | None
+    limits: str
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An architecture. ``cr_jax.models.<file>`` defines one or more, ``--model pkg.mod:SPEC`` adds.
+
+    configure(dataset, work) -> config: dimensions for a data set under ``work.preset``; raises
+    ``BadConfig`` for a preset the model cannot honour. build(config, rngs) -> the module, scopes
+    named (``name_scopes``), attribute ``config`` set. published(config): the public
+    implementation's variable name -> (NNX path as dotted string, conversion to ours).
+    paper_count(config, trainable): parameters as the paper counted them, ``None`` if its figure
+    does not follow from the public code. scores_subset: ``items_scored`` may be below all items.
+    fields: one line of meaning for every configuration key (``--set`` and errors print it).
+    """
+
+    name: str
+    title: str
+    paper: str
+    code: str
+    deviations: tuple[str, ...]
+    config: type
+    fields: Mapping[str, str]
+    configure: Callable[[Dataset, Workload], Any]
+    build: Callable[[Any, nnx.Rngs], Module]
+    objectives: Callable[[Any], tuple[Objective, ...]]
+    conversation: Conversation
+    published: Callable[[Any], Mapping[str, tuple[str, Callable[[Any], Any]]]]
+    paper_count: Callable[[Any, int], int | None]
+    scores_subset: bool
+
+
+def names() -> tuple[str, ...]:
+    """Names of the architectures in this package, without importing JAX-heavy files twice."""
+    return tuple(sorted(_specs()))
+
+
+def find(name: str) -> Spec:
+    """The architecture ``name``, or ``package.module:SPEC`` from outside the package.
+
+    Raises ``UnknownName`` with the nearest legal names.
+    """
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            spec = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise BadConfig(f"model {name!r}: {error}; legal: package.module:SPEC") from None
+        if not isinstance(spec, Spec):
+            raise BadConfig(f"model {name!r} is a {type(spec).__name__}; legal: a cr_jax Spec")
+        return spec
+    specs = _specs()
+    if name not in specs:
+        raise UnknownName("model", name, specs)
+    return specs[name]
+
+
+def _specs() -> dict[str, Spec]:
+    import cr_jax.models as package
+
+    found: dict[str, Spec] = {}
+    for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if info.name == __name__:
+            continue
+        module = importlib.import_module(info.name)
+        found.update({v.name: v for v in vars(module).values() if isinstance(v, Spec)})
+    return found
+
+
+def override(spec: Spec, config: Any, settings: Mapping[str, str]) -> Any:
+    """``config`` with ``--set KEY=VALUE`` applied; values are read as the field's own type.
+
+    Raises ``BadConfig`` listing every key the model does not read.
+    """
+    known = {f.name: f for f in dataclasses.fields(config)}
+    unread = sorted(set(settings) - set(known))
+    if unread:
+        raise BadConfig(f"{spec.name} reads no configuration key {', '.join(map(repr, unread))}; legal: {', '.join(known)}")
+    changes: dict[str, Any] = {}
+    for key, text in settings.items():
+        current = getattr(config, key)
+        try:
+            changes[key] = _read(text, current)
+        except ValueError:
+            raise BadConfig(f"{key}={text!r}: legal is a {type(current).__name__}, such as {current}") from None
+    return dataclasses.replace(config, **changes)
+
+
+def _read(text: str, current: Any) -> Any:
+    if isinstance(current, bool):
+        return {"true": True, "false": False, "1": True, "0": False}.get(text.lower()) if text.lower() in (
+            "true", "false", "1", "0") else _refuse(text)
+    if isinstance(current, int | float):
+        return type(current)(text)
+    return text
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(text)
+
+
+def expect_state(state: Any, kind: type, batch: int) -> None:
+    """Refuse a conversation state of another model or another batch size (``BadConfig``)."""
+    if not isinstance(state, kind):
+        raise BadConfig(f"turn was given a {type(state).__name__}; legal: {kind.__name__}, as start() makes it")
+    sizes = {leaf.shape[0] for leaf in jax.tree.leaves(state)}
+    if sizes != {batch}:
+        raise BadConfig(f"turn for {batch} users was given a state of {sorted(sizes)}; legal: a state of {batch} users")
+
+
+def positive(**values: int) -> None:
+    """Refuse sizes below 1 (``BadConfig``), naming the first."""
+    for name, value in values.items():
+        if value < 1:
+            raise BadConfig(f"{name}={value}: must be 1 or more")
