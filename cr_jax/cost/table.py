@@ -1,0 +1,90 @@
+"""Which rule counts which operation. An opcode that is in none of these sets is reported.
+
+Criterion for FREE: the operation names, groups or reinterprets values (or ends an asynchronous one
+whose start was counted); it computes nothing and moves no byte of an array.
+"""
+
+FREE = frozenset({
+    "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "add-dependency",
+    "optimization-barrier", "partition-id", "replica-id", "domain", "get-dimension-size",
+    "set-dimension-size", "copy-done", "slice-done", "async-done", "async-update", "all-reduce-done",
+    "all-gather-done", "collective-permute-done", "send-done", "recv-done",
+})  # fmt: skip
+
+#: Moves bytes, computes nothing.
+MOVEMENT = frozenset({
+    "copy", "copy-start", "slice-start", "transpose", "reshape", "broadcast", "slice", "pad", "concatenate",
+    "reverse", "iota", "dynamic-slice", "dynamic-update-slice", "bitcast-convert", "dynamic-reshape",
+})  # fmt: skip
+GATHER = frozenset({"gather"})
+
+#: One floating-point operation per element of the result; integer where the result is.
+ARITHMETIC = frozenset({
+    "add", "subtract", "multiply", "divide", "maximum", "minimum", "negate", "abs", "sign", "floor", "ceil",
+    "round-nearest-afz", "round-nearest-even", "remainder", "clamp", "real", "imag", "complex",
+    "reduce-precision", "stochastic-convert",
+})  # fmt: skip
+
+#: One operation per element that is no floating-point arithmetic; XLA calls it a FLOP.
+INTEGER = frozenset({
+    "compare", "select", "and", "or", "xor", "not", "shift-left", "shift-right-logical",
+    "shift-right-arithmetic", "popcnt", "count-leading-zeros", "is-finite", "convert",
+})  # fmt: skip
+
+#: One transcendental per element of the result.
+TRANSCENDENTAL = frozenset({
+    "exponential", "exponential-minus-one", "log", "log-plus-one", "logistic", "power", "sqrt", "rsqrt", "cbrt",
+    "tanh", "sine", "cosine", "tan", "atan2", "erf", "acos", "acosh", "asin", "asinh", "atanh", "cosh", "sinh",
+})  # fmt: skip
+
+ELEMENTWISE = ARITHMETIC | INTEGER | TRANSCENDENTAL
+
+COLLECTIVE = frozenset(
+    name + suffix
+    for name in ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute",
+                 "collective-broadcast", "ragged-all-to-all")
+    for suffix in ("", "-start")
+)  # fmt: skip
+
+#: Rules of their own in ``cr_jax.cost.rules``.
+SPECIAL = frozenset({
+    "dot", "convolution", "reduce", "reduce-window", "select-and-scatter", "scatter", "map", "sort", "topk",
+    "rng", "rng-bit-generator", "rng-get-and-update-state", "fft", "cholesky", "triangular-solve", "custom-call",
+})  # fmt: skip
+
+#: Operations that run other computations; handled by the walk.
+CONTROL = frozenset({"fusion", "call", "while", "conditional", "async-start"})
+
+FAMILY = (
+    {name: "movement" for name in MOVEMENT}
+    | {name: "elementwise" for name in ELEMENTWISE}
+    | {name: "collective" for name in COLLECTIVE}
+    | {
+        "gather": "gather", "scatter": "scatter", "dot": "matmul", "convolution": "convolution", "reduce": "reduce",
+        "reduce-window": "reduce", "select-and-scatter": "reduce", "map": "elementwise", "sort": "sort",
+        "topk": "sort", "rng": "random", "rng-bit-generator": "random", "rng-get-and-update-state": "random",
+        "fft": "fft", "cholesky": "linear-algebra", "triangular-solve": "linear-algebra",
+        "custom-call": "custom-call",
+    }
+)  # fmt: skip
+
+#: A fusion's bytes belong to the dearest family inside it.
+RANK = ("movement", "elementwise", "random", "reduce", "gather", "scatter", "sort", "fft", "linear-algebra",
+        "custom-call", "collective", "matmul", "convolution")  # fmt: skip
+
+#: Custom calls that only place, name or annotate buffers.
+FREE_CALLS = frozenset({
+    "AllocateBuffer", "ConcatBitcast", "AssumeGatherIndicesInBound", "Sharding", "SPMDFullToShardShape",
+    "SPMDShardToFullShape", "xla.sdy.FuncResultSharding", "xla.sdy.GlobalToLocalShape",
+    "xla.sdy.LocalToGlobalShape", "MoveToHost", "MoveToDevice", "annotate_device_placement", "PinToDevice",
+    "Unpin", "Pin",
+})  # fmt: skip
+
+#: Custom calls that sort or select the largest elements, on any backend.
+TOP_K_CALLS = frozenset({"TopK", "__gpu$TopK", "PartialReduce", "ApproxTopK", "stablehlo.dynamic_top_k", "xla.gpu.ext.cub_sort_keys",
+                         "__cub$DeviceRadixSort", "__cub$DeviceRadixSortUnassignedScratchSize"})  # fmt: skip
+
+
+def known(opcode: str) -> bool:
+    """Whether some rule decides about this opcode."""
+    return opcode in FREE or opcode in FAMILY or opcode in CONTROL

@@ -1,0 +1,58 @@
+"""A cost: a small value with zero, ``+`` and ``*``, so that a loop is one multiplication."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(slots=True)
+class Cost:
+    """matmul_flops: dot and convolution. other_flops: other floating-point arithmetic.
+    integer_ops: integer and logical operations, comparisons, selections and conversions (XLA counts
+    them as FLOPs). transcendentals: exp, log, tanh, sqrt, power and their like, one each.
+    read_bytes, written_bytes: main memory. onchip_bytes: scratchpad traffic, both directions.
+    collective_bytes: operand bytes handed to collectives.
+    """
+
+    matmul_flops: int = 0
+    other_flops: int = 0
+    integer_ops: int = 0
+    transcendentals: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    onchip_bytes: int = 0
+    collective_bytes: int = 0
+
+    def add(self, other: "Cost", times: int = 1) -> "Cost":
+        """``self += times * other``."""
+        self.matmul_flops += times * other.matmul_flops
+        self.other_flops += times * other.other_flops
+        self.integer_ops += times * other.integer_ops
+        self.transcendentals += times * other.transcendentals
+        self.read_bytes += times * other.read_bytes
+        self.written_bytes += times * other.written_bytes
+        self.onchip_bytes += times * other.onchip_bytes
+        self.collective_bytes += times * other.collective_bytes
+        return self
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost().add(self).add(other)
+
+    def __mul__(self, times: int) -> "Cost":
+        return Cost().add(self, times)
+
+    @property
+    def hbm_bytes(self) -> int:
+        return self.read_bytes + self.written_bytes
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: matmul and other; transcendentals stand apart."""
+        return self.matmul_flops + self.other_flops
+
+    @property
+    def operations(self) -> int:
+        """Everything that is executed, to choose a conditional's dearest branch."""
+        return self.flops + self.integer_ops + self.transcendentals
+
+    def as_dict(self) -> dict[str, int]:
+        """The fields and ``hbm_bytes``, in a fixed order."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"hbm_bytes": self.hbm_bytes}

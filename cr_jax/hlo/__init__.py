@@ -1,0 +1,1 @@
+"""HLO text as Python values: instructions, shapes and loop trip counts. Imports no JAX."""

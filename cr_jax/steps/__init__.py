@@ -1,0 +1,1 @@
+"""Pure steps with abstract arguments: what is traced, compiled, measured and run."""

@@ -1,0 +1,94 @@
+"""A step: one pure function, the shapes it takes, and what each argument is for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+from flax import nnx
+
+from cr_jax.models.spec import Spec
+from cr_jax.nn.module import EXTRA_SCOPES, Frozen, module_paths
+from cr_jax.records import Parameter
+
+
+@dataclass(frozen=True)
+class Step:
+    """function(*arguments) is pure; ``roles`` and ``names`` label the arguments one by one.
+
+    labels: what the report says about the step beside its costs (objective, batch, turns, ...).
+    donated: argument numbers whose buffers the result may reuse.
+    """
+
+    name: str
+    phase: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    names: tuple[str, ...]
+    roles: tuple[str, ...]
+    donated: tuple[int, ...]
+    modules: tuple[str, ...]
+    labels: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AbstractModel:
+    """A model as shapes: what to merge, its module paths and its parameters."""
+
+    spec: Spec
+    config: Any
+    graph: Any
+    module: nnx.Module
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        return (*module_paths(self.module), *EXTRA_SCOPES)
+
+    def split(self, *filters: Any) -> tuple[Any, ...]:
+        """Abstract states by filter, the rest last; pass them to :meth:`merge` in the same order."""
+        _, *states = nnx.split(self.module, *filters, ...)
+        return tuple(states)
+
+    def merger(self, *filters: Any) -> Callable[..., Any]:
+        """A function from states, split by these filters, to the module."""
+        graph, *_ = nnx.split(self.module, *filters, ...)
+        return lambda *states: nnx.merge(graph, *states)
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Every weight with the module that owns it and whether an objective trains it."""
+        objectives = self.spec.objectives(self.config)
+        owners = {path: m for path, m in nnx.iter_modules(self.module)}
+        rows = []
+        for path, variable in nnx.to_flat_state(nnx.state(self.module)):
+            if isinstance(variable, nnx.RngState):
+                continue
+            owner = next((owners[path[:n]] for n in range(len(path), -1, -1) if path[:n] in owners), self.module)
+            value = variable.get_value()
+            rows.append(
+                Parameter(
+                    path=".".join(map(str, path)),
+                    module=getattr(owner, "scope", "") or self.spec.name,
+                    shape=tuple(value.shape),
+                    dtype=str(value.dtype),
+                    size=value.size,
+                    bytes=value.size * value.dtype.itemsize,
+                    trainable=not isinstance(variable, Frozen) and any(o.trains(path, variable) for o in objectives),
+                )
+            )
+        return tuple(sorted(rows, key=lambda p: p.path))
+
+
+def abstract_model(spec: Spec, config: Any) -> AbstractModel:
+    """The model's shapes; no weight is allocated."""
+    module = nnx.eval_shape(lambda: spec.build(config, nnx.Rngs(0)))
+    return AbstractModel(spec, config, nnx.graphdef(module), module)
+
+
+def abstract_key() -> jax.ShapeDtypeStruct:
+    return jax.eval_shape(lambda: jax.random.key(0))
+
+
+def state_bytes(tree: Any) -> tuple[int, int]:
+    """(numbers, bytes) in a tree of shapes."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
+    return sum(leaf.size for leaf in leaves), sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)

@@ -1,0 +1,63 @@
+"""Training steps: one optimizer step per objective."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cr_jax.models.spec import Objective
+from cr_jax.nn.module import Frozen
+from cr_jax.records import Workload
+from cr_jax.steps.step import AbstractModel, Step, abstract_key, state_bytes
+
+
+def training_step(model: AbstractModel, objective: Objective, work: Workload) -> Step:
+    """``(trained, optimizer state, others, frozen, batch, key[, counter]) -> (trained, optimizer
+    state, metrics)``; the first two are donated."""
+    batch = work.batch or objective.batch
+    filters = (objective.trains, Frozen)
+    trained, frozen, others = model.split(*filters)
+    merge = model.merger(*filters)
+    optimizer = objective.optimizer(model.config)
+
+    def step(trained: Any, moments: Any, others: Any, frozen: Any, batch: Any, key: jax.Array, *counter: jax.Array):
+        def loss(trained: Any):
+            with jax.named_scope("loss"):  # what no module claims
+                return objective.loss(merge(trained, frozen, others), batch, key)
+
+        (value, metrics), gradients = jax.value_and_grad(loss, has_aux=True)(trained)
+        with jax.named_scope("optimizer"):
+            extra = {"counter": counter[0]} if counter else {}
+            updates, moments = optimizer.update(gradients, moments, trained, **extra)
+            trained = optax.apply_updates(trained, updates)
+        return trained, moments, {"loss": value, **metrics}
+
+    moments = jax.eval_shape(optimizer.init, trained)
+    counter = (jax.ShapeDtypeStruct((), jnp.int32),) if objective.shared_counter else ()
+    numbers, size = state_bytes(moments)
+    turns = objective.supervised_turns(model.config, work)
+    return Step(
+        name=f"train/{objective.name}",
+        phase="train",
+        function=step,
+        arguments=(trained, moments, others, frozen, dict(objective.inputs(model.config, work, batch)),
+                   abstract_key(), *counter),
+        names=("weights", "optimizer", "other_weights", "frozen", "batch", "key", *(["counter"] if counter else [])),
+        roles=("weights", "optimizer", "weights", "frozen", "batch", "key", *(["optimizer"] if counter else [])),
+        donated=(0, 1),
+        modules=model.modules,
+        labels={
+            "objective": objective.name,
+            "example": objective.example,
+            "batch": batch,
+            "supervised_turns_per_example": turns,
+            "trained_parameters": state_bytes(trained)[0],
+            "optimizer_state_numbers": numbers,
+            "optimizer_state_bytes": size,
+        },
+    )  # fmt: skip
+
+
+def training_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
+    return tuple(training_step(model, o, work) for o in model.spec.objectives(model.config))

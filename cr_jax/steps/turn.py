@@ -1,0 +1,95 @@
+"""Inference: the item side, paid once, and the pass that answers a turn."""
+
+from typing import Any
+
+import jax
+
+from cr_jax.errors import BadConfig
+from cr_jax.nn.module import Frozen
+from cr_jax.records import MODES, Workload
+from cr_jax.steps.step import AbstractModel, Step
+
+
+def check_turns(model: AbstractModel, work: Workload, items: int) -> None:
+    """Refuse, before tracing, a turn that cannot be answered (``BadConfig`` with the rule)."""
+    scored = items if work.items_scored is None else work.items_scored
+    for name, value in (("turns", work.turns), ("users", work.users), ("top_k", work.top_k)):
+        if value < 1:
+            raise BadConfig(f"{name}={value}: must be 1 or more")
+    if scored < 1 or scored > items:
+        raise BadConfig(f"items_scored={scored}: must be 1 to {items}, the items of the data set")
+    if scored < items and not model.spec.scores_subset:
+        raise BadConfig(f"items_scored={scored}: {model.spec.name} scores all {items} items in one product; leave it out")
+    if work.top_k > scored:
+        raise BadConfig(f"top_k={work.top_k}: must not exceed the {scored} items scored")
+
+
+def _best(outputs: dict[str, jax.Array], k: int) -> dict[str, jax.Array]:
+    """Item scores [B, I] become the k best with their scores; question scores the best question."""
+    outputs = dict(outputs)
+    with jax.named_scope("top_k"):
+        scores, items = jax.lax.top_k(outputs.pop("item_scores"), k)
+        result = {"top_items": items, "top_scores": scores}
+        questions = outputs.pop("question_scores", None)
+        if questions is not None:
+            best, aspect = jax.lax.top_k(questions, 1)
+            result |= {"next_question": aspect[:, 0], "next_question_score": best[:, 0]}
+    return result | outputs
+
+
+def precompute_step(model: AbstractModel, work: Workload) -> Step | None:
+    """``(weights, frozen, items) -> side``; ``None`` for a model without an item side."""
+    talk = model.spec.conversation
+    items = talk.items(model.config, work)
+    if items is None:
+        return None
+    merge = model.merger(Frozen)
+    frozen, weights = model.split(Frozen)
+
+    def precompute(weights: Any, frozen: Any, items: Any) -> Any:
+        return talk.precompute(merge(frozen, weights), items)
+
+    return Step("precompute/items", "precompute", precompute, (weights, frozen, dict(items)),
+                ("weights", "frozen", "items"), ("weights", "frozen", "items"), (), model.modules,
+                {"items": work.items_scored})  # fmt: skip
+
+
+def turn_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
+    """One step per distinct program; ``labels["turns"]`` lists the turns t that run it."""
+    talk, config, users = model.spec.conversation, model.config, work.users
+    merge = model.merger(Frozen)
+    frozen, weights = model.split(Frozen)
+    items = talk.items(config, work)
+    side = None
+    if items is not None:
+        side = jax.eval_shape(lambda w, f, i: talk.precompute(merge(f, w), i), weights, frozen, dict(items))
+    state = jax.eval_shape(lambda w, f, s: talk.start(merge(f, w), s, users), weights, frozen, side)
+
+    def replay(weights: Any, frozen: Any, side: Any, history: Any):
+        return _best(talk.replay(merge(frozen, weights), side, history), work.top_k)
+
+    def incremental(weights: Any, frozen: Any, side: Any, state: Any, utterance: Any):
+        state, outputs = talk.turn(merge(frozen, weights), side, state, utterance)
+        return state, _best(outputs, work.top_k)
+
+    steps: list[Step] = []
+    for mode in MODES:
+        groups: dict[str, tuple[Any, list[int]]] = {}
+        for t in range(work.turns + 1):
+            given = talk.history if mode == "replay" else talk.utterance
+            inputs = dict(given(config, work, t, users))
+            key = ",".join(f"{n}:{v.dtype}{list(v.shape)}" for n, v in sorted(inputs.items()))
+            groups.setdefault(key, (inputs, []))[1].append(t)
+        for inputs, turns in groups.values():
+            padding = {str(t): talk.positions(config, work, t, mode) for t in turns}
+            labels = {"mode": mode, "turns": turns, "users": users, "positions": padding}
+            name = f"infer/{mode}/t{turns[0]}" + (f"-{turns[-1]}" if len(turns) > 1 else "")
+            if mode == "replay":
+                steps.append(Step(name, "infer", replay, (weights, frozen, side, inputs),
+                                  ("weights", "frozen", "items", "history"),
+                                  ("weights", "frozen", "items", "batch"), (), model.modules, labels))  # fmt: skip
+            else:
+                steps.append(Step(name, "infer", incremental, (weights, frozen, side, state, inputs),
+                                  ("weights", "frozen", "items", "state", "utterance"),
+                                  ("weights", "frozen", "items", "state", "batch"), (3,), model.modules, labels))  # fmt: skip
+    return tuple(steps)

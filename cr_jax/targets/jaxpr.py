@@ -1,0 +1,70 @@
+"""Matmul FLOPs of a traced program, an independent check of the HLO counter.
+
+A jaxpr states the length of every ``scan``; a ``while`` states none, so it is counted once and
+reported.
+"""
+
+from math import prod
+from typing import Any
+
+from cr_jax.records import JaxprCount
+from cr_jax.units import FLOPS_PER_MULTIPLY_ADD
+
+
+def count_jaxpr(jaxpr: Any) -> JaxprCount:
+    """Count a (closed) jaxpr: products, loops times their length, the dearest branch of a ``cond``."""
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    flops = loops = 0
+    for equation in jaxpr.eqns:
+        name, params = equation.primitive.name, equation.params
+        if name == "dot_general":
+            flops += _dot(equation)
+        elif name == "conv_general_dilated":
+            flops += _convolution(equation)
+        elif name == "cond":
+            branches = [count_jaxpr(branch) for branch in params["branches"]]
+            flops += max(b.matmul_flops for b in branches)
+            loops += max(b.unknown_loops for b in branches)
+        else:
+            times = params["length"] if name == "scan" else 1
+            for inner in _inner(params):
+                found = count_jaxpr(inner)
+                flops += times * found.matmul_flops
+                loops += found.unknown_loops
+            loops += name == "while"
+    return JaxprCount(flops, loops)
+
+
+def _inner(params: dict[str, Any]) -> list[Any]:
+    found = []
+    for value in params.values():
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if hasattr(item, "eqns") or hasattr(getattr(item, "jaxpr", None), "eqns"):
+                found.append(item)
+    return found
+
+
+def _dot(equation: Any) -> int:
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    left = equation.invars[0].aval.shape
+    return FLOPS_PER_MULTIPLY_ADD * prod(equation.outvars[0].aval.shape) * prod(left[d] for d in contracted)
+
+
+def _convolution(equation: Any) -> int:
+    """Valid positions only, by enumeration: deliberately not the counter's own arithmetic."""
+    params = equation.params
+    numbers = params["dimension_numbers"]
+    image, kernel = (v.aval.shape for v in equation.invars)
+    result = equation.outvars[0].aval.shape
+    flops = FLOPS_PER_MULTIPLY_ADD * result[numbers.out_spec[1]]
+    flops *= image[numbers.lhs_spec[0]] // params["batch_group_count"]
+    flops *= image[numbers.lhs_spec[1]] // params["feature_group_count"]
+    for n in range(len(params["window_strides"])):
+        size = (image[numbers.lhs_spec[n + 2]] - 1) * params["lhs_dilation"][n] + 1
+        flops *= sum(
+            0 <= (at := o * params["window_strides"][n] + k * params["rhs_dilation"][n] - params["padding"][n][0]) < size
+            and at % params["lhs_dilation"][n] == 0
+            for o in range(result[numbers.out_spec[n + 2]])
+            for k in range(kernel[numbers.rhs_spec[n + 2]])
+        )
+    return flops
