@@ -1,6 +1,6 @@
 """Data set profiles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cr_jax.records import TextLengths
 
@@ -11,6 +11,7 @@ class Origin:
 
     kind: str
     source: str
+    date: str | None = None
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Dataset:
     turns: question-answer pairs in all (the paper's "conversational turns"). words: vocabulary W.
     paper: dimensions solved from the paper's Table II (``dmn_classes``, ``mmn_words``,
     ``pmmn_users``), empty for other data sets. turn_histogram[i]: conversations with i+1 turns.
+    paper_printed: the paper's Table II (``dmn``, ``mmn``, ``pmmn``, ``aim``, ``srnn_ae``), empty
+    for other data sets. Keys of ``origins`` below the top level are dotted: ``lengths.request``.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Dataset:
     turn_histogram: tuple[int, ...]
     paper: dict[str, int]
     origins: dict[str, Origin]
+    paper_printed: dict[str, int] = field(default_factory=dict)
 
     @property
     def last_turn(self) -> int:

@@ -34,7 +34,7 @@ def compile_step(step: Step, target: dict[str, Any], precision: str, compiled: b
         labels=step.labels,
         model_hlo=model_hlo,
         compiled_hlo=executable.as_text() if executable is not None else None,
-        target=target | {"compiled_for": target["platform"] if compiled else None},
+        target=dict(target) | {"compiled_for": target["platform"] if compiled else None},
         modules=step.modules,
         arguments=_arguments(step),
         memory=_memory(executable),

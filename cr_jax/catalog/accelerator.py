@@ -1,0 +1,39 @@
+"""Accelerator profiles."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cr_jax.catalog.dataset import Origin
+
+#: Input types of a matrix product that a peak rate is given for; ``tf32`` is float32 in tf32 passes.
+MATMUL_TYPES = ("float64", "float32", "tf32", "bfloat16", "float16")
+VECTOR_TYPES = ("float64", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """One device. ``None`` is unknown, and stays so: nothing is borrowed from another device.
+
+    platform: cpu | cuda | tpu. Rates are peaks per second for one device, multiply-add = 2 FLOPs:
+    matmul_flops_per_s by ``MATMUL_TYPES`` (dense, fastest unit), vector_flops_per_s by
+    ``VECTOR_TYPES`` (no matrix units). memory_bandwidth_bytes_per_s counts reads and writes
+    together. measured: rates seen on real cards. compiler_target: the ahead-of-time compiler's
+    description, ``None`` for a device it has none for. ``origins`` has an entry for every number
+    that is known, dotted below the top level: ``matmul_flops_per_s.bfloat16``.
+    """
+
+    name: str
+    title: str
+    platform: str
+    memory_bytes: int | None
+    memory_bandwidth_bytes_per_s: float | None
+    cache_bytes: int | None
+    clock_hz: float | None
+    cores: int | None
+    power_w: float | None
+    price_usd_per_hour: float | None
+    matmul_flops_per_s: dict[str, float | None]
+    vector_flops_per_s: dict[str, float | None]
+    measured: dict[str, float | None]
+    compiler_target: dict[str, Any] | None
+    origins: dict[str, Origin]

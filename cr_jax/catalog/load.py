@@ -1,0 +1,162 @@
+"""Profiles by name or from a file: read, held against their schema, made into frozen values."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.check import check, read_json
+from cr_jax.catalog.dataset import Dataset, Origin
+from cr_jax.errors import BadInput, UnknownName
+from cr_jax.records import Lengths, TextLengths
+from cr_jax.resources import profile_files
+
+_T = TypeVar("_T")
+_COUNTS = ("users", "items", "aspects", "values", "turns", "conversations", "words")
+_TEXTS = {
+    "request": "request_words",
+    "question": "question_words",
+    "answer": "answer_words",
+    "item": "item_words",
+    "item_sentences": "item_sentences",
+}
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Names of the data set profiles, the user's own included."""
+    return tuple(profile_files("datasets"))
+
+
+def accelerator_names() -> tuple[str, ...]:
+    """Names of the accelerator profiles, the user's own included."""
+    return tuple(profile_files("accelerators"))
+
+
+def dataset(name: str) -> Dataset:
+    """The data set profile ``name``. Raises ``UnknownName`` and ``BadInput``."""
+    return _named("datasets", "data set", name, load_dataset)
+
+
+def accelerator(name: str) -> Accelerator:
+    """The accelerator profile ``name``. Raises ``UnknownName`` and ``BadInput``."""
+    return _named("accelerators", "device", name, load_accelerator)
+
+
+def _named(kind: str, what: str, name: str, load: Callable[[Path], _T]) -> _T:
+    files = profile_files(kind)
+    if name not in files:
+        raise UnknownName(what, name, files)
+    return load(files[name])
+
+
+def load_dataset(path: str | Path) -> Dataset:
+    """The data set profile in a JSON file.
+
+    Raises ``BadInput`` naming the file, the key and the reason: malformed JSON, a key missing,
+    unknown, negative or of the wrong type, or figures that contradict each other.
+    """
+    document = read_json(path)
+    return dataset_from(document, str(path), Path(path).stem)
+
+
+def dataset_from(document: Any, where: str, stem: str | None = None) -> Dataset:
+    """The data set profile ``document``; ``stem``, when given, is the name it must carry."""
+    check(document, "dataset-profile", where)
+    _same_name(document, where, stem)
+    origins: dict[str, Origin] = {}
+
+    def take(holder: Mapping[str, Any], key: str, name: str) -> Any:
+        origins[name] = _origin(holder[key])
+        return holder[key]["value"]
+
+    lengths: dict[str, Lengths] = {}
+    for field, key in _TEXTS.items():
+        value = take(document["lengths"], key, f"lengths.{field}")
+        if not value["p50"] <= value["p95"] <= value["max"] or value["mean"] > value["max"]:
+            raise BadInput(where, f"lengths.{key}.value: needs p50 <= p95 <= max and mean <= max")
+        lengths[field] = Lengths(
+            float(value["mean"]), int(value["p50"]), int(value["p95"]), int(value["max"])
+        )
+    result = Dataset(
+        name=document["name"],
+        title=document["title"],
+        **{key: int(take(document, key, key)) for key in _COUNTS},
+        lengths=TextLengths(**lengths),
+        turn_histogram=tuple(map(int, take(document, "turn_histogram", "turn_histogram"))),
+        paper=_table(document, "paper", take),
+        paper_printed=_table(document, "paper_printed", take),
+        origins=origins,
+    )
+    _consistent(result, where)
+    return result
+
+
+def load_accelerator(path: str | Path) -> Accelerator:
+    """The accelerator profile in a JSON file. Raises ``BadInput`` as ``load_dataset`` does."""
+    document = read_json(path)
+    where = str(path)
+    check(document, "accelerator-profile", where)
+    _same_name(document, where, Path(path).stem)
+    target = document["compiler_target"]
+    if target is not None and target["platform"] != document["platform"]:
+        raise BadInput(where, f"compiler_target.platform: {target['platform']!r} is not the "
+                              f"profile's platform {document['platform']!r}")
+    origins: dict[str, Origin] = {}
+
+    def number(key: str) -> Any:
+        if document[key] is None:
+            return None
+        origins[key] = _origin(document[key])
+        return document[key]["value"]
+
+    def table(key: str) -> dict[str, float | None]:
+        entries = document.get(key, {})
+        origins.update({f"{key}.{k}": _origin(v) for k, v in entries.items() if v is not None})
+        return {k: None if v is None else float(v["value"]) for k, v in entries.items()}
+
+    return Accelerator(
+        name=document["name"],
+        title=document["title"],
+        platform=document["platform"],
+        memory_bytes=_whole(number("memory_bytes")),
+        memory_bandwidth_bytes_per_s=number("memory_bandwidth_bytes_per_s"),
+        cache_bytes=_whole(number("cache_bytes")),
+        clock_hz=number("clock_hz"),
+        cores=_whole(number("cores")),
+        power_w=number("power_w"),
+        price_usd_per_hour=number("price_usd_per_hour"),
+        matmul_flops_per_s=table("matmul_flops_per_s"),
+        vector_flops_per_s=table("vector_flops_per_s"),
+        measured=table("measured"),
+        compiler_target=target,
+        origins=origins,
+    )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _origin(entry: Mapping[str, Any]) -> Origin:
+    return Origin(entry["kind"], entry["source"], entry.get("date"))
+
+
+def _table(document: Mapping[str, Any], key: str, take: Callable[..., Any]) -> dict[str, int]:
+    entries = document.get(key, {})
+    return {name: int(take(entries, name, f"{key}.{name}")) for name in entries}
+
+
+def _same_name(document: Mapping[str, Any], where: str, stem: str | None) -> None:
+    if stem is not None and document["name"] != stem:
+        raise BadInput(where, f"name: {document['name']!r} is not the file's name; legal: {stem!r}")
+
+
+def _consistent(data: Dataset, where: str) -> None:
+    histogram = data.turn_histogram
+    conversations, turns = sum(histogram), sum(n * c for n, c in enumerate(histogram, 1))
+    if conversations != data.conversations:
+        raise BadInput(where, f"turn_histogram.value: adds up to {conversations:,} conversations; "
+                              f"legal: conversations.value, {data.conversations:,}")
+    if turns != data.turns:
+        raise BadInput(where, f"turn_histogram.value: holds {turns:,} turns; "
+                              f"legal: turns.value, {data.turns:,}")

@@ -1,0 +1,59 @@
+"""``crjax hlo``: count any HLO text."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cr_jax.errors import BadConfig, BadInput
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("hlo")(hlo)
+
+
+def hlo(
+    file: Annotated[str, typer.Argument(help="A file of HLO text, or - for stdin.")],
+    json_: Annotated[bool, typer.Option("--json", help="The counts to stdout, nothing else.")] = False,
+    module: Annotated[list[str] | None, typer.Option(help="A module's scope name; repeat it. Default: every scope.")] = None,
+    trip_count: Annotated[list[str] | None, typer.Option(help="LOOP=N for a loop of unknown trip count.")] = None,
+) -> None:
+    """Count FLOPs and bytes of HLO text of any backend, loops multiplied by their trip counts."""
+    from cr_jax.cost.walk import count_hlo
+    from cr_jax.errors import BadHlo
+    from cr_jax.report.document import to_json
+
+    try:
+        found = count_hlo(_read(file), tuple(module or ()), _trip_counts(trip_count or []))
+    except BadHlo as error:
+        raise BadInput(file, str(error)) from None
+    document = found.as_dict()
+    if json_:
+        sys.stdout.write(to_json(document))
+        return
+    from cr_jax.render.cost import show
+    from cr_jax.render.hlo import render_hlo
+
+    show(render_hlo(document))
+
+
+def _read(file: str) -> str:
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise BadInput(file, error.strerror or str(error)) from None
+    if data[:4] in (b"\x7fELF", b"PK\x03\x04") or b"\0" in data[:4096]:
+        raise BadInput(file, "binary, not HLO text; legal: what Compiled.as_text() or an XLA dump writes")
+    return data.decode("utf-8", errors="replace")
+
+
+def _trip_counts(pairs: list[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if not value.isdigit():
+            raise BadConfig(f"--trip-count {pair!r}: legal: LOOP=N, N a whole number, LOOP as the loops table names it")
+        found[name.lstrip("%")] = int(value)
+    return found

@@ -1,0 +1,50 @@
+"""``crjax``: the application, and how errors reach the user."""
+
+import os
+import sys
+
+import typer
+
+from cr_jax.cli import documents, hlo, profile
+from cr_jax.errors import CrJaxError
+
+app = typer.Typer(
+    name="crjax",
+    help="What training and serving a conversational recommender costs, counted from the compiled program.\n\n"
+    "profile counts, bench measures, estimate answers for a whole run.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+profile.register(app)
+hlo.register(app)
+documents.register(app)
+
+
+def main() -> None:
+    """Run; one line on stderr and exit code 2 for misuse, 130 when interrupted."""
+    try:
+        code = app(standalone_mode=False)
+    except CrJaxError as error:
+        code = _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:  # the reader of a pipe has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    except Exception as error:
+        # Usage errors: Typer brings its own copy of Click's classes, whose place has changed.
+        if not hasattr(error, "format_message"):
+            raise
+        code = _refuse(error.format_message())
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(reason: str) -> int:
+    print(f"crjax: {' '.join(reason.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""``crjax profile``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cr_jax.errors import BadConfig
+from cr_jax.records import PHASES
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("profile")(profile)
+
+
+def profile(
+    model: Annotated[str, typer.Option(help="A name of `crjax list models`, or package.module:SPEC.")],
+    dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
+    device: Annotated[str, typer.Option(help="cpu, gpu, tpu or a name of `crjax list accelerators`.")] = "cpu",
+    preset: Annotated[str, typer.Option(help="published, matched or paper.")] = "published",
+    phase: Annotated[list[str] | None, typer.Option(help="train, precompute or infer; repeat it. Default: all.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples per training step. Default: as published.")] = None,
+    users: Annotated[int, typer.Option(help="Conversations answered at once.")] = 1,
+    turns: Annotated[int | None, typer.Option(help="The last turn T. Default: 95% of conversations end by it.")] = None,
+    items_scored: Annotated[int | None, typer.Option(help="Items scored per turn. Default: all.")] = None,
+    question_items: Annotated[int, typer.Option(help="Items averaged to choose the next question (MMN, PMMN).")] = 10,
+    top_k: Annotated[int, typer.Option(help="Items returned per turn.")] = 10,
+    precision: Annotated[str, typer.Option(help="default, high or highest matmul precision.")] = "default",
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report to this file (- for stdout).")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="The report to stdout, nothing else.")] = False,
+    get: Annotated[str | None, typer.Option(help="Print one field, such as peak_bytes or parameters.trainable.")] = None,
+) -> None:
+    """Count the cost of training and of answering turns: FLOPs, bytes, memory, parameters.
+
+    profile counts, bench measures, estimate answers for a whole run. Nothing is run on data.
+    """
+    from cr_jax import pipeline
+    from cr_jax.report.document import get_field, to_json, write
+
+    report = pipeline.profile(
+        model, dataset, device=device, preset=preset, phases=tuple(phase or PHASES), batch=batch, users=users,
+        turns=turns, items_scored=items_scored, question_items=question_items, top_k=top_k, precision=precision,
+        dtype=dtype, settings=settings(set_ or []), command=["crjax", *sys.argv[1:]], progress=_progress(),
+    )  # fmt: skip
+    _clear()
+    quiet = json_ or get is not None or str(out) == "-"
+    if out is not None and str(out) != "-":
+        write(report, out)
+    if json_ or str(out) == "-":
+        sys.stdout.write(to_json(report))
+    if get is not None:
+        import json
+
+        value = get_field(report, get)
+        sys.stdout.write(f"{value if isinstance(value, str) else json.dumps(value)}\n")
+    if not quiet:
+        from cr_jax.render.cost import render_cost, show
+
+        show(render_cost(report))
+        if out is not None:
+            print(f"report written to {out}", file=sys.stderr)
+
+
+def settings(pairs: list[str]) -> dict[str, str]:
+    """``["hops=2"]`` -> ``{"hops": "2"}``. Raises ``BadConfig``."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise BadConfig(f"--set {pair!r}: legal: KEY=VALUE")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def _progress():
+    if not sys.stderr.isatty():
+        return None
+
+    def say(name: str) -> None:
+        sys.stderr.write(f"\r\x1b[Kcompiling {name}")
+        sys.stderr.flush()
+
+    return say
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")

@@ -1,0 +1,33 @@
+"""What one run of a step holds in memory, by role."""
+
+from typing import Any
+
+from cr_jax.records import ROLES, CompiledStep
+
+
+def memory_account(step: CompiledStep) -> dict[str, Any]:
+    """Bytes by role, and the peak as arguments + outputs + temporaries - aliased.
+
+    The sum is ours because compilers disagree on what "peak" includes (XLA's CPU figure leaves out
+    temporaries). Without a compiled program only the arguments are known; the rest is ``None``.
+    ``argument_bytes`` may be less than the roles' sum: the compiler drops arguments that no result needs.
+    """
+    roles = {role: sum(a.bytes for a in step.arguments if a.role == role) for role in ROLES}
+    figures = step.memory
+    parts = (figures.argument_bytes, figures.output_bytes, figures.temp_bytes, figures.alias_bytes)
+    peak = None
+    if all(part is not None for part in parts):
+        arguments, outputs, temporaries, aliased = (part or 0 for part in parts)
+        peak = arguments + outputs + temporaries - aliased
+    return {
+        "roles_bytes": roles,
+        "donated_bytes": sum(a.bytes for a in step.arguments if a.donated),
+        "argument_bytes": figures.argument_bytes,
+        "output_bytes": figures.output_bytes,
+        "temp_bytes": figures.temp_bytes,
+        "alias_bytes": figures.alias_bytes,
+        "peak_bytes": peak,
+        "peak_rule": "arguments + outputs + temporaries - aliased",
+        "compiler_peak_bytes": figures.reported_peak_bytes,
+        "tag": "compiler",
+    }

@@ -1,0 +1,1 @@
+"""Readers of conversations; a module per layout of file."""

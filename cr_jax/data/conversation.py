@@ -1,0 +1,114 @@
+"""A conversation as the readers give it, and the account of what a file had wrong with it."""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from cr_jax.errors import BadInput
+
+#: Line numbers kept per kind of problem.
+KEPT_LINES = 5
+#: A longer line is no conversation: it is a binary file, or one that lost its line ends.
+LONGEST_LINE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One question-answer pair. sentiment: 1 liked, -1 disliked, ``None`` not said."""
+
+    aspect: str
+    value: str
+    sentiment: int | None
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A user's conversation about the item sought, one or more turns.
+
+    request: the words of q0, ``""`` where the file has none.
+    """
+
+    user: str
+    item: str
+    turns: tuple[Turn, ...]
+    request: str = ""
+
+
+@dataclass
+class Problems:
+    """What was skipped while reading one file, by kind: how often, and the first line numbers.
+
+    strict: refuse the first problem (``BadInput``) instead of counting it. complaints: the first
+    problem of each file in words.
+    """
+
+    path: str
+    strict: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+    first: dict[str, list[int]] = field(default_factory=dict)
+    complaints: dict[str, str] = field(default_factory=dict)
+
+    def add(self, kind: str, line: int, detail: str, file: str | None = None) -> None:
+        """Count one problem at a line (1-based). Raises ``BadInput`` when strict."""
+        if self.strict:
+            raise BadInput(f"{file or self.path}, line {line}", f"{kind}: {detail}")
+        self.complaints.setdefault(file or self.path, f"line {line}: {kind}: {detail}")
+        if file is not None and file != self.path:
+            kind = f"{kind} in {Path(file).name}"
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        lines = self.first.setdefault(kind, [])
+        if len(lines) < KEPT_LINES:
+            lines.append(line)
+
+    @property
+    def total(self) -> int:
+        """Problems of all kinds."""
+        return sum(self.counts.values())
+
+    def lines(self) -> list[str]:
+        """One line per kind: ``3 x cut line: skipped (lines 7, 9, 11)``."""
+        found = []
+        for kind, number in self.counts.items():
+            shown = ", ".join(map(str, self.first[kind]))
+            more = ", ..." if number > len(self.first[kind]) else ""
+            found.append(f"{number} x {kind}: skipped (line{'s' if number > 1 else ''} {shown}{more})")
+        return found
+
+
+def text_lines(path: str | Path, problems: Problems) -> Iterator[tuple[int, str, bool]]:
+    """Lines of a plain or gzip file: number (1-based), text without its end, whether it had an end.
+
+    Whether a file is gzip is read from its first bytes, not its name. Blank lines are passed over.
+    Lines that are not UTF-8 or too long are problems, and so is an archive cut short. Raises
+    ``BadInput`` for a file that cannot be read or holds nothing.
+    """
+    name, number = str(path), 0
+    try:
+        with open(path, "rb") as plain:
+            packed = plain.read(2) == b"\x1f\x8b"
+            plain.seek(0)
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if packed else plain
+            while raw := stream.readline(LONGEST_LINE_BYTES):
+                number += 1
+                ended = raw.endswith(b"\n")
+                if not ended and len(raw) == LONGEST_LINE_BYTES:
+                    while raw and not raw.endswith(b"\n"):
+                        raw = stream.readline(LONGEST_LINE_BYTES)
+                    problems.add("line too long", number, f"over {LONGEST_LINE_BYTES} bytes", name)
+                    continue
+                try:
+                    text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                except UnicodeDecodeError as error:
+                    problems.add("not UTF-8", number, f"byte {error.start}", name)
+                    continue
+                if text.strip():
+                    yield number, text, ended
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        problems.add("cut or damaged archive", number + 1, str(error), name)
+    except OSError as error:
+        raise BadInput(name, error.strerror or str(error)) from None
+    if number == 0 and not problems.counts:
+        raise BadInput(name, "line 1: the file is empty")

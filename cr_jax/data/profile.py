@@ -1,0 +1,192 @@
+"""From conversations to a data set profile, and from a profile to its JSON document.
+
+The figures of the shipped profiles that no table prints come from here: ``assume_from`` over the
+profile of a real sample of conversations derives them again.
+"""
+
+import dataclasses
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from cr_jax.catalog.dataset import Dataset, Origin
+from cr_jax.data.conversation import Conversation
+from cr_jax.records import Lengths, TextLengths
+from cr_jax.resources import schema
+
+#: Longest item description MMN and PMMN read, in words.
+ITEM_WORDS = 128
+
+_COUNTS = ("users", "items", "aspects", "values", "turns", "conversations", "words")
+_KEYS = {
+    "request": "request_words",
+    "question": "question_words",
+    "answer": "answer_words",
+    "item": "item_words",
+    "item_sentences": "item_sentences",
+}
+_HOW = {
+    "request": "words of the distinct queries",
+    "question": "words of the aspect, over all turns",
+    "answer": "words of the value, over all turns",
+    "item": f"words of an item's training reviews, joined and cut at {ITEM_WORDS}",
+    "item_sentences": f"sentences that end within the first {ITEM_WORDS} positions of an item's reviews",
+}
+
+
+def lengths_of(counts: Iterable[int]) -> Lengths:
+    """The distribution of some lengths; quantile q is the ceil(q n)-th smallest."""
+    ordered = sorted(counts)
+    n = len(ordered)
+    p50, p95 = (ordered[math.ceil(q * n) - 1] for q in (0.5, 0.95))
+    return Lengths(round(sum(ordered) / n, 4), p50, p95, ordered[-1])
+
+
+def profile_conversations(
+    conversations: Iterable[Conversation],
+    *,
+    name: str,
+    title: str,
+    source: str,
+    assumed: Dataset | None = None,
+    users: int | None = None,
+    items: int | None = None,
+    words: int | None = None,
+    requests: Iterable[str] = (),
+    item_words: Iterable[int] = (),
+    item_sentences: Iterable[int] = (),
+) -> Dataset:
+    """The profile of some conversations (one pass, one or more of them).
+
+    source: where they come from, for the origins. users, items, words: sizes of the file's tables
+    where it has such; otherwise what occurs in the conversations is counted. requests: texts of q0;
+    item_words, item_sentences: per item. A length that the file has nothing on is taken from
+    ``assumed`` and tagged so.
+    """
+    seen_users: set[str] = set()
+    seen_items: set[str] = set()
+    aspects: Counter[str] = Counter()
+    values: Counter[str] = Counter()
+    turns: Counter[int] = Counter()
+    for found in conversations:
+        seen_users.add(found.user)
+        seen_items.add(found.item)
+        turns[len(found.turns)] += 1
+        aspects.update(turn.aspect for turn in found.turns)
+        values.update(turn.value for turn in found.turns)
+    asked = list(requests)
+    vocabulary = {word for text in (*asked, *aspects, *values) for word in text.split()}
+    known = {
+        "request": [len(text.split()) for text in asked],
+        "question": [len(text.split()) for text in aspects.elements()],
+        "answer": [len(text.split()) for text in values.elements()],
+        "item": list(item_words),
+        "item_sentences": list(item_sentences),
+    }
+    counted = Origin("measured", f"counted in {source}")
+    origins: dict[str, Origin] = {key: counted for key in _COUNTS}
+    lengths: dict[str, Lengths] = {}
+    for field, sizes in known.items():
+        if any(sizes):
+            lengths[field] = lengths_of(sizes)
+            origins[f"lengths.{field}"] = Origin("measured", f"{_HOW[field]}; counted in {source}")
+        else:
+            assert assumed is not None, f"nothing states the lengths of {field}"
+            lengths[field] = getattr(assumed.lengths, field)
+            origins[f"lengths.{field}"] = Origin(
+                "assumed", f"not in {source}; taken from the profile {assumed.name}"
+            )
+    origins["turn_histogram"] = counted
+    return Dataset(
+        name=name,
+        title=title,
+        users=len(seen_users) if users is None else users,
+        items=len(seen_items) if items is None else items,
+        aspects=len(aspects),
+        values=len(values),
+        turns=sum(n * c for n, c in turns.items()),
+        conversations=sum(turns.values()),
+        words=len(vocabulary) if words is None else words,
+        lengths=TextLengths(**lengths),
+        turn_histogram=tuple(turns[n] for n in range(1, max(turns) + 1)),
+        paper={},
+        origins=origins,
+    )
+
+
+def scaled_histogram(histogram: tuple[int, ...], turns: int) -> tuple[int, ...]:
+    """The histogram scaled to hold exactly ``turns`` turns.
+
+    Each bin of two turns and more is scaled and rounded; conversations of one turn take the rest.
+    """
+    factor = turns / sum(n * c for n, c in enumerate(histogram, 1))
+    longer = [round(c * factor) for c in histogram[1:]]
+    while longer and not longer[-1]:
+        longer.pop()
+    return (turns - sum(n * c for n, c in enumerate(longer, 2)), *longer)
+
+
+def assume_from(profile: Dataset, sample: Dataset, described: str) -> Dataset:
+    """``profile`` with the figures that no table prints taken from a ``sample``, tagged ``assumed``.
+
+    These are the text lengths (copied), the turn histogram (scaled to the profile's turns) and the
+    number of conversations (its sum). described: the sample in words, for the sources.
+    """
+    histogram = scaled_histogram(sample.turn_histogram, profile.turns)
+    origins = dict(profile.origins)
+    for field in _KEYS:
+        origins[f"lengths.{field}"] = Origin("assumed", f"not in the paper; as in {described}: {_HOW[field]}")
+    rule = f"turns per conversation as in {described}, scaled to this data set's turns"
+    origins["turn_histogram"] = Origin("assumed", f"not in the paper; {rule}")
+    origins["conversations"] = Origin("assumed", "the sum of the assumed turn histogram")
+    return dataclasses.replace(
+        profile,
+        lengths=sample.lengths,
+        turn_histogram=histogram,
+        conversations=sum(histogram),
+        origins=origins,
+    )
+
+
+def document(profile: Dataset) -> dict[str, Any]:
+    """The profile as its JSON document (schema ``dataset-profile``)."""
+
+    def entry(name: str, value: Any) -> dict[str, Any]:
+        origin = profile.origins[name]
+        dated = {"date": origin.date} if origin.date else {}
+        return {"value": value, "kind": origin.kind, "source": origin.source, **dated}
+
+    found: dict[str, Any] = {
+        "schema": schema("dataset-profile")["$id"],
+        "kind": "dataset-profile",
+        "name": profile.name,
+        "title": profile.title,
+        **{key: entry(key, getattr(profile, key)) for key in _COUNTS},
+        "lengths": {
+            key: entry(f"lengths.{field}", dataclasses.asdict(getattr(profile.lengths, field)))
+            for field, key in _KEYS.items()
+        },
+        "turn_histogram": entry("turn_histogram", list(profile.turn_histogram)),
+    }
+    for key in ("paper", "paper_printed"):
+        table: dict[str, int] = getattr(profile, key)
+        if table:
+            found[key] = {name: entry(f"{key}.{name}", value) for name, value in table.items()}
+    return found
+
+
+def document_text(profile: Dataset) -> str:
+    """The JSON document as text, one number with its origin a line."""
+    return _object(document(profile), "") + "\n"
+
+
+def _object(found: dict[str, Any], indent: str) -> str:
+    inner = indent + "  "
+    lines = []
+    for key, value in found.items():
+        nested = isinstance(value, dict) and "value" not in value
+        text = _object(value, inner) if nested else json.dumps(value, ensure_ascii=False)
+        lines.append(f"{inner}{json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"

@@ -1,0 +1,69 @@
+"""Amazon 5-core reviews: one JSON object a line, as published or wrapped into an array.
+
+Taken as they come: a file wrapped in ``[`` and ``]``, commas after the objects, a cut last line,
+empty reviews.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cr_jax.data.conversation import Problems, text_lines
+from cr_jax.errors import BadInput
+
+_TOKEN = re.compile(r"[.!?]+|[\w'-]*\w[\w'-]*")
+
+
+@dataclass(frozen=True)
+class Review:
+    """One user's review of one item; the text may be empty."""
+
+    user: str
+    item: str
+    text: str
+
+
+def reviews(path: str | Path, problems: Problems) -> Iterator[Review]:
+    """The reviews of a plain or gzip file. Raises ``BadInput`` for a file without a valid one."""
+    valid = 0
+    for number, line, ended in text_lines(path, problems):
+        text = line.strip().lstrip("[").rstrip("],").strip()
+        if not text:
+            continue
+        try:
+            found = json.loads(text)
+            review = Review(found["reviewerID"], found["asin"], found.get("reviewText") or "")
+            if not all(isinstance(field, str) for field in (review.user, review.item, review.text)):
+                raise TypeError("reviewerID, asin and reviewText must be texts")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            kind = "malformed review" if ended else "cut line"
+            problems.add(kind, number, str(error), str(path))
+            continue
+        valid += 1
+        yield review
+    if not valid:
+        raise BadInput(str(path), problems.complaints.get(str(path), "line 1: no review in this file"))
+
+
+def sentences_per_item(path: str | Path, problems: Problems, limit: int) -> dict[str, int]:
+    """Sentences of each item's description: its reviews joined, cut at ``limit`` positions.
+
+    A position is a word or a sentence end; a review's end is a sentence end. Only sentences whose
+    end lies within the limit count, as in MMN, which reads a description's facts at the ends.
+    """
+    used: dict[str, int] = {}
+    sentences: dict[str, int] = {}
+    for review in reviews(path, problems):
+        at, number = used.get(review.item, 0), sentences.get(review.item, 0)
+        open_sentence = False
+        for token in (*_TOKEN.findall(review.text), "."):
+            end = token[0] in ".!?"
+            if at >= limit:
+                break
+            if end and not open_sentence:
+                continue
+            at, number, open_sentence = at + 1, number + end, not end
+        used[review.item], sentences[review.item] = at, number
+    return sentences

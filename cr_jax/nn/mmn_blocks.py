@@ -1,0 +1,224 @@
+"""The network of MMN and PMMN: tables, gate, episode and memory, and the two scoring heads.
+
+Whatever depends on the item alone (a fact's share of the gate) or on the user alone (the query's
+share of the heads) is a product of its own, so that it is not repeated for every pair of user and
+item. The numbers are those of the published concatenations.
+
+Letters: B users, C candidates (items or aspects) per user, X = B or 1 where all users share the
+candidates, N common items, P words of a description, S fact slots, Q words of the query window,
+E embedding, H hidden, W units of a head.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from cr_jax.nn.module import Module, scoped
+from cr_jax.nn.tf_gru import GRU, fact_states, glorot, gru_names, until
+
+
+class Table(Module):
+    """Rows looked up by index; starts uniform in (-1, 1)."""
+
+    def __init__(self, rows: int, embedding: int, rngs: nnx.Rngs):
+        self.rows = nnx.Param(jax.random.uniform(rngs.params(), (rows, embedding), minval=-1, maxval=1))
+
+    def __call__(self, index: Int[Array, "*B"]) -> Float[Array, "*B E"]:
+        return self.rows[...][index]
+
+
+class Gate(Module):
+    """``g = σ(w2·tanh(W1 [fact, memory, query] + b1) + b2)``."""
+
+    def __init__(self, hidden: int, rngs: nnx.Rngs):
+        h = self.hidden = hidden
+        self.w1 = nnx.Param(glorot(rngs.params(), (3 * h, h)))
+        self.b1 = nnx.Param(glorot(rngs.params(), (h, 1)).reshape(h))
+        self.w2 = nnx.Param(glorot(rngs.params(), (h, 1)))
+        self.b2 = nnx.Param(glorot(rngs.params(), (1, 1)).reshape(1))
+
+    @scoped
+    def share(self, facts: Float[Array, "X C S H"]) -> Float[Array, "X C S H"]:
+        """What the facts add before the tanh, the same for every user."""
+        return facts @ self.w1[: self.hidden] + self.b1[...]
+
+    def __call__(
+        self, share: Float[Array, "X C S H"], memory: Float[Array, "B H"], query: Float[Array, "B H"]
+    ) -> Float[Array, "B C S"]:
+        asked = jnp.concatenate([memory, query], axis=-1) @ self.w1[self.hidden :]
+        return jax.nn.sigmoid(jnp.tanh(share + asked[:, None, None]) @ self.w2[...] + self.b2[...])[..., 0]
+
+
+class Recall(NamedTuple):
+    """The memory of each candidate, and how it came about."""
+
+    memory: Float[Array, "B C H"]
+    gates: Float[Array, "B C S"]
+    episode: Float[Array, "B C H"]
+
+
+class EpisodicMemory(Module):
+    """One hop: ``episode = Σ g·fact / Σ g`` over all slots, padding included; memory = GRU(episode,
+    state = query)."""
+
+    def __init__(self, hidden: int, rngs: nnx.Rngs):
+        self.gate = Gate(hidden, rngs)
+        self.memory = GRU(hidden, hidden, rngs)
+
+    def __call__(
+        self, facts: Float[Array, "X C S H"], share: Float[Array, "X C S H"], query: Float[Array, "B H"]
+    ) -> Recall:
+        gates = self.gate(share, query, query)
+        episode = jnp.sum(gates[..., None] * facts, axis=-2) / jnp.sum(gates, axis=-1, keepdims=True)
+        return Recall(self.memory.step(episode, query[:, None]), gates, episode)
+
+
+class Scored(NamedTuple):
+    """The second layer's output, and the logit."""
+
+    hidden: Float[Array, "B C W/2"]
+    logits: Float[Array, "B C"]
+
+
+class Head(Module):
+    """``[before, own, after] → W elu → W/2 elu → 1``: ``own`` belongs to the candidate, ``before``
+    and ``after`` (the user's vector, or nothing) to the user."""
+
+    def __init__(self, before: int, own: int, after: int, width: int, rngs: nnx.Rngs):
+        self.before, self.own = before, own
+        half = width // 2
+        self.w1 = nnx.Param(glorot(rngs.params(), (before + own + after, width)))
+        self.b1 = nnx.Param(glorot(rngs.params(), (1, width)).reshape(width))
+        self.w2 = nnx.Param(glorot(rngs.params(), (width, half)))
+        self.b2 = nnx.Param(glorot(rngs.params(), (1, half)).reshape(half))
+        self.w3 = nnx.Param(glorot(rngs.params(), (half, 1)))
+        self.b3 = nnx.Param(glorot(rngs.params(), (1, 1)).reshape(1))
+
+    @scoped
+    def share(self, own: Float[Array, "X C D"]) -> Float[Array, "X C W"]:
+        """What the candidates add to the first layer."""
+        return own @ self.w1[self.before : self.before + self.own]
+
+    def __call__(
+        self, before: Float[Array, "B N"], share: Float[Array, "X C W"], after: Float[Array, "B E"] | None
+    ) -> Scored:
+        asked = before @ self.w1[: self.before] + self.b1[...]
+        if after is not None:
+            asked = asked + after @ self.w1[self.before + self.own :]
+        hidden = jax.nn.elu(jax.nn.elu(share + asked[:, None]) @ self.w2[...] + self.b2[...])
+        return Scored(hidden, (hidden @ self.w3[...] + self.b3[...])[..., 0])
+
+    def squares(self) -> Float[Array, ""]:
+        """Σw² of all six, biases included: what the published loss regularises."""
+        weights = (self.w1, self.b1, self.w2, self.b2, self.w3, self.b3)
+        return sum((jnp.sum(jnp.square(w[...])) for w in weights), start=jnp.zeros((), self.w1.dtype))
+
+
+class Answers(NamedTuple):
+    """Everything that one training example computes; items are [positive, negative]."""
+
+    query: Float[Array, "B H"]
+    facts: Float[Array, "B 2 S H"]
+    recall: Recall
+    search: Scored
+    common_facts: Float[Array, "N S H"]
+    common: Recall
+    question: Scored
+
+
+class MultiMemory(Module):
+    """MMN (``users`` is ``None``) and PMMN."""
+
+    def __init__(self, words: int, users: int | None, embedding: int, hidden: int, rngs: nnx.Rngs):
+        e, h, u = embedding, hidden, 0 if users is None else embedding
+        self.words = Table(words, e, rngs)
+        self.users = None if users is None else Table(users, e, rngs)
+        self.encoder = GRU(e, h, rngs)
+        self.episodic = EpisodicMemory(h, rngs)
+        self.search = Head(before=h, own=h, after=u, width=h, rngs=rngs)
+        self.question = Head(before=2 * h, own=e, after=u, width=2 * h, rngs=rngs)
+
+    @scoped
+    def facts(self, words: Int[Array, "C P"], ends: Int[Array, "C S"]) -> Float[Array, "C S H"]:
+        """Descriptions encoded; ends: word index of each ".", right-padded with 0."""
+        valid = until(jnp.max(ends, axis=1), words.shape[1])
+        outputs, _ = self.encoder(self.words(words), valid, self.encoder.zeros(words.shape[0]))
+        return fact_states(outputs, ends)
+
+    @scoped
+    def query(self, words: Int[Array, "B Q"]) -> Float[Array, "B H"]:
+        """The state after the whole window, padding included."""
+        return self.encoder.last(self.words(words), jnp.ones(words.shape, bool), self.encoder.zeros(words.shape[0]))
+
+    def user(self, users: Int[Array, "B"] | None) -> Float[Array, "B E"] | None:
+        return None if self.users is None else self.users(users)
+
+    def search_items(
+        self, facts: Float[Array, "X C S H"], shares: Float[Array, "X C S H"], query: Float[Array, "B H"],
+        user: Float[Array, "B E"] | None,
+    ) -> tuple[Recall, Scored]:  # fmt: skip
+        """Memory and score of each candidate item."""
+        recall = self.episodic(facts, shares, query)
+        return recall, self.search(query, self.search.share(recall.memory), user)
+
+    @scoped
+    def next_question(
+        self, common: Float[Array, "B N H"], query: Float[Array, "B H"], aspects: Float[Array, "X C 2H"],
+        user: Float[Array, "B E"] | None,
+    ) -> Scored:  # fmt: skip
+        """Score of each candidate aspect, from the mean memory over the N common items."""
+        return self.question(jnp.concatenate([query, jnp.mean(common, axis=1)], axis=-1), aspects, user)
+
+    def __call__(self, batch: dict[str, Array]) -> Answers:
+        """A training batch: ``query`` [B, Q]; ``positive_words`` [B, P], ``positive_ends`` [B, S] and
+        the same of ``negative``; ``common_words`` [N, P], ``common_ends``; ``positive_aspect`` [B] and
+        ``negative_aspect``, word ids; PMMN also ``user`` [B]. All descriptions are encoded in one run."""
+        b = batch["query"].shape[0]
+        words = [batch[f"{name}_words"] for name in ("positive", "negative", "common")]
+        ends = [batch[f"{name}_ends"] for name in ("positive", "negative", "common")]
+        facts = self.facts(jnp.concatenate(words), jnp.concatenate(ends))
+        shares = self.episodic.gate.share(facts)
+        query, user = self.query(batch["query"]), self.user(batch.get("user"))
+
+        def pairs(x: Array) -> Array:
+            return jnp.stack([x[:b], x[b : 2 * b]], axis=1)
+
+        recall, search = self.search_items(pairs(facts), pairs(shares), query, user)
+        common = self.episodic(facts[None, 2 * b :], shares[None, 2 * b :], query)
+        aspects = self.words(jnp.stack([batch["positive_aspect"], batch["negative_aspect"]], axis=1))
+        question = self.next_question(common.memory, query, self.question.share(aspects), user)
+        return Answers(query, pairs(facts), recall, search, facts[2 * b :], common, question)
+
+    def regularised(self) -> Float[Array, ""]:
+        """Σw² of what the published loss regularises: the gate's two matrices and both heads."""
+        gate = self.episodic.gate
+        matrices = jnp.sum(jnp.square(gate.w1[...])) + jnp.sum(jnp.square(gate.w2[...]))
+        return matrices + self.search.squares() + self.question.squares()
+
+
+def public_names(users: bool) -> dict[str, tuple[str, Callable[[Any], Any]]]:
+    """Public variable name -> path here and conversion; ``users``: with the user table."""
+
+    def same(w: Any) -> Any:
+        return w
+
+    def turned(w: Any) -> Any:
+        return w.T
+
+    def flat(w: Any) -> Any:
+        return w.reshape(-1)
+
+    names = {"word_embedding": ("words.rows", same)} | ({"user_embedding": ("users.rows", same)} if users else {})
+    names |= gru_names("input-module/build_uniencoder/multi_rnn_cell/cell_0/gru_cell", "encoder")
+    for leaf, convert in {"w1": turned, "b1": flat, "w2": turned, "b2": flat}.items():
+        names[f"episodic-memory-module/attention_weight/{leaf}"] = (f"episodic.gate.{leaf}", convert)
+    names |= gru_names("episodic-memory-module/memory_rnn", "episodic.memory")
+    for head in ("search", "question"):
+        for leaf, convert in {"w1": same, "b1": flat, "w2": same, "b2": flat}.items():
+            names[f"{head}-module/{leaf}"] = (f"{head}.{leaf}", convert)
+        names |= {f"{head}_loss/w": (f"{head}.w3", same), f"{head}_loss/b": (f"{head}.b3", flat)}
+    return names

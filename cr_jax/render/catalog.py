@@ -1,0 +1,36 @@
+"""Tables of what is registered."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from cr_jax.render.cost import grid
+from cr_jax.units import count, scaled
+
+
+def models(specs: Sequence[Any]) -> Table:
+    table = grid("Models", "name", "title", "public code", "paper")
+    for column in table.columns[1:]:
+        column.justify = "left"
+    for spec in specs:
+        table.add_row(spec.name, spec.title, spec.code, spec.paper)
+    return table
+
+
+def datasets(found: Sequence[Any]) -> Table:
+    table = grid("Data sets", "name", "users", "items", "aspects", "values", "turns", "conversations", "words", "T (95%)")
+    for data in found:
+        sizes = (data.users, data.items, data.aspects, data.values, data.turns, data.conversations, data.words)
+        table.add_row(data.name, *map(count, sizes), str(data.last_turn))
+    return table
+
+
+def accelerators(found: Sequence[Any]) -> Table:
+    table = grid("Accelerators (peaks as sourced; unknown stays unknown)", "name", "device", "platform", "memory",
+                 "bandwidth", "float32", "tf32", "bfloat16")  # fmt: skip
+    for a in found:
+        rates = (a.matmul_flops_per_s.get(kind) for kind in ("float32", "tf32", "bfloat16"))
+        table.add_row(a.name, a.title, a.platform, scaled(a.memory_bytes, "B"),
+                      scaled(a.memory_bandwidth_bytes_per_s, "B/s"), *(scaled(r, "FLOP/s") for r in rates))  # fmt: skip
+    return table

@@ -1,0 +1,188 @@
+"""The cost report as terminal tables."""
+
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cr_jax.units import count, scaled
+
+_SHOWN_MODULES = 12
+
+
+def render_cost(report: dict[str, Any]) -> RenderableType:
+    """Header, parameters, training, precomputation, turns, modules, coverage."""
+    parts: list[RenderableType] = [_header(report), _parameters(report)]
+    train = [s for s in report["steps"] if s["phase"] == "train"]
+    if train:
+        parts.append(_training(train))
+    items = [s for s in report["steps"] if s["phase"] == "precompute"]
+    if items:
+        parts.append(_precompute(items))
+    if report["turns"]:
+        parts.append(_turns(report))
+    for step in _detailed(report["steps"]):
+        parts.append(_modules(step))
+    parts.append(_coverage(report))
+    return Group(*parts)
+
+
+def show(renderable: RenderableType, file: Any = None) -> None:
+    """Print to the terminal; as wide as the table needs when the output is no terminal."""
+    console = Console(file=file, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=file, highlight=False, width=140)
+    console.print(renderable)
+
+
+def grid(title: str, *columns: str, note: str = "") -> Table:
+    """A table: the first column left-aligned, the others right-aligned numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", caption=note or None, caption_justify="left",
+                  box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")  # fmt: skip
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
+    return table
+
+
+def _header(report: dict[str, Any]) -> Text:
+    model, data, target, work = (report[k] for k in ("model", "dataset", "target", "workload"))
+    text = Text()
+    text.append(f"{model['title']} on {data['title']}", style="bold")
+    text.append(f" · {_target(target)} · {work['dtype']}, precision {work['precision']}\n")
+    phases = ", ".join(work["phases"])
+    text.append(
+        f"data set {data['name']} ({count(data['sizes']['items'])} items, {count(data['sizes']['users'])} users, "
+        f"{count(data['sizes']['words'])} words) · preset {work['preset']} · phases {phases} · "
+        f"turns 0 to {work['turns']} · {work['users']} user{'s' if work['users'] > 1 else ''} a turn · "
+        f"top {work['top_k']}\n",
+        style="dim",
+    )
+    config = ", ".join(f"{k}={v}" for k, v in model["config"].items())
+    text.append(f"configuration {config}\n", style="dim")
+    for line in data["problems"]:
+        text.append(f"skipped: {line}\n", style="yellow")
+    return text
+
+
+def _target(target: dict[str, Any]) -> str:
+    if target["compiled_for"] is None:
+        return f"{target['name']}: not compiled for it, counts are of the traced program"
+    return f"compiled for {target['name']} ({'attached' if target['attached'] else 'ahead of time'})"
+
+
+def _parameters(report: dict[str, Any]) -> Text:
+    account = report["parameters"]
+    text = Text("Parameters  ", style="bold")
+    text.append(f"{count(account['trainable'])} trainable ({scaled(account['trainable_bytes'], 'B')})", style="not bold")
+    text.append(f" · {count(account['frozen'])} frozen", style="not bold")
+    for state in account["optimizer_state"]:
+        label = f"optimizer state of {state['objective']}"
+        text.append(f" · {label} {scaled(state['bytes'], 'B')}", style="not bold")
+    paper = account["as_the_paper_counted"]
+    if paper is not None:
+        text.append(f" · {count(paper)} as the paper counted", style="not bold")
+    text.append("\n")
+    return text
+
+
+def _training(steps: list[dict[str, Any]]) -> Table:
+    table = grid("Training, one optimizer step per objective", "objective", "batch", "matmul FLOP", "FLOP/step",
+                 "FLOP/example", "FLOP/turn", "FLOP/epoch", "bytes/step", "peak memory", "XLA's FLOP (loops once)")  # fmt: skip
+    for s in steps:
+        best, per = s["compiled"] or s["model"], s["per"]
+        table.add_row(
+            s["labels"]["objective"], str(s["labels"]["batch"]), scaled(best["matmul_flops"]),
+            scaled(per["flops_per_step"]), scaled(per["flops_per_example"]),
+            "-" if per["flops_per_supervised_turn"] is None else scaled(per["flops_per_supervised_turn"]),
+            "-" if per["flops_per_epoch"] is None else scaled(per["flops_per_epoch"]),
+            scaled(per["hbm_bytes_per_step"], "B"), scaled(s["memory"]["peak_bytes"], "B"), scaled(s["xla"]["flops"]),
+        )  # fmt: skip
+    return _spaced(table)
+
+
+def _precompute(steps: list[dict[str, Any]]) -> Table:
+    table = grid("Item side, paid once per set of weights", "step", "FLOP", "bytes moved", "bytes kept", "peak memory")
+    for s in steps:
+        best = s["compiled"] or s["model"]
+        table.add_row(s["name"], scaled(best["flops"]), scaled(best["hbm_bytes"], "B"),
+                      scaled(s["memory"]["output_bytes"], "B"), scaled(s["memory"]["peak_bytes"], "B"))  # fmt: skip
+    return _spaced(table)
+
+
+def _turns(report: dict[str, Any]) -> Table:
+    rows: dict[int, dict[str, dict[str, Any]]] = {}
+    for row in report["turns"]:
+        rows.setdefault(row["t"], {})[row["mode"]] = row
+    carried = report["model"]["carried"]
+    items = any(s["phase"] == "precompute" for s in report["steps"])
+    note = f"carried: {carried}" if carried else "carried: nothing; every turn computes its whole window"
+    columns = ["turn", "replay FLOP", "incremental FLOP", "saving", "replay bytes", "incremental bytes",
+               "padding (replay)", "padding (incr.)"]  # fmt: skip
+    table = grid("Answering turn t, per user", *columns, *(["with item side"] if items else []), note=note)
+    for t, modes in sorted(rows.items()):
+        replay, again = modes["replay"], modes["incremental"]
+        saving = again["saving_over_replay"]
+        cells = [
+            str(t), scaled(replay["flops_per_turn"]), scaled(again["flops_per_turn"]),
+            "unknown" if saving is None else f"{saving:.1f}x",
+            scaled(replay["hbm_bytes_per_turn"], "B"), scaled(again["hbm_bytes_per_turn"], "B"),
+            f"{replay['padding_share']:.0%}", f"{again['padding_share']:.0%}",
+        ]  # fmt: skip
+        table.add_row(*cells, *([scaled(again["flops_per_turn_with_item_side"])] if items else []))
+    return _spaced(table)
+
+
+def _detailed(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps whose modules are worth a table: training, and the last incremental turn."""
+    train = [s for s in steps if s["phase"] == "train"]
+    infer = [s for s in steps if s["phase"] == "infer" and s["labels"]["mode"] == "incremental"]
+    return train + infer[-1:]
+
+
+def _modules(step: dict[str, Any]) -> Table:
+    total = (step["compiled"] or step["model"])["flops"] or 1
+    modules: dict[str, dict[str, int]] = {}
+    passes: list[str] = []
+    for row in step["modules"]:
+        sums = modules.setdefault(row["module"], {"flops": 0, "matmul": 0, "bytes": 0})
+        flops = row["matmul_flops"] + row["other_flops"]
+        sums["flops"] += flops
+        sums["matmul"] += row["matmul_flops"]
+        sums["bytes"] += row["hbm_bytes"]
+        sums[row["pass"]] = sums.get(row["pass"], 0) + flops
+        if row["pass"] not in passes:
+            passes.append(row["pass"])
+    order = [p for p in ("forward", "backward", "recompute", "optimizer") if p in passes]
+    table = grid(f"Modules of {step['name']}", "module", "share", "matmul FLOP", *(f"{p} FLOP" for p in order), "bytes")
+    ranked = sorted(modules.items(), key=lambda item: -item[1]["flops"])
+    for name, sums in ranked[:_SHOWN_MODULES]:
+        table.add_row(name, f"{sums['flops'] / total:.1%}", scaled(sums["matmul"]),
+                      *(scaled(sums.get(p, 0)) for p in order), scaled(sums["bytes"], "B"))  # fmt: skip
+    if len(ranked) > _SHOWN_MODULES:
+        rest = sum(s["flops"] for _, s in ranked[_SHOWN_MODULES:])
+        table.add_row(f"{len(ranked) - _SHOWN_MODULES} more", f"{rest / total:.1%}", *[""] * (len(order) + 2))
+    return _spaced(table)
+
+
+def _coverage(report: dict[str, Any]) -> Text:
+    steps = report["steps"]
+    loops = [loop for s in steps for loop in s["loops"]]
+    sources = {kind: sum(x["source"] == kind for x in loops) for kind in ("annotated", "inferred", "given", "unknown")}
+    named = ", ".join(f"{n} {kind}" for kind, n in sources.items() if n) or "none"
+    worst = max((s["coverage"]["unattributed_share"] for s in steps), default=0.0)
+    uncounted = sorted({u["operation"] for s in steps for u in s["coverage"]["uncounted"]})
+    exact = all(s["coverage"]["complete"] for s in steps)
+    text = Text("Coverage  ", style="bold")
+    text.append("exact" if exact else "lower bound", style="green" if exact else "bold red")
+    text.append(f" · loops: {named} · unattributed at most {worst:.1%}", style="not bold")
+    text.append(f" · operations not counted: {', '.join(uncounted) or 'none'}", style="not bold")
+    agrees = report["summary"]["jaxpr_agrees"]
+    text.append(" · jaxpr walk ", style="not bold")
+    text.append("agrees" if agrees else "DISAGREES", style="green" if agrees else "bold red")
+    return text
+
+
+def _spaced(table: Table) -> Table:
+    table.caption = f"{table.caption}\n" if table.caption else "\n"
+    return table

@@ -1,0 +1,1 @@
+"""The report: one JSON document per model, data set, workload and target."""

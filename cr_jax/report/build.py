@@ -1,0 +1,261 @@
+"""From compiled steps and their counts to the cost report."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cr_jax.cost.memory import memory_account
+from cr_jax.cost.walk import HloCount
+from cr_jax.records import MODES, CompiledStep, Parameter, plain
+
+SCHEMA_VERSION = "1.0"
+SCHEMA_ID = f"urn:cr-jax:schema:cost-report:{SCHEMA_VERSION}"
+
+DEFINITIONS = {
+    "turn": "one question-answer pair; turn 0 is the user's request q0",
+    "flop": "one floating-point operation; a multiply-add is 2; transcendentals and integer operations stand apart",
+    "byte": "one byte moved between main memory and the chip at a fusion boundary",
+    "model": "the program as traced, before the compiler; loops multiplied by their trip counts",
+    "compiled": "the program the compiler made for the target; loops multiplied by their trip counts",
+    "step": "train: one optimizer step of one objective; infer: one answered turn for every user of the batch",
+    "replay": "the conversation so far is computed again at every turn",
+    "incremental": "the state is carried from turn to turn and only what is new is computed",
+}
+
+
+@dataclass(frozen=True)
+class CountedStep:
+    """A compiled step with its counts: of the traced program, and of the compiled one if there is one."""
+
+    step: CompiledStep
+    model: HloCount
+    compiled: HloCount | None
+
+    @property
+    def best(self) -> HloCount:
+        """The compiled count, else the traced program's."""
+        return self.compiled or self.model
+
+
+def fingerprint(hlo: str) -> str:
+    """SHA-256 of a program, file names and line numbers left out."""
+    text = re.sub(r",? ?(?:stack_frame_id=\d+|source_\w+=(?:\"[^\"]*\"|\d+))", "", hlo)
+    lines = (line for line in text.split("\n") if not re.match(r"\d+ [\"{]", line))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def step_entry(counted: CountedStep, examples_per_epoch: int | None) -> dict[str, Any]:
+    """One step's figures."""
+    step, best = counted.step, counted.best
+    labels = plain({k: v for k, v in step.labels.items() if k != "positions"})
+    agrees = counted.step.jaxpr.matmul_flops == counted.model.matmul_flops
+    return {
+        "name": step.name,
+        "phase": step.phase,
+        "labels": labels,
+        "model": _totals(counted.model),
+        "compiled": _totals(counted.compiled) if counted.compiled else None,
+        "per": _per(step, best, examples_per_epoch),
+        "memory": memory_account(step),
+        "modules": _modules(counted),
+        "passes": best.by("pass"),
+        "families": best.by("family"),
+        "loops": best.as_dict()["loops"],
+        "coverage": _coverage(best),
+        "jaxpr": {
+            "matmul_flops": step.jaxpr.matmul_flops,
+            "unknown_loops": step.jaxpr.unknown_loops,
+            "agrees": agrees,
+            "tag": "counted",
+        },
+        "xla": {
+            "flops": step.xla_flops,
+            "transcendentals": step.xla_transcendentals,
+            "bytes_accessed": step.xla_bytes,
+            "note": "XLA's own figures, raw: a loop's body counts once, a custom call as unknown",
+            "tag": "compiler",
+        },
+        "program_sha256": fingerprint(step.compiled_hlo or step.model_hlo),
+        "durations_s": step.durations_s | {"tag": "measured"},
+    }
+
+
+def _totals(count: HloCount) -> dict[str, Any]:
+    total = count.total
+    return total.as_dict() | {
+        "flops": total.flops,
+        "complete": count.complete,
+        "bound": "exact" if count.complete else "lower",
+        "tag": "counted",
+    }
+
+
+def _coverage(count: HloCount) -> dict[str, Any]:
+    nobody = sum(cost.flops for key, cost in count.rows.items() if key[0] == "(none)")
+    flops = count.total.flops
+    return {
+        "complete": count.complete,
+        "uncounted": count.as_dict()["uncounted"],
+        "unknown_loops": [loop.name for loop in count.loops if loop.trip_count is None],
+        "inferred_loops": sum(loop.source == "inferred" for loop in count.loops),
+        "unattributed_flops": nobody,
+        "unattributed_share": nobody / flops if flops else 0.0,
+        "tag": "counted",
+    }
+
+
+def _modules(counted: CountedStep) -> list[dict[str, Any]]:
+    best = counted.best
+    traced = counted.model.by("module", "pass")
+    rows = []
+    for key, cost in best.by("module", "pass").items():
+        module, which = key.split("|")
+        rows.append({"module": module, "pass": which, **cost,
+                     "model_matmul_flops": traced.get(key, {}).get("matmul_flops", 0)})  # fmt: skip
+    return sorted(rows, key=lambda r: (-r["matmul_flops"] - r["other_flops"], r["module"], r["pass"]))
+
+
+def _per(step: CompiledStep, count: HloCount, examples_per_epoch: int | None) -> dict[str, Any]:
+    """FLOPs and bytes per unit of work; ``None`` where the unit does not apply."""
+    flops, moved = count.total.flops, count.total.hbm_bytes
+    units: dict[str, float | None] = {"step": 1.0}
+    if step.phase == "train":
+        batch, turns = step.labels["batch"], step.labels["supervised_turns_per_example"]
+        units["example"] = 1 / batch
+        units["supervised_turn"] = 1 / (batch * turns) if turns else None
+        units["epoch"] = float(-(-examples_per_epoch // batch)) if examples_per_epoch else None
+    elif step.phase == "infer":
+        units["turn"] = 1 / step.labels["users"]
+    found: dict[str, Any] = {}
+    for unit, share in units.items():
+        found[f"flops_per_{unit}"] = None if share is None else flops * share
+        found[f"hbm_bytes_per_{unit}"] = None if share is None else moved * share
+    return found | {"steps_per_epoch": units.get("epoch"), "tag": "counted"}
+
+
+def turn_rows(steps: Sequence[CountedStep]) -> list[dict[str, Any]]:
+    """Per turn t and mode: cost per user, padding, with and without the item side, saving over replay."""
+    precompute = next((s for s in steps if s.step.phase == "precompute"), None)
+    replay: dict[int, float] = {}
+    rows = []
+    for mode in MODES:
+        for counted in steps:
+            labels = counted.step.labels
+            if counted.step.phase != "infer" or labels["mode"] != mode:
+                continue
+            users, count = labels["users"], counted.best
+            flops = count.total.flops / users
+            items = precompute.best.total.flops / users if precompute else 0.0
+            for t in labels["turns"]:
+                positions = labels["positions"][str(t)]
+                if mode == "replay":
+                    replay[t] = flops
+                rows.append({
+                    "t": t,
+                    "mode": mode,
+                    "step": counted.step.name,
+                    "flops_per_turn": flops,
+                    "matmul_flops_per_turn": count.matmul_flops / users,
+                    "hbm_bytes_per_turn": count.hbm_bytes / users,
+                    "flops_per_turn_with_item_side": flops + items,
+                    "useful_positions": positions.useful,
+                    "executed_positions": positions.executed,
+                    "padding_share": max(0.0, 1 - positions.useful / positions.executed),
+                    "saving_over_replay": replay[t] / flops if flops else None,
+                    "tag": "counted",
+                })  # fmt: skip
+    return rows
+
+
+def conversation_rows(turns: list[dict[str, Any]], histogram: Sequence[int]) -> dict[str, Any]:
+    """Cost of an average conversation: every turn weighted by the share of conversations that reach it."""
+    total = sum(histogram)
+    reach = [1.0] + [sum(histogram[t - 1 :]) / total for t in range(1, len(histogram) + 1)]
+    found: dict[str, Any] = {}
+    for mode in MODES:
+        rows = [r for r in turns if r["mode"] == mode]
+        found[f"{mode}_flops_per_conversation"] = sum(
+            r["flops_per_turn"] * (reach[r["t"]] if r["t"] < len(reach) else 0.0) for r in rows
+        )
+    return found | {"turns_covered": max((r["t"] for r in turns), default=0), "tag": "counted"}
+
+
+def parameter_entry(parameters: Sequence[Parameter], paper: int | None, steps: Sequence[CountedStep]) -> dict[str, Any]:
+    """The parameter account."""
+    trained = [p for p in parameters if p.trainable]
+    frozen = [p for p in parameters if not p.trainable]
+    modules: dict[str, dict[str, int]] = {}
+    for p in parameters:
+        row = modules.setdefault(p.module, {"trainable": 0, "frozen": 0, "bytes": 0})
+        row["trainable" if p.trainable else "frozen"] += p.size
+        row["bytes"] += p.bytes
+    states = [
+        {
+            "objective": s.step.labels["objective"],
+            "trained_parameters": s.step.labels["trained_parameters"],
+            "numbers": s.step.labels["optimizer_state_numbers"],
+            "bytes": s.step.labels["optimizer_state_bytes"],
+        }
+        for s in steps
+        if s.step.phase == "train"
+    ]
+    return {
+        "trainable": sum(p.size for p in trained),
+        "frozen": sum(p.size for p in frozen),
+        "total": sum(p.size for p in parameters),
+        "trainable_bytes": sum(p.bytes for p in trained),
+        "frozen_bytes": sum(p.bytes for p in frozen),
+        "as_the_paper_counted": paper,
+        "optimizer_state": states,
+        "modules": [{"module": name, **modules[name]} for name in sorted(modules)],
+        "tensors": [{"path": p.path, "shape": list(p.shape), "dtype": p.dtype, "size": p.size,
+                     "trainable": p.trainable} for p in parameters],
+        "tag": "counted",
+    }  # fmt: skip
+
+
+def summary(steps: Sequence[CountedStep], turns: list[dict[str, Any]], parameters: dict[str, Any]) -> dict[str, Any]:
+    """The figures a script asks for; ``None`` where there is no single one."""
+    train = [s for s in steps if s.step.phase == "train"]
+    peaks = [memory_account(s.step)["peak_bytes"] for s in steps]
+    last = {r["mode"]: r for r in turns if r["t"] == max(x["t"] for x in turns)} if turns else {}
+    single = step_entry(train[0], None)["per"] if len(train) == 1 else {}
+    return {
+        "trainable_parameters": parameters["trainable"],
+        "frozen_parameters": parameters["frozen"],
+        "paper_parameters": parameters["as_the_paper_counted"],
+        "train_flops_per_step": single.get("flops_per_step"),
+        "train_flops_per_supervised_turn": single.get("flops_per_supervised_turn"),
+        "train_hbm_bytes_per_step": single.get("hbm_bytes_per_step"),
+        "infer_flops_per_turn": last.get("incremental", {}).get("flops_per_turn"),
+        "infer_replay_flops_per_turn": last.get("replay", {}).get("flops_per_turn"),
+        "infer_hbm_bytes_per_turn": last.get("incremental", {}).get("hbm_bytes_per_turn"),
+        "peak_bytes": max(peaks) if peaks and None not in peaks else None,
+        "complete": all(s.best.complete for s in steps),
+        "jaxpr_agrees": all(s.step.jaxpr.matmul_flops == s.model.matmul_flops for s in steps),
+        "tag": "counted",
+    }
+
+
+def dataset_entry(dataset: Any) -> dict[str, Any]:
+    """Sizes with where each comes from."""
+    origins = {name: plain(origin) for name, origin in sorted(dataset.origins.items())}
+    sizes = {k: getattr(dataset, k) for k in ("users", "items", "aspects", "values", "turns", "conversations", "words")}
+    content = {"sizes": sizes, "lengths": plain(dataset.lengths), "turn_histogram": list(dataset.turn_histogram)}
+    return {"name": dataset.name, "title": dataset.title, **content, "origins": origins, "sha256": digest(content)}
+
+
+def model_entry(spec: Any, config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": spec.name, "title": spec.title, "paper": spec.paper, "code": spec.code,
+        "deviations": list(spec.deviations), "carried": spec.conversation.carried, "limits": spec.conversation.limits,
+        "config": config, "config_sha256": digest(config),
+    }  # fmt: skip

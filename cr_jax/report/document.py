@@ -1,0 +1,62 @@
+"""Reports as files: validated, then written whole; read back and validated again."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from cr_jax.catalog.check import check, read_json
+from cr_jax.errors import BadInput, UnknownName
+from cr_jax.resources import schema_names, write_atomically
+
+
+def to_json(document: dict[str, Any]) -> str:
+    """Stable text: two-space indent, keys in the report's own order, one newline at the end."""
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def validate(document: Any, where: str) -> str:
+    """Hold any of our documents against the schema of its ``kind``; returns the kind.
+
+    Raises ``BadInput`` with the key and the reason.
+    """
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if not isinstance(kind, str) or kind not in schema_names():
+        raise BadInput(where, f"kind: {kind!r} is no kind of document; legal: {', '.join(schema_names())}")
+    check(document, kind, where)
+    return kind
+
+
+def validate_file(path: str | Path) -> str:
+    """``validate`` for a file."""
+    return validate(read_json(path), str(path))
+
+
+def write(document: dict[str, Any], path: str | Path) -> None:
+    """Validate, then write atomically. A document that fails its own schema is not written."""
+    validate(document, "the report (a bug in cr_jax: please report it)")
+    write_atomically(path, to_json(document))
+
+
+def get_field(document: dict[str, Any], field: str) -> Any:
+    """One value: a dotted path (``parameters.trainable``, ``steps.train/answer.model.flops``) or a
+    key of ``summary``. Lists take an index or the ``name`` of an entry. Raises ``UnknownName``."""
+    if "." not in field and field in document.get("summary", {}):
+        return document["summary"][field]
+    value: Any = document
+    for part in re.split(r"\.", field):
+        if isinstance(value, list):
+            named = {str(v.get("name", n)): v for n, v in enumerate(value) if isinstance(v, dict)}
+            choices = named or {str(n): v for n, v in enumerate(value)}
+            choices |= {str(n): v for n, v in enumerate(value)}
+        elif isinstance(value, dict):
+            choices = value
+        else:
+            raise UnknownName("field", field, [field.rpartition(".")[0]])
+        if part not in choices:
+            legal = list(choices)
+            if value is document:
+                legal += [*document.get("summary", {})]
+            raise UnknownName("field", part, legal)
+        value = choices[part]
+    return value

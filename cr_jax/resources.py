@@ -1,0 +1,98 @@
+"""Where profiles and schemas lie, and how a file is written so that it is whole or untouched.
+
+Profiles and schemas are JSON files at the root of a checkout and inside the package in a wheel. A
+user's own profiles lie in ``$CRJAX_PROFILES``, else in ``$XDG_CONFIG_HOME/crjax`` (by default
+``~/.config/crjax``), in one folder per kind; a user's profile replaces a shipped one of its name.
+"""
+
+import json
+import os
+import secrets
+import stat
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cr_jax.errors import BadConfig, NotWritten, UnknownName
+
+#: The kinds of profile; each is a folder of JSON files, one per name.
+KINDS = ("accelerators", "datasets", "models")
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def _shipped(folder: str) -> Path:
+    packed = _PACKAGE / "_data" / folder
+    return packed if packed.is_dir() else _PACKAGE.parent / folder
+
+
+def user_folder() -> Path:
+    """The folder of the user's own profiles; it need not exist unless ``$CRJAX_PROFILES`` names it.
+
+    Raises ``BadConfig`` when ``$CRJAX_PROFILES`` is set to something that is not a folder.
+    """
+    named = os.environ.get("CRJAX_PROFILES")
+    if named:
+        folder = Path(named).expanduser()
+        if not folder.is_dir():
+            raise BadConfig(f"CRJAX_PROFILES={named!r}: not a folder; legal: one with {', '.join(KINDS)}")
+        return folder
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "crjax"
+
+
+def profile_files(kind: str) -> dict[str, Path]:
+    """Every profile of a kind: name (file stem) -> file, the user's before the shipped, sorted."""
+    if kind not in KINDS:
+        raise UnknownName("kind of profile", kind, KINDS)
+    found: dict[str, Path] = {}
+    for folder in (_shipped("profiles") / kind, user_folder() / kind):
+        found.update({path.stem: path for path in folder.glob("*.json")})
+    return dict(sorted(found.items()))
+
+
+def schema_names() -> tuple[str, ...]:
+    """Names of the document kinds that have a schema, such as ``dataset-profile``."""
+    files = _shipped("schemas").glob("*.schema.json")
+    return tuple(sorted(path.name.removesuffix(".schema.json") for path in files))
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of a document kind. Raises ``UnknownName``."""
+    path = _shipped("schemas") / f"{name}.schema.json"
+    if not path.is_file():
+        raise UnknownName("schema", name, schema_names())
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_atomically(path: str | Path, text: str) -> None:
+    """Write ``text`` to ``path`` as a whole: a reader sees the old file or the new one, never a part.
+
+    The text goes to a temporary file in the same folder, is flushed to the disk, then takes the
+    place of the old file. Devices and pipes are written to directly. Raises ``NotWritten``; the old
+    file is then intact and no temporary file is left.
+    """
+    target = Path(path)
+    temporary: Path | None = None
+    try:
+        target = target.resolve()
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            target.write_text(text, encoding="utf-8")
+            return
+        if mode is not None and stat.S_ISDIR(mode):
+            raise IsADirectoryError("it is a folder")
+        temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.tmp")
+        with open(temporary, "x", encoding="utf-8", newline="\n") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), stat.S_IMODE(mode))
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except (OSError, UnicodeError, RuntimeError) as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise NotWritten(f"{path}: not written: {reason}") from None

@@ -1,0 +1,28 @@
+"""Every golden case of ../shared/reference, through the command's own function."""
+
+from pathlib import Path
+
+import pytest
+from check_reference import adapters, check, main, table
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "reference"
+CASES = sorted(FOLDER.glob("*.npz"))
+
+
+@pytest.mark.parametrize("case", CASES or [None], ids=lambda case: case.stem if case else "missing")
+def test_golden_case(case):
+    if case is None:
+        pytest.skip("needs ../shared/reference, which is not here")
+    rows = check(case)
+    assert any(row.error is not None for row in rows)
+    assert not [row for row in rows if not row.ok], "\n" + table([row for row in rows if not row.ok])
+
+
+def test_adapters_are_found_by_listing_the_folder():
+    assert {"reference_dmn", "reference_mmn"} <= {module.__name__ for module in adapters()}
+
+
+def test_misuse_exits_with_2(tmp_path, capsys):
+    (tmp_path / "case.json").write_text('{"config": {}}')
+    assert main([]) == main([str(tmp_path / "absent.npz")]) == main([str(tmp_path / "case.npz")]) == 2
+    assert "case.npz" in capsys.readouterr().err
