@@ -24,8 +24,8 @@ def _fma(shape: Shape) -> int:
 
 def dot(instruction: Instruction) -> int:
     """2 x elements of the result x contracted size."""
-    left = instruction.operands[0].shape
-    contracted = prod(left.dims[d] for d in instruction.numbers("lhs_contracting_dims"))
+    left, _ = instruction.operands
+    contracted = prod(left.shape.dims[d] for d in instruction.numbers("lhs_contracting_dims"))
     return _fma(instruction.shape) * instruction.shape.elements * contracted
 
 

@@ -178,9 +178,10 @@ class _Walk:
         return module, which, family
 
     def _plain(self, ledger: Ledger, instruction: Instruction, scope: Scope) -> None:
-        moved = traffic.plain(instruction)
         family = table.FAMILY.get(instruction.opcode, "unknown")
+        moved = Cost()
         try:
+            moved = traffic.plain(instruction)
             cost = rules.arithmetic(instruction, self.applied)
         except rules.Uncounted as unknown:
             had = ledger.missing.get(str(unknown), (0, 0))

@@ -1,0 +1,51 @@
+"""Loop-free programs against XLA's own analysis: ours (matmul + other + integer) = XLA's FLOPs."""
+
+import jax
+import pytest
+from battery import CASES, FORWARD
+
+from cr_jax import count_hlo
+
+#: Why XLA's figure is not ours, by name of the case.
+EXCEPTIONS = {
+    "random": "Threefry is a loop of 5 rounds: XLA counts one",
+    "top_k": "XLA gives TopK no FLOPs (0, or -1 as a custom call); we count its comparisons",
+    "top_k_grad": "as top_k",
+}
+
+
+def _both(name):
+    function, shapes = CASES[name]
+    lowered = jax.jit(function).lower(*shapes)
+    compiled = lowered.compile()
+    for text, analysis in ((lowered.as_text("hlo"), lowered), (compiled.as_text(), compiled)):
+        found = analysis.cost_analysis()
+        yield count_hlo(text), found[0] if isinstance(found, list) else found
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if n not in EXCEPTIONS])
+def test_equals_xla(name):
+    for ours, xla in _both(name):
+        assert ours.complete
+        assert not ours.loops
+        assert ours.matmul_flops + ours.other_flops + ours.integer_ops == xla.get("flops", 0)
+        assert ours.transcendentals == xla.get("transcendentals", 0)
+
+
+def test_random_is_a_loop_that_xla_counts_once():
+    for ours, xla in _both("random"):
+        assert [loop.trip_count for loop in ours.loops] == [5]
+        assert ours.integer_ops + ours.other_flops > xla["flops"]
+
+
+@pytest.mark.parametrize("name", ["top_k", "top_k_grad"])
+def test_top_k_counts_comparisons(name):
+    rows, columns, levels = 3, 40, 2  # a heap of 4 has 2 levels
+    for ours, xla in _both(name):
+        known = max(0.0, xla.get("flops", 0))
+        extra = ours.matmul_flops + ours.other_flops + ours.integer_ops - known
+        assert extra in (rows * columns * levels, rows * columns * levels + 1)  # XLA's -1 for the call
+
+
+def test_the_battery_is_wide():
+    assert len(FORWARD) - len(EXCEPTIONS) >= 20
