@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cr_jax import __version__
-from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.cost.walk import count_hlo
+from cr_jax.data.detect import find_dataset
 from cr_jax.errors import UnknownName
 from cr_jax.records import PHASES, PRECISIONS, CompiledStep, Workload, plain
 from cr_jax.report import build
@@ -92,18 +92,8 @@ def profile(
 
 
 def read(dataset: str | Path) -> tuple[Dataset, list[str]]:
-    """A data set by profile name, or from a file of conversations; with the problems found in it."""
-    from cr_jax.data.detect import read_dataset
-
-    name = str(dataset)
-    if name in load.dataset_names():
-        return load.dataset(name), []
-    path = Path(name)
-    if not path.exists():
-        raise UnknownName("data set", name, [*load.dataset_names(), "a file or folder of conversations"])
-    if path.suffix == ".json" and path.is_file():
-        return load.load_dataset(path), []
-    found, problems = read_dataset(path)
+    """A data set by profile name, or from a file of conversations; with what was skipped in it."""
+    found, problems = find_dataset(str(dataset))
     return found, problems.lines()
 
 

@@ -18,9 +18,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [p for p in (str(HERE.parent), str(HERE / "reference")) if p not in sys.path]
 
-import jax
-import numpy as np
-from common import Row, unaccounted
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+from common import Row, unaccounted  # noqa: E402
 
 
 class Misuse(ValueError):

@@ -1,5 +1,6 @@
 """Accelerator profiles."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,8 @@ from cr_jax.catalog.dataset import Origin
 #: Input types of a matrix product that a peak rate is given for; ``tf32`` is float32 in tf32 passes.
 MATMUL_TYPES = ("float64", "float32", "tf32", "bfloat16", "float16")
 VECTOR_TYPES = ("float64", "float32", "bfloat16", "float16")
+#: Fields of a target config whose text is an enum's name, not a string.
+_ENUMS = ("feature_extension",)
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,17 @@ class Accelerator:
     measured: dict[str, float | None]
     compiler_target: dict[str, Any] | None
     origins: dict[str, Origin]
+
+
+def target_config_text(config: Mapping[str, Any], indent: str = "") -> str:
+    """A CUDA target's ``config`` as the text proto that the ahead-of-time compiler reads."""
+    lines = []
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            lines.append(f"{indent}{key} {{\n{target_config_text(value, indent + '  ')}{indent}}}\n")
+        elif isinstance(value, str) and key not in _ENUMS:
+            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+            lines.append(f'{indent}{key}: "{escaped}"\n')
+        else:
+            lines.append(f"{indent}{key}: {value}\n")
+    return "".join(lines)

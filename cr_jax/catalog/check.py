@@ -67,14 +67,25 @@ def check(document: Any, schema_name: str, where: str) -> None:
 
 
 def _deepest(fault: Any) -> Any:
-    # "anyOf [an object, null]": the branch that went furthest into the document is the one meant.
+    # "anyOf [an object, another, null]": the branch whose type and constants agree is the one meant.
     while fault.context:
+        branches: dict[Any, list[Any]] = {}
+        for inner in fault.context:
+            branches.setdefault(inner.schema_path[0], []).append(inner)
         here = fault.absolute_path
-        branches = [f for f in fault.context if f.absolute_path != here or f.validator != "type"]
-        if not branches:
+        meant = [
+            inner
+            for inner in branches.values()
+            if all(one.absolute_path != here or one.validator != "type" for one in inner)
+        ]
+        if not meant:
             return fault
-        fault = min(branches, key=lambda f: (-len(f.absolute_path), _order(f)))
+        fault = min(min(meant, key=_disagreements), key=_order)
     return fault
+
+
+def _disagreements(faults: list[Any]) -> int:
+    return sum(fault.validator == "const" for fault in faults)
 
 
 def _order(fault: Any) -> tuple[int, list[str]]:
@@ -92,18 +103,30 @@ def _line(fault: Any) -> str:
     if rule == "required" and isinstance(value, dict):
         key = next(key for key in fault.validator_value if key not in value)
         return f"{_join(path, key)}: missing; legal: {_meaning(known.get(key, {}), key)}"
-    reason = {
-        "const": f"legal: {json.dumps(fault.validator_value)}",
-        "enum": f"legal: {', '.join(map(json.dumps, fault.validator_value)) if rule == 'enum' else ''}",
-        "minimum": f"must be {fault.validator_value} or more",
-        "exclusiveMinimum": f"must be more than {fault.validator_value}",
-        "maximum": f"must be {fault.validator_value} or less",
-        "minLength": "must not be empty",
-        "minItems": f"needs {fault.validator_value} or more entries",
-        "type": f"must be of type {_types(fault.validator_value)}",
-        "pattern": f"must match {fault.validator_value}",
-    }.get(rule, fault.message)
+    reason = _reason(rule, fault)
     return f"{path or 'the document'}: {_short(value)}: {reason}"
+
+
+def _reason(rule: str, fault: Any) -> str:
+    wanted = fault.validator_value
+    if rule in ("anyOf", "oneOf"):
+        return f"legal: {fault.schema.get('description', 'see the schema')}"
+    if rule == "type":
+        return f"must be of type {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
+    if rule == "const":
+        return f"legal: {json.dumps(wanted)}"
+    if rule == "enum":
+        return f"legal: {', '.join(map(json.dumps, wanted))}"
+    phrase = {
+        "minimum": "must be {} or more",
+        "maximum": "must be {} or less",
+        "exclusiveMinimum": "must be more than {}",
+        "exclusiveMaximum": "must be less than {}",
+        "minLength": "must not be empty",
+        "minItems": "needs {} or more entries",
+        "pattern": "must match {}",
+    }.get(rule)
+    return fault.message if phrase is None else phrase.format(wanted)
 
 
 def _join(path: str, key: str) -> str:
@@ -117,10 +140,6 @@ def _near(key: str, legal: Iterable[str]) -> str:
 
 def _meaning(rule: dict[str, Any], key: str) -> str:
     return rule.get("description") or f"see {key} in the schema"
-
-
-def _types(value: Any) -> str:
-    return " or ".join(value) if isinstance(value, list) else str(value)
 
 
 def _short(value: Any) -> str:

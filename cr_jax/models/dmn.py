@@ -10,12 +10,13 @@ and a few words. The encoder runs up to the *index* of the last sentence end, so
 always the zero vector, as in the public code; padded slots are zero vectors that pass the gate and
 the episode GRU like the others.
 
-Letters: B batch, P words of the facts, Q words of the question, E word vector, H hidden, F fact
-slots, V answer classes, L words of one sentence.
+Letters: B batch, P words of the facts, Q words of the question, L words of one sentence, E word
+vector, H hidden, F fact slots, V answer classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +27,10 @@ from jaxtyping import Array, Float, Int
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig
 from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, expect_state, positive
-from cr_jax.nn.module import Module, name_scopes, scoped
+from cr_jax.nn.dmn_blocks import Answer, EpisodicMemory, InputModule
+from cr_jax.nn.module import Module, name_scopes
 from cr_jax.nn.optimizers import tf_adam
-from cr_jax.nn.tf_gru import GRU, fact_states, glorot, gru_names, until
+from cr_jax.nn.tf_gru import gru_names, until
 from cr_jax.records import Workload, bucket
 
 #: Answer classes that are words, not items (the paper's Cell Phones and CDs figures are near it).
@@ -49,10 +51,8 @@ class Config:
     l2: float = 1e-3
 
     def __post_init__(self) -> None:
-        positive(
-            classes=self.classes, items=self.items, facts=self.facts, embedding=self.embedding,
-            hidden=self.hidden, hops=self.hops,
-        )
+        sizes = {"classes": self.classes, "items": self.items, "facts": self.facts}
+        positive(**sizes, embedding=self.embedding, hidden=self.hidden, hops=self.hops)
         if self.classes < self.items:
             raise BadConfig(f"classes={self.classes}: every item is a class; legal: {self.items} or more")
 
@@ -85,91 +85,14 @@ def configure(dataset: Dataset, work: Workload) -> Config:
     return Config(classes=classes, items=dataset.items, facts=work.turns + 1)
 
 
-class InputModule(Module):
-    """One GRU for the facts text and the question."""
-
-    def __init__(self, config: Config, rngs: nnx.Rngs):
-        self.encoder = GRU(config.embedding, config.hidden, rngs)
-
-    def __call__(self, text: Float[Array, "B P E"], ends: Int[Array, "B F"]) -> Float[Array, "B F H"]:
-        """The state at each sentence end; ends: word index of each ".", right-padded with 0."""
-        valid = until(jnp.max(ends, axis=1), text.shape[1])
-        outputs, _ = self.encoder(text, valid, self.encoder.zeros(text.shape[0]))
-        return fact_states(outputs, ends)
-
-    @scoped
-    def question(self, words: Float[Array, "B Q E"]) -> Float[Array, "B H"]:
-        """The last state; the length is the number of words whose largest component is not 0."""
-        lengths = jnp.sum(jnp.max(words, axis=2) != 0, axis=1)
-        return self.encoder.last(words, until(lengths, words.shape[1]), self.encoder.zeros(words.shape[0]))
-
-
-class AttentionGate(Module):
-    """``g = σ(w2·tanh(W1 z + b1) + b2)``, ``z = [c, m, q, c⊙q, c⊙m, (c−q)², (c−m)²]``."""
-
-    def __init__(self, config: Config, rngs: nnx.Rngs):
-        h = config.hidden
-        self.w1 = nnx.Param(glorot(rngs.params(), (7 * h, h)))
-        self.b1 = nnx.Param(glorot(rngs.params(), (h, 1)).reshape(h))
-        self.w2 = nnx.Param(glorot(rngs.params(), (h, 1)))
-        self.b2 = nnx.Param(glorot(rngs.params(), (1, 1)).reshape(1))
-
-    def __call__(
-        self, facts: Float[Array, "B F H"], memory: Float[Array, "B H"], question: Float[Array, "B H"]
-    ) -> Float[Array, "B F"]:
-        c = facts
-        m = jnp.broadcast_to(memory[:, None], c.shape)
-        q = jnp.broadcast_to(question[:, None], c.shape)
-        z = jnp.concatenate([c, m, q, c * q, c * m, (c - q) ** 2, (c - m) ** 2], axis=-1)
-        hidden = jnp.tanh(z @ self.w1[...] + self.b1[...])
-        return jax.nn.sigmoid(hidden @ self.w2[...] + self.b2[...])[..., 0]
-
-
-class Recall(NamedTuple):
-    """The last memory, and gates [B, F] and episode [B, H] of every hop."""
-
-    memory: Float[Array, "B H"]
-    gates: tuple[Float[Array, "B F"], ...]
-    episodes: tuple[Float[Array, "B H"], ...]
-
-
-class EpisodicMemory(Module):
-    """Hops over the facts; the gate and both GRUs are shared by all hops, the first memory is q."""
-
-    def __init__(self, config: Config, rngs: nnx.Rngs):
-        self.hops = config.hops
-        self.gate = AttentionGate(config, rngs)
-        self.episode = GRU(config.hidden, config.hidden, rngs)
-        self.memory = GRU(config.hidden, config.hidden, rngs)
-
-    def __call__(self, facts: Float[Array, "B F H"], question: Float[Array, "B H"]) -> Recall:
-        projected = self.episode.project(facts)  # the same at every hop
-        memory, gates, episodes = question, [], []
-        for _ in range(self.hops):
-            gates.append(self.gate(facts, memory, question))
-            episodes.append(self.episode.gated(projected, gates[-1], self.episode.zeros(facts.shape[0])))
-            memory = self.memory.step(episodes[-1], memory)
-        return Recall(memory, tuple(gates), tuple(episodes))
-
-
-class Answer(Module):
-    """Logits ``m·w_a``, without a bias."""
-
-    def __init__(self, config: Config, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(glorot(rngs.params(), (config.hidden, config.classes)))
-
-    def __call__(self, memory: Float[Array, "B H"]) -> Float[Array, "B V"]:
-        return memory @ self.kernel[...]
-
-
 class DMN(Module):
     """Facts and question to logits over the answer classes."""
 
     def __init__(self, config: Config, rngs: nnx.Rngs):
         self.config = config
-        self.input_module = InputModule(config, rngs)
-        self.episodic = EpisodicMemory(config, rngs)
-        self.answer = Answer(config, rngs)
+        self.input_module = InputModule(config.embedding, config.hidden, rngs)
+        self.episodic = EpisodicMemory(config.hidden, config.hops, rngs)
+        self.answer = Answer(config.hidden, config.classes, rngs)
 
     def __call__(
         self, text: Float[Array, "B P E"], ends: Int[Array, "B F"], question: Float[Array, "B Q E"]
@@ -192,9 +115,8 @@ def loss(model: DMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[s
     squares = [jnp.sum(jnp.square(w[...])) for w in (gate.w1, gate.w2, model.answer.kernel)]
     regulariser = model.config.l2 * sum(squares) / 2
     hits = jnp.mean(jnp.argmax(logits, axis=-1) == batch["target"])
-    return cross_entropy + regulariser, {
-        "cross_entropy": cross_entropy, "regulariser": regulariser, "accuracy": hits,
-    }
+    metrics = {"cross_entropy": cross_entropy, "regulariser": regulariser, "accuracy": hits}
+    return cross_entropy + regulariser, metrics
 
 
 @jax.tree_util.register_dataclass
@@ -213,10 +135,9 @@ def start(model: DMN, side: None, batch: int) -> State:
     """The state of ``batch`` users before their requests."""
     del side
     c, encoder = model.config, model.input_module.encoder.zeros(batch)
-    return State(
-        encoder, jnp.zeros((batch, c.embedding), encoder.dtype),
-        jnp.zeros((batch, c.facts, c.hidden), encoder.dtype), jnp.zeros(batch, jnp.int32),
-    )
+    end = jnp.zeros((batch, c.embedding), encoder.dtype)
+    facts = jnp.zeros((batch, c.facts, c.hidden), encoder.dtype)
+    return State(encoder, end, facts, jnp.zeros(batch, jnp.int32))
 
 
 def turn(model: DMN, side: None, state: State, utterance: dict[str, Array]) -> tuple[State, dict[str, Array]]:
@@ -248,7 +169,7 @@ def turn(model: DMN, side: None, state: State, utterance: dict[str, Array]) -> t
     end = jnp.where(spoke[:, None], newest, state.end)
     recall = model.episodic(facts, model.input_module.question(utterance["question"]))
     scores = model.answer(recall.memory)[:, : model.config.items]
-    return State(reached, end, facts, state.turns + spoke), {"item_scores": scores}
+    return State(reached, end, facts, state.turns + spoke.astype(jnp.int32)), {"item_scores": scores}
 
 
 def replay(model: DMN, side: None, history: dict[str, Array]) -> dict[str, Array]:
@@ -271,30 +192,35 @@ def _text(work: Workload, t: int) -> int:
     return bucket(work.lengths.request.p95 + 1 + t * work.lengths.turn_words)
 
 
+def _vectors(config: Config, work: Workload, batch: int, words: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((batch, words, config.embedding), jnp.dtype(work.dtype))
+
+
 def history_inputs(config: Config, work: Workload, t: int, batch: int) -> Inputs:
     """The facts text up to turn t, its sentence ends and the question."""
-    def words(n: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((batch, n, config.embedding), jnp.dtype(work.dtype))
-
-    ends = jax.ShapeDtypeStruct((batch, config.facts), jnp.int32)
-    return {"text": words(_text(work, t)), "ends": ends, "question": words(_question(work, t))}
+    return {
+        "text": _vectors(config, work, batch, _text(work, t)),
+        "ends": jax.ShapeDtypeStruct((batch, config.facts), jnp.int32),
+        "question": _vectors(config, work, batch, _question(work, t)),
+    }
 
 
 def batch_inputs(config: Config, work: Workload, batch: int) -> Inputs:
     """A training batch, padded to the last turn."""
-    longest = max(_question(work, 0), _question(work, 1))
-    history = dict(history_inputs(config, work, work.turns, batch))
-    history["question"] = jax.ShapeDtypeStruct((batch, longest, config.embedding), jnp.dtype(work.dtype))
-    return history | {"target": jax.ShapeDtypeStruct((batch,), jnp.int32)}
+    return {
+        **history_inputs(config, work, work.turns, batch),
+        "question": _vectors(config, work, batch, max(_question(work, 0), _question(work, 1))),
+        "target": jax.ShapeDtypeStruct((batch,), jnp.int32),
+    }
 
 
 def utterance_inputs(config: Config, work: Workload, t: int, batch: int) -> Inputs:
     """Sentence t, its length and the question."""
-    def words(n: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((batch, n, config.embedding), jnp.dtype(work.dtype))
-
-    lengths = jax.ShapeDtypeStruct((batch,), jnp.int32)
-    return {"words": words(_sentence(work, t)), "lengths": lengths, "question": words(_question(work, t))}
+    return {
+        "words": _vectors(config, work, batch, _sentence(work, t)),
+        "lengths": jax.ShapeDtypeStruct((batch,), jnp.int32),
+        "question": _vectors(config, work, batch, _question(work, t)),
+    }
 
 
 def positions(config: Config, work: Workload, t: int, mode: str) -> Positions:
@@ -309,23 +235,20 @@ def positions(config: Config, work: Workload, t: int, mode: str) -> Positions:
     return Positions(text + question, _text(work, t) + _question(work, t))
 
 
-def published(config: Config) -> dict[str, tuple[str, Any]]:
+def published(config: Config) -> dict[str, tuple[str, Callable[[Any], Any]]]:
     """Names in the public TensorFlow graph; the gate's matrices are transposed there."""
     del config
-    module = "episodic-memory-module"
-    gate = {
-        f"{module}/w1": ("episodic.gate.w1", lambda w: w.T),
-        f"{module}/b1": ("episodic.gate.b1", lambda w: w.reshape(-1)),
-        f"{module}/w2": ("episodic.gate.w2", lambda w: w.T),
-        f"{module}/b2": ("episodic.gate.b2", lambda w: w.reshape(-1)),
+    theirs, gate = "episodic-memory-module", "episodic.gate"
+    return {
+        **gru_names("input-module/encoder/multi_rnn_cell/cell_0/gru_cell", "input_module.encoder"),
+        f"{theirs}/w1": (f"{gate}.w1", lambda w: w.T),
+        f"{theirs}/b1": (f"{gate}.b1", lambda w: w.reshape(-1)),
+        f"{theirs}/w2": (f"{gate}.w2", lambda w: w.T),
+        f"{theirs}/b2": (f"{gate}.b2", lambda w: w.reshape(-1)),
+        **gru_names(f"{theirs}/memory-update/episode_rnn", "episodic.episode"),
+        **gru_names(f"{theirs}/memory_rnn", "episodic.memory"),
+        "answer-module/w_a": ("answer.kernel", lambda w: w),
     }
-    return (
-        gru_names("input-module/encoder/multi_rnn_cell/cell_0/gru_cell", "input_module.encoder")
-        | gate
-        | gru_names(f"{module}/memory-update/episode_rnn", "episodic.episode")
-        | gru_names(f"{module}/memory_rnn", "episodic.memory")
-        | {"answer-module/w_a": ("answer.kernel", lambda w: w)}
-    )
 
 
 def objectives(config: Config) -> tuple[Objective, ...]:

@@ -45,7 +45,7 @@ def tf_adam(
         return TfAdamState(jnp.zeros([], jnp.int32), zeros, jax.tree.map(jnp.zeros_like, params))
 
     def update(
-        updates: Any, state: TfAdamState, params: Any = None, *, counter: Any = None, **_: Any
+        updates: Any, state: Any, params: Any = None, *, counter: Any = None, **_: Any
     ) -> tuple[Any, TfAdamState]:
         del params
         if not callable(learning_rate):
@@ -54,7 +54,7 @@ def tf_adam(
             raise BadConfig("tf_adam with a schedule was given counter=None; legal: the count of steps so far")
         else:
             rate = learning_rate(counter)
-        count = optax.safe_increment(state.count)
+        count = jnp.asarray(optax.safe_increment(state.count))
         t = count.astype(jnp.float32)
         scale = rate * jnp.sqrt(1 - b2**t) / (1 - b1**t)
         mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, updates)

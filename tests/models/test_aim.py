@@ -9,6 +9,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -127,14 +128,16 @@ def test_configure():
             aim.configure(dataset(), replace(WORK, preset=preset))
 
 
+def filled(config: aim.Config) -> aim.AIM:
+    """A model with weights large enough that words and scores differ."""
+    graph, state = nnx.split(nnx.eval_shape(lambda: aim.build(config, nnx.Rngs(0))))
+    rng = np.random.default_rng(6)
+    return nnx.merge(graph, jax.tree.map(lambda w: jnp.asarray(rng.normal(size=w.shape) / 2, w.dtype), state))
+
+
 @pytest.fixture(scope="module")
 def model():
-    """Tiny, with weights large enough that words and scores differ."""
-    model = aim.build(TINY, nnx.Rngs(5))
-    state = nnx.state(model, nnx.Param)
-    keys = iter(jax.random.split(jax.random.key(6), len(jax.tree.leaves(state))))
-    nnx.update(model, jax.tree.map(lambda w: jax.random.normal(next(keys), w.shape) / 2, state))
-    return model
+    return filled(TINY)
 
 
 def ids(seed: int, *shape: int) -> jax.Array:
@@ -149,11 +152,13 @@ def test_turns_equal_replays_past_the_window_and_for_padded_rows(model):
     side = aim.precompute(model, {"words": ids(0, ITEMS, TINY.max_words)})
     lengths = np.array([[4, 3, 5, 2], [1, 0, 0, 3], [0, 5, 5, 0]], np.int32)  # 14, 4 and 10 words; 9 fit
     state = aim.start(model, side, B)
+    turn = jax.jit(lambda state, utterance: aim.turn(model, side, state, utterance))
+    replay = jax.jit(lambda history: aim.replay(model, side, history))
     spoken: list[list[int]] = [[] for _ in range(B)]
     for t in range(4):
         words, z = ids(t + 1, B, 6), noise(t)
         utterance = {"words": words, "lengths": jnp.asarray(lengths[:, t]), "z": z}
-        state, got = aim.turn(model, side, state, utterance)
+        state, got = turn(state, utterance)
         for row, text in enumerate(spoken):
             text += np.asarray(words[row, : lengths[row, t]]).tolist()
             kept = text[-TINY.max_words :]
@@ -162,7 +167,7 @@ def test_turns_equal_replays_past_the_window_and_for_padded_rows(model):
         for row, text in zip(history, spoken, strict=True):
             row[: len(text)] = text
         count = jnp.asarray([len(text) for text in spoken], jnp.int32)
-        want = aim.replay(model, side, {"words": jnp.asarray(history), "lengths": count, "z": z})
+        want = replay({"words": jnp.asarray(history), "lengths": count, "z": z})
         np.testing.assert_allclose(got["item_scores"], want["item_scores"], atol=1e-5)
         assert np.array_equal(got["answer_tokens"], want["answer_tokens"])
     assert got["answer_tokens"].shape == (B, TINY.max_words) and got["item_scores"].shape == (B, ITEMS)
@@ -173,11 +178,15 @@ def test_a_score_is_the_discriminators_cosine(model):
     items, words, f = ids(0, ITEMS, TINY.max_words), ids(1, ITEMS, TINY.max_words), TINY.filter - 1
     side = aim.precompute(model, {"words": items})
     utterance = {"words": words, "lengths": jnp.full(ITEMS, TINY.max_words), "z": noise(0, ITEMS)}
-    scores = aim.replay(model, side, utterance)["item_scores"]
+    scores = jax.jit(lambda u: aim.replay(model, side, u))(utterance)["item_scores"]
     batch = {"source": jnp.pad(words, ((0, 0), (f, f))), "target": jnp.pad(items, ((0, 0), (0, f)))}
-    (d,) = aim.directions(model, batch, jax.random.key(0))
-    vectors = losses.judge(d, losses.synthesise(d, t := d.answers.tables(), losses.begin(d, t)))
-    np.testing.assert_allclose(jnp.diagonal(scores), losses.scores(vectors)[0], atol=1e-5)
+
+    def judged(batch):
+        (d,) = aim.directions(model, batch, jax.random.key(0))
+        tables = d.answers.tables()
+        return losses.scores(losses.judge(d, losses.synthesise(d, tables, losses.begin(d, tables))))[0]
+
+    np.testing.assert_allclose(jnp.diagonal(scores), jax.jit(judged)(batch), atol=1e-5)
     assert np.std(np.asarray(scores)) > 0.01
 
 
@@ -202,7 +211,7 @@ def pair() -> dict[str, jax.Array]:
 
 
 def test_noise_is_drawn_from_the_key_in_its_range_unless_given():
-    wide = aim.build(replace(TINY, noise=500, sides=2), nnx.Rngs(0))
+    wide = filled(replace(TINY, noise=500, sides=2))
     there, back = aim.directions(wide, pair(), jax.random.key(1))
     other = aim.directions(wide, pair(), jax.random.key(2))[0]
     assert -1 <= there.z.min() < -0.9 and 0.9 < there.z.max() <= 1
@@ -212,6 +221,20 @@ def test_noise_is_drawn_from_the_key_in_its_range_unless_given():
     assert not np.array_equal(there.mi_z, back.mi_z)
     given = jnp.ones((B, 500))
     assert aim.directions(wide, pair() | {"z": given}, jax.random.key(1))[0].z is given
+
+
+def test_initial_weights():
+    """U(-0.001, 0.001) for tables, output and first convolution; Glorot for the others; biases 0."""
+    for path, leaf in nnx.to_flat_state(nnx.state(aim.build(TINY, nnx.Rngs(0)).generator, nnx.Param)):
+        name, largest = ".".join(map(str, path)), np.abs(leaf[...]).max()
+        if name.endswith("bias"):
+            assert largest == 0, name
+        elif name in ("embedding.table", "decoder.output.weight", "encoder.conv1.kernel"):
+            assert 0.0008 < largest <= 0.001, name
+        else:
+            *width, inputs, outputs = leaf.shape
+            bound = math.sqrt(6 / (math.prod(width) * (inputs + outputs)))
+            assert 0.8 * bound < largest <= bound, name
 
 
 def test_which_targets_count():
@@ -244,8 +267,8 @@ def test_every_weight_has_one_objective_and_moves(model):
     assert all(d.trains(p, v) != g.trains(p, v) for p, v in paths)
     for o in (d, g):
         function, trained = gradient(model, o)
-        still = [p for p, v in nnx.to_flat_state(function(trained)) if not np.abs(np.asarray(v[...])).max() > 0]
-        assert not still
+        largest = {path: np.abs(v[...]).max() for path, v in nnx.to_flat_state(function(trained))}
+        assert not [path for path, value in largest.items() if not value > 0]
 
 
 def test_the_rate_follows_the_shared_counter():
@@ -253,8 +276,9 @@ def test_the_rate_follows_the_shared_counter():
     w = {"w": jnp.ones(1)}
     for o, rate in ((d, 1e-4), (g, 2e-5)):
         adam = o.optimizer(replace(TINY, decay=0.5, decay_steps=10))
-        step = [float(adam.update(w, adam.init(w), w, counter=jnp.int32(n))[0]["w"][0]) for n in (0, 10)]
-        np.testing.assert_allclose(step, [-rate, -rate / 2], rtol=1e-5)
+        assert isinstance(adam, optax.GradientTransformationExtraArgs)
+        steps = [adam.update(w, adam.init(w), w, counter=jnp.int32(n))[0] for n in (0, 10)]
+        np.testing.assert_allclose(jax.tree.leaves(steps), [[-rate], [-rate / 2]], rtol=1e-5)
 
 
 # Matmuls, leaf by leaf. W1, W2: positions after the first and the second convolution (13 and 14 words alike).
@@ -311,12 +335,14 @@ def test_matmuls_of_a_turn_and_of_the_items(model):
     want = cnn("discriminator.source", B, SCORE) | {"discriminator": 2 * B * SCORE * ITEMS}
     want |= cnn("generator.encoder", B, H) | free_pass("generator", TINY.max_words)
     assert matmuls(lambda u: aim.replay(model, side, u), utterance) == want
-    assert matmuls(lambda w: aim.precompute(model, {"words": w}), ids(0, ITEMS, 9)) == cnn("discriminator.target", ITEMS, SCORE)
+    want = cnn("discriminator.target", ITEMS, SCORE)
+    assert matmuls(lambda w: aim.precompute(model, {"words": w}), ids(0, ITEMS, 9)) == want
 
 
 def test_matmuls_of_the_costs(model):
     key, batch = jax.random.key(0), pair()
-    common = cnn("generator.encoder", B, H) | free_pass("generator", T + 1) | cnn("discriminator.source", B, SCORE)
+    common = cnn("generator.encoder", B, H) | free_pass("generator", T + 1)
+    common |= cnn("discriminator.source", B, SCORE)
     common |= cnn("discriminator.target", 2 * B, SCORE) | {"discriminator.embedding": 2 * B * (T + 1) * V * E}
     assert matmuls(lambda b: aim.discriminator_loss(model, b, key)[0], batch) == common
 

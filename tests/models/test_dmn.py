@@ -12,6 +12,7 @@ from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig
 from cr_jax.models import dmn
 from cr_jax.records import Lengths, TextLengths, Workload, bucket
+from cr_jax.targets.jaxpr import count_jaxpr
 
 WORDS = Lengths(mean=3.5, p50=3, p95=5, max=9)
 LENGTHS = TextLengths(request=WORDS, question=WORDS, answer=WORDS, item=WORDS, item_sentences=WORDS)
@@ -72,12 +73,14 @@ def test_configure():
     assert (config.classes, config.items, config.facts, config.embedding) == (20 + 150, 20, 3 + 1, 50)
     with pytest.raises(BadConfig, match="no DMN figure"):
         dmn.configure(dataset(), Workload(3, LENGTHS, (1,), preset="paper"))
-    with pytest.raises(BadConfig, match="classes=9: .*legal: 10"):
+    with pytest.raises(BadConfig, match=r"classes=9: .*legal: 10"):
         dmn.Config(classes=9, items=10, facts=3)
     with pytest.raises(BadConfig, match="hidden=0"):
         dmn.Config(classes=9, items=9, facts=3, hidden=0)
 
 
+TURN = nnx.jit(lambda model, state, utterance: dmn.turn(model, None, state, utterance))
+REPLAY = nnx.jit(lambda model, history: dmn.replay(model, None, history))
 CONFIG = dmn.Config(classes=13, items=10, facts=4, embedding=6, hidden=5)
 
 
@@ -90,8 +93,11 @@ def talk(seed: int, users: int = 3, turns: int = 4):
     """Sentences and questions of random words: [user][turn] -> [words, E]."""
     rng = np.random.default_rng(seed)
 
+    def words(longest: int):
+        return rng.normal(size=(rng.integers(1, longest), CONFIG.embedding))
+
     def text(longest: int):
-        return [[rng.normal(size=(rng.integers(1, longest), CONFIG.embedding)) for _ in range(turns)] for _ in range(users)]
+        return [[words(longest) for _ in range(turns)] for _ in range(users)]
 
     return text(6), text(4)
 
@@ -111,7 +117,7 @@ def replayed(model, sentences, questions, at):
         row[: t + 1] = np.cumsum([len(s) for s in said[: t + 1]]) - 1
     asked = [q[t] for q, t in zip(questions, at, strict=True)]
     history = {"text": padded(texts, 24), "ends": jnp.asarray(ends), "question": padded(asked, 4)}
-    return dmn.replay(model, None, history)["item_scores"]
+    return REPLAY(model, history)["item_scores"]
 
 
 def said(sentences, questions, at):
@@ -126,11 +132,11 @@ def said(sentences, questions, at):
 def test_incremental_equals_replay_at_every_turn(model):
     sentences, questions = talk(0)
     state = dmn.start(model, None, 3)
-    turn = nnx.jit(lambda model, state, u: dmn.turn(model, None, state, u))
     with jax.default_matmul_precision("highest"):
         for t in range(CONFIG.facts):
-            state, outputs = turn(model, state, said(sentences, questions, [t] * 3))
-            np.testing.assert_allclose(outputs["item_scores"], replayed(model, sentences, questions, [t] * 3), atol=1e-5)
+            state, outputs = TURN(model, state, said(sentences, questions, [t] * 3))
+            want = replayed(model, sentences, questions, [t] * 3)
+            np.testing.assert_allclose(outputs["item_scores"], want, atol=1e-5)
     assert outputs["item_scores"].shape == (3, CONFIG.items)
 
 
@@ -138,11 +144,10 @@ def test_users_at_different_turns_and_padded_rows(model):
     sentences, questions = talk(1)
     schedule = [(0, None, 0), (1, 0, None), (2, 1, 1), (None, None, 2), (3, 2, None)]
     state, seen = dmn.start(model, None, 3), 0
-    turn = nnx.jit(lambda model, state, u: dmn.turn(model, None, state, u))
     with jax.default_matmul_precision("highest"):
         for at in schedule:
             before = state
-            state, outputs = turn(model, state, said(sentences, questions, at))
+            state, outputs = TURN(model, state, said(sentences, questions, at))
             here = [user for user, t in enumerate(at) if t is not None]
             want = replayed(model, sentences, questions, [t or 0 for t in at])
             np.testing.assert_allclose(outputs["item_scores"][np.array(here)], want[np.array(here)], atol=1e-5)
@@ -156,7 +161,7 @@ def test_past_the_last_slot_the_oldest_fact_goes(model):
     sentences, questions = talk(2, users=1, turns=6)
     state, facts = dmn.start(model, None, 1), []
     for t in range(6):
-        state, outputs = dmn.turn(model, None, state, said(sentences, questions, [t]))
+        state, outputs = TURN(model, state, said(sentences, questions, [t]))
         facts.append(np.asarray(state.facts[0]))
     np.testing.assert_array_equal(facts[4][:2], facts[3][1:3])
     np.testing.assert_array_equal(facts[5][:2], facts[4][1:3])
@@ -168,14 +173,32 @@ def test_a_padded_slot_is_not_masked(model):
     _, questions = talk(3, users=1)
     words = [np.ones((8, CONFIG.embedding))]
     history = {"text": padded(words, 8), "ends": jnp.asarray([[3, 7, 0, 0]]), "question": padded(questions[0][:1], 4)}
-    scores = dmn.replay(model, None, history)["item_scores"]
-    fewer = dmn.replay(model, None, history | {"ends": jnp.asarray([[3, 7]])})["item_scores"]
+    scores = REPLAY(model, history)["item_scores"]
+    fewer = REPLAY(model, history | {"ends": jnp.asarray([[3, 7]])})["item_scores"]
     assert float(jnp.abs(scores - fewer).max()) > 1e-4
+
+
+def test_matmul_flops_by_hand(model):
+    """Every product from named factors; the episode's input half once for all hops."""
+    batch, words, asked = 2, 9, 4
+    shapes = [(batch, words, CONFIG.embedding), (batch, CONFIG.facts), (batch, asked, CONFIG.embedding)]
+    inputs = [jnp.zeros(shapes[0]), jnp.zeros(shapes[1], int), jnp.zeros(shapes[2])]
+    e, h, v, f, hops, pair = CONFIG.embedding, CONFIG.hidden, CONFIG.classes, CONFIG.facts, CONFIG.hops, 2
+    r_u_c, features = 3, 7
+    by_part = {
+        "encoder": (words + asked) * r_u_c * (e * h + h * h),
+        "gate": hops * f * (features * h * h + h),
+        "episode": f * r_u_c * h * h + hops * f * r_u_c * h * h,
+        "memory": hops * r_u_c * (h * h + h * h),
+        "answer": h * v,
+    }
+    counted = count_jaxpr(jax.make_jaxpr(model)(*inputs))
+    assert counted.unknown_loops == 0 and counted.matmul_flops == pair * batch * sum(by_part.values())
 
 
 def test_states_of_others_are_refused(model):
     sentences, questions = talk(4)
-    with pytest.raises(BadConfig, match="3 users was given a state of \\[2\\]"):
+    with pytest.raises(BadConfig, match=r"3 users was given a state of \[2\]"):
         dmn.turn(model, None, dmn.start(model, None, 2), said(sentences, questions, [0] * 3))
 
 

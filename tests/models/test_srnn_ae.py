@@ -170,13 +170,14 @@ def run(config, seed=0):
     model.sentiment.initiator_liked.kernel[...] *= 20.0  # so that the dialogue decides
     talk, say = Talk(config, seed), SPEC.conversation
     turn = jax.jit(lambda s, u: say.turn(model, None, s, u))
+    replay = jax.jit(lambda h: say.replay(model, None, h))
     state, pairs = say.start(model, None, 4), []
     with jax.default_matmul_precision("highest"):
         for t in range(5):
             end = 1 + 2 * t
             state, outputs = turn(state, talk.part(max(0, end - 2), end, min(end, 2)))
             padded = srnn_ae.shapes.padded_utterances(t)
-            pairs.append((outputs, say.replay(model, None, talk.part(0, end, padded))))
+            pairs.append((outputs, replay(talk.part(0, end, padded))))
     return pairs
 
 
@@ -204,10 +205,11 @@ def test_the_fork_carries_what_was_said_before_the_mention():
     """Without the fork a slot that is first mentioned at t > 0 would start from an empty history."""
     model = SPEC.build(SMALL, nnx.Rngs(0))
     talk, say = Talk(SMALL), SPEC.conversation
-    state, _ = say.turn(model, None, say.start(model, None, 4), talk.part(0, 1, 1))
+    state, _ = jax.jit(lambda s: say.turn(model, None, s, talk.part(0, 1, 1)))(say.start(model, None, 4))
     emptied = state._replace(memory=state.memory.at[:, 0].set(0.0))
     new = talk.part(1, 3, 2)
-    after, lost = (say.turn(model, None, s, new)[1]["item_scores"] for s in (state, emptied))
+    turn = jax.jit(lambda s: say.turn(model, None, s, new)[1]["item_scores"])
+    after, lost = turn(state), turn(emptied)
     forked = ((talk.first > 0) & (talk.first < 3)).any(1)
     np.testing.assert_array_equal(np.abs(after - lost).max(-1) > 1e-6, forked)
 
@@ -228,8 +230,6 @@ def dots(jaxpr, times=1):
             (contracted, _), _ = e.params["dimension_numbers"]
             inner = np.prod([e.invars[0].aval.shape[i] for i in contracted])
             found += times * int(inner * np.prod(e.outvars[0].aval.shape))
-        for inner in jax.core.jaxprs_in_params(e.params) if hasattr(jax.core, "jaxprs_in_params") else ():
-            found += dots(inner, times)
         for value in e.params.values():
             inner = getattr(value, "jaxpr", value)
             if hasattr(inner, "eqns"):
@@ -265,9 +265,9 @@ def test_matmul_work_of_a_turn_and_of_a_replay_from_named_factors():
     assert dots(replay.jaxpr) == reads(users * c.mentions, n, length, users * c.mentions) + answer
 
 
-@pytest.mark.parametrize("encoder", ["gensen", "table"])
-def test_objectives_train_their_own_part_and_nothing_frozen(encoder):
-    config = dataclasses.replace(SMALL, encoder=encoder, decoder=True)
+@pytest.mark.parametrize(("encoder", "decoder"), [("gensen", True), ("table", False)])
+def test_objectives_train_their_own_part_and_nothing_frozen(encoder, decoder):
+    config = dataclasses.replace(SMALL, encoder=encoder, decoder=decoder)
     model = SPEC.build(config, nnx.Rngs(0))
     graph, state = nnx.split(model)
     leaves = nnx.to_flat_state(state)
@@ -278,33 +278,31 @@ def test_objectives_train_their_own_part_and_nothing_frozen(encoder):
             k: jnp.asarray(rng.integers(0, 2, s.shape), s.dtype)
             for k, s in objective.inputs(config, workload(turns=1), 2).items()
         }
-        batch |= {k: jnp.ones_like(batch[k]) * 2 for k in ("lengths", "utterances") if k in batch}
-        if "senders" in batch:
-            batch["senders"] = (
-                jnp.where(jnp.arange(batch["senders"].shape[1])[None] % 2 == 0, 1.0, -1.0)
-                + 0 * batch["senders"]
-            )
+        if objective.name != "autorec":
+            batch["lengths"] = batch["lengths"] * 0 + 3
+            batch["utterances"] = batch["utterances"] * 0 + 4
+            batch["senders"] = batch["senders"] * 0 + jnp.array([[1.0, -1.0, 1.0, -1.0]])
+        if objective.name == "response":
+            tokens = config.words + config.items
+            batch["targets"] = jnp.asarray(rng.integers(0, tokens, batch["targets"].shape), jnp.int32)
+
+        def loss(s, objective=objective, batch=batch):
+            return objective.loss(nnx.merge(graph, s), batch, jax.random.key(0))[0]
+
         with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
-            gradient = jax.grad(
-                lambda s, o=objective, b=batch: o.loss(nnx.merge(graph, s), b, jax.random.key(0))[0],
-                allow_int=True,
-            )(state)
+            gradient = jax.jit(jax.grad(loss))(state)
         named = {p: np.asarray(v[...]) for p, v in nnx.to_flat_state(gradient)}
         mine = {path for path, v in leaves if objective.trains(path, v)}
         trained[objective.name] = {path[0] for path in mine}
-        unreached = {p for p in mine if not named[p].any()}
-        assert not {p for p in unreached if "suggested" not in str(p)}, unreached
+        assert not {path for path in mine if not named[path].any()}
         assert all(
             objective.trains(p, v) or isinstance(v, Frozen) or p[0] not in trained[objective.name]
             for p, v in leaves
         )
         if objective.name != "response":
             assert not [p for p in named if p not in mine and named[p].any()]
-    assert trained == {
-        "sentiment": {"sentiment"},
-        "autorec": {"autorec"},
-        "response": {"autorec", "hred", "decoder"},
-    }
+    assert (trained.pop("sentiment"), trained.pop("autorec")) == ({"sentiment"}, {"autorec"})
+    assert trained == ({"response": {"autorec", "hred", "decoder"}} if decoder else {})
 
 
 def test_public_batches_and_examples():
@@ -324,7 +322,8 @@ def test_dropout_needs_a_key():
     objective, _ = SPEC.objectives(SMALL)
     batch = {k: jnp.ones(s.shape, s.dtype) for k, s in objective.inputs(SMALL, workload(1), 2).items()}
     batch["utterances"] *= 3
-    a, b, c = (float(objective.loss(model, batch, k)[0]) for k in (None, None, jax.random.key(0)))
+    loss = jax.jit(lambda key: objective.loss(model, batch, key)[0])
+    a, b, c = (float(loss(key)) for key in (None, None, jax.random.key(0)))
     assert a == b != c
 
 

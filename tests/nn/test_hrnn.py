@@ -57,7 +57,8 @@ def test_dropout_scales_what_it_keeps_and_is_off_without_a_key():
 def test_dropout_acts_on_words_sentences_and_conversation():
     model = network()
     vectors = model.words(DIALOGUE.words, DIALOGUE.lengths)
-    encoded = [model.encoder(vectors, DIALOGUE, key=jax.random.key(i)) for i in range(12)]
+    encode = jax.jit(lambda key: model.encoder(vectors, DIALOGUE, key=key))
+    encoded = [encode(jax.random.key(i)) for i in range(12)]
     assert any((np.asarray(e.sentences[0, 0, :-1]) == 0).any() for e in encoded)
     assert any((np.asarray(e.last[:, -1]) == 0).any() for e in encoded)
     assert len({e.last.tobytes() for e in encoded}) > 6

@@ -1,5 +1,6 @@
 """The text CNN against explicit sums in float64, and the arithmetic of its widths."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,11 +22,9 @@ def convolved(x, layer, stride):
 @pytest.mark.parametrize(("words", "filter"), [(9, 3), (49, 5), (13, 4)])
 def test_values_and_widths(words, filter):
     length = words + 2 * (filter - 1)
-    cnn = TextCNN(length, filter, E, F, OUT, nnx.Rngs(0))
     rng = np.random.default_rng(1)
-    for layer in (cnn.conv1, cnn.conv2, cnn.conv3):
-        layer.kernel[...] = jnp.asarray(rng.normal(size=layer.kernel.shape) / 3, jnp.float32)
-        layer.bias[...] = jnp.asarray(rng.normal(size=layer.bias.shape), jnp.float32)
+    graph, state = nnx.split(nnx.eval_shape(lambda: TextCNN(length, filter, E, F, OUT, nnx.Rngs(0))))
+    cnn = nnx.merge(graph, jax.tree.map(lambda w: jnp.asarray(rng.normal(size=w.shape) / 3, w.dtype), state))
     for size in (length, length + 1):  # a synthetic text is one step longer
         x = rng.normal(size=(B, size, E)).astype(np.float32)
         one = np.maximum(convolved(x.astype(np.float64), cnn.conv1, 2), 0)
@@ -33,7 +32,7 @@ def test_values_and_widths(words, filter):
         three = np.tanh(convolved(two, cnn.conv3, 1))
         assert (one.shape[1], two.shape[1]) == widths(size, filter)
         assert two.shape[2] == 2 * F and three.shape == (B, 1, OUT)
-        np.testing.assert_allclose(cnn(jnp.asarray(x)), three[:, 0], atol=1e-5)
+        np.testing.assert_allclose(jax.jit(cnn)(jnp.asarray(x)), three[:, 0], atol=1e-5)
 
 
 def test_public_widths():

@@ -104,7 +104,7 @@ def inputs(arrays: Mapping[str, np.ndarray], *prefixes: str) -> Iterable[Row]:
     return [given(name) for name in arrays if name.startswith(prefixes)]
 
 
-def unaccounted(rows: Iterable[Row], arrays: Mapping[str, np.ndarray]) -> list[str]:
+def unaccounted(rows: Iterable[Row], arrays: Iterable[str]) -> list[str]:
     """Arrays of the file that no row speaks of."""
     seen = {row.array for row in rows}
     return sorted(set(arrays) - seen)

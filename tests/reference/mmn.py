@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from common import FORWARD, Row, compare, inputs, skipped
 from flax import nnx
-from tf_training import adam_rule, gradient_rows, restored, train, weight_rows
+from tf_training import adam_rule, gradient_rows, recorded_steps, restored, train, trainable, weight_rows
 
 from cr_jax.models import mmn
 
@@ -23,7 +23,7 @@ BATCH = {
 
 
 def matches(sidecar: dict[str, Any]) -> bool:
-    return sidecar["config"].get("variant") in ("mmn", "pmmn")
+    return sidecar.get("config", {}).get("variant") in ("mmn", "pmmn")
 
 
 def spec_and_config(sidecar: dict[str, Any]) -> tuple[Any, mmn.MmnConfig]:
@@ -53,8 +53,12 @@ def forward(model: mmn.MMN, batch: dict[str, Any]) -> dict[str, Any]:
         "question_memory_pos": found.recall.memory[:, 0],
     }  # fmt: skip
     for k, sign in ((0, "pos"), (1, "neg")):
-        out |= {f"facts_{sign}": found.facts[:, k], f"gates_{sign}": found.recall.gates[:, k],
-                f"episode_{sign}": found.recall.episode[:, k], f"search_memory_{sign}": found.recall.memory[:, k]}
+        out |= {
+            f"facts_{sign}": found.facts[:, k],
+            f"gates_{sign}": found.recall.gates[:, k],
+            f"episode_{sign}": found.recall.episode[:, k],
+            f"search_memory_{sign}": found.recall.memory[:, k],
+        }
         for name, scored in (("search", found.search), ("question", found.question)):
             logits = scored.logits[:, k : k + 1]
             out[f"{name}_hidden_{sign}"] = scored.hidden[:, k]
@@ -84,6 +88,9 @@ def check(sidecar: dict[str, Any], arrays: dict[str, np.ndarray]) -> Iterator[Ro
     yield skipped("in/answer_mask", "the published graph never reads it")
     spec, config = spec_and_config(sidecar)
     model, objective = restored(spec, config, arrays), spec.objectives(config)[0]
+    if "trainable_parameters" in sidecar["config"]:
+        want = sidecar["config"]["trainable_parameters"]
+        yield compare("config/trainable_parameters", trainable(model), want, atol=0)
     batch = {ours: jnp.asarray(arrays[f"in/{name}"]) for name, ours in BATCH.items() if f"in/{name}" in arrays}
     for name, got in nnx.jit(forward)(model, batch).items():
         yield compare(f"out/{name}", got, arrays[f"out/{name}"], atol=FORWARD)
@@ -94,8 +101,10 @@ def check(sidecar: dict[str, Any], arrays: dict[str, np.ndarray]) -> Iterator[Ro
     yield compare("out/reg_term", metrics["regulariser"], arrays["out/reg_term"], atol=FORWARD)
 
     names = spec.published(config)
-    steps = train(objective, config, model, batch, steps=3)
-    yield compare("out/loss_after_3_steps", steps[-1].loss, arrays["out/loss_after_3_steps"], atol=FORWARD)
+    steps = train(objective, config, model, batch, steps=recorded_steps(arrays))
+    for n, step in enumerate(steps, 1):
+        if (after := f"out/loss_after_{n}_steps") in arrays:
+            yield compare(after, step.loss, arrays[after], atol=FORWARD)
     yield from gradient_rows(steps, names, arrays)
     yield from weight_rows(steps, names, arrays)
     yield from adam_rule(objective, config, names, arrays)

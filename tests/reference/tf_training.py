@@ -1,5 +1,6 @@
 """Training checks shared by the TensorFlow models: weights by public name, gradients, Adam steps."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,11 @@ def restored(spec: Any, config: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     return model
 
 
+def trainable(model: nnx.Module) -> int:
+    """Numbers in the model's weights."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+
+
 def train(objective: Any, config: Any, model: nnx.Module, batch: dict[str, Any], steps: int) -> list[Step]:
     """``steps`` optimizer steps on one batch; the model itself is left as it is."""
     graph, params = nnx.split(model)
@@ -77,13 +83,23 @@ def gradient_rows(steps: list[Step], names: Names, arrays: Mapping[str, np.ndarr
 
 
 def weight_rows(steps: list[Step], names: Names, arrays: Mapping[str, np.ndarray]) -> Iterator[Row]:
-    """Weights after n steps against every ``var_after<n>/<public name>`` of the case."""
+    """Weights after n steps against every array ``var_after<n>/`` or ``adam<n>/<public name>``."""
     for n in range(1, len(steps) + 1):
         kept = _settled(steps[:n])
         for name, (path, convert) in names.items():
-            if (after := f"var_after{n}/{name}") in arrays:
+            for after in _after(n, name, arrays):
                 weights = steps[n - 1].weights[path]
                 yield compare(after, weights, convert(arrays[after]), atol=FORWARD, keep=kept[path])
+
+
+def _after(n: int, name: str, arrays: Mapping[str, np.ndarray]) -> list[str]:
+    return [key for key in (f"var_after{n}/{name}", f"adam{n}/{name}") if key in arrays]
+
+
+def recorded_steps(arrays: Mapping[str, np.ndarray]) -> int:
+    """The most optimizer steps that an array of the case is recorded after."""
+    found = [re.match(r"(?:var_after|adam|out/loss_after_)(\d+)", name) for name in arrays]
+    return max(int(match[1]) for match in found if match)
 
 
 def _settled(steps: list[Step]) -> dict[str, np.ndarray]:
@@ -96,7 +112,7 @@ def _settled(steps: list[Step]) -> dict[str, np.ndarray]:
 
 def adam_rule(objective: Any, config: Any, names: Names, arrays: Mapping[str, np.ndarray]) -> Iterator[Row]:
     """The update rule alone, all entries: one step on the recorded gradients against the formula in
-    float64 (with β as TensorFlow holds them, in float32)."""
+    float64 (with β as TensorFlow holds them, in float32) and, where recorded, the weights after it."""
     optimizer = objective.optimizer(config)
     gradients = {name: arrays[f"grad/{name}"] for name in names}
     updates, _ = jax.jit(optimizer.update)(gradients, optimizer.init(gradients))
@@ -106,3 +122,6 @@ def adam_rule(objective: Any, config: Any, names: Names, arrays: Mapping[str, np
         rate = config.learning_rate * np.sqrt(1 - b2) / (1 - b1)
         want = -rate * (1 - b1) * g / (np.sqrt((1 - b2) * g**2) + 1e-8)
         yield compare(f"grad/{name} [Adam's update]", updates[name], want, rtol=FORWARD)
+        for after in _after(1, name, arrays):
+            got = arrays[f"var/{name}"] + np.asarray(updates[name])
+            yield compare(f"{after} [from the recorded gradient]", got, arrays[after], atol=FORWARD)

@@ -1,0 +1,92 @@
+"""The parts of DMN: input module, attention gate, episodic memory and answer.
+
+Letters: B batch, P words of the facts, Q words of the question, E word vector, H hidden, F fact
+slots, V answer classes.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from cr_jax.nn.module import Module, scoped
+from cr_jax.nn.tf_gru import GRU, fact_states, glorot, until
+
+
+class InputModule(Module):
+    """One GRU for the facts text and the question."""
+
+    def __init__(self, embedding: int, hidden: int, rngs: nnx.Rngs):
+        self.encoder = GRU(embedding, hidden, rngs)
+
+    def __call__(self, text: Float[Array, "B P E"], ends: Int[Array, "B F"]) -> Float[Array, "B F H"]:
+        """The state at each sentence end; ends: word index of each ".", right-padded with 0."""
+        valid = until(jnp.max(ends, axis=1), text.shape[1])
+        outputs, _ = self.encoder(text, valid, self.encoder.zeros(text.shape[0]))
+        return fact_states(outputs, ends)
+
+    @scoped
+    def question(self, words: Float[Array, "B Q E"]) -> Float[Array, "B H"]:
+        """The last state; the length is the number of words whose largest component is not 0."""
+        lengths = jnp.sum(jnp.max(words, axis=2) != 0, axis=1)
+        return self.encoder.last(words, until(lengths, words.shape[1]), self.encoder.zeros(words.shape[0]))
+
+
+class AttentionGate(Module):
+    """``g = σ(w2·tanh(W1 z + b1) + b2)``, ``z = [c, m, q, c⊙q, c⊙m, (c−q)², (c−m)²]``."""
+
+    def __init__(self, hidden: int, rngs: nnx.Rngs):
+        h = hidden
+        self.w1 = nnx.Param(glorot(rngs.params(), (7 * h, h)))
+        self.b1 = nnx.Param(glorot(rngs.params(), (h, 1)).reshape(h))
+        self.w2 = nnx.Param(glorot(rngs.params(), (h, 1)))
+        self.b2 = nnx.Param(glorot(rngs.params(), (1, 1)).reshape(1))
+
+    def __call__(
+        self, facts: Float[Array, "B F H"], memory: Float[Array, "B H"], question: Float[Array, "B H"]
+    ) -> Float[Array, "B F"]:
+        c = facts
+        m = jnp.broadcast_to(memory[:, None], c.shape)
+        q = jnp.broadcast_to(question[:, None], c.shape)
+        z = jnp.concatenate([c, m, q, c * q, c * m, (c - q) ** 2, (c - m) ** 2], axis=-1)
+        hidden = jnp.tanh(z @ self.w1[...] + self.b1[...])
+        return jax.nn.sigmoid(hidden @ self.w2[...] + self.b2[...])[..., 0]
+
+
+class Recall(NamedTuple):
+    """The last memory, and gates [B, F] and episode [B, H] of every hop."""
+
+    memory: Float[Array, "B H"]
+    gates: tuple[Float[Array, "B F"], ...]
+    episodes: tuple[Float[Array, "B H"], ...]
+
+
+class EpisodicMemory(Module):
+    """Hops over the facts; the gate and both GRUs are shared by all hops, the first memory is q."""
+
+    def __init__(self, hidden: int, hops: int, rngs: nnx.Rngs):
+        self.hops = hops
+        self.gate = AttentionGate(hidden, rngs)
+        self.episode = GRU(hidden, hidden, rngs)
+        self.memory = GRU(hidden, hidden, rngs)
+
+    def __call__(self, facts: Float[Array, "B F H"], question: Float[Array, "B H"]) -> Recall:
+        projected = self.episode.project(facts)  # the same at every hop
+        memory, gates, episodes = question, [], []
+        for _ in range(self.hops):
+            gates.append(self.gate(facts, memory, question))
+            episodes.append(self.episode.gated(projected, gates[-1], self.episode.zeros(facts.shape[0])))
+            memory = self.memory.step(episodes[-1], memory)
+        return Recall(memory, tuple(gates), tuple(episodes))
+
+
+class Answer(Module):
+    """Logits ``m·w_a``, without a bias."""
+
+    def __init__(self, hidden: int, classes: int, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(glorot(rngs.params(), (hidden, classes)))
+
+    def __call__(self, memory: Float[Array, "B H"]) -> Float[Array, "B V"]:
+        return memory @ self.kernel[...]

@@ -1,0 +1,86 @@
+"""Accelerator profiles: sourced, unknown stays unknown, and no figure contradicts another."""
+
+import json
+
+import pytest
+
+from cr_jax.catalog import load
+from cr_jax.catalog.accelerator import MATMUL_TYPES, VECTOR_TYPES, target_config_text
+from cr_jax.errors import BadInput
+from cr_jax.resources import profile_files
+
+GPUS = ["p100", "v100", "t4", "a100-40gb", "a100-80gb", "a6000", "l4", "rtx4090", "h100", "h200", "b200"]
+GPUS += ["rtx6000pro"]
+SHIPPED = ["cpu", *GPUS, "tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e"]
+SIGNED = {"value": -1, "kind": "printed", "source": "s"}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_known_number_has_its_source_and_unknown_ones_are_null(name):
+    device = load.accelerator(name)
+    assert set(device.matmul_flops_per_s) == set(MATMUL_TYPES)
+    assert set(device.vector_flops_per_s) == set(VECTOR_TYPES)
+    known = {f"matmul_flops_per_s.{k}" for k, v in device.matmul_flops_per_s.items() if v is not None}
+    known |= {f"vector_flops_per_s.{k}" for k, v in device.vector_flops_per_s.items() if v is not None}
+    known |= {f"measured.{k}" for k in device.measured}
+    for key in ("memory_bytes", "memory_bandwidth_bytes_per_s", "cache_bytes", "clock_hz", "cores",
+                "power_w", "price_usd_per_hour"):  # fmt: skip
+        known |= {key} if getattr(device, key) is not None else set()
+    assert set(device.origins) == known
+    assert device.memory_bytes is not None or name == "cpu"
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_peaks_of_a_gpu_agree_with_its_units_and_clock(name):
+    device = load.accelerator(name)
+    assert device.compiler_target is not None
+    info = device.compiler_target["config"]["gpu_device_info"]
+    from_units = info["core_count"] * info["fpus_per_core"] * 2 * info["clock_rate_ghz"] * 1e9
+    assert device.vector_flops_per_s["float32"] == pytest.approx(from_units, rel=0.02)
+    assert info["memory_bandwidth"] == device.memory_bandwidth_bytes_per_s
+    assert info["device_memory_size"] == device.memory_bytes
+    rates = device.matmul_flops_per_s
+    if rates["tf32"]:  # each halving of the input width at most doubles the rate
+        assert 1.9 <= rates["bfloat16"] / rates["tf32"] <= 2.1
+
+
+@pytest.mark.parametrize("name", ["h100", "h200"])
+def test_measured_rates_stay_below_the_peaks(name):
+    device = load.accelerator(name)
+    assert device.measured["copy_bytes_per_s"] < device.memory_bandwidth_bytes_per_s
+    assert device.measured["matmul_bfloat16_flops_per_s"] < device.matmul_flops_per_s["bfloat16"]
+
+
+def test_the_h100_target_as_text():
+    text = target_config_text(load.accelerator("h100").compiler_target["config"])
+    for line in ("  core_count: 132\n", "  memory_bandwidth: 3352320000000\n", "    major: 9\n",
+                 "    feature_extension: ACCELERATED_FEATURES\n", 'platform_name: "CUDA"\n',
+                 "  clock_rate_ghz: 1.98\n"):  # fmt: skip
+        assert line in text
+    assert text.count("{") == text.count("}") == 4
+
+
+def test_text_proto_strings_are_escaped():
+    assert target_config_text({"a": 'say "x" \\'}) == 'a: "say \\"x\\" \\\\"\n'
+
+
+@pytest.mark.parametrize(
+    "key, value, expected",
+    [
+        ("memory_bytes", SIGNED, "memory_bytes.value: -1: must be more"),
+        ("memory_bytes", {"value": 1, "kind": "printed"}, "memory_bytes.source: missing"),
+        ("memory_byte", None, "memory_byte: unknown key; did you mean memory_bytes"),
+        ("platform", "gpu", 'platform: "gpu": legal: "cpu", "cuda", "tpu"'),
+        ("compiler_target", {"platform": "tpu", "topology": "v5e"}, "compiler_target.platform: 'tpu' is not"),
+        ("compiler_target", {"platform": "cuda", "topology": "1x1x1"}, "compiler_target.source: missing"),
+        ("power_w", "700", 'power_w: "700": legal: an object {value, kind, source}'),
+    ],
+)
+def test_faults_name_the_key(tmp_path, key, value, expected):
+    document = json.loads(profile_files("accelerators")["h100"].read_text())
+    document[key] = value
+    file = tmp_path / "h100.json"
+    file.write_text(json.dumps(document))
+    with pytest.raises(BadInput) as caught:
+        load.load_accelerator(file)
+    assert str(caught.value).startswith(f"{file}: {expected}"), caught.value

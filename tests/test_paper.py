@@ -1,0 +1,181 @@
+"""The paper's tables: the formulas against hand-expanded ones and the public code, the solving,
+and what is said of each cell."""
+
+import dataclasses
+import json
+
+import pytest
+
+from cr_jax import paper
+from cr_jax import paper_counts as counts
+from cr_jax.catalog import load
+from cr_jax.catalog.check import check
+from cr_jax.errors import BadInput
+from cr_jax.paper import Solution, paper_document, solve
+from cr_jax.resources import profile_files
+
+
+@pytest.fixture(scope="module")
+def document():
+    return paper_document()
+
+
+def cells(document, model):
+    return [cell for cell in document["cells"] if cell["model"] == model]
+
+
+@pytest.mark.parametrize("embedding, hidden, classes", [(50, 32, 100), (7, 6, 5), (1, 2, 0)])
+def test_dmn_against_the_expanded_formula(embedding, hidden, classes):
+    expanded = 3 * embedding * hidden + 22 * hidden**2 + 11 * hidden + 1 + hidden * classes
+    assert counts.dmn(classes, embedding, hidden) == expanded
+
+
+@pytest.mark.parametrize("embedding, hidden, words, users", [(100, 32, 10, 3), (6, 4, 9, 5)])
+def test_mmn_and_pmmn_against_the_expanded_formulas(embedding, hidden, words, users):
+    rest = 20.5 * hidden**2 + 14 * hidden + 3
+    assert counts.mmn(words, embedding, hidden) == embedding * words + 5 * embedding * hidden + rest
+    both = embedding * (words + users) + 8 * embedding * hidden + rest
+    assert counts.pmmn(words, users, embedding, hidden) == both
+
+
+@pytest.mark.parametrize("longest, length", [(49, 12), (53, 13), (17, 4)])
+def test_aim_against_the_expanded_formulas(longest, length):
+    assert counts.aim_encoder(longest=longest) == 1_351_000 + 60_000 * length
+    assert counts.aim_generator(7) == 301 * 7 + 1_592_500 + 60_000 * 12
+    assert counts.aim_discriminator(7) == 300 * 7 + 2_702_000 + 120_000 * 12
+    assert counts.aim(7) == 902 * 7 + 5_887_000 + 240_000 * 12
+    assert counts.daim(7) == 1202 * 7 + 8_589_000 + 360_000 * 12
+
+
+def test_counts_of_the_public_code(shared):
+    public = json.loads(shared("reference/counts.json").read_text())
+    for classes in (100, 9340):
+        case = public["DMN"][f"V{classes}"]
+        assert counts.dmn(classes) == case["trainable"]
+        assert counts.dmn_global_variables(classes) == case["global_"]
+    aim = public["AIM"]["cases"]
+    assert counts.aim(500) == aim["oneside_mi0.1_sup0.001"]["trainable_total"]
+    assert counts.daim(500) == aim["twoside_mi0.1_sup0.001"]["trainable_total"]
+    assert counts.aim_generator(500) == aim["oneside_nomi_sup0.001"]["g_vars_total"]
+    assert counts.aim_discriminator(500) == aim["oneside_nomi_sup0.001"]["d_vars_total"]
+    sentiment = public["sRNN_AE"]
+    parts = sentiment["sentiment_2048_parts"]
+    assert counts.hrnn() == parts["sentence_encoder"] + parts["conversation_encoder"]
+    assert counts.sentiment_heads() == parts["heads"]
+    for items, hidden in ((11, 7), (11, 1000), (50, 1000), (6924, 1000), (9292, 1000)):
+        assert counts.autorec(items, hidden) == sentiment["AutoRec"][f"movies{items}_hidden{hidden}"]
+    table = sentiment["sentiment_embedding300"]["without_embedding"]
+    assert counts.hrnn(vector=300) + counts.sentiment_heads() == table
+
+
+@pytest.mark.parametrize(
+    "printed, expected",
+    [(1003, Solution(10, 100, 0)), (1052, Solution(10, 100, -49)), (1054, Solution(11, 100, 49)),
+     (0, Solution(0, 100, 3)), (-700, Solution(0, 100, 703))],
+)  # fmt: skip
+def test_solving_takes_the_nearest_integer_not_below_zero(printed, expected):
+    assert solve(printed, lambda x: 100 * x + 3) == expected
+
+
+@pytest.mark.parametrize("remainder, hits", [(0, 1), (-1, 3), (49, 99), (50, 100), (703, 100)])
+def test_hits_count_the_figures_met_as_closely(remainder, hits):
+    solution = Solution(5, 100, remainder)
+    assert solution.hits == hits
+    met = sum(abs(solve(1000 + n, lambda x: 100 * x).remainder) <= abs(remainder) for n in range(100))
+    assert met == hits
+
+
+@pytest.mark.parametrize(
+    "model, solved",
+    [
+        ("dmn", [84_313, 60_555, 53_949, 9_340]),
+        ("mmn", [309_421, 263_873, 122_972, 51_272]),
+        ("pmmn", [132, 115, 76, 161]),
+    ],
+)
+def test_twelve_cells_fit_to_the_digit(document, model, solved):
+    row = cells(document, model)
+    assert [cell["solved"]["value"] for cell in row] == solved
+    assert {cell["status"] for cell in row} == {"fits"}
+    assert all(cell["difference"] == 0 and cell["accounted"] == cell["printed"] for cell in row)
+    assert all(cell["accidental_fit"] == {"hits": 1, "of": 96 if model == "dmn" else 100} for cell in row)
+
+
+@pytest.mark.parametrize(
+    "model, solved, remainders",
+    [
+        ("aim", [109_907, 85_667, 42_935, 16_468], [66, 24, 88, -67]),
+        ("srnn_ae", [114_307, 88_272, 45_630, 19_885], [-137, -109, -103, 97]),
+    ],
+)
+def test_eight_cells_are_calibrated_and_say_how_little_that_means(document, model, solved, remainders):
+    row = cells(document, model)
+    assert [cell["solved"]["value"] for cell in row] == solved
+    assert [cell["difference"] for cell in row] == remainders
+    assert {cell["status"] for cell in row} == {"calibrated"}
+    assert all(cell["trainable_at_solved"] is None for cell in row)
+    assert all(cell["accidental_fit"]["hits"] == 2 * abs(cell["difference"]) + 1 for cell in row)
+
+
+def test_a_calibrated_reading_stays_calibrated_even_without_remainder():
+    data = load.dataset("electronics")
+    lucky = dataclasses.replace(data, paper_printed=data.paper_printed | {"aim": counts.aim_generator(1000)})
+    assert paper.cell("aim", lucky)["status"] == "calibrated"
+
+
+def test_a_changed_figure_no_longer_fits():
+    data = load.dataset("electronics")
+    off = dataclasses.replace(data, paper_printed=data.paper_printed | {"dmn": 8_177_096})
+    cell = paper.cell("dmn", off)
+    assert (cell["status"], cell["difference"], cell["accidental_fit"]["hits"]) == ("calibrated", -1, 3)
+
+
+def test_honest_counts(document):
+    assert [cell["trainable_at_solved"] for cell in cells(document, "dmn")] == [
+        2_725_697, 1_965_441, 1_754_049, 326_561]  # fmt: skip
+    assert [cell["honest"]["parameters"] for cell in cells(document, "pmmn")] == [
+        45_231_243, 32_919_043, 18_028_943, 7_335_743]  # fmt: skip
+    for name in ("dmn", "mmn", "pmmn", "aim", "srnn_ae"):
+        for cell, dataset in zip(cells(document, name), paper.DATASETS, strict=True):
+            data = load.dataset(dataset)
+            by_hand = {
+                "dmn": 27_681 + 32 * (data.items + 150),
+                "mmn": 100 * data.words + 37_443,
+                "pmmn": 100 * (data.words + data.users) + 47_043,
+                "aim": 902 * 20_002 + 8_767_000,
+                "srnn_ae": 16_538_112 + 7_182 + 2001 * data.items + 1000,
+            }[name]
+            assert cell["honest"]["parameters"] == by_hand
+            assert cell["honest"]["ratio_to_printed"] == pytest.approx(by_hand / cell["printed"], abs=1e-4)
+
+
+def test_the_profiles_carry_the_solved_sizes(document):
+    for dataset in paper.DATASETS:
+        solved = {c["model"]: c["solved"]["value"] for c in document["cells"] if c["dataset"] == dataset}
+        expected = {"dmn_classes": solved["dmn"], "mmn_words": solved["mmn"], "pmmn_users": solved["pmmn"]}
+        assert load.dataset(dataset).paper == expected
+
+
+def test_the_public_aim_and_srnn_ae_are_shown_impossible(document):
+    for entry in document["inconsistencies"]:
+        assert entry["floor_exceeds_least_printed"] and not entry["one_constant_possible"]
+        assert entry["least_printed"]["dataset"] == "cell-phones"
+    by_hand = {name: load.dataset(name).paper_printed["aim"] % 902 for name in paper.DATASETS}
+    assert document["inconsistencies"][0]["remainders"] == by_hand
+
+
+def test_the_document_passes_its_schema_and_is_stable(document):
+    check(document, "paper-table", "paper")
+    assert json.dumps(document) == json.dumps(paper_document())
+    assert [data["name"] for data in document["datasets"]] == list(paper.DATASETS)
+    assert len(document["cells"]) == 20
+
+
+def test_a_replaced_profile_without_the_figures_is_refused(tmp_path, monkeypatch):
+    profile = json.loads(profile_files("datasets")["electronics"].read_text())
+    del profile["paper_printed"]
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "electronics.json").write_text(json.dumps(profile))
+    monkeypatch.setenv("CRJAX_PROFILES", str(tmp_path))
+    with pytest.raises(BadInput, match=r"profile electronics: paper_printed\.\w+: missing"):
+        paper_document()
