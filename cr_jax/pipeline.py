@@ -82,7 +82,7 @@ def profile(
     if batch is not None:
         specs.positive(batch=batch)
     config = specs.override(spec, spec.configure(data, work), settings or {})
-    abstract = abstract_model(spec, config)
+    abstract = abstract_model(spec, config, dtype)
     steps = compile_steps(abstract, work, data, phases, target, progress)
     parameters = abstract.parameters()
     counted = [count(step) for step in steps]

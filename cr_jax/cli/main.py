@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from cr_jax.cli import documents, hlo, profile
+from cr_jax.cli import data, documents, hlo, paper, profile
 from cr_jax.errors import CrJaxError
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 profile.register(app)
 hlo.register(app)
+paper.register(app)
+data.register(app)
 documents.register(app)
 
 

@@ -55,5 +55,5 @@ def name_scopes(model: _M, root: str) -> _M:
 
 
 def module_paths(model: nnx.Module) -> tuple[str, ...]:
-    """The scopes of all modules of ``model``, outermost first."""
+    """The scopes of all modules of ``model``."""
     return tuple(m.scope for _, m in nnx.iter_modules(model) if isinstance(m, Module))

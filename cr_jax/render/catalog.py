@@ -34,3 +34,15 @@ def accelerators(found: Sequence[Any]) -> Table:
         table.add_row(a.name, a.title, a.platform, scaled(a.memory_bytes, "B"),
                       scaled(a.memory_bandwidth_bytes_per_s, "B/s"), *(scaled(r, "FLOP/s") for r in rates))  # fmt: skip
     return table
+
+
+def lengths(data: Any) -> Table:
+    """Words per text, and where each distribution comes from."""
+    table = grid(f"Text lengths of {data.name}, in words", "text", "mean", "median", "95%", "longest", "known by")
+    table.columns[-1].justify = "left"
+    for name in ("request", "question", "answer", "item", "item_sentences"):
+        found, origin = getattr(data.lengths, name), data.origins.get(f"lengths.{name}")
+        label = "sentences of an item" if name == "item_sentences" else name
+        table.add_row(label, f"{found.mean:.1f}", str(found.p50), str(found.p95), str(found.max),
+                      origin.kind if origin else "unknown")  # fmt: skip
+    return table

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cr_jax.catalog.check import check, read_json
+from cr_jax.catalog.load import load_accelerator, load_dataset
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.resources import schema_names, write_atomically
 
@@ -28,8 +29,14 @@ def validate(document: Any, where: str) -> str:
 
 
 def validate_file(path: str | Path) -> str:
-    """``validate`` for a file."""
-    return validate(read_json(path), str(path))
+    """``validate`` for a file; a profile's figures must not contradict each other either."""
+    document = read_json(path)
+    kind = validate(document, str(path))
+    if kind == "dataset-profile":
+        load_dataset(path)
+    elif kind == "accelerator-profile":
+        load_accelerator(path)
+    return kind
 
 
 def write(document: dict[str, Any], path: str | Path) -> None:

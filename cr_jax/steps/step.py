@@ -37,7 +37,6 @@ class AbstractModel:
 
     spec: Spec
     config: Any
-    graph: Any
     module: nnx.Module
 
     @property
@@ -78,10 +77,14 @@ class AbstractModel:
         return tuple(sorted(rows, key=lambda p: p.path))
 
 
-def abstract_model(spec: Spec, config: Any) -> AbstractModel:
-    """The model's shapes; no weight is allocated."""
+def abstract_model(spec: Spec, config: Any, dtype: str = "float32") -> AbstractModel:
+    """The model's shapes, its float32 weights taken as ``dtype``; no weight is allocated."""
     module = nnx.eval_shape(lambda: spec.build(config, nnx.Rngs(0)))
-    return AbstractModel(spec, config, nnx.graphdef(module), module)
+    if dtype != "float32":
+        graph, state = nnx.split(module)
+        cast = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype) if leaf.dtype == "float32" else leaf  # noqa: E731
+        module = nnx.merge(graph, jax.tree.map(cast, state))
+    return AbstractModel(spec, config, module)
 
 
 def abstract_key() -> jax.ShapeDtypeStruct:
