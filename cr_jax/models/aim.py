@@ -17,7 +17,7 @@ words, V words, E embedding, F features, H hidden, Z noise, O score features, I 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig
 from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, expect_state, positive
 from cr_jax.nn import aim_losses as losses
-from cr_jax.nn.aim_blocks import Discriminator, Generator, discriminator_names, generator_names
+from cr_jax.nn.aim_blocks import Discriminator, Generator, Tables, discriminator_names, generator_names
 from cr_jax.nn.aim_losses import Direction
 from cr_jax.nn.module import Module, name_scopes
 from cr_jax.nn.optimizers import exponential_decay, tf_adam
@@ -199,8 +199,16 @@ def _source(words: Int[Array, "B M"], config: Config) -> Int[Array, "B S"]:
     return jnp.pad(words, ((0, 0), (config.filter - 1, config.filter - 1)))
 
 
-def precompute(model: AIM, items: dict[str, Array]) -> Float[Array, "I O"]:
-    """Item descriptions ``words`` [I, M] (zeros after the words) to vectors of length 1."""
+class Side(NamedTuple):
+    """Paid once per set of weights: item vectors of length 1, and the generator's tables (its
+    normalised words and tied output matrix), which no conversation changes."""
+
+    items: Float[Array, "I O"]
+    tables: Tables
+
+
+def precompute(model: AIM, items: dict[str, Array]) -> Side:
+    """Item descriptions ``words`` [I, M] (zeros after the words), and the generator's tables."""
 
     def encode(words: Int[Array, "C M"]) -> Float[Array, "C O"]:
         return model.discriminator.target_vector(_source(words, model.config))
@@ -214,16 +222,17 @@ def precompute(model: AIM, items: dict[str, Array]) -> Float[Array, "I O"]:
             parts.append(jax.lax.map(encode, chunks).reshape(whole, -1))
         if whole < words.shape[0]:
             parts.append(encode(words[whole:]))
-        return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+        vectors = parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+    return Side(vectors, model.generator.tables())
 
 
-def start(model: AIM, side: Float[Array, "I O"], batch: int) -> WordWindow:
+def start(model: AIM, side: Side, batch: int) -> WordWindow:
     """An empty window for ``batch`` users."""
     del side
     return empty_window(batch, model.config.max_words)
 
 
-def turn(model: AIM, side: Float[Array, "I O"], state: WordWindow, utterance: dict[str, Array]
+def turn(model: AIM, side: Side, state: WordWindow, utterance: dict[str, Array]
          ) -> tuple[WordWindow, dict[str, Array]]:
     """Answer after the newest words: everything is redone over the window.
 
@@ -235,14 +244,13 @@ def turn(model: AIM, side: Float[Array, "I O"], state: WordWindow, utterance: di
         state = append(state, utterance["words"], utterance["lengths"])
         source = _source(state.words, model.config)
     generator, judge = model.generator, model.discriminator
-    item_scores = judge.score(judge.source_vector(source), side)
-    tables = generator.tables()
-    begun = generator.decoder.begin(generator.read(source, utterance["z"], tables))
-    answer = generator.answer(begun, tables, model.config.max_words)
+    item_scores = judge.score(judge.source_vector(source), side.items)
+    begun = generator.decoder.begin(generator.read(source, utterance["z"], side.tables))
+    answer = generator.answer(begun, side.tables, model.config.max_words)
     return state, {"item_scores": item_scores, "answer_tokens": answer}
 
 
-def replay(model: AIM, side: Float[Array, "I O"], history: dict[str, Array]) -> dict[str, Array]:
+def replay(model: AIM, side: Side, history: dict[str, Array]) -> dict[str, Array]:
     """Answer from the whole conversation so far, given like an utterance."""
     return turn(model, side, start(model, side, history["words"].shape[0]), history)[1]
 
