@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cr_jax.errors import BadConfig, BadInput
+from cr_jax.errors import BadConfig, BadInput, UnknownName
 
 
 def register(app: typer.Typer) -> None:
@@ -25,11 +25,16 @@ def hlo(
     from cr_jax.errors import BadHlo
     from cr_jax.report.document import to_json
 
+    given = _trip_counts(trip_count or [])
     try:
-        found = count_hlo(_read(file), tuple(module or ()), _trip_counts(trip_count or []))
+        found = count_hlo(_read(file), tuple(module or ()), given)
     except BadHlo as error:
-        raise BadInput(file, str(error)) from None
-    document = found.as_dict()
+        raise BadInput("standard input" if file == "-" else file, str(error)) from None
+    unknown = {loop.name for loop in found.loops if loop.source in ("given", "unknown")}
+    for name in given:
+        if name not in unknown:
+            raise UnknownName("loop of unknown trip count", name, unknown)
+    document = {"schema": "urn:cr-jax:schema:hlo-count:1.0", "kind": "hlo-count"} | found.as_dict()
     if json_:
         sys.stdout.write(to_json(document))
         return

@@ -1,0 +1,200 @@
+"""``crjax compare`` and ``crjax diff``."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cr_jax.cli.profile import settings
+from cr_jax.errors import BadConfig, CrJaxError, UnknownName
+from cr_jax.records import PHASES
+
+if TYPE_CHECKING:
+    from cr_jax.report.compare import Cell
+
+FORMATS = ("table", "md", "csv", "latex")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("compare")(compare)
+    app.command("diff")(diff)
+
+
+def compare(
+    reports: Annotated[list[Path] | None, typer.Argument(help="Saved cost reports.")] = None,
+    model: Annotated[str | None, typer.Option(help="Instead of reports: models to profile, such as dmn,aim.")] = None,
+    device: Annotated[str, typer.Option(help="Devices to profile for, such as cpu,h100,tpu-v5e.")] = "cpu",
+    dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
+    preset: Annotated[str | None, typer.Option(help="Default: published for one model, matched across models.")] = None,
+    phase: Annotated[list[str] | None, typer.Option(help="train, precompute or infer; repeat it. Default: all.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples per training step. Default: as published.")] = None,
+    users: Annotated[int, typer.Option(help="Conversations answered at once.")] = 1,
+    turns: Annotated[int | None, typer.Option(help="The last turn T. Default: 95% of conversations end by it.")] = None,
+    items_scored: Annotated[int | None, typer.Option(help="Items scored per turn. Default: all.")] = None,
+    question_items: Annotated[int, typer.Option(help="Items averaged to choose the next question (MMN, PMMN).")] = 10,
+    top_k: Annotated[int, typer.Option(help="Items returned per turn.")] = 10,
+    precision: Annotated[str, typer.Option(help="default, high or highest matmul precision.")] = "default",
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the configuration; one model only.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="The row that ratios are formed against. Default: the first.")] = None,
+    format_: Annotated[str, typer.Option("--format", help="table, md, csv or latex.")] = "table",
+    json_: Annotated[bool, typer.Option("--json", help="The comparison as JSON.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write roofline.svg and bars.svg to this folder.")] = None,
+) -> None:
+    """Reports side by side: FLOPs, bytes, intensity, memory and fit, per step and turn.
+
+    Exit code 1 when no row has figures; a single failed row is shown and leaves the others alone.
+    """
+    from cr_jax.report import compare as comparing
+
+    if format_ not in FORMATS:
+        raise UnknownName("format", format_, FORMATS)
+    if bool(reports) == (model is not None):
+        raise BadConfig("compare takes saved reports or --model, one of the two")
+    if model is None:
+        cells = _saved(reports or [])
+    else:
+        models, devices = _names("--model", model), _names("--device", device)
+        if set_ and len(models) > 1:
+            raise BadConfig("--set: models do not share configuration keys; legal with one --model")
+        work = {
+            "preset": preset or ("matched" if len(models) > 1 else "published"), "phases": tuple(phase or PHASES),
+            "batch": batch, "users": users, "turns": turns, "items_scored": items_scored, "top_k": top_k,
+            "question_items": question_items, "precision": precision, "dtype": dtype, "settings": settings(set_ or []),
+        }  # fmt: skip
+        cells = _profiled(models, devices, dataset, work)
+    document = comparing.compare(cells, baseline, ["crjax", *sys.argv[1:]])
+    _emit(document, "json" if json_ else format_, out, plot)
+    if all(row["status"] == "failed" for row in document["rows"]):
+        raise typer.Exit(1)
+
+
+def diff(
+    a: Annotated[Path, typer.Argument(help="The report from before.")],
+    b: Annotated[Path, typer.Argument(help="The report from after.")],
+    json_: Annotated[bool, typer.Option("--json", help="The difference as JSON to stdout, nothing else.")] = False,
+) -> None:
+    """What changed from report A to report B, per step and module, and what made them different."""
+    from cr_jax.report.diff import difference
+    from cr_jax.report.document import read_report, to_json, validate
+
+    document = difference(read_report(a), read_report(b), str(a), str(b))
+    validate(document, "the difference (a bug in cr_jax: please report it)")
+    if json_:
+        sys.stdout.write(to_json(document))
+        return
+    from cr_jax.render.cost import show
+    from cr_jax.render.diff import render_diff
+
+    show(render_diff(document))
+
+
+def _names(option: str, text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise BadConfig(f"{option} {text!r}: an empty name; legal: names with commas between them")
+    return list(dict.fromkeys(names))
+
+
+def _saved(files: Sequence[Path]) -> "list[Cell]":
+    from cr_jax.report.compare import saved
+    from cr_jax.report.document import read_report
+
+    return [saved(read_report(file), str(file)) for file in files]
+
+
+def _profiled(models: Sequence[str], devices: Sequence[str], dataset: str, work: dict[str, Any]) -> "list[Cell]":
+    """Profile every model for every device. What is wrong for every cell is refused before the first."""
+    from cr_jax import pipeline
+    from cr_jax.catalog import load
+    from cr_jax.models import spec
+
+    for name in models:
+        spec.find(name)
+    for name in devices:
+        if name not in (legal := ("cpu", "gpu", "tpu", *load.accelerator_names())):
+            raise UnknownName("device", name, dict.fromkeys(legal))
+    pipeline.read(dataset)
+    command = ["crjax", *sys.argv[1:]]
+    pairs = [(model, device) for model in models for device in devices]
+    return [
+        profile_cell(model, device, f"{number}/{len(pairs)}", pipeline.profile,
+                     {"dataset": dataset, "command": command, **work})
+        for number, (model, device) in enumerate(pairs, 1)
+    ]  # fmt: skip
+
+
+def profile_cell(
+    model: str, device: str, place: str, profile: Callable[..., dict[str, Any]], work: dict[str, Any]
+) -> "Cell":
+    """One model on one device; whatever goes wrong with it becomes its row. Says on stderr how it went."""
+    from cr_jax.report.compare import Cell
+
+    live = sys.stderr.isatty()
+
+    def say(step: str) -> None:
+        if live:
+            sys.stderr.write(f"\r\x1b[K[{place}] {model} on {device}: compiling {step}")
+            sys.stderr.flush()
+
+    started = time.monotonic()
+    try:
+        report = profile(model, device=device, progress=say, **work)
+    except Exception as error:  # A row's failure, of whatever kind, must not take the other rows down.
+        lines = str(error).splitlines()
+        reason = str(error) if isinstance(error, CrJaxError) else f"{type(error).__name__}: {lines[0] if lines else ''}"
+        cell, outcome = Cell(model, device, None, reason), f"failed: {' '.join(reason.split())}"
+    else:
+        cell = Cell(model, report["target"]["name"], report)
+        outcome = "compiled" if report["target"]["compiled_for"] else "counted, not compiled for the device"
+    if live:
+        sys.stderr.write("\r\x1b[K")
+    print(f"[{place}] {model} on {device}: {outcome} ({time.monotonic() - started:.1f} s)", file=sys.stderr)
+    return cell
+
+
+def _emit(document: dict[str, Any], form: str, out: Path | None, plot: Path | None) -> None:
+    from cr_jax.render import compare as rendering
+    from cr_jax.render.cost import show
+    from cr_jax.report.document import to_json, validate
+    from cr_jax.resources import write_atomically
+
+    validate(document, "the comparison (a bug in cr_jax: please report it)")
+    if plot is not None:
+        _plot(document, plot)
+    if form == "table" and (out is None or str(out) == "-"):
+        show(rendering.render_compare(document))
+        return
+    writers = {"json": to_json, "md": rendering.as_markdown, "csv": rendering.as_csv, "latex": rendering.as_latex,
+               "table": rendering.as_text}  # fmt: skip
+    text = writers[form](document)
+    if form == "csv":
+        for line in [*document["warnings"], *rendering.difference_lines(document)]:
+            print(line, file=sys.stderr)
+    if out is None or str(out) == "-":
+        sys.stdout.write(text)
+    else:
+        write_atomically(out, text)
+        print(f"comparison written to {out}", file=sys.stderr)
+
+
+def _plot(document: dict[str, Any], folder: Path) -> None:
+    from cr_jax.render.bars import bars
+    from cr_jax.render.roofline import roofline
+    from cr_jax.resources import write_atomically
+
+    if all(row["status"] == "failed" for row in document["rows"]):
+        print("no plots: no row has figures", file=sys.stderr)
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadConfig(f"--plot {folder}: {error.strerror or error}; legal: a folder") from None
+    for name, draw in (("roofline.svg", roofline), ("bars.svg", bars)):
+        write_atomically(folder / name, draw(document))
+    print(f"roofline.svg and bars.svg written to {folder}", file=sys.stderr)
