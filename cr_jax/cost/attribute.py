@@ -14,6 +14,7 @@ from cr_jax.hlo.parse import Instruction
 PASSES = ("forward", "backward", "recompute", "optimizer")
 NONE = "(none)"
 OPTIMIZER = "optimizer"
+_OPTIMIZER = re.compile(rf"(^|[/(]){OPTIMIZER}($|[/)])")
 
 _JITTED = re.compile(r"\b(?:jit|pjit|xla_call)\([^()]*\)")
 #: A name that starts at the program, not at the computation it stands in.
@@ -50,7 +51,7 @@ class Attribution:
 
 
 def _pass(op_name: str) -> str:
-    if re.search(rf"(^|[/(]){OPTIMIZER}($|[/)])", op_name):
+    if OPTIMIZER in op_name and _OPTIMIZER.search(op_name):
         return "optimizer"
     if "rematted_computation" in op_name:
         return "recompute"
@@ -72,7 +73,7 @@ class Scope:
 
     def full(self, op_name: str) -> str:
         """The full name of an operation in this computation."""
-        if not _ROOTED.match(op_name):
+        if not op_name.startswith("jit(") and not _ROOTED.match(op_name):
             return f"{self.context}/{op_name}" if self.context else op_name
         if self.shared and op_name.startswith(self.shared):
             return self.own + op_name[len(self.shared) :]
@@ -100,18 +101,30 @@ def loop_prefix(op_names: Iterable[str], own: str) -> str:
     return ""
 
 
-def origin(instruction: Instruction, depth: int = 4) -> str:
+#: Names already found, by instruction and depth.
+Origins = dict[tuple[int, int], str]
+
+
+def origin(instruction: Instruction, known: Origins, depth: int = 4) -> str:
     """The operation's own name, or where the compiler gave it none, that of what it works on.
 
     A weight among the operands names its owner (``answer`` for ``weights['answer']['kernel']``).
     Otherwise, of several operands the first of the latest pass decides: the gradient of a product
-    reads forward values too.
+    reads forward values too. ``known`` keeps the search linear: one dictionary for a module.
     """
     if _ROOTED.match(instruction.op_name) or depth == 0:
         return instruction.op_name
+    key = (id(instruction), depth)
+    found = known.get(key)
+    if found is None:
+        found = known[key] = _search(instruction, known, depth)
+    return found
+
+
+def _search(instruction: Instruction, known: Origins, depth: int) -> str:
     if instruction.opcode == "parameter":
         return instruction.op_name if "[" in instruction.op_name else ""
-    names = [name for o in instruction.operands if (name := origin(o, depth - 1))]
+    names = [name for o in instruction.operands if (name := origin(o, known, depth - 1))]
     rooted = [n for n in names if _ROOTED.match(n)]
     backward = next((n for n in rooted if "transpose(" in n), "")
     weight = next((n for n in names if "[" in n and not _ROOTED.match(n)), "")

@@ -11,7 +11,12 @@ from cr_jax.cost.value import Cost
 from cr_jax.hlo.parse import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 
-_PASS_THROUGH = frozenset({"bitcast", "copy", "convert", "reshape", "transpose", "reverse"})
+#: An element of the result needs at most one element of each operand.
+_ONE_FOR_ONE = table.ELEMENTWISE | {
+    "bitcast", "copy", "convert", "reshape", "transpose", "reverse", "pad", "broadcast"
+}  # fmt: skip
+#: Libraries that return their workspace beside the result.
+_WITH_WORKSPACE = ("__cublas$", "__cudnn$")
 
 
 def _place(cost: Cost, shape: Shape, read: int = 0, written: int = 0) -> None:
@@ -57,15 +62,17 @@ def plain(instruction: Instruction) -> Cost:
             _place(cost, target.shape, read=touched, written=touched)
         return cost
     if opcode in ("copy-start", "slice-start"):
-        moved = shape.parts[1] if opcode == "slice-start" and len(shape.parts) > 1 else shape.parts[0]
+        moved = shape.parts[1 if opcode == "slice-start" and len(shape.parts) > 1 else 0]
         source = operands[0].shape
         _place(cost, source, read=_part(source, moved.elements))
         _place(cost, moved, written=moved.bytes)
         return cost
-    for operand in {id(o): o for o in operands}.values():
+    for operand in operands if len(operands) < 2 else {id(o): o for o in operands}.values():
         for leaf in operand.shape.leaves:
             _place(cost, leaf, read=leaf.bytes)
-    results = shape.leaves
+    results: tuple[Shape, ...] = shape.leaves
+    if opcode == "custom-call" and call_target(instruction).startswith(_WITH_WORKSPACE):
+        results = tuple(leaf for n, leaf in enumerate(results) if n == 0 or leaf.dtype not in ("s8", "u8"))
     if opcode.endswith("-start") and opcode in table.COLLECTIVE and shape.parts:
         results = shape.parts[-1].leaves  # (operands, results): the operands are aliased
     for leaf in results:
@@ -78,7 +85,7 @@ class Fusions:
 
     def __init__(self, module: HloModule):
         self._module = module
-        self._demands: dict[str, dict[int, int]] = {}
+        self._demands: dict[tuple[str, bool], dict[int, int]] = {}
 
     def cost(self, fusion: Instruction) -> Cost:
         """Parameters as far as they are demanded, results as far as they are written."""
@@ -89,103 +96,125 @@ class Fusions:
         for number, operand in enumerate(fusion.operands):
             shape = operand.shape
             wanted = demanded.get(number, shape.elements)
-            _, before = seen.get(id(operand), (shape, 0))
-            seen[id(operand)] = (shape, min(shape.elements, before + wanted))
+            if wanted:
+                _, before = seen.get(id(operand), (shape, 0))
+                seen[id(operand)] = (shape, min(shape.elements, before + wanted))
         for shape, wanted in seen.values():
-            if shape.parts:
-                for leaf in shape.leaves:
-                    _place(cost, leaf, read=leaf.bytes)
-            elif wanted:
-                _place(cost, shape, read=_part(shape, wanted))
-        root = called.result
-        roots = root.operands if root.opcode == "tuple" and fusion.shape.parts else (root,)
-        shapes = fusion.shape.parts or (fusion.shape,)
+            for leaf in shape.leaves:
+                _place(cost, leaf, read=leaf.bytes if shape.parts else _part(shape, wanted))
+        roots = _roots(called)
+        shapes = fusion.shape.parts if called.result.opcode == "tuple" else (fusion.shape,)
         for value, shape in zip(roots, shapes, strict=False):
-            self._written(cost, value, shape)
+            updated = self.updated(value)
+            for leaf in shape.leaves:
+                _place(cost, leaf, written=leaf.bytes if updated is None else _part(leaf, updated))
         return cost
 
-    def _written(self, cost: Cost, value: Instruction, shape: Shape) -> None:
-        updated = in_place_update(value, self._module)
-        if updated is None:
-            for leaf in shape.leaves:
-                _place(cost, leaf, written=leaf.bytes)
-        else:
-            _place(cost, shape, written=_part(shape, updated))
+    def updated(self, value: Instruction) -> int | None:
+        """Elements written where a result updates part of a parameter in place, else ``None``.
 
-    def demand(self, computation: Computation) -> dict[int, int]:
-        """Elements read of each parameter, by its number."""
-        known = self._demands.get(computation.name)
+        The buffer of an in-place update is the parameter's own, which the compiler has copied
+        beforehand if anyone else needs it.
+        """
+        value = _behind(value, ("bitcast",))
+        update = self._update(value)
+        if update is None:
+            return None
+        operand = 1 if update.opcode == "dynamic-update-slice" else len(update.operands) // 2 + 1
+        return update.operands[operand].shape.elements
+
+    def _update(self, value: Instruction) -> Instruction | None:
+        """The update that ``value`` is, perhaps inside a nested fusion, if it changes a parameter."""
+        if value.opcode == "fusion":
+            inner = self._module.find(value.called("calls"), value)
+            update = self._update(_behind(inner.result, ("bitcast",)))
+            if update is None:
+                return None
+            # The innermost target is a parameter of its fusion; so must be what that is bound to.
+            bound = self._bound(value, inner)
+            return update if bound is not None and bound.opcode == "parameter" else None
+        if value.opcode not in ("dynamic-update-slice", "scatter"):
+            return None
+        return value if _target(value).opcode == "parameter" else None
+
+    def _bound(self, fusion: Instruction, inner: Computation) -> Instruction | None:
+        """What the parameter that a fusion updates is in the computation around it."""
+        update = _behind(inner.result, ("bitcast",))
+        if update.opcode == "fusion":
+            parameter = self._bound(update, self._module.find(update.called("calls"), update))
+        else:
+            parameter = _target(update)
+        if parameter is None or parameter.opcode != "parameter" or int(parameter.literal) >= len(fusion.operands):
+            return None
+        return _behind(fusion.operands[int(parameter.literal)], ("bitcast", "get-tuple-element"))
+
+    def demand(self, computation: Computation, in_place: bool = True) -> dict[int, int]:
+        """Elements read of each parameter, by its number.
+
+        in_place: the computation's results are the fusion's, so that an update among them need not
+        read what it leaves as it is. Inside a fusion an updated array is one more value to compute.
+        """
+        key = computation.name, in_place
+        known = self._demands.get(key)
         if known is None:
-            known = self._demands[computation.name] = self._work_out(computation)
+            known = self._demands[key] = self._work_out(computation, in_place)
         return known
 
-    def _work_out(self, computation: Computation) -> dict[int, int]:
-        wanted: dict[int, int] = {}
+    def _work_out(self, computation: Computation, in_place: bool) -> dict[int, int]:
+        wanted: dict[int, int] = {}  # elements by the value's id
+        updates: set[int] = set()
+        for value in _roots(computation):
+            wanted[id(value)] = value.shape.elements
+            if in_place and self.updated(value) is not None:
+                updates.add(id(_behind(value, ("bitcast",))))
 
         def want(value: Instruction, elements: int) -> None:
-            whole = value.shape.elements
-            wanted[id(value)] = min(whole, wanted.get(id(value), 0) + elements)
+            had = wanted.get(id(value), 0)
+            wanted[id(value)] = min(value.shape.elements, had + elements)
 
-        root = computation.result
-        want(root, root.shape.elements)
-        if root.opcode == "tuple":
-            for part in root.operands:
-                want(part, part.shape.elements)
         for value in reversed(computation.instructions):
-            elements = wanted.get(id(value), 0)
-            if not elements or not value.operands:
+            operands = value.operands
+            elements = wanted.get(id(value), 0) if operands else 0
+            if not elements:
                 continue
-            opcode, operands = value.opcode, value.operands
-            if opcode in ("dynamic-slice", "slice", "gather"):
-                want(operands[0], min(elements, value.shape.elements))
-                for index in operands[1:]:
-                    want(index, index.shape.elements)
-            elif opcode == "dynamic-update-slice":
-                update = operands[1]
-                if in_place_update(value, self._module) is None:
-                    want(operands[0], elements)
-                for operand in operands[1:]:
-                    want(operand, operand.shape.elements)
-                want(update, min(elements, update.shape.elements))
-            elif opcode == "scatter":
-                half = len(operands) // 2
-                for target, update in zip(operands[:half], operands[half + 1 :], strict=False):
-                    want(target, update.shape.elements)
-                for operand in operands[half:]:
-                    want(operand, operand.shape.elements)
-            elif opcode in table.ELEMENTWISE or opcode in _PASS_THROUGH or opcode in ("pad", "broadcast"):
+            opcode, first = value.opcode, 0  # operands from ``first`` on are read whole
+            if opcode in _ONE_FOR_ONE:
                 for operand in operands:
                     want(operand, elements)
+                continue
+            if opcode in ("dynamic-slice", "slice", "gather"):
+                want(operands[0], min(elements, value.shape.elements))
+                first = 1
+            elif opcode == "dynamic-update-slice":
+                want(operands[0], 0 if id(value) in updates else elements)
+                first = 1
+            elif opcode == "scatter":
+                first = len(operands) // 2
+                for target, update in zip(operands[:first], operands[first + 1 :], strict=False):
+                    want(target, update.shape.elements if id(value) in updates else elements)
             elif opcode == "fusion":
-                inner = self.demand(self._module.find(value.called("calls"), value))
+                inner = self._module.find(value.called("calls"), value)
+                demanded = self.demand(inner, id(value) in updates)
                 for number, operand in enumerate(operands):
-                    want(operand, inner.get(number, operand.shape.elements))
-            elif opcode == "get-tuple-element" or opcode == "tuple":
-                for operand in operands:
-                    want(operand, operand.shape.elements)
-            else:
-                for operand in operands:
-                    want(operand, operand.shape.elements)
+                    want(operand, demanded.get(number, operand.shape.elements))
+                continue
+            for operand in operands[first:]:
+                want(operand, operand.shape.elements)
         return {number: wanted.get(id(p), 0) for number, p in computation.parameters.items()}
 
 
-def in_place_update(value: Instruction, module: HloModule) -> int | None:
-    """Elements written when ``value`` updates a slice of a parameter in place, else ``None``."""
-    for _ in range(20):
-        if value.opcode == "bitcast":
-            value = value.operands[0]
-        elif value.opcode == "fusion":
-            inner = module.find(value.called("calls"), value).result
-            if inner.opcode != "dynamic-update-slice":
-                return None
-            value = inner
-        else:
-            break
-    if value.opcode == "scatter":
-        return value.operands[len(value.operands) // 2 + 1].shape.elements
-    if value.opcode != "dynamic-update-slice":
-        return None
-    target = value.operands[0]
-    while target.opcode in ("bitcast", "get-tuple-element") and target.operands:
-        target = target.operands[0]
-    return value.operands[1].shape.elements if target.opcode == "parameter" else None
+def _roots(computation: Computation) -> tuple[Instruction, ...]:
+    """What a fused computation writes: the parts of its tuple, or its one root."""
+    root = computation.result
+    return root.operands if root.opcode == "tuple" else (root,)
+
+
+def _behind(value: Instruction, opcodes: tuple[str, ...]) -> Instruction:
+    while value.opcode in opcodes and value.operands:
+        value = value.operands[0]
+    return value
+
+
+def _target(update: Instruction) -> Instruction:
+    """The array an update changes, behind reinterpretations."""
+    return _behind(update.operands[0], ("bitcast", "get-tuple-element"))

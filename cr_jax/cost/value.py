@@ -23,14 +23,23 @@ class Cost:
 
     def add(self, other: "Cost", times: int = 1) -> "Cost":
         """``self += times * other``."""
-        self.matmul_flops += times * other.matmul_flops
-        self.other_flops += times * other.other_flops
-        self.integer_ops += times * other.integer_ops
-        self.transcendentals += times * other.transcendentals
-        self.read_bytes += times * other.read_bytes
-        self.written_bytes += times * other.written_bytes
-        self.onchip_bytes += times * other.onchip_bytes
-        self.collective_bytes += times * other.collective_bytes
+        # One operation is of one kind, so most fields are zero; this is the counter's hottest line.
+        if other.matmul_flops:
+            self.matmul_flops += times * other.matmul_flops
+        if other.other_flops:
+            self.other_flops += times * other.other_flops
+        if other.integer_ops:
+            self.integer_ops += times * other.integer_ops
+        if other.transcendentals:
+            self.transcendentals += times * other.transcendentals
+        if other.read_bytes:
+            self.read_bytes += times * other.read_bytes
+        if other.written_bytes:
+            self.written_bytes += times * other.written_bytes
+        if other.onchip_bytes:
+            self.onchip_bytes += times * other.onchip_bytes
+        if other.collective_bytes:
+            self.collective_bytes += times * other.collective_bytes
         return self
 
     def __add__(self, other: "Cost") -> "Cost":

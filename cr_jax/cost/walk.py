@@ -1,6 +1,8 @@
 """The counter: a fold over a module's computations, loops multiplied by their trip counts."""
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cr_jax.cost import attribute, rules, table, traffic
@@ -11,6 +13,7 @@ from cr_jax.hlo.loops import Frame, TripCount, trip_count
 from cr_jax.hlo.parse import Computation, HloModule, Instruction, parse
 
 Key = tuple[str, str, str]  # module, pass, family
+_RANK = {family: rank for rank, family in enumerate(table.RANK)}
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,10 @@ class Ledger:
     missing: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def book(self, key: Key, cost: Cost, times: int = 1) -> None:
-        self.rows.setdefault(key, Cost()).add(cost, times)
+        row = self.rows.get(key)
+        if row is None:
+            row = self.rows[key] = Cost()
+        row.add(cost, times)
 
     def include(self, other: "Ledger", times: int) -> None:
         for key, cost in other.rows.items():
@@ -133,8 +139,13 @@ def count_hlo(text: str, modules: tuple[str, ...] = (), trip_counts: Mapping[str
     trip_counts: iterations for loops whose count the text does not tell, by the loop's name.
     Raises ``BadHlo`` with line and reason for text that is not a whole HLO module.
     """
+    with _collector_paused():
+        return _count(text, modules, trip_counts or {})
+
+
+def _count(text: str, modules: tuple[str, ...], trip_counts: Mapping[str, int]) -> HloCount:
     module = parse(text)
-    walk = _Walk(module, Attribution(modules), dict(trip_counts or {}))
+    walk = _Walk(module, Attribution(modules), trip_counts)
     try:
         ledger = walk.computation(module.entry, Frame(module.entry), Scope())
     except RecursionError:
@@ -145,12 +156,25 @@ def count_hlo(text: str, modules: tuple[str, ...] = (), trip_counts: Mapping[str
     )
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A module is a million small values without a cycle: looking for cycles only costs time."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
 class _Walk:
-    def __init__(self, module: HloModule, attribution: Attribution, given: dict[str, int]):
+    def __init__(self, module: HloModule, attribution: Attribution, given: Mapping[str, int]):
         self.module, self.attribution, self.given = module, attribution, given
         self.fusions = traffic.Fusions(module)
         self._fused: dict[str, tuple[list[tuple[str, str, Cost]], dict[str, int]]] = {}
         self._applied: dict[str, Cost] = {}
+        self._origins: attribute.Origins = {}
 
     def computation(self, computation: Computation, frame: Frame, scope: Scope) -> Ledger:
         """Everything one run of a computation costs."""
@@ -173,31 +197,33 @@ class _Walk:
                 self._plain(ledger, instruction, scope)
         return ledger
 
+    def _origin(self, instruction: Instruction) -> str:
+        name = instruction.op_name
+        return name if name.startswith("jit(") else attribute.origin(instruction, self._origins)
+
     def _key(self, op_name: str, family: str, scope: Scope) -> Key:
         module, which = self.attribution.of(scope.full(op_name))
         return module, which, family
 
     def _plain(self, ledger: Ledger, instruction: Instruction, scope: Scope) -> None:
         family = table.FAMILY.get(instruction.opcode, "unknown")
-        moved = Cost()
         try:
-            moved = traffic.plain(instruction)
-            cost = rules.arithmetic(instruction, self.applied)
-        except rules.Uncounted as unknown:
+            cost = traffic.plain(instruction)
+            cost.add(rules.arithmetic(instruction, self.applied))
+        except rules.Uncounted as unknown:  # raised by the arithmetic: the bytes are known
             had = ledger.missing.get(str(unknown), (0, 0))
-            ledger.missing[str(unknown)] = (had[0] + 1, had[1] + moved.hbm_bytes)
-            cost = Cost()
+            ledger.missing[str(unknown)] = (had[0] + 1, had[1] + cost.hbm_bytes)
         except (IndexError, ValueError) as error:
             raise BadHlo(instruction.line, f"{instruction.opcode} {instruction.name} is malformed: {error}") from None
-        name = attribute.origin(instruction)
-        ledger.book(self._key(name, _call_family(instruction, family), scope), moved.add(cost))
+        name = self._origin(instruction)
+        ledger.book(self._key(name, _call_family(instruction, family), scope), cost)
 
     def _fusion(self, ledger: Ledger, fusion: Instruction, scope: Scope) -> None:
         called = self.module.find(fusion.called("calls"), fusion)
         rows, missing = self.fused(called, fusion)
         families = {family for _, family, _ in rows} or {"movement"}
-        dearest = max(families, key=lambda f: table.RANK.index(f) if f in table.RANK else -1)
-        own = attribute.origin(fusion)
+        dearest = max(families, key=lambda f: _RANK.get(f, -1))
+        own = self._origin(fusion)
         inside = scope.inside(own)
         for op_name, family, cost in rows:
             ledger.book(self._key(op_name, family, inside), cost)
@@ -223,7 +249,7 @@ class _Walk:
                 inner = self.module.find(instruction.called("calls") or instruction.called("to_apply"), instruction)
                 rows, absent = self.fused(inner, instruction)
                 for op_name, family, cost in rows:
-                    sums.setdefault((op_name or instruction.op_name, family), Cost()).add(cost)
+                    _sum(sums, (op_name or instruction.op_name, family), cost)
                 for name, count in absent.items():
                     missing[name] = missing.get(name, 0) + count
                 continue
@@ -237,7 +263,7 @@ class _Walk:
                     instruction.line, f"{opcode} {instruction.name} is malformed: {error}"
                 ) from None
             family = _call_family(instruction, table.FAMILY.get(opcode, "unknown"))
-            sums.setdefault((instruction.op_name, family), Cost()).add(cost)
+            _sum(sums, (instruction.op_name, family), cost)
         known = ([(name, family, cost) for (name, family), cost in sums.items()], missing)
         self._fused[computation.name] = known
         return known
@@ -282,6 +308,13 @@ class _Walk:
         totals = [branch.total() for branch in branches]
         dearest = max(range(len(branches)), key=lambda n: (totals[n].operations, totals[n].hbm_bytes))
         ledger.include(branches[dearest], 1)
+
+
+def _sum(sums: dict[tuple[str, str], Cost], key: tuple[str, str], cost: Cost) -> None:
+    row = sums.get(key)
+    if row is None:
+        row = sums[key] = Cost()
+    row.add(cost)
 
 
 def _call_family(instruction: Instruction, family: str) -> str:

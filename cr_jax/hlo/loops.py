@@ -105,7 +105,7 @@ def _parameter(instruction: Instruction, frame: Frame) -> tuple[Instruction, Fra
     caller, outer = frame.caller, frame.outer
     if caller is None or outer is None or caller.opcode not in ("fusion", "call"):
         return None
-    number = int(instruction.operand_text)
+    number = int(instruction.literal)
     return (caller.operands[number], outer) if number < len(caller.operands) else None
 
 
@@ -182,7 +182,7 @@ def _constant(module: HloModule, value: Instruction, frame: Frame, depth: int) -
         return None
     opcode = value.opcode
     if opcode == "constant":
-        text = value.operand_text.strip()
+        text = value.literal.strip()
         return int(text) if re.fullmatch(r"-?\d+", text) else None
     if opcode in _TRANSPARENT and value.operands:
         return _constant(module, value.operands[0], frame, depth - 1)
@@ -227,7 +227,7 @@ def _tuple_element(module: HloModule, source: Instruction, index: int, frame: Fr
             return None
         if caller.opcode == "while":
             return _carried(module, caller, index, outer, depth)
-        number = int(source.operand_text)
+        number = int(source.literal)
         if caller.opcode in ("fusion", "call") and number < len(caller.operands):
             return _tuple_element(module, caller.operands[number], index, outer, depth - 1)
     return None

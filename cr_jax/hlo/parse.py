@@ -11,27 +11,36 @@ from dataclasses import dataclass, field
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.shapes import Shape, parse_shape, split_top
 
-_INSTRUCTION = re.compile(r"\s+(ROOT )?%?([^\s=]+) = (\(.*?\)|\S+) ([a-z][\w\-]*)\(")
+#: Up to the operands, and their end where they hold no parenthesis of their own.
+_INSTRUCTION = re.compile(r"[ \t]+(ROOT )?%?([^\s=]+) = (\(.*?\)|\S+) ([a-z][\w\-]*)\((?:([^()]*)\))?")
 _HEADER = re.compile(r"(ENTRY\s+)?%?([^\s(]+)(?:\s*\(.*\)\s*->.*|\s*)\{\s*$")
 _NAME = re.compile(r"%([^\s,()]+)")
+_BRACKETS = {"(": re.compile(r"[()]"), "[": re.compile(r"[\[\]]"), "{": re.compile(r"[{}]")}
 _TABLES = ("FileNames", "FunctionNames", "FileLocations", "StackFrames")
 #: Opcodes whose backend configuration a rule reads.
 _CONFIGURED = frozenset({"while", "custom-call"})
+#: Opcodes whose operands are no instructions; a scalar's literal is kept, a table's is not.
+_LITERAL = frozenset({"parameter", "constant", "iota"})
+_SCALAR = 32
 
 
 @dataclass(slots=True, eq=False)
 class Instruction:
-    """One line: ``name = shape opcode(operands), attributes, metadata={op_name=...}``."""
+    """One line: ``name = shape opcode(operands), attributes, metadata={op_name=...}``.
+
+    literal: a parameter's number, a constant's value where that is a scalar. config: the backend
+    configuration, of the opcodes that need it.
+    """
 
     name: str
     opcode: str
     shape: Shape
-    operand_text: str
+    literal: str
     attributes: str
     op_name: str
     line: int
-    operands: tuple["Instruction", ...] = ()
     config: str = ""
+    operands: tuple["Instruction", ...] = ()
 
     def attribute(self, key: str) -> str | None:
         """The text of one attribute: a bracketed value whole, else up to the next comma."""
@@ -87,66 +96,36 @@ def parse(text: str) -> HloModule:
     """Read a whole module. Raises ``BadHlo`` with the line and the reason."""
     if not text.strip():
         raise BadHlo(1, "the text is empty; legal: an HLO module as XLA prints it")
-    name, current, by_name = "", None, {}
+    name = ""
     computations: dict[str, Computation] = {}
     entry: Computation | None = None
     count, number, position, size = 0, 0, 0, len(text)
     in_table = False
     while position < size:
-        end = text.find("\n", position)
-        end = size if end < 0 else end
-        line, position, number = text[position:end], end + 1, number + 1
-        if current is None:
-            if not line.strip():
-                in_table = False
-            elif in_table:
-                continue
-            elif line.startswith("HloModule"):
-                if name:
-                    raise BadHlo(number, "a second HloModule begins; legal: one module a file")
-                name = line[9:].split(",", 1)[0].strip() or "module"
-            elif line.strip() in _TABLES:
-                in_table = True
-            else:
-                header = _HEADER.match(line)
-                if header is None:
-                    what = "is no HLO module header, computation or instruction"
-                    raise BadHlo(number, f"{line.strip()[:60]!r} {what}")
-                current, by_name = Computation(header[2]), {}
-                if header[2] in computations:
-                    raise BadHlo(number, f"computation {header[2]} is defined twice")
-                computations[header[2]] = current
-                if header[1]:
-                    entry = current
+        line, position = _line(text, position)
+        number += 1
+        if not line.strip():
+            in_table = False
+        elif in_table:
             continue
-        if line.startswith("}"):
-            if not current.instructions:
-                raise BadHlo(number, f"computation {current.name} is empty")
-            _link(current, by_name)
-            current = None
-            continue
-        if not line.strip() or line.lstrip().startswith("//"):
-            continue
-        match = _INSTRUCTION.match(line)
-        if match is None:
-            raise BadHlo(number, f"{line.strip()[:60]!r} is no HLO instruction")
-        started = number
-        close = _operands_end(line, match.end())
-        while close < 0:  # a literal printed over several lines
-            if position >= size:
-                raise BadHlo(number, f"the text ends inside {match[2]}; is the file cut?")
-            end = text.find("\n", position)
-            end = size if end < 0 else end
-            line, position, number = line + text[position:end], end + 1, number + 1
-            close = _operands_end(line, match.end())
-        instruction = _instruction(match, line, close, started)
-        current.instructions.append(instruction)
-        by_name[instruction.name] = instruction
-        if match[1]:
-            current.root = instruction
-        count += 1
-    if current is not None:
-        raise BadHlo(number, f"the text ends inside computation {current.name}; is the file cut?")
+        elif line.startswith("HloModule"):
+            if name:
+                raise BadHlo(number, "a second HloModule begins; legal: one module a file")
+            name = line[9:].split(",", 1)[0].strip() or "module"
+        elif line.strip() in _TABLES:
+            in_table = True
+        else:
+            header = _HEADER.match(line)
+            if header is None:
+                what = "is no HLO module header, computation or instruction"
+                raise BadHlo(number, f"{line.strip()[:60]!r} {what}")
+            if header[2] in computations:
+                raise BadHlo(number, f"computation {header[2]} is defined twice")
+            current = computations[header[2]] = Computation(header[2])
+            position, number = _read(current, text, position, number)
+            count += len(current.instructions)
+            if header[1]:
+                entry = current
     if not computations:
         raise BadHlo(number, "no computation found; legal: an HLO module as XLA prints it")
     if entry is None:
@@ -156,72 +135,107 @@ def parse(text: str) -> HloModule:
     return HloModule(name or "module", computations, entry, count)
 
 
-def _instruction(match: re.Match[str], line: str, close: int, number: int) -> Instruction:
-    try:
-        shape = parse_shape(match[3])
-    except ValueError as error:
-        raise BadHlo(number, str(error)) from None
-    opcode = match[4]
-    metadata = line.find(", metadata={", close)
-    configured = line.find(", backend_config=", close)
-    op_name = ""
-    if metadata >= 0:
-        start = line.find('op_name="', metadata)
-        if start >= 0:
-            stop = line.find('"', start + 9)
-            op_name = line[start + 9 : stop if stop >= 0 else len(line)]
-    ends = [e for e in (metadata, configured) if e >= 0]
-    return Instruction(
-        name=match[2],
-        opcode=opcode,
-        shape=shape,
-        operand_text=line[match.end() : close],
-        attributes=line[close + 1 : min(ends) if ends else len(line)],
-        op_name=op_name,
-        line=number,
-        config=line[configured:] if configured >= 0 and opcode in _CONFIGURED else "",
-    )
+def _line(text: str, position: int) -> tuple[str, int]:
+    """The line at ``position``, and where the next begins."""
+    end = text.find("\n", position)
+    return (text[position:], len(text)) if end < 0 else (text[position:end], end + 1)
 
 
-def _operands_end(line: str, start: int) -> int:
-    """The place of the parenthesis that closes the operands; -1 when it is not on this line."""
-    close = line.find(")", start)
-    if close < 0 or line.find("(", start, close) < 0:
-        return close
-    return _closing(line, start - 1)
+def _read(computation: Computation, text: str, position: int, number: int) -> tuple[int, int]:
+    """Fill in a computation up to its closing brace; returns the next place and the line's number."""
+    instructions, operands = computation.instructions, []
+    size, match_instruction = len(text), _INSTRUCTION.match
+    while position < size:
+        number += 1
+        match = match_instruction(text, position)
+        if match is None:
+            line, position = _line(text, position)
+            if line.startswith("}"):
+                if not instructions:
+                    raise BadHlo(number, f"computation {computation.name} is empty")
+                _link(computation, operands)
+                return position, number
+            if line.strip() and not line.lstrip().startswith("//"):
+                raise BadHlo(number, f"{line.strip()[:60]!r} is no HLO instruction")
+            continue
+        root, name, shape_text, opcode, inner = match.groups()
+        start = match.start(5) if inner is not None else match.end()
+        close = match.end() - 1 if inner is not None else _closing(text, start - 1)
+        if close < 0:
+            raise BadHlo(_last_line(text), f"the text ends inside {name}; is the file cut?")
+        end = text.find("\n", close)
+        if end < 0:
+            end = size
+        try:
+            shape = parse_shape(shape_text)
+        except ValueError as error:
+            raise BadHlo(number, str(error)) from None
+        if inner is None:
+            inner = text[start:close]
+        op_name, config, stop = "", "", end
+        metadata = text.find(", metadata={", close, end)
+        if metadata >= 0:
+            stop = metadata
+            begin = text.find('op_name="', metadata, end)
+            if begin >= 0:
+                quote = text.find('"', begin + 9, end)
+                op_name = text[begin + 9 : quote if quote >= 0 else end]
+        configured = text.find(", backend_config=", close, end)
+        if configured >= 0:
+            stop = min(stop, configured)
+            if opcode in _CONFIGURED:
+                config = text[configured:end]
+        literal = ""
+        if opcode in _LITERAL:
+            literal = inner if len(inner) <= _SCALAR else ""
+            operands.append("")
+        else:
+            operands.append(inner)
+        instruction = Instruction(name, opcode, shape, literal, text[close + 1 : stop], op_name, number, config)
+        instructions.append(instruction)
+        if root:
+            computation.root = instruction
+        position = end + 1
+        if "\n" in inner:  # a literal printed over several lines
+            number += inner.count("\n")
+    raise BadHlo(number, f"the text ends inside computation {computation.name}; is the file cut?")
 
 
-_PAIRS = {"(": ")", "[": "]", "{": "}"}
+def _last_line(text: str) -> int:
+    return text.count("\n") + (not text.endswith("\n"))
 
 
 def _closing(text: str, start: int) -> int:
     """The place where the bracket at ``start`` closes; -1 if it does not."""
-    opening, closing = text[start], _PAIRS[text[start]]
-    depth = 0
-    for place in range(start, len(text)):
-        char = text[place]
-        if char == opening:
-            depth += 1
-        elif char == closing:
-            depth -= 1
-            if depth == 0:
-                return place
+    opening, depth = text[start], 0
+    for found in _BRACKETS[opening].finditer(text, start):
+        depth += 1 if found[0] == opening else -1
+        if depth == 0:
+            return found.start()
     return -1
 
 
-def _link(computation: Computation, by_name: dict[str, Instruction]) -> None:
-    for instruction in computation.instructions:
-        opcode, text = instruction.opcode, instruction.operand_text
-        if opcode == "parameter":
-            if not text.strip().isdigit():
-                raise BadHlo(instruction.line, f"parameter({text}) has no number")
-            computation.parameters[int(text)] = instruction
-            continue
-        if opcode in ("constant", "iota") or not text:
-            continue
-        names = _NAME.findall(text) if "%" in text else [part.rsplit(" ", 1)[-1] for part in split_top(text)]
-        try:
-            instruction.operands = tuple([by_name[name] for name in names])
-        except KeyError as error:
-            raise BadHlo(instruction.line, f"{instruction.name} uses {error.args[0]!r}, which {computation.name} "
-                         "does not define") from None  # fmt: skip
+def _link(computation: Computation, operands: list[str]) -> None:
+    """Resolve the names that each instruction's operand text holds."""
+    by_name = {instruction.name: instruction for instruction in computation.instructions}
+    for instruction, text in zip(computation.instructions, operands, strict=True):
+        if text:
+            try:
+                instruction.operands = tuple([by_name[name] for name in _names(text)])
+            except KeyError as error:
+                raise BadHlo(instruction.line, f"{instruction.name} uses {error.args[0]!r}, which {computation.name} "
+                             "does not define") from None  # fmt: skip
+        elif instruction.opcode == "parameter":
+            number = instruction.literal.strip()
+            if not number.isdigit():
+                raise BadHlo(instruction.line, f"parameter({number}) has no number")
+            computation.parameters[int(number)] = instruction
+
+
+def _names(text: str) -> list[str]:
+    """Operand names, with or without ``%`` and shapes before them."""
+    if "%" in text:
+        return _NAME.findall(text)
+    if "[" in text or "*" in text or "\n" in text:
+        return [part.rsplit(" ", 1)[-1] for part in split_top(text)]
+    return text.split(", ")

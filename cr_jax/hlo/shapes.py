@@ -59,7 +59,7 @@ class Shape:
         found = _SPACE.search(self.layout)
         return int(found[1]) if found else 0
 
-    @property
+    @cached_property
     def on_chip(self) -> bool:
         """Whether the buffer lies in a scratchpad (TPU vector or scalar memory), not main memory."""
         return self.space not in (0, 5)

@@ -1,7 +1,11 @@
 """Modules and passes from names."""
 
+import gc
+import time
+
 import pytest
 
+from cr_jax import count_hlo
 from cr_jax.cost.attribute import Attribution, Scope, loop_prefix
 
 
@@ -34,3 +38,27 @@ def test_merged_loop_bodies_belong_to_their_own_loop():
     scope = Scope().loop(own, shared)
     assert scope.full(f"{shared}/body/dot_general") == f"{own}/body/dot_general"
     assert scope.full("add") == f"{own}/add"
+
+
+def test_the_search_for_a_name_is_linear():
+    """Sixty nameless operands on each of four levels are 13 million paths and 240 steps."""
+    wide, size, lines = 60, 1, ['  v0 = f32[1]{0} parameter(0), metadata={op_name="x"}']
+    for level in range(1, 5):
+        size *= wide if level < 3 else 1
+        operands = ", ".join([f"v{level - 1}"] * wide)
+        lines.append(f"  v{level} = f32[{size}]{{0}} concatenate({operands}), dimensions={{0}}")
+    text = "HloModule m\n\nENTRY main {\n" + "\n".join(lines) + "\n}\n"
+    started = time.process_time()
+    assert list(count_hlo(text).by("module")) == ["(none)"]
+    assert time.process_time() - started < 1
+
+
+def test_counting_leaves_the_garbage_collector_as_it_was():
+    text = "HloModule m\n\nENTRY main {\n  ROOT a = f32[2]{0} parameter(0)\n}\n"
+    for enabled in (True, False):
+        (gc.enable if enabled else gc.disable)()
+        try:
+            count_hlo(text)
+            assert gc.isenabled() == enabled
+        finally:
+            gc.enable()
