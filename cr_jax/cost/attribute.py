@@ -6,7 +6,7 @@ parts between versions, so they are never interpreted where the module paths are
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cr_jax.hlo.parse import Instruction
@@ -17,14 +17,13 @@ OPTIMIZER = "optimizer"
 _OPTIMIZER = re.compile(rf"(^|[/(]){OPTIMIZER}($|[/)])")
 
 _JITTED = re.compile(r"\b(?:jit|pjit|xla_call)\([^()]*\)")
-#: A name that starts at the program, not at the computation it stands in.
-_ROOTED = re.compile(r"(?:jit|pjit|pmap|xla_call)\(")
 _TOKEN = re.compile(r"[A-Za-z_][\w.\-\[\]]*")
 #: Parts of a name stack that JAX itself writes; used only for programs whose modules are unknown.
 _NOISE = frozenset({
     "jit", "pjit", "jvp", "transpose", "vmap", "while", "body", "cond", "closed_call", "eval_jaxpr", "checkpoint",
     "rematted_computation", "remat", "custom_jvp", "custom_vjp", "custom_jvp_call", "custom_vjp_call", "core_call",
-    "branch_0_fun", "branch_1_fun", "scan", "shard_map", "pmap", "xla_call", "main", "named",
+    "branch_0_fun", "branch_1_fun", "scan", "shard_map", "pmap", "xla_call", "main", "named", "dot_general",
+    "add_any", "conv_general_dilated",
 })  # fmt: skip
 
 
@@ -58,22 +57,36 @@ def _pass(op_name: str) -> str:
     return "backward" if "transpose(" in op_name else "forward"
 
 
+def root_of(op_names: Iterable[str]) -> str:
+    """What every full name in a program starts with, such as ``jit(step)``; "" where nothing says.
+
+    In an unoptimised program the names inside a called computation are relative to the call, and may
+    themselves begin with ``jit(...)``.
+    """
+    return next((name.partition("/")[0] for name in op_names if _JITTED.match(name)), "")
+
+
 @dataclass(frozen=True)
 class Scope:
     """Where a computation is called from, as far as names are concerned.
 
-    context: the caller's full name; an operation without a full name of its own belongs there.
-    own, shared: compilers merge equal loop bodies, whose names then say the first loop
-    (``shared/...``); read for another loop they say ``own/...``.
+    root: see ``root_of``. context: the caller's full name; an operation without a full name of its
+    own belongs there. own, shared: compilers merge equal loop bodies, whose names then say the first
+    loop (``shared/...``); read for another loop they say ``own/...``.
     """
 
+    root: str = ""
     context: str = ""
     own: str = ""
     shared: str = ""
 
+    def rooted(self, op_name: str) -> bool:
+        """Whether a name is full. Names of other tools than JAX are, if they have a path."""
+        return op_name.startswith(self.root) if self.root else "/" in op_name
+
     def full(self, op_name: str) -> str:
         """The full name of an operation in this computation."""
-        if not op_name.startswith("jit(") and not _ROOTED.match(op_name):
+        if not (op_name.startswith(self.root) if self.root else "/" in op_name):
             return f"{self.context}/{op_name}" if self.context else op_name
         if self.shared and op_name.startswith(self.shared):
             return self.own + op_name[len(self.shared) :]
@@ -81,55 +94,70 @@ class Scope:
 
     def inside(self, op_name: str) -> "Scope":
         """The scope of what an operation of this computation calls."""
-        return Scope(self.full(op_name) if op_name else self.context, self.own, self.shared)
+        return Scope(self.root, self.full(op_name) if op_name else self.context, self.own, self.shared)
 
-    def loop(self, own: str, shared: str) -> "Scope":
-        """The scope of a loop's body whose names carry ``shared`` (empty: the loop's own)."""
-        return Scope(own, own, shared) if shared else Scope(own, self.own, self.shared)
+    def loop(self, own: str, op_names: Iterable[str]) -> "Scope":
+        """The scope of a loop's body, whose operations carry ``op_names``; ``own``: the loop's full name."""
+        shared = self._shared(own, op_names)
+        return Scope(self.root, own, own, shared) if shared else Scope(self.root, own, self.own, self.shared)
 
-
-def loop_prefix(op_names: Iterable[str], own: str) -> str:
-    """The ``.../while`` that the names in a body carry, if it is not the loop's own."""
-    depth = own.count("/while")
-    if not own.endswith("/while"):
+    def _shared(self, own: str, op_names: Iterable[str]) -> str:
+        """The ``.../while`` that the names in a body carry, if it is not the loop's own."""
+        depth = own.count("/while")
+        if not own.endswith("/while"):
+            return ""
+        for name in op_names:
+            parts = name.split("/while")
+            if len(parts) > depth and self.rooted(name):
+                prefix = "/while".join(parts[:depth]) + "/while"
+                return prefix if prefix != own else ""
         return ""
-    for name in op_names:
-        parts = name.split("/while")
-        if len(parts) > depth and _ROOTED.match(name):
-            prefix = "/while".join(parts[:depth]) + "/while"
-            return prefix if prefix != own else ""
-    return ""
 
 
-#: Names already found, by instruction and depth.
-Origins = dict[tuple[int, int], str]
+#: Matrix products by (elements of the result, FLOPs) -> who owns them, as (module, pass).
+Products = Mapping[tuple[int, int], frozenset[tuple[str, str]]]
 
 
-def origin(instruction: Instruction, known: Origins, depth: int = 4) -> str:
-    """The operation's own name, or where the compiler gave it none, that of what it works on.
+class Origins:
+    """Names for operations that the compiler left without one."""
 
-    A weight among the operands names its owner (``answer`` for ``weights['answer']['kernel']``).
-    Otherwise, of several operands the first of the latest pass decides: the gradient of a product
-    reads forward values too. ``known`` keeps the search linear: one dictionary for a module.
-    """
-    if _ROOTED.match(instruction.op_name) or depth == 0:
-        return instruction.op_name
-    key = (id(instruction), depth)
-    found = known.get(key)
-    if found is None:
-        found = known[key] = _search(instruction, known, depth)
-    return found
+    def __init__(self, root: str, products: Products | None = None):
+        self._scope, self._products = Scope(root), products or {}
+        self._known: dict[tuple[int, int], str] = {}
 
+    def product(self, elements: int, flops: int) -> str:
+        """The name of a matrix product that only one module of the traced program has, else "". """
+        owners = self._products.get((elements, flops), frozenset())
+        if len(owners) != 1:
+            return ""
+        module, which = next(iter(owners))
+        wrapped = {"backward": "transpose(jvp())/", "recompute": "rematted_computation/"}.get(which, "")
+        return f"{self._scope.root}/{wrapped}{module}/dot_general"
 
-def _search(instruction: Instruction, known: Origins, depth: int) -> str:
-    if instruction.opcode == "parameter":
-        return instruction.op_name if "[" in instruction.op_name else ""
-    names = [name for o in instruction.operands if (name := origin(o, known, depth - 1))]
-    rooted = [n for n in names if _ROOTED.match(n)]
-    backward = next((n for n in rooted if "transpose(" in n), "")
-    weight = next((n for n in names if "[" in n and not _ROOTED.match(n)), "")
-    if weight and rooted:
-        path = re.findall(r"\[\\?'?(\w+)\\?'?\]", weight)
-        owners = "/".join(".".join(path[: n + 1]) for n in range(len(path)))
-        return f"jit(inferred)/{'transpose(jvp())/' if backward else ''}{owners}/{instruction.opcode}"
-    return backward or (rooted[0] if rooted else weight or instruction.op_name)
+    def of(self, instruction: Instruction, depth: int = 4) -> str:
+        """The operation's own name, or where the compiler gave it none, that of what it works on.
+
+        A weight among the operands names its owner (``answer`` for ``weights['answer']['kernel']``).
+        Otherwise, of several operands the first of the latest pass decides: the gradient of a product
+        reads forward values too.
+        """
+        if self._scope.rooted(instruction.op_name) or depth == 0:
+            return instruction.op_name
+        key = (id(instruction), depth)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._search(instruction, depth)
+        return found
+
+    def _search(self, instruction: Instruction, depth: int) -> str:
+        if instruction.opcode == "parameter":
+            return instruction.op_name if "[" in instruction.op_name else ""
+        names = [name for o in instruction.operands if (name := self.of(o, depth - 1))]
+        rooted = [n for n in names if self._scope.rooted(n)]
+        backward = next((n for n in rooted if "transpose(" in n), "")
+        weight = next((n for n in names if "[" in n and not self._scope.rooted(n)), "")
+        if weight:
+            path = re.findall(r"\[\\?'?(\w+)\\?'?\]", weight)
+            owners = "/".join(".".join(path[: n + 1]) for n in range(len(path)))
+            return f"{self._scope.root}/{'transpose(jvp())/' if backward else ''}{owners}/{instruction.opcode}"
+        return backward or (rooted[0] if rooted else instruction.op_name)

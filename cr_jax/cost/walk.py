@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cr_jax.cost import attribute, rules, table, traffic
-from cr_jax.cost.attribute import Attribution, Scope
+from cr_jax.cost.attribute import Attribution, Origins, Products, Scope
 from cr_jax.cost.value import Cost
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.loops import Frame, TripCount, trip_count
@@ -74,7 +74,9 @@ class HloCount:
     """What ``count_hlo`` found. Numbers are whole operations and bytes of one run of the program.
 
     ``complete``: every operation has a rule and every trip count is known; otherwise the figures are
-    lower bounds (an unknown loop is counted once, and listed).
+    lower bounds (an unknown loop is counted once, and listed). ``products``: who owns the matrix
+    products of each size; given with the traced program's, ``count_hlo`` can name those of the
+    compiled program whose names the compiler dropped.
     """
 
     name: str
@@ -83,6 +85,7 @@ class HloCount:
     loops: tuple[Loop, ...]
     uncounted: tuple[Missing, ...]
     instructions: int
+    products: Products
 
     @property
     def complete(self) -> bool:
@@ -132,28 +135,36 @@ class HloCount:
         }
 
 
-def count_hlo(text: str, modules: tuple[str, ...] = (), trip_counts: Mapping[str, int] | None = None) -> HloCount:
+def count_hlo(
+    text: str,
+    modules: tuple[str, ...] = (),
+    trip_counts: Mapping[str, int] | None = None,
+    products: Products | None = None,
+) -> HloCount:
     """Count one HLO module from its text, optimised or not, of any backend.
 
     modules: known module paths, innermost wins; without them every scope name is a module.
     trip_counts: iterations for loops whose count the text does not tell, by the loop's name.
+    products: ``HloCount.products`` of the same step before the compiler.
     Raises ``BadHlo`` with line and reason for text that is not a whole HLO module.
     """
     with _collector_paused():
-        return _count(text, modules, trip_counts or {})
+        return _count(parse(text), Attribution(modules), trip_counts or {}, products)
 
 
-def _count(text: str, modules: tuple[str, ...], trip_counts: Mapping[str, int]) -> HloCount:
-    module = parse(text)
-    walk = _Walk(module, Attribution(modules), trip_counts)
+def _count(
+    module: HloModule, attribution: Attribution, trip_counts: Mapping[str, int], products: Products | None
+) -> HloCount:
+    walk = _Walk(module, attribution, trip_counts, products)
     try:
-        ledger = walk.computation(module.entry, Frame(module.entry), Scope())
+        ledger = walk.computation(module.entry, Frame(module.entry), Scope(walk.root))
     except RecursionError:
         raise BadHlo(1, "computations call each other without end") from None
     missing = tuple(Missing(name, *ledger.missing[name]) for name in sorted(ledger.missing))
     return HloCount(
-        module.name, ledger.total(), ledger.rows, tuple(ledger.loops), missing, module.instruction_count
-    )
+        module.name, ledger.total(), ledger.rows, tuple(ledger.loops), missing, module.instruction_count,
+        {size: frozenset(owners) for size, owners in walk.products.items()},
+    )  # fmt: skip
 
 
 @contextmanager
@@ -169,12 +180,16 @@ def _collector_paused() -> Iterator[None]:
 
 
 class _Walk:
-    def __init__(self, module: HloModule, attribution: Attribution, given: Mapping[str, int]):
+    def __init__(
+        self, module: HloModule, attribution: Attribution, given: Mapping[str, int], products: Products | None = None
+    ):
         self.module, self.attribution, self.given = module, attribution, given
+        self.root = attribute.root_of(i.op_name for i in module.entry.instructions)
+        self.products: dict[tuple[int, int], set[tuple[str, str]]] = {}
+        self._origins = Origins(self.root, products)
         self.fusions = traffic.Fusions(module)
         self._fused: dict[str, tuple[list[tuple[str, str, Cost]], dict[str, int]]] = {}
         self._applied: dict[str, Cost] = {}
-        self._origins: attribute.Origins = {}
 
     def computation(self, computation: Computation, frame: Frame, scope: Scope) -> Ledger:
         """Everything one run of a computation costs."""
@@ -197,9 +212,13 @@ class _Walk:
                 self._plain(ledger, instruction, scope)
         return ledger
 
-    def _origin(self, instruction: Instruction) -> str:
+    def _name(self, instruction: Instruction, matmul_flops: int = 0) -> str:
+        """The operation's name, or the best that can be said where the compiler gave it none."""
         name = instruction.op_name
-        return name if name.startswith("jit(") else attribute.origin(instruction, self._origins)
+        if self.root and name.startswith(self.root):
+            return name
+        product = self._origins.product(instruction.shape.leaves[0].elements, matmul_flops) if matmul_flops else ""
+        return product or self._origins.of(instruction)
 
     def _key(self, op_name: str, family: str, scope: Scope) -> Key:
         module, which = self.attribution.of(scope.full(op_name))
@@ -215,15 +234,18 @@ class _Walk:
             ledger.missing[str(unknown)] = (had[0] + 1, had[1] + cost.hbm_bytes)
         except (IndexError, ValueError) as error:
             raise BadHlo(instruction.line, f"{instruction.opcode} {instruction.name} is malformed: {error}") from None
-        name = self._origin(instruction)
-        ledger.book(self._key(name, _call_family(instruction, family), scope), cost)
+        key = self._key(self._name(instruction, cost.matmul_flops), _call_family(instruction, family), scope)
+        if cost.matmul_flops:
+            size = (instruction.shape.leaves[0].elements, cost.matmul_flops)
+            self.products.setdefault(size, set()).add(key[:2])
+        ledger.book(key, cost)
 
     def _fusion(self, ledger: Ledger, fusion: Instruction, scope: Scope) -> None:
         called = self.module.find(fusion.called("calls"), fusion)
         rows, missing = self.fused(called, fusion)
         families = {family for _, family, _ in rows} or {"movement"}
         dearest = max(families, key=lambda f: _RANK.get(f, -1))
-        own = self._origin(fusion)
+        own = self._name(fusion)
         inside = scope.inside(own)
         for op_name, family, cost in rows:
             ledger.book(self._key(op_name, family, inside), cost)
@@ -263,7 +285,8 @@ class _Walk:
                     instruction.line, f"{opcode} {instruction.name} is malformed: {error}"
                 ) from None
             family = _call_family(instruction, table.FAMILY.get(opcode, "unknown"))
-            _sum(sums, (instruction.op_name, family), cost)
+            name = self._name(instruction, cost.matmul_flops) if cost.matmul_flops else instruction.op_name
+            _sum(sums, (name, family), cost)
         known = ([(name, family, cost) for (name, family), cost in sums.items()], missing)
         self._fused[computation.name] = known
         return known
@@ -287,7 +310,7 @@ class _Walk:
         if count.count is None and loop.name in self.given:
             count = TripCount(self.given[loop.name], "given")
         own = scope.full(loop.op_name)
-        inner = scope.loop(own, attribute.loop_prefix((i.op_name for i in body.instructions), own))
+        inner = scope.loop(own, (i.op_name for i in body.instructions))
         once = self.computation(body, Frame(body, loop, frame), inner)
         tested = self.computation(condition, Frame(condition, loop, frame), inner)
         times = 1 if count.count is None else count.count
