@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cr_jax import __version__
 from cr_jax.cli.profile import settings
 from cr_jax.errors import BadConfig, CrJaxError, UnknownName
 from cr_jax.records import PHASES
@@ -68,7 +69,7 @@ def compare(
             "question_items": question_items, "precision": precision, "dtype": dtype, "settings": settings(set_ or []),
         }  # fmt: skip
         cells = _profiled(models, devices, dataset, work)
-    document = comparing.compare(cells, baseline, ["crjax", *sys.argv[1:]])
+    document = comparing.compare(cells, __version__, baseline, ["crjax", *sys.argv[1:]])
     _emit(document, "json" if json_ else format_, out, plot)
     if all(row["status"] == "failed" for row in document["rows"]):
         raise typer.Exit(1)
@@ -83,7 +84,7 @@ def diff(
     from cr_jax.report.diff import difference
     from cr_jax.report.document import read_report, to_json, validate
 
-    document = difference(read_report(a), read_report(b), str(a), str(b))
+    document = difference(read_report(a), read_report(b), str(a), str(b), __version__)
     validate(document, "the difference (a bug in cr_jax: please report it)")
     if json_:
         sys.stdout.write(to_json(document))
@@ -120,42 +121,56 @@ def _profiled(models: Sequence[str], devices: Sequence[str], dataset: str, work:
         if name not in (legal := ("cpu", "gpu", "tpu", *load.accelerator_names())):
             raise UnknownName("device", name, dict.fromkeys(legal))
     pipeline.read(dataset)
-    command = ["crjax", *sys.argv[1:]]
-    pairs = [(model, device) for model in models for device in devices]
-    return [
-        profile_cell(model, device, f"{number}/{len(pairs)}", pipeline.profile,
-                     {"dataset": dataset, "command": command, **work})
-        for number, (model, device) in enumerate(pairs, 1)
-    ]  # fmt: skip
+    work = {"dataset": dataset, "command": ["crjax", *sys.argv[1:]], "turns_compiled": "ends", **work}
+    cells: list[Cell] = []
+    for number, model in enumerate(models, 1):
+        cells += profile_model(model, devices, f"{number}/{len(models)}", pipeline.profile_devices, work)
+    return cells
 
 
-def profile_cell(
-    model: str, device: str, place: str, profile: Callable[..., dict[str, Any]], work: dict[str, Any]
-) -> "Cell":
-    """One model on one device; whatever goes wrong with it becomes its row. Says on stderr how it went."""
+def profile_model(
+    model: str, devices: Sequence[str], place: str, profile: Callable[..., list[Any]], work: dict[str, Any]
+) -> "list[Cell]":
+    """One model on every device; whatever goes wrong with one becomes its row. Says on stderr how it went.
+
+    profile: as ``pipeline.profile_devices``, which compiles the devices side by side.
+    """
     from cr_jax.report.compare import Cell
 
     live = sys.stderr.isatty()
 
     def say(step: str) -> None:
         if live:
-            sys.stderr.write(f"\r\x1b[K[{place}] {model} on {device}: compiling {step}")
+            sys.stderr.write(f"\r\x1b[K[{place}] {model}: compiling {step}")
             sys.stderr.flush()
 
+    def warn(line: str) -> None:
+        sys.stderr.write(("\r\x1b[K" if live else "") + f"{line}\n")
+
+    def attempt(wanted: Sequence[str]) -> list[Any]:
+        try:
+            return profile(model, devices=wanted, progress=say, warn=warn, **work)
+        except CrJaxError as error:
+            return [error] * len(wanted)
+        except Exception as error:  # A row's failure, of whatever kind, must not take the other rows down.
+            return [error] if len(wanted) == 1 else [one for name in wanted for one in attempt([name])]
+
     started = time.monotonic()
-    try:
-        report = profile(model, device=device, progress=say, **work)
-    except Exception as error:  # A row's failure, of whatever kind, must not take the other rows down.
-        lines = str(error).splitlines()
-        reason = str(error) if isinstance(error, CrJaxError) else f"{type(error).__name__}: {lines[0] if lines else ''}"
-        cell, outcome = Cell(model, device, None, reason), f"failed: {' '.join(reason.split())}"
-    else:
-        cell = Cell(model, report["target"]["name"], report)
-        outcome = "compiled" if report["target"]["compiled_for"] else "counted, not compiled for the device"
-    if live:
-        sys.stderr.write("\r\x1b[K")
-    print(f"[{place}] {model} on {device}: {outcome} ({time.monotonic() - started:.1f} s)", file=sys.stderr)
-    return cell
+    cells = []
+    for device, found in zip(devices, attempt(devices), strict=True):
+        if isinstance(found, Exception):
+            cells.append(Cell(model, device, None, _reason(found)))
+            warn(f"[{place}] {model} on {device}: failed: {_reason(found)}")
+        else:
+            cells.append(Cell(model, found["target"]["name"], found))
+    counted = sum(cell.report is not None for cell in cells)
+    warn(f"[{place}] {model}: {counted} of {len(cells)} devices in {time.monotonic() - started:.1f} s")
+    return cells
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, CrJaxError) else f"{type(error).__name__}: {text[:200]}"
 
 
 def _emit(document: dict[str, Any], form: str, out: Path | None, plot: Path | None) -> None:
@@ -167,7 +182,7 @@ def _emit(document: dict[str, Any], form: str, out: Path | None, plot: Path | No
     validate(document, "the comparison (a bug in cr_jax: please report it)")
     if plot is not None:
         _plot(document, plot)
-    if form == "table" and (out is None or str(out) == "-"):
+    if form == "table" and (out is None or str(out) == "-") and sys.stdout.isatty():
         show(rendering.render_compare(document))
         return
     writers = {"json": to_json, "md": rendering.as_markdown, "csv": rendering.as_csv, "latex": rendering.as_latex,

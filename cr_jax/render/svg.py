@@ -12,7 +12,7 @@ from html import escape
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _BOTTOM = 1040, 250, 92, 24, 34, 34
 _FONT = "font-family='Helvetica, Arial, sans-serif'"
-_INK, _GRID = "#222222", "#DDDDDD"
+INK, GRID = "#222222", "#DDDDDD"
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Panel:
 
 def short(value: float) -> str:
     """``8177095`` -> ``8.18M``: three digits for a bar's label."""
-    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for factor, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= factor * 0.9995:
             return f"{value / factor:#.3g}".rstrip(".") + unit
     return f"{value:#.3g}".rstrip(".")
 
 
-def _decade(power: int) -> str:
-    # 10^5 -> 100k; below 1 and above 10^14 as a power.
+def decade(power: int) -> str:
+    """The power of ten on an axis: ``5`` -> ``100k``; below 1 and from 10^15 on as a power."""
     if not 0 <= power < 15:
         return f"1e{power}"
     return f"{10 ** (power % 3)}{('', 'k', 'M', 'G', 'T')[power // 3]}"
@@ -49,23 +49,27 @@ def bar_panels(title: str, axis: str, series: Sequence[str], panels: Sequence[Pa
     high = math.ceil(math.log10(max(known) * 1.3))
     head = 78
     height = head + len(panels) * _PANEL + (30 if note else 8)
-    parts = [
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} {height}' width='{_WIDTH}' "
-        f"height='{height}' role='img' aria-label='{escape(title, quote=True)}'>",
-        f"<title>{escape(title)}</title>",
-        f"<rect width='{_WIDTH}' height='{height}' fill='#FFFFFF'/>",
-        _text(_LEFT, 28, title, 19, weight="bold"),
-    ]
+    parts = [*open_svg(title, _WIDTH, height), text_at(_LEFT, 28, title, 19, weight="bold")]
     at = float(_LEFT)
     for name, colour in zip(series, COLOURS, strict=False):
         parts.append(f"<rect x='{at:.0f}' y='46' width='14' height='14' fill='{colour}'/>")
-        parts.append(_text(at + 20, 58, name, 14))
+        parts.append(text_at(at + 20, 58, name, 14))
         at += 20 + 7.6 * len(name) + 28
     for number, panel in enumerate(panels):
         parts += _panel(panel, head + number * _PANEL, low, high, axis)
     if note:
-        parts.append(_text(_LEFT, height - 12, note, 13, colour="#555555"))
+        parts.append(text_at(_LEFT, height - 12, note, 13, colour="#555555"))
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def open_svg(title: str, width: float, height: float) -> list[str]:
+    """The first lines of an SVG document of this size on a white ground."""
+    return [
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:.0f} {height:.0f}' width='{width:.0f}' "
+        f"height='{height:.0f}' role='img' aria-label='{escape(title, quote=True)}'>",
+        f"<title>{escape(title)}</title>",
+        f"<rect width='{width:.0f}' height='{height:.0f}' fill='#FFFFFF'/>",
+    ]
 
 
 def _panel(panel: Panel, top: float, low: int, high: int, axis: str) -> list[str]:
@@ -75,14 +79,14 @@ def _panel(panel: Panel, top: float, low: int, high: int, axis: str) -> list[str
     def place(value: float) -> float:
         return base - (math.log10(value) - low) / (high - low) * (base - ceiling)
 
-    parts = [_text(_LEFT, top + 18, panel.title, 16, weight="bold")]
+    parts = [text_at(_LEFT, top + 18, panel.title, 16, weight="bold")]
     for power in range(low, high + 1):
         y = place(10.0**power)
-        parts.append(f"<line x1='{_LEFT}' x2='{right}' y1='{y:.1f}' y2='{y:.1f}' stroke='{_GRID}'/>")
-        parts.append(_text(_LEFT - 8, y + 5, _decade(power), 13, anchor="end"))
+        parts.append(f"<line x1='{_LEFT}' x2='{right}' y1='{y:.1f}' y2='{y:.1f}' stroke='{GRID}'/>")
+        parts.append(text_at(_LEFT - 8, y + 5, decade(power), 13, anchor="end"))
     middle = (base + ceiling) / 2
     turned = f"transform='rotate(-90 24 {middle:.1f})'"
-    parts.append(_text(24, middle, axis, 13, anchor="middle", extra=turned, colour="#555555"))
+    parts.append(text_at(24, middle, axis, 13, anchor="middle", extra=turned, colour="#555555"))
     slot = (right - _LEFT) / len(panel.groups)
     for i, (group, values) in enumerate(zip(panel.groups, panel.values, strict=True)):
         width = min(72.0, slot * 0.8 / len(values))
@@ -95,14 +99,15 @@ def _panel(panel: Panel, top: float, low: int, high: int, axis: str) -> list[str
                 f"<rect x='{x + 2:.1f}' y='{y:.1f}' width='{width - 4:.1f}' height='{base - y:.1f}' "
                 f"fill='{COLOURS[s % len(COLOURS)]}'/>"
             )
-            parts.append(_text(x + width / 2, y - 5, short(value), 13, anchor="middle"))
-        parts.append(_text(_LEFT + slot * (i + 0.5), base + 20, group, 15, anchor="middle"))
-    parts.append(f"<line x1='{_LEFT}' x2='{right}' y1='{base:.1f}' y2='{base:.1f}' stroke='{_INK}'/>")
+            parts.append(text_at(x + width / 2, y - 5, short(value), 13, anchor="middle"))
+        parts.append(text_at(_LEFT + slot * (i + 0.5), base + 20, group, 15, anchor="middle"))
+    parts.append(f"<line x1='{_LEFT}' x2='{right}' y1='{base:.1f}' y2='{base:.1f}' stroke='{INK}'/>")
     return parts
 
 
-def _text(x: float, y: float, text: str, size: int, *, anchor: str = "start", weight: str = "normal",
-          colour: str = _INK, extra: str = "") -> str:  # fmt: skip
+def text_at(x: float, y: float, text: str, size: int, *, anchor: str = "start", weight: str = "normal",
+            colour: str = INK, extra: str = "") -> str:  # fmt: skip
+    """One line of text; (x, y) is its anchor on the base line."""
     return (
         f"<text x='{x:.1f}' y='{y:.1f}' {_FONT} font-size='{size}' font-weight='{weight}' "
         f"text-anchor='{anchor}' fill='{colour}' {extra}>{escape(text)}</text>"

@@ -39,6 +39,16 @@ def validate_file(path: str | Path) -> str:
     return kind
 
 
+def read_report(path: str | Path) -> dict[str, Any]:
+    """The cost report in a file. Raises ``BadInput`` for anything that is not one."""
+    document = read_json(path)
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if kind != "cost-report":
+        raise BadInput(str(path), f"kind: {kind!r} is not a cost report; legal: what crjax profile --out writes")
+    check(document, "cost-report", str(path))
+    return document
+
+
 def write(document: dict[str, Any], path: str | Path) -> None:
     """Validate, then write atomically. A document that fails its own schema is not written."""
     validate(document, "the report (a bug in cr_jax: please report it)")

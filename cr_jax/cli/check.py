@@ -1,0 +1,101 @@
+"""``crjax check``: the regression gate."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cr_jax import __version__
+from cr_jax.errors import BadConfig, BadInput
+
+if TYPE_CHECKING:
+    from cr_jax.report.gate import NotComparable
+
+#: Exit codes: a breach; nothing that could be compared. Misuse is 2, as everywhere.
+REGRESSION, NOT_COMPARABLE = 1, 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("check")(check)
+
+
+def check(
+    baseline: Annotated[Path, typer.Option(help="A cost report, as crjax profile --out writes it.")],
+    limit: Annotated[list[str] | None, typer.Option(
+        help="METRIC=PERCENT that compiled_flops, hbm_bytes or peak_bytes may rise by; repeat it.")] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write this run's report over the baseline.")] = False,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="No baseline file: say so and exit with 0.")] = False,
+    dataset: Annotated[str | None, typer.Option(help="The baseline's data set, where its file has moved.")] = None,
+    device: Annotated[str | None, typer.Option(help="Run for this device: only exact figures are then compared.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="The result as JSON to stdout, nothing else.")] = False,
+) -> None:
+    """Run a baseline's own workload again and hold the figures against it.
+
+    Parameters and model FLOPs must be equal; compiled FLOPs, bytes and peak memory may rise by their
+    limits (1, 2 and 2%) and are compared on the same toolchain only. Exit code 0: within limits;
+    1: regression; 2: misuse; 3: not comparable.
+    """  # fmt: skip
+    from cr_jax.report import gate
+    from cr_jax.report.document import to_json, validate
+
+    limits = gate.read_limits(limit or [])
+    if update and device is not None:
+        raise BadConfig(f"--update with --device {device!r}: the baseline is of its own device; legal: one of the two")
+    if not baseline.exists():
+        if str(baseline) in gate.BARE:
+            raise BadConfig(f"--baseline {str(baseline)!r} is a kind of device; legal: the file of a cost report")
+        if not allow_missing:
+            raise BadInput(str(baseline), "no such file; make it with crjax profile --out, or pass --allow-missing")
+        print(f"crjax: {baseline}: no baseline, nothing checked; make it with crjax profile --out", file=sys.stderr)
+        return
+    try:
+        old = gate.read_baseline(baseline)
+        now = _again(old, baseline, dataset, device)
+        document = gate.gate(old, now, limits, str(baseline), __version__)
+    except gate.NotComparable as error:
+        raise _incomparable(error) from None
+    if update:
+        document["updated"] = _update(old, now, baseline)
+    validate(document, "the gate's result (a bug in cr_jax: please report it)")
+    if json_:
+        sys.stdout.write(to_json(document))
+    else:
+        from cr_jax.render.cost import show
+        from cr_jax.render.gate import render_gate
+
+        show(render_gate(document))
+    if document["breaches"] and not update:
+        raise typer.Exit(REGRESSION)
+
+
+def _again(old: dict[str, Any], file: Path, dataset: str | None, device: str | None) -> dict[str, Any]:
+    from cr_jax import pipeline
+    from cr_jax.catalog import load
+    from cr_jax.report.gate import rerun
+
+    arguments = rerun(old, str(file), load.dataset_names(), dataset, device)
+    print(f"counting {arguments['model']} on {arguments['dataset']}, {arguments['device']}", file=sys.stderr)
+    warn = partial(print, file=sys.stderr)
+    return pipeline.profile(arguments.pop("model"), arguments.pop("dataset"), warn=warn, **arguments)
+
+
+def _update(old: dict[str, Any], now: dict[str, Any], file: Path) -> bool:
+    """Whether the baseline was rewritten: an equal one keeps its bytes, time stamp included."""
+    from cr_jax.pipeline import without_times
+    from cr_jax.report.document import write
+
+    if old["target"]["compiled_for"] is not None and now["target"]["compiled_for"] is None:
+        raise BadConfig(f"{file}: not rewritten: this run is not compiled for {now['target']['name']} and would lose the "
+                        "compiled figures; legal: --update where its compiler is")  # fmt: skip
+    if without_times(old) == without_times(now):
+        return False
+    write(now, file)
+    return True
+
+
+def _incomparable(error: "NotComparable") -> typer.Exit:
+    print(f"crjax: {' '.join(str(error).split())}", file=sys.stderr)
+    return typer.Exit(NOT_COMPARABLE)

@@ -1,0 +1,25 @@
+"""A gate's result on the terminal; input is the document alone."""
+
+from typing import Any
+
+from rich.text import Text
+
+
+def render_gate(document: dict[str, Any]) -> Text:
+    """Every breach by name, improvements, what was not compared, then the verdict."""
+    text = Text()
+    for one in document["breaches"]:
+        text.append("BREACH      ", style="bold red").append(f"{one['text']}\n")
+    for one in document["improvements"]:
+        text.append("improvement ", style="green").append(f"{one['text']}\n")
+    for one in document["skipped"]:
+        text.append("skipped     ", style="yellow").append(f"{one['what']}: {one['reason']}\n")
+    for note in document["notes"]:
+        text.append("note        ", style="dim").append(f"{note}\n")
+    within = document["status"] == "within"
+    verdict = "within limits" if within else f"regression: {len(document['breaches'])} of {document['compared']} figures"
+    text.append(verdict, style="bold green" if within else "bold red")
+    text.append(f" · {document['model']} on {document['dataset']}, {document['device']} · {document['compared']} compared")
+    if document["updated"]:
+        text.append(f" · {document['baseline']} rewritten")
+    return text

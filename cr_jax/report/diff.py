@@ -1,0 +1,146 @@
+"""What changed from one cost report to another, and what made them different."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cr_jax.report.compare import conditions
+
+SCHEMA_VERSION = "1.0"
+SCHEMA_ID = f"urn:cr-jax:schema:difference:{SCHEMA_VERSION}"
+
+_PARAMETERS = ("trainable", "frozen", "total", "trainable_bytes", "frozen_bytes", "as_the_paper_counted")
+_TOTALS = ("flops", "matmul_flops", "other_flops", "transcendentals", "integer_ops", "hbm_bytes", "onchip_bytes",
+           "collective_bytes")  # fmt: skip
+_MEMORY = ("argument_bytes", "output_bytes", "temp_bytes", "alias_bytes", "peak_bytes")
+_MODULE = ("matmul_flops", "other_flops", "transcendentals", "hbm_bytes")
+_TURN = ("flops_per_turn", "hbm_bytes_per_turn")
+#: What differs between equal runs, and the command, which changes nothing by itself.
+_PASSING = ("created", "command")
+
+
+def difference(a: Mapping[str, Any], b: Mapping[str, Any], file_a: str, file_b: str, version: str) -> dict[str, Any]:
+    """The difference document from report ``a`` to report ``b``; version: crjax's own."""
+    steps_a, steps_b = _named(a["steps"]), _named(b["steps"])
+    return {
+        "schema": SCHEMA_ID,
+        "kind": "difference",
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tool": {"name": "cr-jax", "version": version},
+        "a": _side(a, file_a),
+        "b": _side(b, file_b),
+        "identical": _lasting(a) == _lasting(b),
+        "causes": causes(a, b),
+        "parameters": [{"figure": key, **change(a["parameters"][key], b["parameters"][key])} for key in _PARAMETERS],
+        "parameter_modules": _parameter_modules(a, b),
+        "steps": [_step(name, steps_a.get(name), steps_b.get(name)) for name in _union(steps_a, steps_b)],
+        "turns": _turns(a, b),
+    }
+
+
+def change(a: float | None, b: float | None) -> dict[str, Any]:
+    """Both values, ``b - a``, and that over ``a``; ``None`` where a side is unknown or ``a`` is 0."""
+    moved = None if a is None or b is None else b - a
+    return {"a": a, "b": b, "change": moved, "relative": None if moved is None or not a else moved / a}
+
+
+def causes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every condition that is not the same on both sides: model, configuration, workload, versions."""
+    left, right = _facts(a), _facts(b)
+    return [{"field": field, "a": left.get(field), "b": right.get(field)}
+            for field in _union(left, right) if left.get(field) != right.get(field)]  # fmt: skip
+
+
+def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
+    model, target = report["model"], report["target"]
+    return {
+        "model": model["name"],
+        "model code": model["code"],
+        **{f"config.{key}": value for key, value in model["config"].items()},
+        "device": target["name"],
+        "compiled for": target["compiled_for"],
+        **conditions(report),
+    }
+
+
+def _side(report: Mapping[str, Any], file: str) -> dict[str, Any]:
+    return {"file": file, "created": report["created"], "model": report["model"]["name"],
+            "device": report["target"]["name"], "dataset": report["dataset"]["name"]}  # fmt: skip
+
+
+def _lasting(report: Mapping[str, Any]) -> dict[str, Any]:
+    steps = [{k: v for k, v in step.items() if k != "durations_s"} for step in report["steps"]]
+    return {k: v for k, v in report.items() if k not in _PASSING} | {"steps": steps}
+
+
+def _named(steps: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {step["name"]: step for step in steps}
+
+
+def _union(a: Iterable[str], b: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys([*a, *b]))
+
+
+def _parameter_modules(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def sizes(report: Mapping[str, Any]) -> dict[str, int]:
+        return {row["module"]: row["trainable"] + row["frozen"] for row in report["parameters"]["modules"]}
+
+    left, right = sizes(a), sizes(b)
+    return [{"module": name, **change(left.get(name), right.get(name))}
+            for name in _union(left, right) if left.get(name) != right.get(name)]  # fmt: skip
+
+
+def _step(name: str, a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> dict[str, Any]:
+    left, right = _figures(a), _figures(b)
+    program = None
+    if a is not None and b is not None:
+        program = "same" if a["program_sha256"] == b["program_sha256"] else "changed"
+    return {
+        "name": name,
+        "in": "both" if a is not None and b is not None else "a" if a is not None else "b",
+        "program": program,
+        "figures": [{"figure": key, **change(left.get(key), right.get(key))} for key in _union(left, right)],
+        "modules": _modules(a, b) if a is not None and b is not None else [],
+    }
+
+
+def _figures(step: Mapping[str, Any] | None) -> dict[str, float | None]:
+    """A step's totals: of the traced program, of the compiled one, and its memory."""
+    if step is None:
+        return {}
+    compiled = step["compiled"] or {}
+    return {
+        **{f"model.{key}": step["model"][key] for key in _TOTALS},
+        **{f"compiled.{key}": compiled.get(key) for key in _TOTALS},
+        **{f"memory.{key}": step["memory"][key] for key in _MEMORY},
+    }
+
+
+def _modules(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
+    left, right = ({(row["module"], row["pass"]): row for row in step["modules"]} for step in (a, b))
+    # A compiled step's modules are those of the compiled program: against a traced one nothing is comparable.
+    if (a["compiled"] is None) != (b["compiled"] is None):
+        return []
+    found = []
+    for key in dict.fromkeys([*left, *right]):
+        for figure in _MODULE:
+            old, new = left.get(key, {}).get(figure, 0), right.get(key, {}).get(figure, 0)
+            if old != new:
+                found.append({"module": key[0], "pass": key[1], "figure": figure, **change(old, new)})
+    return sorted(found, key=lambda row: -abs(row["change"]))
+
+
+def _turns(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
+    left, right = ({(row["mode"], row["t"]): row for row in report["turns"]} for report in (a, b))
+    compiled = [{step["name"]: step["compiled"] is not None for step in report["steps"]} for report in (a, b)]
+    found = []
+    for mode, t in sorted(set(left) | set(right)):
+        steps = [side.get((mode, t), {}).get("step") for side in (left, right)]
+        if None not in steps and compiled[0].get(steps[0]) != compiled[1].get(steps[1]):
+            continue  # a compiled program against a traced one: no change of the work
+        for figure in _TURN:
+            old, new = (side.get((mode, t), {}).get(figure) for side in (left, right))
+            if old != new:
+                found.append({"t": t, "mode": mode, "figure": figure, **change(old, new)})
+    return found

@@ -1,0 +1,253 @@
+"""The regression gate: a baseline report held against the same workload counted again.
+
+Parameters and model FLOPs are exact: they come from the traced program and may not move at all.
+What the compiler decides (its FLOPs, bytes moved, peak memory) may rise by a limit per metric, and
+is compared only where the same toolchain compiled for the same target.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from cr_jax.catalog.check import check as check_schema
+from cr_jax.catalog.check import read_json
+from cr_jax.errors import BadConfig, BadInput, CrJaxError, UnknownName
+from cr_jax.report.build import SCHEMA_VERSION as REPORT_VERSION
+from cr_jax.report.rows import LEFT_OUT
+
+SCHEMA_VERSION = "1.0"
+SCHEMA_ID = f"urn:cr-jax:schema:gate-result:{SCHEMA_VERSION}"
+
+#: Percent that a compiled figure may rise by.
+LIMITS = {"compiled_flops": 1.0, "hbm_bytes": 2.0, "peak_bytes": 2.0}
+#: Names that mean one device here and another on the next machine.
+BARE = ("gpu", "tpu")
+_EXACT = ("flops", "matmul_flops", "complete")
+_PARAMETERS = ("trainable", "frozen", "total")
+
+
+class NotComparable(CrJaxError):
+    """A baseline that says nothing about today's figures: another schema version or another data set."""
+
+
+def read_baseline(path: str | Path) -> dict[str, Any]:
+    """The baseline in a file. Raises ``BadInput``, and ``NotComparable`` for another schema version."""
+    document = read_json(path)
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if kind != "cost-report":
+        raise BadInput(str(path), f"kind: {kind!r} is no baseline; legal: a cost report, as crjax profile --out writes")
+    found = document.get("schema_version")
+    if isinstance(found, str) and found != REPORT_VERSION:
+        raise NotComparable(f"{path}: schema version {found!r}, this crjax writes {REPORT_VERSION!r}: make the baseline anew")
+    check_schema(document, "cost-report", str(path))
+    return document
+
+
+def rerun(
+    baseline: Mapping[str, Any], where: str, known_datasets: Sequence[str], dataset: str | None = None,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """The arguments of ``pipeline.profile`` that run the baseline's own workload again.
+
+    known_datasets: names of data set profiles. dataset: the file, where the baseline's is no
+    profile and its command does not lead to it. device: run for this one instead. Raises
+    ``BadConfig`` for a device without a fixed meaning and for a data set that cannot be found.
+    """
+    work = baseline["workload"]
+    return {
+        "model": _model(baseline),
+        "dataset": _dataset(baseline, where, known_datasets, dataset),
+        "device": _device(baseline, where, device),
+        **{key: work[key] for key in ("preset", "batch", "users", "turns", "items_scored", "question_items", "top_k",
+                                      "precision", "dtype")},
+        "phases": tuple(work["phases"]),
+        "turns_compiled": "ends" if any(s.get("outcome") == LEFT_OUT for s in baseline["steps"]) else "all",
+        "settings": _settings(baseline),
+        "command": baseline["command"],
+    }  # fmt: skip
+
+
+def _option(baseline: Mapping[str, Any], name: str) -> list[str]:
+    """Every value of an option in the baseline's command line."""
+    command = baseline["command"] or []
+    pairs = [value for flag, value in pairwise(command) if flag == name]
+    return pairs + [part.partition("=")[2] for part in command if part.startswith(f"{name}=")]
+
+
+def _model(baseline: Mapping[str, Any]) -> str:
+    # A model from outside the package is known by its place, which only the command states.
+    given = _option(baseline, "--model")
+    return given[-1] if given and ":" in given[-1] else baseline["model"]["name"]
+
+
+def _dataset(baseline: Mapping[str, Any], where: str, known: Sequence[str], given: str | None) -> str:
+    name = baseline["dataset"]["name"]
+    if given is not None:
+        return given
+    files = _option(baseline, "--dataset")
+    if files and files[-1] not in known and Path(files[-1]).expanduser().exists():
+        return str(Path(files[-1]).expanduser())
+    if name in known:
+        return name
+    raise BadConfig(f"{where}: its data set {name!r} is no profile here and its file is not found; legal: --dataset FILE")
+
+
+def _device(baseline: Mapping[str, Any], where: str, given: str | None) -> str:
+    asked = [given] if given is not None else [baseline["target"]["name"], *_option(baseline, "--device")[-1:]]
+    for name in asked:
+        if name in BARE:
+            what = "--device" if given is not None else f"{where}: device"
+            raise BadConfig(f"{what} {name!r} means another device on another machine; legal: a full name, such as "
+                            f"{'h100' if name == 'gpu' else 'tpu-v5e'}")  # fmt: skip
+    return asked[0]
+
+
+def _settings(baseline: Mapping[str, Any]) -> dict[str, str]:
+    stored = baseline["workload"].get("settings")
+    if stored is not None:
+        return dict(stored)
+    pairs = (pair.partition("=") for pair in _option(baseline, "--set"))
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def read_limits(pairs: Sequence[str]) -> dict[str, float]:
+    """``["hbm_bytes=5"]`` over the default limits. Raises ``BadConfig`` and ``UnknownName``."""
+    found = dict(LIMITS)
+    for pair in pairs:
+        metric, equals, text = pair.partition("=")
+        if equals and metric not in LIMITS:
+            raise UnknownName("metric with a limit", metric, LIMITS)
+        try:
+            percent = float(text.removesuffix("%"))
+        except ValueError:
+            percent = math.nan
+        if not equals or not math.isfinite(percent) or percent < 0:
+            raise BadConfig(f"--limit {pair!r}: legal: METRIC=PERCENT, 0 or more, METRIC one of {', '.join(LIMITS)}")
+        found[metric] = percent
+    return found
+
+
+def gate(
+    baseline: Mapping[str, Any], now: Mapping[str, Any], limits: Mapping[str, float], where: str, version: str
+) -> dict[str, Any]:
+    """The gate's document: breaches, improvements, what was skipped and why. version: crjax's own.
+
+    Raises ``NotComparable`` where the two are of different data sets or models.
+    """
+    if now["dataset"]["sha256"] != baseline["dataset"]["sha256"]:
+        raise NotComparable(f"{where}: the sizes of data set {baseline['dataset']['name']!r} have changed since (sha256)")
+    if now["model"]["name"] != baseline["model"]["name"]:
+        raise NotComparable(f"{where}: model {baseline['model']['name']!r} is now {now['model']['name']!r}")
+    findings = _Findings(limits)
+    for key in _PARAMETERS:
+        findings.exact("parameters", key, baseline["parameters"][key], now["parameters"][key])
+    old, new = ({step["name"]: step for step in report["steps"]} for report in (baseline, now))
+    other = other_toolchain(baseline, now)
+    if other:
+        findings.skipped.append({"what": "compiled FLOPs, bytes and peak memory of every step", "reason": other})
+    for name in dict.fromkeys([*old, *new]):
+        if name not in new or name not in old:
+            findings.step_gone(name, gone=name not in new)
+            continue
+        for key in _EXACT:
+            findings.exact(name, f"model_{key}", old[name]["model"][key], new[name]["model"][key])
+        if not other:
+            _compiled(findings, name, old[name], new[name])
+    return {
+        "schema": SCHEMA_ID,
+        "kind": "gate-result",
+        "schema_version": SCHEMA_VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tool": {"name": "cr-jax", "version": version},
+        "baseline": where,
+        "model": now["model"]["name"],
+        "device": now["target"]["name"],
+        "dataset": now["dataset"]["name"],
+        "status": "regression" if findings.breaches else "within",
+        "limits_percent": dict(limits),
+        "compared": findings.compared,
+        "breaches": findings.breaches,
+        "improvements": findings.improvements,
+        "skipped": findings.skipped,
+        "notes": _notes(baseline, now),
+        "updated": False,
+    }
+
+
+def other_toolchain(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Why compiled figures say nothing about each other, or ``None`` where they do."""
+    old, new = (_toolchain(report) for report in (baseline, now))
+    changed = [f"{key} {old.get(key)} -> {new.get(key)}" for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+    return f"another toolchain: {', '.join(changed)}" if changed else None
+
+
+def _toolchain(report: Mapping[str, Any]) -> dict[str, Any]:
+    target = report["target"]
+    # Python compiles nothing; libtpu compiles for TPUs only.
+    ignored = {"python"} | (set() if target["platform"] == "tpu" else {"libtpu"})
+    versions = {key: value for key, value in report["versions"].items() if key not in ignored}
+    where = {key: target[key] for key in ("name", "kind", "attached", "autotuned")}
+    return versions | dict(target.get("compiler") or {}) | {f"target {key}": value for key, value in where.items()} | {
+        "flags": target.get("flags") or None}  # fmt: skip
+
+
+def _compiled(findings: "_Findings", name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    if old["compiled"] is None or new["compiled"] is None:
+        sides = [side for side, step in (("the baseline", old), ("this run", new)) if step["compiled"] is None]
+        findings.skipped.append({"what": f"{name}: compiled figures", "reason": f"not compiled in {' and '.join(sides)}"})
+        return
+    findings.limited(name, "compiled_flops", old["compiled"]["flops"], new["compiled"]["flops"])
+    findings.limited(name, "hbm_bytes", old["compiled"]["hbm_bytes"], new["compiled"]["hbm_bytes"])
+    findings.limited(name, "peak_bytes", old["memory"]["peak_bytes"], new["memory"]["peak_bytes"])
+
+
+def _notes(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    old, new = baseline["model"]["config"], now["model"]["config"]
+    return [f"configuration {key}: {old.get(key)} in the baseline, {new.get(key)} now"
+            for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]  # fmt: skip
+
+
+class _Findings:
+    """Comparisons sorted into breaches, improvements and skips."""
+
+    def __init__(self, limits: Mapping[str, float]):
+        self.limits, self.compared = limits, 0
+        self.breaches: list[dict[str, Any]] = []
+        self.improvements: list[dict[str, Any]] = []
+        self.skipped: list[dict[str, str]] = []
+
+    def exact(self, where: str, metric: str, old: Any, new: Any) -> None:
+        self.compared += 1
+        if old != new:
+            self.breaches.append(_finding(where, metric, old, new, None))
+
+    def limited(self, where: str, metric: str, old: int | None, new: int | None) -> None:
+        if old is None or new is None:
+            side = "the baseline" if old is None else "this run"
+            self.skipped.append({"what": f"{where}: {metric}", "reason": f"unknown in {side}"})
+            return
+        self.compared += 1
+        limit = self.limits[metric]
+        if new > old and (new - old) * 100 > limit * old:
+            self.breaches.append(_finding(where, metric, old, new, limit))
+        elif new < old:
+            self.improvements.append(_finding(where, metric, old, new, limit))
+
+    def step_gone(self, name: str, gone: bool) -> None:
+        self.compared += 1
+        text = f"{name}: the step is {'in the baseline but not in this run' if gone else 'new: the baseline has none'}"
+        self.breaches.append({"where": name, "metric": "step", "baseline": None, "now": None, "percent": None,
+                              "limit_percent": None, "text": text})  # fmt: skip
+
+
+def _finding(where: str, metric: str, old: Any, new: Any, limit: float | None) -> dict[str, Any]:
+    numbers = not isinstance(old, bool) and not isinstance(new, bool)
+    percent = (new - old) / old * 100 if numbers and old else None
+    shown = [f"{value:,}" if numbers else str(value).lower() for value in (old, new)]
+    moved = f" ({percent:+.3g}%)" if percent is not None else ""
+    bound = "must be equal" if limit is None else f"limit +{limit:g}%"
+    return {"where": where, "metric": metric, "baseline": old, "now": new, "percent": percent, "limit_percent": limit,
+            "text": f"{where}: {metric} {shown[0]} -> {shown[1]}{moved}, {bound}"}  # fmt: skip

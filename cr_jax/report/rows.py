@@ -1,0 +1,196 @@
+"""From one cost report to one row of a comparison: its programs' figures and what they stand on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.precision import matmul_precision
+
+#: The outcome of a step between the first and the last turn, which is not asked to be compiled.
+LEFT_OUT = "left out"
+#: Figures of a program that a ratio is formed of, and whether the compiler decides them.
+RATIOS = ("flops", "hbm_bytes", "peak_bytes", "flops_per_turn", "hbm_bytes_per_turn")
+
+
+def figures(report: Mapping[str, Any], accelerator: Accelerator | None) -> dict[str, Any]:
+    """The figures of one row. accelerator: the profile of the report's device, ``None`` if it has none."""
+    target, work = report["target"], report["workload"]
+    parameters = report["parameters"]
+    return {
+        "model": report["model"]["name"],
+        "title": report["model"]["title"],
+        "dataset": report["dataset"]["name"],
+        "device": target["name"],
+        "platform": target["platform"],
+        "kind": target["kind"],
+        "attached": target["attached"],
+        "autotuned": target["autotuned"],
+        "compiled_for": target["compiled_for"],
+        "preset": work["preset"],
+        "dtype": work["dtype"],
+        "precision": work["precision"],
+        "effective_precision": effective_precision(target, work, accelerator),
+        "users": work["users"],
+        "versions": report["versions"],
+        "parameters": {key: parameters[key] for key in ("trainable", "frozen", "total", "as_the_paper_counted", "tag")},
+        "programs": programs(report),
+        "memory": memory(report, accelerator),
+        "coverage": coverage(report),
+    }
+
+
+def effective_precision(
+    target: Mapping[str, Any], work: Mapping[str, Any], accelerator: Accelerator | None
+) -> str | None:
+    """What a matrix product of the workload's dtype is computed in on the target; ``None``: unknown."""
+    if target.get("effective_precision") is not None:
+        return target["effective_precision"]
+    if accelerator is not None:
+        return matmul_precision(accelerator, work["precision"], work["dtype"])
+    return work["dtype"] if target["platform"] == "cpu" else None
+
+
+def programs(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One entry per training objective, for the item side, and per mode for the first and the last turn.
+
+    Objectives stand side by side and are never added: their batches are not the same examples.
+    """
+    steps = {step["name"]: step for step in report["steps"]}
+    found = []
+    for step in report["steps"]:
+        if step["phase"] == "train":
+            labels = step["labels"]
+            turns = labels.get("supervised_turns_per_example")
+            units = labels["batch"] * turns if turns else None
+            found.append(_program(step, step["name"], labels["batch"], units, objective=labels["objective"]))
+        elif step["phase"] == "precompute":
+            found.append(_program(step, step["name"], None, None))
+    numbers = [row["t"] for row in report["turns"]]
+    for place, t in (("first", min(numbers)), ("last", max(numbers))) if numbers else ():
+        for row in report["turns"]:
+            step = steps.get(row["step"])
+            if row["t"] == t and step is not None:
+                users = step["labels"].get("users", report["workload"]["users"])
+                found.append(_program(step, f"infer/{row['mode']}/{place}", users, users, mode=row["mode"], t=t))
+    return found
+
+
+def _program(
+    step: Mapping[str, Any], name: str, batch: int | None, units: float | None,
+    objective: str | None = None, mode: str | None = None, t: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    best = step["compiled"] or step["model"]
+    flops, moved = best["flops"], best["hbm_bytes"]
+    return {
+        "program": name,
+        "step": step["name"],
+        "phase": step["phase"],
+        "objective": objective,
+        "mode": mode,
+        "t": t,
+        "batch": batch,
+        "turns_per_step": units,
+        "compiled": step["compiled"] is not None,
+        "bound": best["bound"],
+        "model_flops": step["model"]["flops"],
+        "matmul_flops": best["matmul_flops"],
+        "flops": flops,
+        "hbm_bytes": moved,
+        "intensity_flops_per_byte": flops / moved if moved else None,
+        "peak_bytes": step["memory"]["peak_bytes"],
+        "flops_per_turn": flops / units if units else None,
+        "hbm_bytes_per_turn": moved / units if units else None,
+        "tag": "counted",
+    }
+
+
+def memory(report: Mapping[str, Any], accelerator: Accelerator | None) -> dict[str, Any]:
+    """The highest peak of each phase, and whether it fits the device's memory: yes, no or unknown."""
+    size = accelerator.memory_bytes if accelerator else None
+    phases = []
+    for phase in ("train", "precompute", "infer"):
+        peaks = [step["memory"]["peak_bytes"] for step in report["steps"]
+                 if step["phase"] == phase and step.get("outcome") != LEFT_OUT]  # fmt: skip
+        if peaks:
+            known = [peak for peak in peaks if peak is not None]
+            phases.append({"phase": phase, "peak_bytes": max(known) if len(known) == len(peaks) else None,
+                           "fits": _fits(known, len(peaks), size)})  # fmt: skip
+    return {"device_memory_bytes": size, "phases": phases, "tag": "compiler"}
+
+
+def _fits(known: list[int], programs: int, size: int | None) -> str:
+    # One program that is known to be too large decides, whatever the others need.
+    if size is None:
+        return "unknown"
+    if any(peak > size for peak in known):
+        return "no"
+    return "yes" if len(known) == programs else "unknown"
+
+
+def coverage(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the counts leave out, over all steps."""
+    found = [step["coverage"] for step in report["steps"]]
+    return {
+        "complete": all(one["complete"] for one in found),
+        "uncounted": sorted({missing["operation"] for one in found for missing in one["uncounted"]}),
+        "unknown_loops": sum(len(one["unknown_loops"]) for one in found),
+        "unattributed_share": max((one["unattributed_share"] for one in found), default=0.0),
+        "programs": len(found),
+        "compiled_programs": sum(step["compiled"] is not None for step in report["steps"]),
+        "not_compiled": why_not(report),
+        "tag": "counted",
+    }
+
+
+def why_not(report: Mapping[str, Any]) -> list[str]:
+    """Why steps that should have been compiled for the target were not, one line per reason."""
+    asked = [step for step in report["steps"] if step.get("outcome") not in (None, LEFT_OUT)]
+    reasons: dict[str, list[str]] = {}
+    for step in asked:
+        if step["outcome"] != "compiled":
+            reasons.setdefault(" ".join((step["reason"] or step["outcome"]).split()), []).append(step["name"])
+    return [reason if len(names) == len(asked) else f"{', '.join(names[:3])}: {reason}"
+            for reason, names in reasons.items()]  # fmt: skip
+
+
+def ratios(programs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``programs`` with ``ratio``: each figure over that of the baseline's program of the same place.
+
+    A figure has no ratio (``None``) where the two do not mean the same work: another batch (per
+    step and for the peak), another turn t, or a compiled program against a traced one (FLOPs are
+    then those of the traced programs on both sides).
+    """
+    return [program | {"ratio": _ratio(program, _partner(program, baseline))} for program in programs]
+
+
+def _partner(program: Mapping[str, Any], baseline: list[dict[str, Any]]) -> dict[str, Any] | None:
+    for other in baseline:
+        if other["program"] == program["program"]:
+            return other if other["t"] == program["t"] else None
+    # Objectives are named per model: another model's stands against the baseline's only one.
+    trained = [other for other in baseline if other["phase"] == "train"]
+    return trained[0] if program["phase"] == "train" and len(trained) == 1 else None
+
+
+def _ratio(program: Mapping[str, Any], other: Mapping[str, Any] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"to": other["program"] if other else None} | dict.fromkeys(RATIOS)
+    if other is None:
+        return found
+    alike = program["compiled"] == other["compiled"]
+    same_batch = program["batch"] == other["batch"]
+    if alike:
+        flops = (program["flops"], other["flops"])
+        found["hbm_bytes_per_turn"] = _over(program["hbm_bytes_per_turn"], other["hbm_bytes_per_turn"])
+    else:
+        flops = (program["model_flops"], other["model_flops"])
+    if program["turns_per_step"] and other["turns_per_step"]:
+        found["flops_per_turn"] = _over(flops[0] / program["turns_per_step"], flops[1] / other["turns_per_step"])
+    if same_batch:
+        found["flops"] = _over(*flops)
+        found["hbm_bytes"] = _over(program["hbm_bytes"], other["hbm_bytes"]) if alike else None
+        found["peak_bytes"] = _over(program["peak_bytes"], other["peak_bytes"])
+    return found
+
+
+def _over(value: float | None, base: float | None) -> float | None:
+    return None if value is None or not base else value / base

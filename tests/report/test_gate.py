@@ -1,0 +1,152 @@
+"""The gate's verdicts on figures set by hand, and what it reruns."""
+
+import pytest
+from reports import SETTINGS, sample, step, traced
+
+from cr_jax.catalog.check import check
+from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.report.gate import LIMITS, NotComparable, gate, read_limits, rerun
+
+
+def _gate(baseline, now, **limits):
+    document = gate(baseline, now, LIMITS | limits, "base.json", "0")
+    check(document, "gate-result", "gate")
+    return document
+
+
+def test_the_same_figures_are_within():
+    document = _gate(sample(), sample())
+    assert document["status"] == "within" and not document["improvements"] and not document["skipped"]
+    assert document["compared"] == 3 + len(sample()["steps"]) * 6
+
+
+@pytest.mark.parametrize("change", [1, -1])
+def test_exact_figures_may_not_move_either_way(change):
+    now = sample()
+    now["parameters"]["trainable"] += change
+    step(now)["model"]["flops"] += change
+    document = _gate(sample(), now)
+    assert [(b["where"], b["metric"]) for b in document["breaches"]] == [
+        ("parameters", "trainable"), ("train/answer", "model_flops")]  # fmt: skip
+    assert document["status"] == "regression" and "must be equal" in document["breaches"][0]["text"]
+
+
+@pytest.mark.parametrize("rise, within", [(2.0, True), (2.001, False), (-50.0, True)])
+def test_compiled_figures_keep_their_limit(rise, within):
+    base, now = sample(), sample()
+    step(base)["memory"]["peak_bytes"] = 100_000_000
+    step(now)["memory"]["peak_bytes"] = round(1_000_000 * (100 + rise))
+    document = _gate(base, now)
+    assert (document["status"] == "within") == within
+    assert len(document["improvements"]) == (rise < 0)
+    assert _gate(base, now, peak_bytes=3.0)["status"] == "within"
+
+
+def test_every_breach_is_named():
+    now = sample()
+    for one in now["steps"]:
+        one["compiled"]["flops"] *= 2
+        one["compiled"]["hbm_bytes"] *= 2
+    breaches = _gate(sample(), now)["breaches"]
+    assert len(breaches) == 2 * len(now["steps"])
+    assert breaches[0]["percent"] == pytest.approx(100.0)
+
+
+def test_a_step_that_went_or_came_is_a_breach():
+    fewer = sample()
+    gone = fewer["steps"].pop()["name"]
+    assert [b["where"] for b in _gate(sample(), fewer)["breaches"]] == [gone]
+    assert "new: the baseline has none" in _gate(fewer, sample())["breaches"][0]["text"]
+
+
+def test_a_count_that_became_a_lower_bound_is_a_breach():
+    now = sample()
+    step(now)["model"]["complete"] = False
+    assert [b["metric"] for b in _gate(sample(), now)["breaches"]] == ["model_complete"]
+
+
+def test_another_toolchain_skips_compiled_figures_only():
+    now = sample()
+    now["versions"]["jaxlib"] = "99"
+    step(now)["compiled"]["flops"] *= 9
+    document = _gate(sample(), now)
+    assert document["status"] == "within" and "jaxlib" in document["skipped"][0]["reason"]
+    step(now)["model"]["flops"] += 1
+    assert _gate(sample(), now)["status"] == "regression"
+    python = sample()
+    python["versions"]["python"] = "4.0"
+    assert not _gate(sample(), python)["skipped"]
+
+
+def test_what_one_side_did_not_compile_is_skipped_and_said():
+    document = _gate(sample(), traced(sample()))
+    assert document["status"] == "within" and len(document["skipped"]) == len(sample()["steps"])
+    assert "not compiled in this run" in document["skipped"][0]["reason"]
+    unknown = sample()
+    step(unknown)["memory"]["peak_bytes"] = None
+    skipped = _gate(unknown, sample())["skipped"]
+    assert skipped == [{"what": "train/answer: peak_bytes", "reason": "unknown in the baseline"}]
+
+
+def test_other_data_or_another_model_is_not_comparable():
+    other = sample()
+    other["dataset"]["sha256"] = "0" * 64
+    with pytest.raises(NotComparable, match="cell-phones"):
+        _gate(sample(), other)
+    with pytest.raises(NotComparable, match="mmn"):
+        _gate(sample("mmn"), sample())
+
+
+def test_a_changed_configuration_is_a_note():
+    now = sample()
+    now["model"]["config"]["learning_rate"] = 0.5
+    assert "learning_rate" in _gate(sample(), now)["notes"][0] and _gate(sample(), now)["status"] == "within"
+
+
+def test_the_baselines_own_workload_is_run_again():
+    found = rerun(sample(), "b.json", ["cell-phones"])
+    assert (found["model"], found["dataset"], found["device"]) == ("dmn", "cell-phones", "cpu")
+    assert (found["turns"], found["preset"], found["settings"]) == (1, "matched", SETTINGS)
+    assert found["phases"] == ("train", "precompute", "infer") and found["batch"] is None
+    assert found["turns_compiled"] == "all"
+    ends = sample()
+    step(ends)["outcome"] = "left out"
+    assert rerun(ends, "b.json", ["cell-phones"])["turns_compiled"] == "ends"
+
+
+def test_an_older_reports_settings_and_model_come_from_its_command():
+    report = sample()
+    del report["workload"]["settings"]
+    report["command"] = ["crjax", "profile", "--model", "my.models:SPEC", "--set", "hops=2", "--set=hidden=8"]
+    found = rerun(report, "b.json", ["cell-phones"])
+    assert found["settings"] == {"hops": "2", "hidden": "8"} and found["model"] == "my.models:SPEC"
+
+
+def test_a_data_set_from_a_file_needs_the_file(tmp_path):
+    report, file = sample(), tmp_path / "talks.txt"
+    report["dataset"]["name"] = "talks"
+    report["command"] = ["crjax", "profile", "--dataset", str(file)]
+    with pytest.raises(BadConfig, match="legal: --dataset FILE"):
+        rerun(report, "b.json", ["cell-phones"])
+    assert rerun(report, "b.json", ["cell-phones"], dataset="moved.txt")["dataset"] == "moved.txt"
+    file.write_text("")
+    assert rerun(report, "b.json", ["cell-phones"])["dataset"] == str(file)
+
+
+def test_a_bare_kind_of_device_is_refused():
+    for report, device in ((sample(device="gpu"), None), (sample(device="tpu"), None), (sample(), "gpu")):
+        with pytest.raises(BadConfig, match="another device on another machine; legal: a full name"):
+            rerun(report, "b.json", ["cell-phones"], device=device)
+    asked = sample(device="h100")
+    asked["command"] = ["crjax", "profile", "--device", "gpu"]
+    with pytest.raises(BadConfig, match="full name, such as h100"):
+        rerun(asked, "b.json", ["cell-phones"])
+
+
+def test_limits():
+    assert read_limits(["hbm_bytes=5", "peak_bytes=0%"]) == LIMITS | {"hbm_bytes": 5.0, "peak_bytes": 0.0}
+    with pytest.raises(UnknownName, match="hbm_bytes"):
+        read_limits(["hbm_byte=5"])
+    for text in ("hbm_bytes", "hbm_bytes=", "hbm_bytes=-1", "hbm_bytes=nan", "hbm_bytes=inf", "hbm_bytes=x"):
+        with pytest.raises(BadConfig, match="METRIC=PERCENT"):
+            read_limits([text])
