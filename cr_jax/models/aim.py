@@ -25,8 +25,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.data.examples_aim import examples
 from cr_jax.errors import BadConfig
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, expect_state, positive
+from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
 from cr_jax.nn import aim_losses as losses
 from cr_jax.nn.aim_blocks import Discriminator, Generator, Tables, discriminator_names, generator_names
 from cr_jax.nn.aim_losses import Direction
@@ -40,6 +41,9 @@ from cr_jax.records import Workload, bucket
 PUBLIC_WORDS = 20_002
 #: Item descriptions encoded at once: bounds the temporaries of ``precompute``.
 ITEM_CHUNK = 512
+#: Most bytes of temporaries of a program at the published sizes, by phase: of ``precompute`` beside a
+#: copy of its result, of ``infer`` for up to 16 users, however many items there are.
+TEMPORARY_BYTES = {"precompute": 64 * 2**20, "infer": 16 * 2**20}
 
 
 @dataclass(frozen=True)
@@ -360,4 +364,5 @@ SPEC = Spec(
     published=published,
     paper_count=lambda config, trainable: None,  # inconsistent with the public configuration
     scores_subset=True,
+    training=Training((Stage(("discriminator", "generator"), epochs=1),), examples),
 )

@@ -22,8 +22,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.data.examples_mmn import examples
 from cr_jax.errors import BadConfig
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, expect_state, positive
+from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
 from cr_jax.nn.chunks import in_chunks
 from cr_jax.nn.mmn_blocks import MultiMemory, public_names
 from cr_jax.nn.module import name_scopes
@@ -32,6 +33,9 @@ from cr_jax.records import Workload, bucket
 
 #: Words of a description that are read at most.
 LONGEST_DESCRIPTION = 128
+#: Most bytes of temporaries of a program at the published sizes, by phase: of ``precompute`` beside a
+#: copy of its result, of ``infer`` for up to 16 users, however many items there are.
+TEMPORARY_BYTES = {"precompute": 32 * 2**20, "infer": 48 * 2**20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,6 +337,7 @@ MMN_SPEC = Spec(
     published=lambda config: public_names(users=isinstance(config, PmmnConfig)),
     paper_count=lambda config, trainable: trainable,
     scores_subset=True,
+    training=Training((Stage(("joint",), epochs=3),), examples),
 )
 
 PMMN_SPEC = dataclasses.replace(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import optax
 from flax import nnx
 
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.data.corpus import Corpus
+from cr_jax.data.examples import Examples
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.nn.module import Module
 from cr_jax.records import Workload
@@ -82,6 +85,31 @@ class Conversation:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """Part of a training run: ``objectives`` in turn on the same batch, each step of the stage.
+
+    epochs or steps: the published length (one of the two is ``None``). patience: epochs without a
+    better validation figure after which the stage ends, ``None``: it does not end early.
+    """
+
+    objectives: tuple[str, ...]
+    epochs: int | None = None
+    steps: int | None = None
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """How an architecture is trained: the published schedule, stage after stage, and its examples.
+
+    examples(corpus, config, seed): what it trains on and is tested with.
+    """
+
+    stages: tuple[Stage, ...]
+    examples: Callable[[Corpus, Any, int], Examples]
+
+
+@dataclass(frozen=True)
 class Spec:
     """An architecture. ``cr_jax.models.<file>`` defines one or more, ``--model pkg.mod:SPEC`` adds.
 
@@ -91,6 +119,7 @@ class Spec:
     implementation's variable name -> (NNX path as dotted string, conversion to ours).
     paper_count(config, trainable): parameters as the paper counted them, ``None`` if its figure
     does not follow from the public code. scores_subset: ``items_scored`` may be below all items.
+    training: ``None`` for an architecture that is only counted; ``crjax train`` then refuses it.
     fields: one line of meaning for every configuration key (``--set`` and errors print it).
     """
 
@@ -108,6 +137,7 @@ class Spec:
     published: Callable[[Any], Mapping[str, tuple[str, Callable[[Any], Any]]]]
     paper_count: Callable[[Any, int], int | None]
     scores_subset: bool
+    training: Training | None = None
 
 
 def names() -> tuple[str, ...]:
@@ -122,6 +152,8 @@ def find(name: str) -> Spec:
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
+        if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+            raise BadConfig(f"model {name!r}: not a module and a name in it; legal: package.module:SPEC")
         try:
             spec = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
@@ -171,7 +203,8 @@ def _read(text: str, current: Any) -> Any:
         return {"true": True, "false": False, "1": True, "0": False}.get(text.lower()) if text.lower() in (
             "true", "false", "1", "0") else _refuse(text)
     if isinstance(current, int | float):
-        return type(current)(text)
+        value = type(current)(text)
+        return value if math.isfinite(value) else _refuse(text)
     return text
 
 

@@ -10,6 +10,7 @@ K layers and H units of the conversation encoder.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,10 +21,11 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.data.examples_srnn import examples
 from cr_jax.errors import BadConfig
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, expect_state, positive
+from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
 from cr_jax.nn import dialogue_inputs as shapes
-from cr_jax.nn.autorec import AutoRec, layer_sizes, published_autorec, reconstruction_loss
+from cr_jax.nn.autorec import ACTIVATIONS, AutoRec, layer_sizes, noise_inputs, published_autorec, reconstruction_loss
 from cr_jax.nn.dialogue_recommender import ConversationState, DialogueRecommender
 from cr_jax.nn.hred_decoder import SwitchingDecoder, published_decoder, response_loss
 from cr_jax.nn.hrnn import (
@@ -72,6 +74,19 @@ class Config:
     decoder_hidden: int = 256
     response_words: int = 40
 
+    def __post_init__(self) -> None:
+        positive(**{k: v for k, v in vars(self).items() if isinstance(v, int) and not isinstance(v, bool)})
+        if self.encoder not in ENCODERS:
+            raise BadConfig(f"encoder={self.encoder!r}: no such word encoder; legal: {', '.join(ENCODERS)}")
+        for key in ("autorec_f", "autorec_g"):
+            if (name := getattr(self, key)) not in ACTIVATIONS:
+                raise BadConfig(f"{key}={name!r}: no such activation; legal: {', '.join(ACTIVATIONS)}")
+        if not 0 <= self.dropout < 1:
+            raise BadConfig(f"dropout={self.dropout}: is a probability; legal: 0 to below 1")
+        if self.decoder and self.words < 6:
+            raise BadConfig(f"words={self.words}: the decoder reserves the last five; legal: 6 or more")
+        layer_sizes(self.autorec_layers)
+
 
 FIELDS = {
     "items": "items n that AutoRec reads and scores",
@@ -98,19 +113,12 @@ FIELDS = {
 
 
 def build(config: Config, rngs: nnx.Rngs) -> DialogueRecommender:
-    """The model, from inner to outer modules; ``BadConfig`` for dimensions it cannot take."""
+    """The model, from inner to outer modules."""
     c = config
-    positive(**{k: v for k, v in vars(c).items() if isinstance(v, int) and not isinstance(v, bool)})
-    if not 0 <= c.dropout < 1:
-        raise BadConfig(f"dropout={c.dropout}: is a probability; legal: 0 to below 1")
-    if c.decoder and c.words < 6:
-        raise BadConfig(f"words={c.words}: the decoder reserves the last five; legal: 6 or more")
     if c.encoder == "gensen":
         words = GenSen(c.words, c.gensen_embedding, c.gensen_hidden, c.gensen_layers, rngs=rngs)
-    elif c.encoder == "table":
-        words = WordTable(c.words, c.embedding, rngs=rngs)
     else:
-        raise BadConfig(f"encoder={c.encoder!r}: no such word encoder; legal: {', '.join(ENCODERS)}")
+        words = WordTable(c.words, c.embedding, rngs=rngs)
     sizes = (c.sentence_hidden, c.sentence_layers), (c.conversation_hidden, c.conversation_layers)
     encoder = HRNN(words.dimension, *sizes, mention_bit=True, dropout=c.dropout, rngs=rngs)
     sentiment = Sentiment(words, encoder, rngs=rngs)
@@ -135,6 +143,9 @@ def configure(dataset: Dataset, work: Workload) -> Config:
             "preset 'paper' for srnn-ae: the paper's parameter counts follow from no public configuration "
             "(the sentiment network alone exceeds its Cell Phones figure); legal: published, matched"
         )
+    words = {"published": VOCABULARY, "matched": dataset.words}.get(work.preset)
+    if words is None:
+        raise BadConfig(f"preset {work.preset!r}: srnn-ae knows it not; legal: published, matched")
     if work.items_scored not in (None, dataset.items):
         raise BadConfig(f"items_scored={work.items_scored}: AutoRec scores all items; legal: {dataset.items}")
     most = (shapes.UTTERANCES - 1) // 2
@@ -142,7 +153,7 @@ def configure(dataset: Dataset, work: Workload) -> Config:
         raise BadConfig(
             f"turns={work.turns}: a history holds {shapes.UTTERANCES} utterances; legal: at most {most}"
         )
-    return Config(items=dataset.items, words=dataset.words if work.preset == "matched" else VOCABULARY)
+    return Config(items=dataset.items, words=words)
 
 
 # Losses. ``key`` ``None`` switches dropout off.
@@ -173,6 +184,24 @@ def response_objective(
     log_probabilities = model.predict_responses(batch, key)
     counted = (batch["senders"] == SYSTEM).astype(jnp.float32)
     return response_loss(log_probabilities, batch["targets"], counted), {}
+
+
+# What training is judged by.
+
+
+def classify(model: DialogueRecommender, batch: Batch) -> Batch:
+    """The likeliest answers [N, 6] beside the true ``forms``, and the batch's loss, once per row."""
+    dialogue = Dialogue._make(batch[k] for k in Dialogue._fields)
+    outputs = model.sentiment(model.encode(dialogue).last[:, -1])
+    guesses = [(o[:, 0] > 0) if o.shape[1] == 1 else jnp.argmax(o, axis=1) for o in outputs]
+    loss = sentiment_loss(outputs, batch["forms"], LIKED_WEIGHTS)
+    answers = jnp.stack([guess.astype(jnp.int32) for guess in guesses], axis=1)
+    return {"guesses": answers, "forms": batch["forms"], "loss": jnp.broadcast_to(loss, answers.shape[:1])}
+
+
+def reconstruct(model: DialogueRecommender, batch: Batch) -> Batch:
+    """AutoRec's ratings from ``ratings``, beside the ``targets``."""
+    return {"predictions": model.autorec(batch["ratings"]), "targets": batch["targets"]}
 
 
 # Abstract inputs.
@@ -342,4 +371,8 @@ SPEC = Spec(
     published=published,
     paper_count=lambda config, trainable: None,
     scores_subset=False,
+    training=Training(
+        (Stage(("sentiment",), epochs=50, patience=5), Stage(("autorec",), epochs=50, patience=5)),
+        partial(examples, noise=noise_inputs, classify=classify, reconstruct=reconstruct),
+    ),
 )

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from cr_jax.errors import BadConfig
 from cr_jax.nn.module import Module, scoped
 from cr_jax.nn.tf_gru import GRU, fact_states, glorot, gru_names, until
 
@@ -155,7 +156,12 @@ class MultiMemory(Module):
         return self.encoder.last(self.words(words), jnp.ones(words.shape, bool), self.encoder.zeros(words.shape[0]))
 
     def user(self, users: Int[Array, "B"] | None) -> Float[Array, "B E"] | None:
-        return None if self.users is None else self.users(users)
+        """The users' vectors; ``None`` in MMN. Raises ``BadConfig`` where PMMN is told no users."""
+        if self.users is None:
+            return None
+        if users is None:
+            raise BadConfig("pmmn was given no users; legal: 'user', the users' row numbers, beside the words")
+        return self.users(users)
 
     def search_items(
         self, facts: Float[Array, "X C S H"], shares: Float[Array, "X C S H"], query: Float[Array, "B H"],

@@ -43,7 +43,7 @@ class Module(nnx.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__call__" in cls.__dict__:
-            setattr(cls, "__call__", scoped(cls.__dict__["__call__"]))
+            cls.__call__ = scoped(cls.__dict__["__call__"])
 
 
 def name_scopes(model: _M, root: str) -> _M:

@@ -1,5 +1,6 @@
 """Inference: the item side, paid once, and the pass that answers a turn."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -93,3 +94,13 @@ def turn_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
                                   ("weights", "frozen", "items", "state", "utterance"),
                                   ("weights", "frozen", "items", "state", "batch"), (3,), model.modules, labels))  # fmt: skip
     return tuple(steps)
+
+
+def ends(steps: Sequence[Step]) -> frozenset[str]:
+    """Names of the steps without the turns between the first and the last of each mode."""
+    turns = [s for s in steps if s.phase == "infer"]
+    kept = {s.name for s in steps if s.phase != "infer"}
+    for mode in MODES:
+        of_mode = sorted((s for s in turns if s.labels["mode"] == mode), key=lambda s: s.labels["turns"][0])
+        kept |= {s.name for s in (*of_mode[:1], *of_mode[-1:])}
+    return frozenset(kept)

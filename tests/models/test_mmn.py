@@ -178,6 +178,14 @@ def test_only_pmmn_knows_the_user():
         assert bool(jnp.allclose(scores[0], scores[1], atol=1e-6)) == (spec.name == "mmn")
 
 
+def test_pmmn_without_users_is_refused():
+    spec, config = BOTH[1]
+    model = spec.build(config, nnx.Rngs(2))
+    side = PRECOMPUTE(model, catalogue(config))
+    with pytest.raises(BadConfig, match="pmmn was given no users"):
+        mmn.replay(model, side, {"query": padded([[3, 4]], config.query_words)})
+
+
 def test_question_score_follows_the_common_items():
     """The mean memory is that of the first ``question_items`` items, by a loop over them."""
     spec, config = BOTH[1]

@@ -1,0 +1,242 @@
+"""Predicted against measured: step time and peak memory over models, phases, batches and data sets.
+
+Each cell is compiled, predicted, measured, replayed and measured again, so that prediction and
+measurement see the same minutes of the machine; a canary product runs beside every measurement. The
+error of the second measurement against the first is the machine's own repeatability. No program of
+the grid is used to fit anything: calibration runs small programs of its own. The rules of the model
+were chosen with cell-phones in sight, so every figure is also given for the other data set alone.
+"""
+
+import argparse
+import dataclasses
+import os
+import re
+import statistics
+import sys
+import time
+from html import escape
+from math import log10
+from pathlib import Path
+from typing import Any
+
+import jax
+from machine import RESULTS, finish, table
+
+from cr_jax.catalog import load
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.cost.operations import Program, operations
+from cr_jax.errors import CrJaxError
+from cr_jax.measure import calibrate, inputs, memory, points, run, worker
+from cr_jax.measure.case import Case, Prepared, prepare
+from cr_jax.measure.clock import Plan, interleave
+from cr_jax.measure.replay import replay
+from cr_jax.predict.roofline import predict
+
+MODELS = ("dmn", "mmn", "pmmn", "aim", "srnn-ae")
+DATASETS = ("cell-phones", "kindle-store")
+SEEN = "cell-phones"
+#: Memory is compared where the predicted peak is at least this.
+LEAST_PEAK = 200e6
+#: Assumed for the prediction without calibration: float32 FLOPs per cycle and core (two 8-wide FMAs), bytes/s.
+NOMINAL_FLOPS, NOMINAL_BANDWIDTH = 32, 20e9
+METHODS = ("nominal", "calibrated", "replay", "itself")
+WORDS = {"nominal": "whole-program roofline, nominal peaks", "calibrated": "per operation, calibrated",
+         "replay": "replay of the hot operations", "itself": "the clock against itself, seconds apart"}  # fmt: skip
+CHOOSE = {"median": statistics.median, "fastest": min}
+
+
+def cases(models: list[str], datasets: list[str]) -> list[Case]:
+    """Training with the published batch, and answering the last turn for 1 and 32 users."""
+    found = []
+    for dataset in datasets:
+        for model in models:
+            found.append(Case(model, dataset, phase="train"))
+            found += [Case(model, dataset, phase="infer", users=users, mode="incremental") for users in (1, 32)]
+    return found
+
+
+def nominal_s(program: Program) -> float:
+    """The whole program as one roofline over data sheet rates."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    clock = re.search(r"cpu MHz\s*: ([\d.]+)", text)
+    peak = (os.cpu_count() or 1) * (float(clock[1]) if clock else 3000.0) * 1e6 * NOMINAL_FLOPS
+    total = program.total()
+    return max(total.flops / peak, total.hbm_bytes / NOMINAL_BANDWIDTH)
+
+
+def measure(program: run.Program, canary: Any, choose: Any, seconds: float) -> tuple[float, float]:
+    """(seconds of the step, of the canary), taken in turn."""
+    started = time.perf_counter()
+    program()
+    once = time.perf_counter() - started
+    runs = 3 if once > 1 else 7
+    plan = Plan(warmup=1, runs=runs, seconds=seconds / 2, limit_s=max(seconds, once * runs), most_runs=400)
+    found = interleave([program, canary], plan)
+    return choose(found[0].valid_s), choose(found[1].valid_s)
+
+
+def cell(prepared: Prepared, step: Any, accelerator: Accelerator, canary: Any, values: Any, options: Any) -> dict[str, Any]:
+    """One row: predictions and measurements of one step."""
+    case, choose = prepared.case, CHOOSE[options.statistic]
+    compiled = run.compile_step(step, jax.devices("cpu")[0], case.precision)
+    text = compiled.text()
+    program = operations(text)
+    temporaries = compiled.executable.memory_analysis().temp_size_in_bytes
+    analytic = predict(program, accelerator, case.precision, case.dtype, temporaries)
+    runner = run.start(compiled, prepared.model, values)
+    first, before = measure(runner, canary, choose, options.seconds)
+    replayed, rows = replay(text, program, analytic, accelerator, choose) if options.replay else (None, ())
+    again, after = measure(runner, canary, choose, options.seconds)
+    peak, measured_peak = compiled.predicted_peak_bytes(), None
+    del runner
+    if options.memory and peak is not None and peak >= LEAST_PEAK:
+        measured_peak, _ = memory.fresh_peak(case, step.name, worker.COMMAND, worker.environment())
+    return {
+        "model": case.model, "dataset": case.dataset, "step": step.name,
+        "users": case.users if step.phase == "infer" else None, "measured_s": first, "itself_s": again,
+        "nominal_s": nominal_s(program), "calibrated_s": analytic.seconds,
+        "replay_s": replayed.seconds if replayed else None, "bound": analytic.bound, "canary_s": [before, after],
+        "not_replayed": [r.name for r in rows if r.replay_s is None],
+        "wrong": [{"name": r.name, "family": r.family, "times": r.times, "analytic_s": r.analytic_s, "replay_s": r.replay_s}
+                  for r in sorted(rows, key=lambda r: -abs((r.replay_s or r.analytic_s) - r.analytic_s) * r.times)[:3]],
+        "predicted_peak_bytes": peak, "measured_peak_bytes": measured_peak,
+    }  # fmt: skip
+
+
+def error(row: dict[str, Any], method: str) -> float | None:
+    """Absolute error of a method's time as a share of the measured one (the mean of both measurements)."""
+    if row.get(f"{method}_s") is None:
+        return None
+    if method == "itself":
+        return abs(row["itself_s"] / row["measured_s"] - 1)
+    measured = (row["measured_s"] + row["itself_s"]) / 2
+    return abs(row[f"{method}_s"] / measured - 1)
+
+
+def quantiles(errors: list[float]) -> dict[str, Any]:
+    ordered = sorted(errors)
+    if not ordered:
+        return {"n": 0, "median": None, "p90": None, "worst": None}
+    return {"n": len(ordered), "median": statistics.median(ordered), "p90": ordered[int(0.9 * (len(ordered) - 1) + 0.5)],
+            "worst": ordered[-1]}  # fmt: skip
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Errors by method, over all data sets and over those that were not looked at; and of peak memory."""
+    found: dict[str, Any] = {}
+    for method in METHODS:
+        pairs = [(r, e) for r in rows if (e := error(r, method)) is not None]
+        found[method] = {"all": quantiles([e for _, e in pairs]),
+                         "held_out": quantiles([e for r, e in pairs if r["dataset"] != SEEN])}  # fmt: skip
+    peaks = [abs(r["predicted_peak_bytes"] / r["measured_peak_bytes"] - 1) for r in rows if r["measured_peak_bytes"]]
+    canaries = [c for r in rows for c in r["canary_s"]]
+    spread = (max(canaries) - min(canaries)) / statistics.median(canaries) if canaries else None
+    return found | {"peak_memory": quantiles(peaks), "canary_spread": spread}
+
+
+def scatter(rows: list[dict[str, Any]]) -> str:
+    """Predicted over measured seconds, both axes logarithmic, as SVG."""
+    size, edge = 640, 70
+    times = [t for r in rows for m in ("calibrated", "replay") for t in (r["measured_s"], r[f"{m}_s"]) if t]
+    low, high = log10(min(times)) - 0.2, log10(max(times)) + 0.2
+
+    def at(value: float) -> float:
+        return (log10(value) - low) / (high - low) * (size - 2 * edge)
+
+    def line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
+        return f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' stroke='{colour}'/>"
+
+    def words(x: float, y: float, text: str, anchor: str = "middle") -> str:
+        return f"<text x='{x:.1f}' y='{y:.1f}' font-family='Helvetica, Arial, sans-serif' font-size='13' " \
+               f"text-anchor='{anchor}'>{escape(text)}</text>"  # fmt: skip
+
+    parts = [f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {size} {size}' width='{size}' height='{size}'>",
+             f"<rect width='{size}' height='{size}' fill='#FFFFFF'/>"]  # fmt: skip
+    for power in range(int(low) - 1, int(high) + 2):
+        if low <= power <= high:
+            place = at(10.0**power)
+            name = f"{10.0**power * 1e3:g} ms" if power < 0 else f"{10.0**power:g} s"
+            parts += [line(edge + place, edge, edge + place, size - edge, "#DDDDDD"),
+                      line(edge, size - edge - place, size - edge, size - edge - place, "#DDDDDD"),
+                      words(edge + place, size - edge + 20, name), words(edge - 6, size - edge - place + 4, name, "end")]  # fmt: skip
+    parts.append(line(edge, size - edge, size - edge, edge, "#222222"))
+    for number, (method, colour) in enumerate((("calibrated", "#0072B2"), ("replay", "#E69F00"))):
+        parts += [f"<circle cx='{edge + 10}' cy='{edge - 40 + 18 * number}' r='5' fill='{colour}'/>",
+                  words(edge + 22, edge - 36 + 18 * number, WORDS[method], "start")]  # fmt: skip
+        for row in rows:
+            if row[f"{method}_s"]:
+                about = escape(f"{row['model']} {row['dataset']} {row['step']} users {row['users']}")
+                parts.append(f"<circle cx='{edge + at(row['measured_s']):.1f}' cy='{size - edge - at(row[f'{method}_s']):.1f}' "
+                             f"r='5' fill='{colour}' fill-opacity='0.75'><title>{about}</title></circle>")  # fmt: skip
+    parts += [words(size / 2, size - 20, "measured seconds of a step"), words(size / 2, 20, "Predicted over measured")]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def show(rows: list[dict[str, Any]], figures: dict[str, Any]) -> None:
+    lines = []
+    for row in rows:
+        cells = [f"{e:.0%}" if (e := error(row, m)) is not None else "-" for m in METHODS]
+        where = f"{row['model']} {row['dataset']} {row['step']}" + (f" x{row['users']}" if row["users"] else "")
+        lines.append((where, f"{row['measured_s'] * 1e3:.3f}", *cells, row["bound"] or "-"))
+    table(("step", "measured ms", *METHODS, "bound"), lines)
+    print()
+    lines = []
+    for method in METHODS:
+        every, held = figures[method]["all"], figures[method]["held_out"]
+        cells = [f"{q[k]:.1%}" if q[k] is not None else "-" for q in (every, held) for k in ("median", "p90", "worst")]
+        lines.append((WORDS[method], str(every["n"]), *cells))
+    table(("absolute error of the step time", "n", "median", "90%", "worst", "held out: median", "90%", "worst"), lines)
+    peak = figures["peak_memory"]
+    if peak["n"]:
+        print(f"\npeak memory, {peak['n']} steps of 200 MB and more: median {peak['median']:.1%}, worst {peak['worst']:.1%}")
+    print(f"canary: slowest less fastest {figures['canary_spread']:.0%} of its median")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two models, one data set")
+    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--statistic", choices=CHOOSE, default="median", help="fastest: on a machine that is busy")
+    parser.add_argument("--profile", default="cpu", help="a calibrated profile; one that is not is measured first")
+    parser.add_argument("--no-replay", dest="replay", action="store_false")
+    parser.add_argument("--no-memory", dest="memory", action="store_false")
+    parser.add_argument("--out", action="store_true", help="write bench/results/accuracy.json and .svg")
+    options = parser.parse_args()
+    models, datasets = (["dmn", "mmn"], [SEEN]) if options.quick else (options.models, options.datasets)
+    accelerator = load.accelerator(options.profile)
+    if accelerator.calibration is None:
+        print("calibrating", file=sys.stderr)
+        accelerator = dataclasses.replace(accelerator, calibration=calibrate.calibrate(statistic=options.statistic))
+    function, arguments, _ = points.canary().make()
+    product = jax.jit(function).lower(*arguments).compile()
+
+    def canary() -> None:
+        jax.block_until_ready(product(*arguments))
+
+    rows, failed = [], []
+    for case in cases(models, datasets):
+        prepared = prepare(case)
+        values = inputs.weights(prepared.model)
+        for step in prepared.steps:
+            try:
+                rows.append(cell(prepared, step, accelerator, canary, values, options))
+                print(f"{case.slug()} {step.name}: {rows[-1]['measured_s'] * 1e3:.2f} ms", file=sys.stderr, flush=True)
+            except (CrJaxError, MemoryError, jax.errors.JaxRuntimeError) as reason:
+                failed.append({"case": case.slug(), "step": step.name, "reason": str(reason)[:300]})
+                print(f"{case.slug()} {step.name}: {reason}", file=sys.stderr)
+    figures = summary(rows)
+    show(rows, figures)
+    block = accelerator.calibration
+    about = {"created": block["created"], "statistic": block["statistic"], "fit": block["fit"], "canary": block["canary"]}
+    finish("accuracy", {"statistic": options.statistic, "device": jax.devices("cpu")[0].device_kind, "summary": figures,
+                        "rows": rows, "failed": failed, "calibration": about}, options.out)  # fmt: skip
+    if options.out and rows:
+        (RESULTS / "accuracy.svg").write_text(scatter(rows))
+        print("written: bench/results/accuracy.svg")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

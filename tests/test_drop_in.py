@@ -1,0 +1,180 @@
+"""A sixth model, a data set and an accelerator: one file each, dropped in, and nothing else edited."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from tiny import dataset_file
+
+import cr_jax.models
+from cr_jax import profile
+from cr_jax.models import spec as specs
+from cr_jax.report.document import validate
+
+CPU = Path(__file__).resolve().parent.parent / "profiles" / "accelerators" / "cpu.json"
+
+#: The sixth model: mean word vector of the conversation times the item vectors.
+MODEL = '''
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from cr_jax.models.spec import Conversation, Objective, Positions, Spec, expect_state, positive
+from cr_jax.nn.module import Module, name_scopes, scoped
+from cr_jax.records import bucket
+
+
+@dataclass(frozen=True)
+class Config:
+    words: int
+    items: int
+    width: int = 7
+
+    def __post_init__(self):
+        positive(words=self.words, items=self.items, width=self.width)
+
+
+class Items(Module):
+    def __init__(self, config, rngs):
+        self.kernel = nnx.Param(nnx.initializers.normal()(rngs.params(), (config.width, config.items)))
+
+    def __call__(self, x):
+        return x @ self.kernel[...]
+
+
+class Bag(Module):
+    def __init__(self, config, rngs):
+        self.config = config
+        self.table = nnx.Param(nnx.initializers.normal()(rngs.params(), (config.words, config.width)))
+        self.items = Items(config, rngs)
+
+    @scoped
+    def total(self, words):
+        return self.table[...][words].sum(1)
+
+
+def loss(model, batch, key):
+    logits = model.items(model.total(batch["words"]))
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["target"])), {}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    total: jax.Array
+
+
+def turn(model, side, state, utterance):
+    expect_state(state, State, utterance["words"].shape[0])
+    state = State(state.total + model.total(utterance["words"]))
+    return state, {"item_scores": model.items(state.total)}
+
+
+def ints(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.int32)
+
+
+def texts(config, work, t, batch):
+    return {"words": ints(batch, bucket(work.lengths.request.p95 + t * work.lengths.turn_words))}
+
+
+SPEC = Spec(
+    name="bag",
+    title="Bag of words",
+    paper="none",
+    code="github.com/nobody/bag@0123456",
+    deviations=("none",),
+    config=Config,
+    fields={"words": "rows of the table", "items": "items scored", "width": "length of a vector"},
+    configure=lambda dataset, work: Config(dataset.words, dataset.items),
+    build=lambda config, rngs: name_scopes(Bag(config, rngs), "bag"),
+    objectives=lambda config: (
+        Objective(
+            name="next_item",
+            example="a conversation",
+            batch=4,
+            supervised_turns=lambda config, work: 1.0,
+            examples_per_epoch=lambda config, dataset: dataset.conversations,
+            trains=lambda path, variable: isinstance(variable, nnx.Param),
+            loss=loss,
+            optimizer=lambda config: optax.sgd(0.1),
+            inputs=lambda config, work, batch: {**texts(config, work, work.turns, batch), "target": ints(batch)},
+        ),
+    ),
+    conversation=Conversation(
+        items=lambda config, work: None,
+        precompute=lambda model, items: None,
+        start=lambda model, side, batch: State(jnp.zeros((batch, model.config.width))),
+        turn=turn,
+        replay=lambda model, side, history: turn(model, side, State(0 * model.total(history["words"])), history)[1],
+        utterance=lambda config, work, t, batch: {"words": ints(batch, 4)},
+        history=texts,
+        positions=lambda config, work, t, mode: Positions(3.0, 4 if mode == "incremental" else 8 * (t + 1)),
+        carried="the sum of the word vectors",
+        limits="none",
+    ),
+    published=lambda config: {},
+    paper_count=lambda config, trainable: None,
+    scores_subset=False,
+)
+'''
+
+
+@pytest.fixture
+def user(tmp_path, monkeypatch):
+    """The user's folder with a data set and an accelerator of their own."""
+    dataset_file(tmp_path, "corner-shop")
+    accelerator = json.loads(CPU.read_text()) | {"name": "old-laptop", "title": "An old laptop"}
+    place = tmp_path / "accelerators" / "old-laptop.json"
+    place.parent.mkdir()
+    place.write_text(json.dumps(accelerator))
+    monkeypatch.setenv("CRJAX_PROFILES", str(tmp_path))
+    return tmp_path
+
+
+def check(report):
+    assert validate(report, "report") == "cost-report"
+    assert (report["model"]["name"], report["dataset"]["name"], report["target"]["name"]) == (
+        "bag", "corner-shop", "old-laptop")  # fmt: skip
+    words, items, width, batch, users, turns = 40, 12, 7, 4, 2, 2
+    assert report["parameters"]["trainable"] == words * width + width * items
+    steps = {s["name"]: s for s in report["steps"]}
+    forward = 2 * batch * width * items  # the kernel's gradient and the vector's cost as much each
+    assert steps["train/next_item"]["model"]["matmul_flops"] == 3 * forward
+    assert steps["infer/incremental/t0-2"]["model"]["matmul_flops"] == 2 * users * width * items
+    assert all(s["jaxpr"]["agrees"] and s["coverage"]["complete"] for s in report["steps"])
+    assert {row["module"] for s in report["steps"] for row in s["modules"]} >= {"bag", "items", "optimizer", "top_k"}
+    assert {(r["t"], r["mode"]) for r in report["turns"]} == {
+        (t, mode) for t in range(turns + 1) for mode in ("replay", "incremental")
+    }
+
+
+def run(model):
+    return profile(model, "corner-shop", device="old-laptop", users=2, turns=2, top_k=3)
+
+
+def test_from_anywhere_on_the_path(user, monkeypatch):
+    package = user / "their_models"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "bag.py").write_text(MODEL)
+    monkeypatch.syspath_prepend(user)
+    check(run("their_models.bag:SPEC"))
+    for name in ("their_models.bag", "their_models"):
+        sys.modules.pop(name)
+
+
+def test_as_one_file_among_the_models(user, monkeypatch):
+    folder = user / "more"
+    folder.mkdir()
+    (folder / "bag.py").write_text(MODEL)
+    monkeypatch.setattr(cr_jax.models, "__path__", [*cr_jax.models.__path__, str(folder)])
+    assert "bag" in specs.names()
+    check(run("bag"))
+    sys.modules.pop("cr_jax.models.bag")
+    monkeypatch.undo()
+    assert "bag" not in specs.names()
