@@ -243,7 +243,7 @@ def turn(model: AIM, side: Side, state: WordWindow, utterance: dict[str, Array]
     utterance: ``words`` [B, U] of which the first ``lengths`` [B] are text, and the generator's noise
     ``z`` [B, Z]. Outputs ``item_scores`` [B, I] and ``answer_tokens`` [B, M].
     """
-    expect_state(state, WordWindow, utterance["words"].shape[0])
+    expect_state(state, jax.eval_shape(lambda: start(model, side, utterance["words"].shape[0])))
     with jax.named_scope(model.scope):
         state = append(state, utterance["words"], utterance["lengths"])
         source = _source(state.words, model.config)

@@ -150,7 +150,7 @@ def turn(model: DMN, side: None, state: State, utterance: dict[str, Array]) -> t
     """
     del side
     words, lengths = utterance["words"], utterance["lengths"]
-    expect_state(state, State, words.shape[0])
+    expect_state(state, jax.eval_shape(lambda: start(model, None, words.shape[0])))
     slots = model.config.facts
     spoke, later = lengths > 0, (lengths > 0) & (state.turns > 0)
     # The previous sentence end is read now, since only now it is not the last one; the new one waits.

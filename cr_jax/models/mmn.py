@@ -14,7 +14,7 @@ I items, N items whose memories are averaged, A aspects, E embedding, H hidden.
 """
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -195,12 +195,13 @@ class State:
 
     query: Float[Array, "B H"]
     words: Int[Array, "B"]
+    model: str = field(metadata={"static": True})  # MMN's states are not PMMN's
 
 
 def start(model: MMN, side: Side, batch: int) -> State:
     """The state of ``batch`` users before their requests."""
     del side
-    return State(model.encoder.zeros(batch), jnp.zeros(batch, jnp.int32))
+    return State(model.encoder.zeros(batch), jnp.zeros(batch, jnp.int32), model.scope)
 
 
 def turn(model: MMN, side: Side, state: State, utterance: dict[str, Array]) -> tuple[State, dict[str, Array]]:
@@ -212,7 +213,7 @@ def turn(model: MMN, side: Side, state: State, utterance: dict[str, Array]) -> t
     """
     words, lengths = utterance["words"], utterance["lengths"]
     batch, longest = words.shape
-    expect_state(state, State, batch)
+    expect_state(state, jax.eval_shape(lambda: start(model, side, batch)))
     new = model.encoder.project(model.words(words))
     padding = model.encoder.project(model.words(jnp.zeros((1, 1), jnp.int32)))
     source = jnp.concatenate([new, jnp.broadcast_to(padding, (batch, 1, padding.shape[-1]))], axis=1)
@@ -223,7 +224,7 @@ def turn(model: MMN, side: Side, state: State, utterance: dict[str, Array]) -> t
     outputs, query = model.encoder.unroll(inputs, valid, state.query)
     last = jnp.take_along_axis(outputs, jnp.maximum(lengths - 1, 0)[:, None, None], axis=1)[:, 0]
     reached = jnp.where(lengths[:, None] > 0, last, state.query)
-    return State(reached, state.words + lengths), answers(model, side, query, utterance.get("user"))
+    return State(reached, state.words + lengths, state.model), answers(model, side, query, utterance.get("user"))
 
 
 def replay(model: MMN, side: Side, history: dict[str, Array]) -> dict[str, Array]:

@@ -212,13 +212,19 @@ def _refuse(text: str) -> Any:
     raise ValueError(text)
 
 
-def expect_state(state: Any, kind: type, batch: int) -> None:
-    """Refuse a conversation state of another model or another batch size (``BadConfig``)."""
-    if not isinstance(state, kind):
-        raise BadConfig(f"turn was given a {type(state).__name__}; legal: {kind.__name__}, as start() makes it")
-    sizes = {leaf.shape[0] for leaf in jax.tree.leaves(state)}
-    if sizes != {batch}:
-        raise BadConfig(f"turn for {batch} users was given a state of {sorted(sizes)}; legal: a state of {batch} users")
+def expect_state(state: Any, expected: Any) -> None:
+    """Refuse a conversation state of another model, configuration or batch size (``BadConfig``).
+
+    expected: the shapes of the state that ``start`` makes for this model and batch.
+    """
+    if jax.tree.structure(state) != jax.tree.structure(expected):
+        raise BadConfig(f"turn was given a {type(state).__name__} of another model; legal: the state that start() makes")
+    got, want = ([leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (state, expected))
+    users = [sorted({shape[0] for shape in shapes}) for shapes in (got, want)]
+    if users[0] != users[1]:
+        raise BadConfig(f"turn for {users[1][0]} users was given a state of {users[0]}; legal: a state of {users[1][0]} users")
+    if got != want:
+        raise BadConfig(f"turn was given a state of shapes {got}; this configuration carries {want}")
 
 
 def positive(**values: int) -> None:

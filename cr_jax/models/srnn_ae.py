@@ -324,9 +324,9 @@ def _turn(
     model: DialogueRecommender, side: None, state: ConversationState, new: Batch
 ) -> tuple[ConversationState, Batch]:
     users, slots = new["items"].shape
-    expect_state(state, ConversationState, users)
     if slots != model.mentions:
         raise BadConfig(f"turn was given {slots} mention slots; legal: {model.mentions}, as configured")
+    expect_state(state, jax.eval_shape(lambda: model.start(users)))
     return model.turn(state, new)
 
 
