@@ -30,6 +30,10 @@ class BadConfig(CrJaxError):
     """A configuration or workload value that an architecture cannot take."""
 
 
+class NotCompiled(CrJaxError):
+    """A step that was to be compiled for its device and was not."""
+
+
 class BadHlo(CrJaxError):
     """HLO text that cannot be read: the line number and the reason."""
 

@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from cr_jax import __version__
+from cr_jax.catalog import load
+from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.catalog.precision import matmul_precision
 from cr_jax.cost.walk import count_hlo
 from cr_jax.data.detect import find_dataset
-from cr_jax.errors import UnknownName
+from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
 from cr_jax.records import PHASES, PRECISIONS, CompiledStep, Workload, plain
 from cr_jax.report import build
 from cr_jax.report.build import CountedStep
 from cr_jax.report.document import validate
+from cr_jax.report.prediction import Refine, prediction_entry
 
 PRESETS = ("published", "matched", "paper")
 DTYPES = ("float32", "bfloat16")
+TURNS_COMPILED = ("all", "ends")
 
-#: Told the name of each step as it is about to be compiled.
+#: Told the name of each step as it is about to be compiled; one line at a time.
 Progress = Callable[[str], None]
 
 
@@ -42,15 +47,59 @@ def profile(
     settings: Mapping[str, str] | None = None,
     command: Sequence[str] | None = None,
     progress: Progress | None = None,
+    warn: Progress | None = None,
+    require_compiled: bool = False,
+    turns_compiled: str = "all",
+    refine: Refine | None = None,
 ) -> dict[str, Any]:
     """Count what training and serving ``model`` on ``dataset`` costs; returns the cost report.
 
     model: a name of ``crjax list models`` or ``package.module:SPEC``. dataset: a profile's name or a
     file of conversations. batch: examples per training step (default: each objective's published
     one). users: conversations answered at once. turns: the last turn T (default: 95% of the
-    conversations are not longer). settings: configuration values to change. Raises ``CrJaxError``
-    for anything a caller can mend.
+    conversations are not longer). settings: configuration values to change. warn: told what went
+    wrong without spoiling the report. require_compiled: refuse a step that was not compiled for the
+    device (``NotCompiled``). turns_compiled: ``all``, or ``ends`` to compile inference at the first
+    and the last turn only; the turns between are then counted as traced, and say so. refine: times the
+    program's own operations to predict better, where the device is attached and calibrated. Raises
+    ``CrJaxError`` for anything a caller can mend.
     """
+    found = profile_devices(
+        model, dataset, [device], preset=preset, phases=phases, batch=batch, users=users, turns=turns,
+        items_scored=items_scored, question_items=question_items, top_k=top_k, precision=precision, dtype=dtype,
+        settings=settings, command=command, progress=progress, warn=warn, require_compiled=require_compiled,
+        turns_compiled=turns_compiled, refine=refine,
+    )[0]  # fmt: skip
+    if isinstance(found, CrJaxError):
+        raise found
+    return found
+
+
+def profile_devices(
+    model: str,
+    dataset: str | Path,
+    devices: Sequence[str],
+    *,
+    preset: str = "published",
+    phases: Sequence[str] = PHASES,
+    batch: int | None = None,
+    users: int = 1,
+    turns: int | None = None,
+    items_scored: int | None = None,
+    question_items: int = 10,
+    top_k: int = 10,
+    precision: str = "default",
+    dtype: str = "float32",
+    settings: Mapping[str, str] | None = None,
+    command: Sequence[str] | None = None,
+    progress: Progress | None = None,
+    warn: Progress | None = None,
+    require_compiled: bool = False,
+    turns_compiled: str = "all",
+    refine: Refine | None = None,
+) -> list[dict[str, Any] | CrJaxError]:
+    """:func:`profile` for several devices: traced once, compiled side by side. A device that cannot
+    be profiled has its error in the list; what is wrong for every device is raised."""
     # JAX is imported here, not above, so that reports can be read and checked without it.
     from cr_jax.models import spec as specs
     from cr_jax.steps.step import abstract_model
@@ -60,11 +109,12 @@ def profile(
     _one_of("preset", preset, PRESETS)
     _one_of("precision", precision, PRECISIONS)
     _one_of("dtype", dtype, DTYPES)
+    _one_of("turns_compiled", turns_compiled, TURNS_COMPILED)
     for phase in phases:
         _one_of("phase", phase, PHASES)
     spec = specs.find(model)
     data, problems = read(dataset)
-    target = resolve(device)
+    targets = [_or_error(resolve, device) for device in devices]
     work = Workload(
         turns=data.last_turn if turns is None else turns,
         lengths=data.lengths,
@@ -83,12 +133,23 @@ def profile(
         specs.positive(batch=batch)
     config = specs.override(spec, spec.configure(data, work), settings or {})
     abstract = abstract_model(spec, config, dtype)
-    steps = compile_steps(abstract, work, data, phases, target, progress)
+    legal = [t for t in targets if not isinstance(t, CrJaxError)]
+    made = iter(compile_steps(abstract, work, data, phases, legal, progress, warn, model, turns_compiled))
     parameters = abstract.parameters()
-    counted = [count(step) for step in steps]
-    report = report_document(spec, config, data, problems, work, target, phases, parameters, counted, versions(), command)
-    validate(report, "the report (a bug in cr_jax: please report it)")
-    return report
+
+    def report(target: dict[str, Any]) -> dict[str, Any]:
+        steps = next(made)
+        if require_compiled:
+            _compiled(target, steps)
+        counted = [count(step) for step in steps]
+        document = report_document(
+            spec, config, data, problems, work, target, phases, parameters, counted, versions(), command, settings,
+            refine,
+        )
+        validate(document, "the report (a bug in cr_jax: please report it)")
+        return document
+
+    return [t if isinstance(t, CrJaxError) else _or_error(report, t) for t in targets]
 
 
 def read(dataset: str | Path) -> tuple[Dataset, list[str]]:
@@ -98,13 +159,26 @@ def read(dataset: str | Path) -> tuple[Dataset, list[str]]:
 
 
 def compile_steps(
-    model: Any, work: Workload, data: Dataset, phases: Sequence[str], target: Any, progress: Progress | None
-) -> list[CompiledStep]:
-    """Every step of the wanted phases, traced and (where the target has a compiler) compiled."""
-    from cr_jax.steps import train, turn
-    from cr_jax.targets.compile import compile_step
+    model: Any,
+    work: Workload,
+    data: Dataset,
+    phases: Sequence[str],
+    targets: Sequence[dict[str, Any]],
+    progress: Progress | None = None,
+    warn: Progress | None = None,
+    name: str | None = None,
+    turns_compiled: str = "all",
+) -> list[list[CompiledStep]]:
+    """Per target, every step of the wanted phases, traced and (where there is a compiler) compiled.
 
-    turn.check_turns(model, work, data.items)
+    name: the model as a worker process can find it (default: the name of its spec).
+    """
+    from cr_jax.steps import train, turn
+    from cr_jax.targets.ahead import Job, compile_jobs
+    from cr_jax.targets.cache import Cache, kept_or_made
+    from cr_jax.targets.compile import lower_step
+
+    turn.check_turns(model, work, getattr(model.config, "items", data.items))  # --set may change it
     steps = []
     if "train" in phases:
         steps += train.training_steps(model, work)
@@ -113,20 +187,35 @@ def compile_steps(
         steps += [items] if items is not None else []
     if "infer" in phases:
         steps += turn.turn_steps(model, work)
+    wanted = frozenset(s.name for s in steps) if turns_compiled == "all" else turn.ends(steps)
+
+    if not targets:
+        return []
+    cache = Cache()
+    here = next((t for t in targets if t["platform"] == "cpu"), None)
 
     def make(step: Any) -> CompiledStep:
+        lowered = lower_step(step, here or targets[0], work.precision)
+        if here is None or step.name not in wanted:
+            return lowered.step
         if progress:
             progress(step.name)
-        return compile_step(step, target, work.precision, compiled=target["attached"])
+        return kept_or_made(lowered.step, here, cache, lowered.compile, warn)
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        return list(pool.map(make, steps))
+        made = list(pool.map(make, steps))
+    jobs = [Job(name or model.spec.name, model.config, work, t, tuple(made), wanted)
+            for t in targets if t["platform"] != "cpu"]  # fmt: skip
+    ahead = iter(compile_jobs(jobs, cache=cache, progress=progress, warn=warn))
+    return [made if t["platform"] == "cpu" else list(next(ahead)) for t in targets]
 
 
 def count(step: CompiledStep) -> CountedStep:
     """Count the traced and the compiled program of a step."""
-    compiled = count_hlo(step.compiled_hlo, step.modules) if step.compiled_hlo is not None else None
-    return CountedStep(step, count_hlo(step.model_hlo, step.modules), compiled)
+    model = count_hlo(step.model_hlo, step.modules)
+    if step.compiled_hlo is None:
+        return CountedStep(step, model, None)
+    return CountedStep(step, model, count_hlo(step.compiled_hlo, step.modules, products=model.products))
 
 
 def report_document(
@@ -141,13 +230,15 @@ def report_document(
     counted: Sequence[CountedStep],
     versions: Mapping[str, str | None],
     command: Sequence[str] | None,
+    settings: Mapping[str, str] | None = None,
+    refine: Refine | None = None,
 ) -> dict[str, Any]:
     """The cost report of counted steps."""
     epochs = {o.name: o.examples_per_epoch(config, data) for o in spec.objectives(config)}
     trainable = sum(p.size for p in parameters if p.trainable)
     account = build.parameter_entry(parameters, spec.paper_count(config, trainable), counted)
     turns = build.turn_rows(counted)
-    compiled_for = {s.step.target["compiled_for"] for s in counted}
+    outcomes = {s.step.outcome for s in counted}
     return {
         "schema": build.SCHEMA_ID,
         "kind": "cost-report",
@@ -158,19 +249,47 @@ def report_document(
         "command": [redact(part) for part in command] if command is not None else None,
         "model": build.model_entry(spec, plain(config)),
         "dataset": build.dataset_entry(data) | {"problems": problems},
-        "target": {k: v for k, v in target.items() if k != "device"} | {
-            "compiled_for": compiled_for.pop() if len(compiled_for) == 1 else None,
+        "target": dict(target) | {
+            "compiled_for": target["name"] if build.all_compiled(outcomes) else None,
             "precision": work.precision,
+            "effective_precision": _effective(target["name"], work),
+            "flags": {n: redact(os.environ[n]) for n in ("XLA_FLAGS", "LIBTPU_INIT_ARGS") if os.environ.get(n)},
         },
         "workload": {k: v for k, v in plain(work).items() if k not in ("lengths", "turn_histogram")} | {
-            "phases": list(phases), "padding": "95% quantile of each text length, rounded up to a bucket"},
+            "phases": list(phases), "padding": "95% quantile of each text length, rounded up to a bucket",
+            "settings": dict(settings or {})},
         "definitions": build.DEFINITIONS,
         "parameters": account,
         "summary": build.summary(counted, turns, account),
-        "steps": [build.step_entry(s, epochs.get(s.step.labels.get("objective", ""))) for s in counted],
+        "steps": [build.step_entry(s, epochs.get(s.step.labels.get("objective", ""))) | {
+            "prediction": prediction_entry(s.step, _accelerator(target["name"]), work.dtype, refine)} for s in counted],
         "turns": turns,
         "conversation": build.conversation_rows(turns, data.turn_histogram) if turns else None,
     }  # fmt: skip
+
+
+def _accelerator(device: str) -> Accelerator | None:
+    return load.accelerator(device) if device in load.accelerator_names() else None
+
+
+def _effective(device: str, work: Workload) -> str | None:
+    """What a matrix product is computed in on a device; ``None`` for one without a profile."""
+    accelerator = _accelerator(device)
+    return matmul_precision(accelerator, work.precision, work.dtype) if accelerator else None
+
+
+def _compiled(target: Mapping[str, Any], steps: Sequence[CompiledStep]) -> None:
+    """Refuse steps that should have been compiled and were not."""
+    for step in steps:
+        if step.outcome not in ("compiled", "left out"):
+            raise NotCompiled(f"{step.name} is not compiled for {target['name']}: {step.reason}")
+
+
+def _or_error(call: Callable[[Any], Any], argument: Any) -> Any:
+    try:
+        return call(argument)
+    except CrJaxError as error:
+        return error
 
 
 def redact(text: str) -> str:

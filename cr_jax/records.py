@@ -9,6 +9,9 @@ MODES = ("replay", "incremental")
 PRECISIONS = ("default", "high", "highest")
 #: What an argument of a step is, for the memory account.
 ROLES = ("weights", "frozen", "optimizer", "batch", "state", "items", "key")
+#: What became of a step: its compiled program is there, was not asked for, has no compiler on this
+#: machine, or the compiler did not make it.
+OUTCOMES = ("compiled", "left out", "no compiler", "failed")
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,11 @@ class JaxprCount:
 
 @dataclass(frozen=True)
 class CompiledStep:
-    """A step as plain data: everything the text half needs, nothing that needs JAX."""
+    """A step as plain data: everything the text half needs, nothing that needs JAX.
+
+    outcome: one of ``OUTCOMES``; ``reason`` says in one line why there is no compiled
+    program, or what was done otherwise than asked for.
+    """
 
     name: str
     phase: str
@@ -137,6 +144,8 @@ class CompiledStep:
     precision: str
     versions: dict[str, str | None]
     durations_s: dict[str, float] = field(default_factory=dict)
+    outcome: str = "compiled"
+    reason: str | None = None
 
 
 def plain(value: Any) -> Any:

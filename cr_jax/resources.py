@@ -1,10 +1,11 @@
-"""Where profiles and schemas lie, and how a file is written so that it is whole or untouched.
+"""Where profiles, schemas and the cache lie, and how a file is written so that it is whole or untouched.
 
 Profiles and schemas are JSON files at the root of a checkout and inside the package in a wheel. A
 user's own profiles lie in ``$CRJAX_PROFILES``, else in ``$XDG_CONFIG_HOME/crjax`` (by default
 ``~/.config/crjax``), in one folder per kind; a user's profile replaces a shipped one of its name.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -51,6 +52,29 @@ def profile_files(kind: str) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def shipped_profile(kind: str, name: str) -> Path:
+    """The shipped profile of a kind, also where a user's own of its name replaces it."""
+    path = _shipped("profiles") / kind / f"{name}.json"
+    if not path.is_file():
+        raise UnknownName(f"shipped profile of {kind}", name, (p.stem for p in path.parent.glob("*.json")))
+    return path
+
+
+def cache_root() -> Path:
+    """``$CRJAX_CACHE``, else ``crjax`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. It need not exist yet.
+
+    Raises ``BadConfig`` when ``$CRJAX_CACHE`` names something that is not a folder.
+    """
+    named = os.environ.get("CRJAX_CACHE")
+    if named:
+        folder = Path(named).expanduser().absolute()
+        if folder.exists() and not folder.is_dir():
+            raise BadConfig(f"CRJAX_CACHE={named!r}: not a folder; legal: a folder, or a path where one can be made")
+        return folder
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "crjax"
+
+
 def schema_names() -> tuple[str, ...]:
     """Names of the document kinds that have a schema, such as ``dataset-profile``."""
     files = _shipped("schemas").glob("*.schema.json")
@@ -66,33 +90,40 @@ def schema(name: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_atomically(path: str | Path, text: str) -> None:
+def write_atomically(path: str | Path, text: str | bytes) -> None:
     """Write ``text`` to ``path`` as a whole: a reader sees the old file or the new one, never a part.
 
-    The text goes to a temporary file in the same folder, is flushed to the disk, then takes the
-    place of the old file. Devices and pipes are written to directly. Raises ``NotWritten``; the old
-    file is then intact and no temporary file is left.
+    Text is written as UTF-8, bytes as they are. They go to a temporary file in the same folder,
+    which is flushed to the disk, then takes the place of the old file. Devices and pipes are
+    written to directly. Raises ``NotWritten``; the old file is then intact and no temporary file
+    is left.
     """
     target = Path(path)
     temporary: Path | None = None
     try:
+        data = text.encode("utf-8") if isinstance(text, str) else text
         target = target.resolve()
         mode = target.stat().st_mode if target.exists() else None
         if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            target.write_text(text, encoding="utf-8")
+            target.write_bytes(data)
             return
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError("it is a folder")
         temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.tmp")
-        with open(temporary, "x", encoding="utf-8", newline="\n") as file:
+        with open(temporary, "xb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))
-            file.write(text)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except (OSError, UnicodeError, RuntimeError) as error:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # its folder may be no folder
+                temporary.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error)
         raise NotWritten(f"{path}: not written: {reason}") from None
+    except KeyboardInterrupt:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise

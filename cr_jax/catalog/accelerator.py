@@ -21,7 +21,9 @@ class Accelerator:
     matmul_flops_per_s by ``MATMUL_TYPES`` (dense, fastest unit), vector_flops_per_s by
     ``VECTOR_TYPES`` (no matrix units). memory_bandwidth_bytes_per_s counts reads and writes
     together. measured: rates seen on real cards. compiler_target: the ahead-of-time compiler's
-    description, ``None`` for a device it has none for. ``origins`` has an entry for every number
+    description, ``None`` for a device it has none for. calibration: tables measured on the attached
+    device, as ``crjax calibrate`` writes them. validated_on: how far predictions for this class of device
+    were from the clock. price: provider, region, kind and date of the price. ``origins`` has an entry for every number
     that is known, dotted below the top level: ``matmul_flops_per_s.bfloat16``.
     """
 
@@ -40,6 +42,10 @@ class Accelerator:
     measured: dict[str, float | None]
     compiler_target: dict[str, Any] | None
     origins: dict[str, Origin]
+    calibration: Mapping[str, Any] | None = None
+    validated_on: Mapping[str, Any] | None = None
+    price: Mapping[str, str] | None = None
+    idle_power_w: float | None = None
 
 
 def target_config_text(config: Mapping[str, Any], indent: str = "") -> str:

@@ -104,7 +104,7 @@ def load_accelerator(path: str | Path) -> Accelerator:
     origins: dict[str, Origin] = {}
 
     def number(key: str) -> Any:
-        if document[key] is None:
+        if document.get(key) is None:
             return None
         origins[key] = _origin(document[key])
         return document[key]["value"]
@@ -130,6 +130,10 @@ def load_accelerator(path: str | Path) -> Accelerator:
         measured=table("measured"),
         compiler_target=target,
         origins=origins,
+        calibration=document.get("calibration"),
+        validated_on=document.get("validated_on"),
+        price=document.get("price"),
+        idle_power_w=number("idle_power_w"),
     )
 
 

@@ -1,13 +1,17 @@
 """``crjax profile``."""
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cr_jax.errors import BadConfig
 from cr_jax.records import PHASES
+
+if TYPE_CHECKING:
+    from cr_jax.report.prediction import Refine
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +34,12 @@ def profile(
     precision: Annotated[str, typer.Option(help="default, high or highest matmul precision.")] = "default",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")] = None,
+    require_compiled: Annotated[
+        bool, typer.Option("--require-compiled", help="Refuse a program that was not compiled for the device.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Time the program's own operations, for a better prediction (calibrated CPU).")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the report to this file (- for stdout).")] = None,
     json_: Annotated[bool, typer.Option("--json", help="The report to stdout, nothing else.")] = False,
     get: Annotated[str | None, typer.Option(help="Print one field, such as peak_bytes or parameters.trainable.")] = None,
@@ -41,12 +51,18 @@ def profile(
     from cr_jax import pipeline
     from cr_jax.report.document import get_field, to_json, write
 
+    # This process only traces, and compiles for the CPU; attached cards are a worker's business.
+    os.environ["JAX_PLATFORMS"] = "cpu"
+
     report = pipeline.profile(
         model, dataset, device=device, preset=preset, phases=tuple(phase or PHASES), batch=batch, users=users,
         turns=turns, items_scored=items_scored, question_items=question_items, top_k=top_k, precision=precision,
         dtype=dtype, settings=settings(set_ or []), command=["crjax", *sys.argv[1:]], progress=_progress(),
+        warn=_warn, require_compiled=require_compiled, refine=_refine(device) if replay else None,
     )  # fmt: skip
     _clear()
+    for line in _shortfalls(report):
+        _warn(line)
     quiet = json_ or get is not None or str(out) == "-"
     if out is not None and str(out) != "-":
         write(report, out)
@@ -65,6 +81,18 @@ def profile(
             print(f"report written to {out}", file=sys.stderr)
 
 
+def _refine(device: str) -> "Refine":
+    """What ``--replay`` does. Raises ``BadConfig`` for a device whose operations cannot be timed here."""
+    from cr_jax.catalog import load
+
+    names = load.accelerator_names()
+    if device not in names or load.accelerator(device).calibration is None:
+        raise BadConfig(f"--replay: {device!r} is no calibrated CPU profile; legal: one that crjax calibrate wrote")
+    from cr_jax.measure.replay import refine
+
+    return refine
+
+
 def settings(pairs: list[str]) -> dict[str, str]:
     """``["hops=2"]`` -> ``{"hops": "2"}``. Raises ``BadConfig``."""
     found: dict[str, str] = {}
@@ -74,6 +102,19 @@ def settings(pairs: list[str]) -> dict[str, str]:
             raise BadConfig(f"--set {pair!r}: legal: KEY=VALUE")
         found[key.strip()] = value.strip()
     return found
+
+
+def _shortfalls(report: dict[str, Any]) -> list[str]:
+    """One line for a compiler that is not there, one for each step that the compiler failed at."""
+    problem = report["target"]["problem"]
+    if problem:
+        return [f"counted as traced: {problem}"]
+    return [f"{s['name']} is counted as traced: {s['reason']}" for s in report["steps"] if s["outcome"] == "failed"]
+
+
+def _warn(line: str) -> None:
+    _clear()
+    print(f"crjax: {line}", file=sys.stderr)
 
 
 def _progress():

@@ -8,9 +8,10 @@ once per update, a sort costs n*ceil(log2 n).
 from collections.abc import Callable
 from math import log2, prod
 
-from cr_jax.cost import matmul, table
+from cr_jax.cost import matmul, replaced, table
 from cr_jax.cost.value import Cost
 from cr_jax.hlo.parse import Instruction
+from cr_jax.units import FLOPS_PER_MULTIPLY_ADD
 
 #: Cost of one application of a called computation, by its name.
 Applied = Callable[[str | None, Instruction], Cost]
@@ -25,6 +26,8 @@ def arithmetic(instruction: Instruction, applied: Applied) -> Cost:
     opcode = instruction.opcode
     if opcode in table.ARITHMETIC:
         n = instruction.shape.elements
+        if opcode == "multiply" and replaced.is_product(instruction):
+            return Cost(other_flops=n, replaced_matmul_flops=FLOPS_PER_MULTIPLY_ADD * n)
         return Cost(other_flops=n) if instruction.shape.is_float else Cost(integer_ops=n)
     if opcode in table.INTEGER:
         return Cost(integer_ops=instruction.shape.elements)
@@ -51,7 +54,11 @@ def _scaled(cost: Cost, times: int) -> Cost:
 
 def _reduce(instruction: Instruction, applied: Applied) -> Cost:
     folded = instruction.operands[0].shape.elements - instruction.shape.leaves[0].elements
-    return _scaled(applied(instruction.called("to_apply"), instruction), max(0, folded))
+    cost = _scaled(applied(instruction.called("to_apply"), instruction), max(0, folded))
+    product = replaced.product_of_sum(instruction)
+    if product is not None:
+        cost.replaced_matmul_flops = FLOPS_PER_MULTIPLY_ADD * product.shape.elements
+    return cost
 
 
 def _window_size(instruction: Instruction) -> int:

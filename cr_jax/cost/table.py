@@ -72,17 +72,20 @@ FAMILY = (
 RANK = ("movement", "elementwise", "random", "reduce", "gather", "scatter", "sort", "fft", "linear-algebra",
         "custom-call", "collective", "matmul", "convolution")  # fmt: skip
 
-#: Custom calls that only place, name or annotate buffers.
+#: Custom calls that only place, name or annotate buffers, or (``GatherScatterIndicesBitpacked``) mark
+#: how the indices of a gather inside a TPU fusion are laid out.
 FREE_CALLS = frozenset({
-    "AllocateBuffer", "ConcatBitcast", "AssumeGatherIndicesInBound", "Sharding", "SPMDFullToShardShape",
-    "SPMDShardToFullShape", "xla.sdy.FuncResultSharding", "xla.sdy.GlobalToLocalShape",
+    "AllocateBuffer", "ConcatBitcast", "AssumeGatherIndicesInBound", "GatherScatterIndicesBitpacked", "Sharding",
+    "SPMDFullToShardShape", "SPMDShardToFullShape", "xla.sdy.FuncResultSharding", "xla.sdy.GlobalToLocalShape",
     "xla.sdy.LocalToGlobalShape", "MoveToHost", "MoveToDevice", "annotate_device_placement", "PinToDevice",
     "Unpin", "Pin",
 })  # fmt: skip
 
 #: Custom calls that sort or select the largest elements, on any backend.
-TOP_K_CALLS = frozenset({"TopK", "__gpu$TopK", "PartialReduce", "ApproxTopK", "stablehlo.dynamic_top_k", "xla.gpu.ext.cub_sort_keys",
-                         "__cub$DeviceRadixSort", "__cub$DeviceRadixSortUnassignedScratchSize"})  # fmt: skip
+TOP_K_CALLS = frozenset({
+    "TopK", "__gpu$TopK", "PartialReduce", "ApproxTopK", "stablehlo.dynamic_top_k", "xla.gpu.ext.cub_sort_keys",
+    "__cub$DeviceRadixSort", "__cub$DeviceRadixSortUnassignedScratchSize",
+})  # fmt: skip
 
 
 def known(opcode: str) -> bool:

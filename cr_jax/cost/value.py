@@ -9,7 +9,8 @@ class Cost:
     integer_ops: integer and logical operations, comparisons, selections and conversions (XLA counts
     them as FLOPs). transcendentals: exp, log, tanh, sqrt, power and their like, one each.
     read_bytes, written_bytes: main memory. onchip_bytes: scratchpad traffic, both directions.
-    collective_bytes: operand bytes handed to collectives.
+    collective_bytes: operand bytes handed to collectives. replaced_matmul_flops: of matrix products that
+    the compiler carries out as multiplications and sums; that work is among the other_flops.
     """
 
     matmul_flops: int = 0
@@ -20,6 +21,7 @@ class Cost:
     written_bytes: int = 0
     onchip_bytes: int = 0
     collective_bytes: int = 0
+    replaced_matmul_flops: int = 0
 
     def add(self, other: "Cost", times: int = 1) -> "Cost":
         """``self += times * other``."""
@@ -40,6 +42,8 @@ class Cost:
             self.onchip_bytes += times * other.onchip_bytes
         if other.collective_bytes:
             self.collective_bytes += times * other.collective_bytes
+        if other.replaced_matmul_flops:
+            self.replaced_matmul_flops += times * other.replaced_matmul_flops
         return self
 
     def __add__(self, other: "Cost") -> "Cost":

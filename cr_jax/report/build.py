@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.cost.memory import memory_account
 from cr_jax.cost.walk import HloCount
+from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.records import MODES, CompiledStep, Parameter, plain
 
 SCHEMA_VERSION = "1.0"
@@ -40,13 +40,6 @@ class CountedStep:
         return self.compiled or self.model
 
 
-def fingerprint(hlo: str) -> str:
-    """SHA-256 of a program, file names and line numbers left out."""
-    text = re.sub(r",? ?(?:stack_frame_id=\d+|source_\w+=(?:\"[^\"]*\"|\d+))", "", hlo)
-    lines = (line for line in text.split("\n") if not re.match(r"\d+ [\"{]", line))
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
 def digest(value: Any) -> str:
     """SHA-256 of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
@@ -63,6 +56,7 @@ def step_entry(counted: CountedStep, examples_per_epoch: int | None) -> dict[str
         "labels": labels,
         "model": _totals(counted.model),
         "compiled": _totals(counted.compiled) if counted.compiled else None,
+        "matmul_account": _matmul_account(counted),
         "per": _per(step, best, examples_per_epoch),
         "memory": memory_account(step),
         "modules": _modules(counted),
@@ -83,9 +77,34 @@ def step_entry(counted: CountedStep, examples_per_epoch: int | None) -> dict[str
             "note": "XLA's own figures, raw: a loop's body counts once, a custom call as unknown",
             "tag": "compiler",
         },
+        "outcome": step.outcome,
+        "reason": step.reason,
         "program_sha256": fingerprint(step.compiled_hlo or step.model_hlo),
         "durations_s": step.durations_s | {"tag": "measured"},
     }
+
+
+def _matmul_account(counted: CountedStep) -> dict[str, Any] | None:
+    """How the matrix products of the traced program became those of the compiled one."""
+    if counted.compiled is None:
+        return None
+    traced, compiled = counted.model.matmul_flops, counted.compiled.matmul_flops
+    replaced = counted.compiled.total.replaced_matmul_flops
+    rest = compiled + replaced - traced
+    return {
+        "traced_flops": traced,
+        "compiled_flops": compiled,
+        "as_multiply_and_sum_flops": replaced,
+        "padding_and_repeats_flops": max(0, rest),
+        "removed_flops": max(0, -rest),
+        "note": "traced = compiled + as multiply and sum - padding and repeats + removed; the last two are net",
+        "tag": "counted",
+    }
+
+
+def all_compiled(outcomes: Collection[str]) -> bool:
+    """Whether a report may say that it was compiled: something was, and nothing failed to be."""
+    return "compiled" in outcomes and set(outcomes) <= {"compiled", "left out"}
 
 
 def _totals(count: HloCount) -> dict[str, Any]:
@@ -144,7 +163,7 @@ def _per(step: CompiledStep, count: HloCount, examples_per_epoch: int | None) ->
 def turn_rows(steps: Sequence[CountedStep]) -> list[dict[str, Any]]:
     """Per turn t and mode: cost per user, padding, with and without the item side, saving over replay."""
     precompute = next((s for s in steps if s.step.phase == "precompute"), None)
-    replay: dict[int, float] = {}
+    replay: dict[int, CountedStep] = {}
     rows = []
     for mode in MODES:
         for counted in steps:
@@ -157,7 +176,7 @@ def turn_rows(steps: Sequence[CountedStep]) -> list[dict[str, Any]]:
             for t in labels["turns"]:
                 positions = labels["positions"][str(t)]
                 if mode == "replay":
-                    replay[t] = flops
+                    replay[t] = counted
                 rows.append({
                     "t": t,
                     "mode": mode,
@@ -169,10 +188,18 @@ def turn_rows(steps: Sequence[CountedStep]) -> list[dict[str, Any]]:
                     "useful_positions": positions.useful,
                     "executed_positions": positions.executed,
                     "padding_share": max(0.0, 1 - positions.useful / positions.executed),
-                    "saving_over_replay": replay[t] / flops if flops else None,
+                    "saving_over_replay": _saving(replay[t], counted),
+                    "program": "compiled" if counted.compiled else "traced",
                     "tag": "counted",
                 })  # fmt: skip
     return rows
+
+
+def _saving(replay: CountedStep, incremental: CountedStep) -> float | None:
+    """FLOPs of replay over those of the incremental turn, of the same kind of program."""
+    both = replay.compiled is not None and incremental.compiled is not None
+    again, new = (s.best.total.flops if both else s.model.total.flops for s in (replay, incremental))
+    return again / new if new else None
 
 
 def conversation_rows(turns: list[dict[str, Any]], histogram: Sequence[int]) -> dict[str, Any]:
@@ -225,7 +252,7 @@ def parameter_entry(parameters: Sequence[Parameter], paper: int | None, steps: S
 def summary(steps: Sequence[CountedStep], turns: list[dict[str, Any]], parameters: dict[str, Any]) -> dict[str, Any]:
     """The figures a script asks for; ``None`` where there is no single one."""
     train = [s for s in steps if s.step.phase == "train"]
-    peaks = [memory_account(s.step)["peak_bytes"] for s in steps]
+    peaks = [memory_account(s.step)["peak_bytes"] for s in steps if s.step.outcome != "left out"]
     last = {r["mode"]: r for r in turns if r["t"] == max(x["t"] for x in turns)} if turns else {}
     single = step_entry(train[0], None)["per"] if len(train) == 1 else {}
     return {

@@ -1,55 +1,130 @@
-"""Trace, lower and compile one step for the attached device."""
+"""Trace, lower and compile one step: for this process's CPU, or for a place with a compiler."""
 
+import contextlib
+import re
+import tempfile
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import SingleDeviceSharding
 
 from cr_jax.records import Argument, CompiledStep, MemoryFigures
 from cr_jax.steps.step import Step
+from cr_jax.targets.compilation import Compilation, completed
 from cr_jax.targets.jaxpr import count_jaxpr
+from cr_jax.targets.resolve import COUNT_OPTIONS
 
-#: Options for programs that are counted and never run. They leave the HLO as it is (a test holds
-#: that) and spare the optimisation of machine code, most of a small program's compile time.
-COUNT_OPTIONS: dict[str, dict[str, Any]] = {"cpu": {"xla_backend_optimization_level": 0}}
+#: Figures of a step without a compiled program.
+_NO_MEMORY = MemoryFigures(None, None, None, None, None, None)
 
 
-def compile_step(step: Step, target: dict[str, Any], precision: str, compiled: bool = True) -> CompiledStep:
-    """``step`` as plain data. ``compiled=False``: traced and lowered only (no compiler for the target)."""
-    durations: dict[str, float] = {}
+@dataclass(frozen=True)
+class Place:
+    """Where a program is to run: JAX's name of the platform, a device (``None``: the CPU of this
+    process) and the compiler's options."""
 
-    def timed(name: str, call: Any) -> Any:
-        started = time.perf_counter()
-        result = call()
-        durations[name] = time.perf_counter() - started
-        return result
+    platform: str
+    device: Any = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
-    jitted = jax.jit(step.function, donate_argnums=step.donated)
-    with jax.default_matmul_precision("default" if precision == "default" else precision):
-        traced = timed("trace", lambda: jitted.trace(*step.arguments))
-        lowered = timed("lower", traced.lower)
-    model_hlo = lowered.as_text("hlo", debug_info=True)
-    options = COUNT_OPTIONS.get(target["platform"])
-    executable = timed("compile", lambda: lowered.compile(compiler_options=options)) if compiled else None
-    analysis = _xla(executable) if executable is not None else {}
-    return CompiledStep(
+
+@dataclass(frozen=True)
+class LoweredStep:
+    """A step lowered for the CPU. ``step``: as plain data, without a compiled program; what any
+    target's key, and the count of the traced program, are made of."""
+
+    step: CompiledStep
+    traced: Any
+    lowered: Any
+
+    def compile(self) -> Compilation:
+        """What XLA makes of it for this machine's CPU."""
+        return _compile(self.traced, self.lowered, _CPU, self.step.durations_s)
+
+
+def lower_step(step: Step, target: dict[str, Any], precision: str) -> LoweredStep:
+    """``step`` traced and lowered for the CPU, whatever device the user's JAX prefers."""
+    with jax.default_device(jax.devices("cpu")[0]) if target["platform"] == "cpu" else contextlib.nullcontext():
+        traced, lowered, durations = _lower(step, _CPU, precision)
+    plain = CompiledStep(
         name=step.name,
         phase=step.phase,
         labels=step.labels,
-        model_hlo=model_hlo,
-        compiled_hlo=executable.as_text() if executable is not None else None,
-        target=dict(target) | {"compiled_for": target["platform"] if compiled else None},
+        model_hlo=lowered.as_text("hlo", debug_info=True),
+        compiled_hlo=None,
+        target=dict(target) | {"compiled_for": None},
         modules=step.modules,
         arguments=_arguments(step),
-        memory=_memory(executable),
+        memory=_NO_MEMORY,
         jaxpr=count_jaxpr(traced.jaxpr),
-        xla_flops=analysis.get("flops"),
-        xla_transcendentals=analysis.get("transcendentals"),
-        xla_bytes=analysis.get("bytes accessed"),
+        xla_flops=None,
+        xla_transcendentals=None,
+        xla_bytes=None,
         precision=precision,
         versions=versions(),
         durations_s=durations,
+        outcome="left out",
+        reason="not asked for",
+    )
+    return LoweredStep(plain, traced, lowered)
+
+
+def compile_step(step: Step, target: dict[str, Any], precision: str, compiled: bool = True) -> CompiledStep:
+    """``step`` as plain data; with ``compiled``, for this machine's CPU, else traced and lowered only."""
+    found = lower_step(step, target, precision)
+    if not compiled:
+        return found.step
+    compilation = found.compile()
+    return completed(found.step, compilation, compilation.durations_s)
+
+
+#: Without a card to time them on, XLA takes the first tiles it thinks of, and fails where they do not
+#: fit; cuBLAS, which a tuned compiler would weigh against them, needs none.
+_NO_TILES = "output tile sizes"
+_CUBLAS = {"xla_gpu_enable_triton_gemm": False}
+_CPU = Place("cpu", None, COUNT_OPTIONS)
+
+
+def compile_for(step: Step, place: Place, precision: str) -> Compilation:
+    """What the compiler of ``place`` makes of ``step``."""
+    traced, lowered, durations = _lower(step, place, precision)
+    return _compile(traced, lowered, place, durations)
+
+
+def _lower(step: Step, place: Place, precision: str) -> tuple[Any, Any, dict[str, float]]:
+    durations: dict[str, float] = {}
+    arguments = step.arguments if place.device is None else _on(place.device, step.arguments)
+    jitted = jax.jit(step.function, donate_argnums=step.donated)
+    with jax.default_matmul_precision(precision):
+        traced = _timed(durations, "trace", lambda: jitted.trace(*arguments))
+        lowered = _timed(durations, "lower", lambda: traced.lower(lowering_platforms=(place.platform,)))
+    return traced, lowered, durations
+
+
+def _compile(traced: Any, lowered: Any, place: Place, durations: Mapping[str, float]) -> Compilation:
+    seconds, options, note = dict(durations), dict(place.options), None
+    try:
+        executable = _timed(seconds, "compile", lambda: lowered.compile(compiler_options=options or None))
+    except jax.errors.JaxRuntimeError as error:
+        if place.platform != "cuda" or _NO_TILES not in str(error):
+            raise
+        options, note = options | _CUBLAS, "the untuned tiles of a Triton product do not fit; products are cuBLAS calls"
+        executable = _timed(seconds, "compile", lambda: lowered.compile(compiler_options=options))
+    analysis = _xla(executable)
+    return Compilation(
+        hlo=_text(executable, lowered, options),
+        memory=_memory(executable),
+        xla_flops=analysis.get("flops"),
+        xla_transcendentals=analysis.get("transcendentals"),
+        xla_bytes=analysis.get("bytes accessed"),
+        matmul_flops=count_jaxpr(traced.jaxpr).matmul_flops,
+        durations_s=seconds,
+        note=note,
     )
 
 
@@ -67,6 +142,36 @@ def versions() -> dict[str, str | None]:
     return found
 
 
+def _timed(durations: dict[str, float], name: str, call: Callable[[], Any]) -> Any:
+    started = time.perf_counter()
+    result = call()
+    durations[name] = time.perf_counter() - started
+    return result
+
+
+def _on(device: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    sharding = SingleDeviceSharding(device)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), arguments)
+
+
+def _text(executable: Any, lowered: Any, options: dict[str, Any]) -> str:
+    """The optimised HLO. Where the compiler cannot print its own program (a very large gather on TPU
+    v5p and v6e), the text it dumps while compiling."""
+    try:
+        text = executable.as_text()
+        if text:
+            return text
+    except jax.errors.JaxRuntimeError as error:
+        if "async-update" not in str(error):
+            raise
+    with tempfile.TemporaryDirectory(prefix="crjax-dump-") as folder:
+        lowered.compile(compiler_options=options | {"xla_dump_to": folder, "xla_dump_hlo_as_text": True})
+        files = [f for f in Path(folder).iterdir() if re.search(r"after_(optimizations|codegen)\.txt$", f.name)]
+        if not files:
+            raise RuntimeError("the compiler can neither print nor dump its program")
+        return max(files, key=lambda f: (f.stat().st_size, f.name)).read_text(encoding="utf-8", errors="replace")
+
+
 def _xla(executable: Any) -> dict[str, float]:
     found = executable.cost_analysis()
     if isinstance(found, list | tuple):
@@ -75,7 +180,7 @@ def _xla(executable: Any) -> dict[str, float]:
 
 
 def _memory(executable: Any) -> MemoryFigures:
-    found = executable.memory_analysis() if executable is not None else None
+    found = executable.memory_analysis()
     names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes", "alias_size_in_bytes",
              "generated_code_size_in_bytes", "peak_memory_in_bytes")  # fmt: skip
     return MemoryFigures(*(getattr(found, name, None) for name in names))

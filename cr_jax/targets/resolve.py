@@ -1,35 +1,142 @@
 """What ``--device`` means: the attached device of a kind, or a named accelerator's compiler."""
 
+import os
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
-import jax
-
 from cr_jax.catalog import load
-from cr_jax.errors import UnknownName
+from cr_jax.catalog.accelerator import Accelerator, target_config_text
+from cr_jax.catalog.precision import compute_capability
+from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.targets import overlay
 
 #: A bare kind stands for its attached device, else for the kind's default accelerator.
 DEFAULTS = {"cpu": "cpu", "gpu": "h100", "tpu": "tpu-v5e"}
-_PLATFORM = {"cpu": "cpu", "gpu": "gpu", "tpu": "tpu"}
+
+#: Options for CPU programs that are counted and never run. They leave the HLO as it is (a test holds
+#: that) and spare the optimisation of machine code, most of a small program's compile time.
+COUNT_OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 0}
+
+#: Without a card a compiler cannot time its candidates.
+_OPTIONS: dict[str, dict[str, Any]] = {"cuda": {"xla_gpu_autotune_level": 0}, "tpu": {}}
+#: Where the system shows a device of a platform; looked at before a worker is asked.
+_NODES = {"cuda": ("/dev/nvidiactl", "/dev/dxg"), "tpu": ("/dev/accel0", "/dev/vfio/0")}
+#: The CUDA releases that compile for a compute capability (NVIDIA's CUDA toolkit release notes).
+_FIRST_CUDA = {(8, 9): (11, 8), (9, 0): (11, 8), (10, 0): (12, 8), (12, 0): (12, 8)}
+_LAST_OF_CUDA_12 = (7, 5)
+#: How JAX titles attached TPUs.
+_TPU_TITLES = {"TPU v4": "tpu-v4", "TPU v5 lite": "tpu-v5e", "TPU v5": "tpu-v5p", "TPU v6 lite": "tpu-v6e"}
 
 
 def resolve(device: str) -> dict[str, Any]:
-    """The target of a device name. Raises ``UnknownName`` with the nearest legal names."""
-    if device in DEFAULTS:
-        attached = _attached(_PLATFORM[device])
-        if attached is not None:
-            return {"name": DEFAULTS[device] if device == "cpu" else device, "platform": attached.platform,
-                    "attached": True, "kind": attached.device_kind, "autotuned": None}  # fmt: skip
+    """The target of a device name.
+
+    ``name``, ``platform``, ``attached``, ``kind`` (the device's own title), ``autotuned``,
+    ``compiler`` (versions of its wheels, ``None``: not here) and ``problem`` (one line why nothing
+    can be compiled for it, else ``None``). Raises ``UnknownName`` with the nearest legal names, and
+    ``BadConfig`` for a GPU that the installed CUDA does not compile for.
+    """
+    if device in DEFAULTS and device != "cpu":
+        title = _attached(device)
+        if title is not None:
+            of = overlay.KINDS[device]
+            return {"name": profile_name(title, of) or device, "platform": of, "attached": True, "kind": title,
+                    "autotuned": of == "cuda" or None, "compiler": _own_versions(device), "problem": None}  # fmt: skip
         device = DEFAULTS[device]
     if device not in load.accelerator_names():
         raise UnknownName("device", device, [*DEFAULTS, *load.accelerator_names()])
     accelerator = load.accelerator(device)
-    attached = _attached("cpu") if accelerator.platform == "cpu" else None
-    return {"name": device, "platform": accelerator.platform, "attached": attached is not None,
-            "kind": accelerator.title, "autotuned": None}  # fmt: skip
+    if accelerator.platform == "cpu":
+        return {"name": device, "platform": "cpu", "attached": True, "kind": "cpu" if device == "cpu" else accelerator.title,
+                "autotuned": None, "compiler": {}, "problem": None}  # fmt: skip
+    compiler, problem = _compiler(accelerator)
+    return {"name": device, "platform": accelerator.platform, "attached": False, "kind": accelerator.title,
+            "autotuned": False if accelerator.platform == "cuda" else None,
+            "compiler": compiler.versions if compiler else None, "problem": problem}  # fmt: skip
 
 
-def _attached(platform: str) -> Any:
+def description(target: Mapping[str, Any]) -> dict[str, Any]:
+    """What a worker is told of a target, and what stands for it in a cache key."""
+    common = {"platform": target["platform"], "attached": target["attached"], "compiler": target["compiler"]}
+    if target["platform"] == "cpu":
+        return common | {"host": _host(), "options": COUNT_OPTIONS}
+    if target["attached"]:
+        return common | {"title": target["kind"], "options": {}}
+    told = load.accelerator(target["name"]).compiler_target or {}
+    config = target_config_text(told["config"]) if "config" in told else None
+    # JAX attaches a v4 chip as one device over both its cores; its compiler must be told.
+    chip = "megacore" if told["topology"].startswith("v4:") else None
+    return common | {"topology": told["topology"], "chip": chip, "config": config, "options": _OPTIONS[target["platform"]]}
+
+
+@cache
+def _host() -> list[str]:
+    """What XLA's CPU compiler looks at of this machine: its instructions and how many cores."""
     try:
-        return jax.devices(platform)[0]
-    except RuntimeError:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        lines = {line.strip() for line in told.splitlines() if line.startswith(("model name", "flags", "Features"))}
+    except OSError:
+        lines = {platform.processor()}
+    return [platform.machine(), str(os.cpu_count()), *sorted(lines)]
+
+
+def _compiler(accelerator: Accelerator) -> tuple[overlay.Compiler | None, str | None]:
+    """The compiler for a profile, and why there is none."""
+    kind = next(k for k, of in overlay.KINDS.items() if of == accelerator.platform)
+    compiler = overlay.find(kind)
+    if accelerator.compiler_target is None:
+        return None, f"the profile of {accelerator.name} has no compiler_target"
+    if compiler is None:
+        return None, f"no compiler for {accelerator.name} here; {overlay.command(kind)} makes it exact"
+    capability = compute_capability(accelerator)
+    if capability is not None:
+        _check_cuda(accelerator.name, capability, compiler)
+    return compiler, None
+
+
+def _check_cuda(name: str, capability: tuple[int, int], compiler: overlay.Compiler) -> None:
+    found = next((v for n, v in compiler.versions.items() if n.startswith("nvidia-cuda-nvcc")), None)
+    if found is None:
+        return  # a toolkit of the machine's: it says itself what it refuses
+    have = tuple(int(part) for part in found.split(".")[:2])
+    first, last_12 = _FIRST_CUDA.get(capability, (11, 0)), capability < _LAST_OF_CUDA_12
+    if have >= first and not (last_12 and have >= (13, 0)):
+        return
+    legal = "CUDA 12" if last_12 else f"CUDA {first[0]}.{first[1]} or later"
+    raise BadConfig(
+        f"device {name!r}: CUDA {have[0]}.{have[1]} here does not compile for compute capability "
+        f"{capability[0]}.{capability[1]}; legal: {legal}, such as an environment without CUDA wheels and "
+        f"{overlay.command('gpu')}"
+    )
+
+
+def _attached(kind: str) -> str | None:
+    """Title of the attached device, asked for in a worker where system and wheels suggest there is one."""
+    of = overlay.KINDS[kind]
+    if not any(Path(node).exists() for node in _NODES[of]) or not _own_versions(kind):
         return None
+    from cr_jax.targets.ahead import probe
+
+    return probe(of)
+
+
+def _own_versions(kind: str) -> dict[str, str]:
+    """Versions of the plugins for a kind in the user's own environment."""
+    prefix = {"gpu": "jax-cuda", "tpu": "libtpu"}[kind]
+    names = {d.name.lower().replace("_", "-"): d.version for d in metadata.distributions()}
+    return {n: v for n, v in sorted(names.items()) if n.startswith(prefix)}
+
+
+def profile_name(title: str, of: str) -> str | None:
+    """The profile of an attached device, by the title its driver gives."""
+    if of == "tpu":
+        return _TPU_TITLES.get(title)
+    for name in load.accelerator_names():
+        target = load.accelerator(name).compiler_target or {}
+        if target.get("config", {}).get("device_description_str") == title:
+            return name
+    return None

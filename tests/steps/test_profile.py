@@ -18,7 +18,7 @@ from cr_jax.report.document import to_json, validate
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.train import training_steps
 from cr_jax.steps.turn import turn_steps
-from cr_jax.targets.compile import COUNT_OPTIONS
+from cr_jax.targets.resolve import COUNT_OPTIONS
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_counting_options_leave_the_program_as_it_is():
     model = abstract_model(dmn.SPEC, dmn.Config(classes=30, items=20, facts=2))
     for step in (*training_steps(model, work), *turn_steps(model, work)):
         lowered = jax.jit(step.function, donate_argnums=step.donated).lower(*step.arguments)
-        plain, counted = lowered.compile(), lowered.compile(compiler_options=COUNT_OPTIONS["cpu"])
+        plain, counted = lowered.compile(), lowered.compile(compiler_options=COUNT_OPTIONS)
         assert plain.as_text() == counted.as_text()
         ours, theirs = counted.memory_analysis(), plain.memory_analysis()
         assert (ours.temp_size_in_bytes, ours.argument_size_in_bytes, ours.alias_size_in_bytes) == (
@@ -162,11 +162,15 @@ def test_misuse_is_refused_before_tracing(arguments, words):
     assert "\n" not in str(caught.value)
 
 
-def test_without_a_compiler_the_traced_program_is_counted():
+def test_without_a_compiler_the_traced_program_is_counted(monkeypatch, tmp_path):
+    monkeypatch.setenv("CRJAX_CACHE", str(tmp_path))
+    monkeypatch.setattr("cr_jax.targets.overlay._of_the_environment", lambda kind: None)
     report = profile("dmn", turns=1, phases=["train"], device="h100")
     assert report["target"]["compiled_for"] is None
+    assert "crjax targets install gpu" in report["target"]["problem"]
     step = _step(report, "train/answer")
     assert step["compiled"] is None
+    assert step["outcome"] == "no compiler"
     assert step["memory"]["peak_bytes"] is None
     assert report["summary"]["peak_bytes"] is None
     assert step["per"]["flops_per_step"] == step["model"]["flops"]

@@ -1,0 +1,79 @@
+"""A step's predicted time, energy and price as a block of the cost report."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.cost.operations import Program, operations
+from cr_jax.predict.energy import Site, energy
+from cr_jax.predict.price import price
+from cr_jax.predict.roofline import Prediction, predict
+from cr_jax.records import CompiledStep, plain
+
+#: Operations listed, dearest first.
+_LISTED = 8
+#: Refines a prediction by timing the program's own operations where the device is attached (HLO text,
+#: program, prediction, device -> prediction and a row per operation); ``cr_jax.measure.replay`` has one.
+Refine = Callable[[str, Program, Prediction, Accelerator], tuple[Prediction, Sequence[Mapping[str, Any]]]]
+
+
+def prediction_entry(
+    step: CompiledStep, accelerator: Accelerator | None, dtype: str, refine: Refine | None = None, site: Site = Site()
+) -> dict[str, Any]:
+    """What ``step`` would take on ``accelerator``; every figure ``None`` with a reason where that is unknown."""
+    if accelerator is None:
+        return _unknown("the device has no accelerator profile")
+    if step.compiled_hlo is None:
+        why = step.reason or step.outcome
+        return _unknown(f"not compiled for {accelerator.name} ({why}): a time follows from the compiled program only")
+    program = operations(step.compiled_hlo)
+    found = predict(program, accelerator, step.precision, dtype, step.memory.temp_bytes)
+    if refine is None or found.method != "calibrated":
+        return entry(found, step, accelerator, site)
+    found, rows = refine(step.compiled_hlo, program, found, accelerator)
+    return entry(found, step, accelerator, site) | {"replayed": [dict(row) for row in rows]}
+
+
+def entry(found: Prediction, step: CompiledStep, accelerator: Accelerator, site: Site = Site()) -> dict[str, Any]:
+    """The block of a prediction."""
+    turns = _turns(step)
+    ranked = sorted(found.operations, key=lambda t: (-t.seconds, t.operation.name))[:_LISTED]
+    block = accelerator.calibration if found.method in ("calibrated", "replay") else None
+    return {
+        "seconds": found.seconds,
+        "seconds_per_turn": found.seconds / turns if found.seconds is not None and turns else None,
+        "low_s": found.low_s,
+        "high_s": found.high_s,
+        "coverage": found.coverage,
+        "bound": found.bound,
+        "shares": dict(found.shares),
+        "method": found.method,
+        "reason": found.reason,
+        "validated_on": plain(found.validated_on),
+        "utilisation": dict(found.utilisation),
+        "profile_error": found.profile_error,
+        "calibration": {"profile": accelerator.name, "created": block["created"], "device": block["device"],
+                        "median_spread": block["fit"]["median_spread"], "canary_spread": block["canary"]["spread"]}
+        if block else None,
+        "operations": [{"name": t.operation.name, "family": t.operation.family, "times": t.operation.times,
+                        "seconds": t.seconds, "bound": t.parts.bound} for t in ranked],
+        "energy": energy(found.seconds, found.shares, accelerator, site),
+        "price": price(found.seconds, accelerator),
+        "tag": "predicted",
+    }  # fmt: skip
+
+
+def _turns(step: CompiledStep) -> float | None:
+    """Conversational turns that one step answers or learns from."""
+    labels = step.labels
+    if step.phase == "infer":
+        return labels.get("users")
+    supervised = labels.get("supervised_turns_per_example")
+    return labels["batch"] * supervised if step.phase == "train" and supervised else None
+
+
+def _unknown(reason: str) -> dict[str, Any]:
+    names = ("seconds", "seconds_per_turn", "low_s", "high_s", "coverage", "bound", "method", "profile_error", "calibration",
+             "energy", "price")  # fmt: skip
+    return {**dict.fromkeys(names), "shares": {}, "reason": reason, "validated_on": "not validated on this device class",
+            "utilisation": {"matmul": None, "memory": None}, "operations": [], "tag": "predicted"}  # fmt: skip

@@ -1,0 +1,215 @@
+"""Steps compiled in worker processes: for accelerators that are not attached, and for attached ones.
+
+Each job is one model for one target. What the cache has is taken from it; the rest goes to a worker
+process, and comes back step by step, so that what is done is kept whatever happens next.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cr_jax.records import CompiledStep, Workload, plain
+from cr_jax.targets import overlay
+from cr_jax.targets.cache import Cache, keep, step_key
+from cr_jax.targets.compilation import Compilation, as_traced, completed, from_json, uncompiled
+from cr_jax.targets.resolve import description
+from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
+
+#: Told ``target: step`` as a worker begins it.
+Progress = Callable[[str], None]
+COMMAND = (sys.executable, "-P", "-m", "cr_jax.targets.worker")
+WORKERS = 2
+
+#: What the worker's libraries are told before they start: no device but the CPU, no look for a
+#: cloud machine around it, no log lines, no lock between several TPU compilers.
+_QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TPU_STDERR_LOG_LEVEL": "3",
+    "TPU_MIN_LOG_LEVEL": "3",
+    "ABSL_MIN_LOG_LEVEL": "3",
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+_AHEAD = {
+    "JAX_PLATFORMS": "cpu",
+    "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
+_ATTACHED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model for one target.
+
+    model: a name or ``package.module:SPEC``, as a worker can find it. target: from ``resolve``.
+    traced: the steps as ``lower_step`` made them, for whatever target. wanted: names of the steps
+    to compile; the others come back as they are.
+    """
+
+    model: str
+    config: Any
+    work: Workload
+    target: Mapping[str, Any]
+    traced: tuple[CompiledStep, ...]
+    wanted: frozenset[str]
+
+
+def compile_jobs(
+    jobs: Sequence[Job],
+    *,
+    workers: int = WORKERS,
+    limits: Limits | None = None,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] | None = None,
+    command: Sequence[str] = COMMAND,
+) -> list[tuple[CompiledStep, ...]]:
+    """The steps of each job, compiled, or with the reason why not; ``workers`` jobs at a time.
+
+    warn: told in one line what went wrong without spoiling the result, such as a full disk.
+    """
+    cache = cache or Cache()
+    limits = limits or default_limits(workers)
+    stop = threading.Event()
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        waiting = [pool.submit(_job, job, command, limits, cache, progress, warn, stop) for job in jobs]
+        try:
+            return [future.result() for future in waiting]
+        except BaseException:
+            stop.set()
+            for future in waiting:
+                future.cancel()
+            raise
+
+
+def environment(target: Mapping[str, Any]) -> dict[str, str]:
+    """The worker's environment: this one's, the compiler's wheels on the path, the plugins quiet."""
+    kind = next((k for k, platform in overlay.KINDS.items() if platform == target["platform"]), None)
+    compiler = overlay.find(kind) if kind and not target["attached"] else None
+    folders = [str(compiler.folder)] if compiler is not None and compiler.folder is not None else []
+    folders += [path or os.getcwd() for path in sys.path]
+    found = dict(os.environ) | _QUIET | {"PYTHONPATH": os.pathsep.join(folders)}
+    if target["attached"]:
+        platforms = target["platform"] if target["platform"] == "cpu" else f"{target['platform']},cpu"
+        return found | _ATTACHED | {"JAX_PLATFORMS": platforms}
+    return found | _AHEAD
+
+
+def probe(platform: str, limits: Limits = Limits(seconds=120.0), command: Sequence[str] = COMMAND) -> str | None:
+    """Title of the attached device of a platform, found in a worker that leaves its memory alone."""
+    titles: list[str | None] = []
+    with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
+        request = Path(folder) / "request.json"
+        request.write_text(json.dumps({"kind": "probe", "platform": platform}), encoding="utf-8")
+        run_worker([*command, str(request)], environment({"platform": platform, "attached": True}),
+                   Path(folder) / "log", limits, lambda event: titles.append(event.get("title")))  # fmt: skip
+    return titles[0] if titles else None
+
+
+def _job(
+    job: Job,
+    command: Sequence[str],
+    limits: Limits,
+    cache: Cache,
+    progress: Progress | None,
+    warn: Callable[[str], None] | None,
+    stop: threading.Event,
+) -> tuple[CompiledStep, ...]:
+    steps = [as_traced(step, job.target) for step in job.traced]
+    missing = job.target.get("problem")
+    results: dict[str, CompiledStep] = {}
+    keys = {}
+    for step in steps:
+        if step.name not in job.wanted:
+            results[step.name] = uncompiled(step, "left out", "not asked for")
+        elif missing:
+            results[step.name] = uncompiled(step, "no compiler", missing)
+        else:
+            keys[step.name] = step_key(step, job.target)
+            found = cache.get(keys[step.name])
+            if found is not None:
+                results[step.name] = completed(step, found, found.durations_s)
+    pending = [s for s in steps if s.name not in results]
+
+    def finish(step: CompiledStep, found: Compilation) -> None:
+        if found.matmul_flops != step.jaxpr.matmul_flops:
+            results[step.name] = uncompiled(step, "failed", "the worker traced another program: did a source file change?")
+            return
+        results[step.name] = completed(step, found, found.durations_s)
+        keep(cache, keys[step.name], found, warn)
+
+    while pending and not stop.is_set():
+        reason = _attempt(job, pending, command, limits, finish, results, progress, stop)
+        left = [s for s in pending if s.name not in results]
+        if left and len(left) == len(pending):  # not one step was begun or finished: no use in trying again
+            for step in left:
+                results[step.name] = uncompiled(step, "failed", reason or "the worker ended without a word")
+            left = []
+        pending = left
+    return tuple(results.get(s.name) or uncompiled(s, "failed", "stopped") for s in steps)
+
+
+def _attempt(
+    job: Job,
+    pending: Sequence[CompiledStep],
+    command: Sequence[str],
+    limits: Limits,
+    finish: Callable[[CompiledStep, Compilation], None],
+    results: dict[str, CompiledStep],
+    progress: Progress | None,
+    stop: threading.Event,
+) -> str | None:
+    """One worker over the pending steps. A step that it dies in is failed; those after it stay pending."""
+    named = {s.name: s for s in pending}
+    current: list[str] = []
+
+    def hear(event: Event) -> None:
+        step = named.get(str(event.get("step")))
+        if step is None:
+            return
+        current.clear()
+        if event["event"] == "start":
+            current.append(step.name)
+            if progress:
+                progress(f"{job.target['name']}: {step.name}")
+        elif event["event"] == "failed":
+            results[step.name] = uncompiled(step, "failed", str(event.get("reason")))
+        elif event["event"] == "done":
+            try:
+                found = from_json(json.loads(Path(event["file"]).read_text(encoding="utf-8")))
+            except (OSError, ValueError, KeyError, TypeError):
+                results[step.name] = uncompiled(step, "failed", "the worker's result is not whole")
+            else:
+                finish(step, found)
+
+    with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
+        request = Path(folder) / "request.json"
+        request.write_text(json.dumps(_request(job, list(named), folder)), encoding="utf-8")
+        reason = run_worker([*command, str(request)], environment(job.target), Path(folder) / "log", limits, hear, stop)
+    if current:
+        results[current[0]] = uncompiled(named[current[0]], "failed", reason or "the worker ended in mid-compile")
+    return reason
+
+
+def _request(job: Job, steps: list[str], folder: str) -> dict[str, Any]:
+    return {
+        "kind": "compile",
+        "model": job.model,
+        "config": plain(job.config),
+        "work": plain(job.work),
+        "steps": steps,
+        "target": description(job.target),
+        "precision": job.work.precision,
+        "results": folder,
+    }

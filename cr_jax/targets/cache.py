@@ -1,0 +1,103 @@
+"""Compiled programs kept between runs, under the key of everything that decides them.
+
+One gzipped JSON file per program, written as a whole; two processes may write the same one. A file
+that cannot be read, or is not what was written, is a miss and is replaced.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cr_jax.errors import NotWritten
+from cr_jax.hlo.fingerprint import fingerprint
+from cr_jax.records import CompiledStep, plain
+from cr_jax.resources import cache_root, write_atomically
+from cr_jax.targets.compilation import Compilation, completed, from_json, to_json
+from cr_jax.targets.resolve import description
+
+#: Part of every key; raised when what is stored changes.
+FORMAT = 1
+
+
+def step_key(step: CompiledStep, target: Mapping[str, Any]) -> str:
+    """The key of a traced step on a target."""
+    return key({
+        "program": fingerprint(step.model_hlo),
+        "arguments": plain(step.arguments),
+        "precision": step.precision,
+        "target": description(target),
+        "versions": {n: step.versions.get(n) for n in ("jax", "jaxlib")},
+        "flags": {n: os.environ.get(n) for n in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")},
+    })  # fmt: skip
+
+
+def key(decides: Mapping[str, Any]) -> str:
+    """The key of a program from all that decides what the compiler makes of it."""
+    text = json.dumps({"format": FORMAT, **decides}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Cache:
+    """``root``: the folder, by default ``compiled`` in :func:`cache_root`."""
+
+    def __init__(self, root: Path | None = None):
+        self.root = cache_root() / "compiled" if root is None else root
+
+    def path(self, key: str) -> Path:
+        return self.root / key[:2] / f"{key}.json.gz"
+
+    def get(self, key: str) -> Compilation | None:
+        """The compilation stored under ``key``; ``None`` if there is none, or none that is whole."""
+        try:
+            document = json.loads(gzip.decompress(self.path(key).read_bytes()))
+            if not isinstance(document, dict) or document.get("key") != key:
+                return None
+            if _digest(document["compilation"]) != document["sha256"]:
+                return None
+            return from_json(document["compilation"])
+        except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, key: str, compilation: Compilation) -> None:
+        """Store. Raises ``NotWritten`` (a full disk); an entry that was there is intact."""
+        stored = to_json(compilation)
+        document = {"key": key, "sha256": _digest(stored), "compilation": stored}
+        path = self.path(key)
+        with contextlib.suppress(OSError):  # the write below fails and says so
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, gzip.compress(json.dumps(document).encode(), compresslevel=3, mtime=0))
+
+
+def kept_or_made(
+    step: CompiledStep,
+    target: Mapping[str, Any],
+    cache: Cache,
+    make: Callable[[], Compilation],
+    warn: Callable[[str], None] | None = None,
+) -> CompiledStep:
+    """``step``, traced, with its compilation: the cache's, else what ``make`` returns, which is kept."""
+    name = step_key(step, target)
+    found = cache.get(name)
+    if found is None:
+        found = make()
+        keep(cache, name, found, warn)
+    return completed(step, found, found.durations_s)
+
+
+def keep(cache: Cache, key: str, found: Compilation, warn: Callable[[str], None] | None) -> None:
+    """Store; a disk that refuses costs one warning, not the result."""
+    try:
+        cache.put(key, found)
+    except NotWritten as error:
+        if warn:
+            warn(f"a compiled program is not kept: {error}")
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

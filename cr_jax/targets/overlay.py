@@ -1,0 +1,193 @@
+"""The compilers of hardware that is not attached: a folder of wheels that only a worker sees.
+
+The wheels are JAX's own plugins, pinned to the jaxlib in use. They stay out of the user's
+environment, where JAX would look for a device at every start and complain that there is none. An
+environment that has them already is used as it is.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.resources import cache_root, write_atomically
+
+#: Kind of compiler -> the platform of the accelerator profiles that it serves.
+KINDS = {"gpu": "cuda", "tpu": "tpu"}
+_MARK = "installed.json"
+_TIMEOUT_S = 3600
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A compiler that is there: ``folder`` to add to the worker's path, ``None`` for the environment's own.
+
+    versions: of the wheels that decide what is compiled.
+    """
+
+    kind: str
+    folder: Path | None
+    versions: dict[str, str]
+    bytes: int | None = None
+
+
+def jaxlib_version() -> str:
+    """The jaxlib in use. Raises ``BadConfig`` where there is none."""
+    try:
+        return metadata.version("jaxlib")
+    except metadata.PackageNotFoundError:
+        raise BadConfig("jaxlib is not installed in this environment; legal: pip install cr-jax") from None
+
+
+def requirements(kind: str) -> tuple[str, ...]:
+    """What pip is asked for. Raises ``UnknownName``, and ``BadConfig`` where this JAX names no libtpu."""
+    _known(kind)
+    if kind == "gpu":
+        jaxlib = jaxlib_version()
+        return (f"jax-cuda12-plugin=={jaxlib}", f"jax-cuda12-pjrt=={jaxlib}", "nvidia-cuda-nvcc-cu12>=12.8",
+                "nvidia-cuda-runtime-cu12>=12.8")  # fmt: skip
+    for line in metadata.requires("jax") or []:
+        found = re.match(r"libtpu\s*\(?([^;)\s]*)\)?\s*;.*extra\s*==\s*[\"']tpu[\"']", line)
+        if found:
+            return (f"libtpu{found[1]}",)
+    raise BadConfig(f"jax {metadata.version('jax')} names no libtpu in its extra 'tpu'; legal: a released jax")
+
+
+def folder(kind: str) -> Path:
+    """Where the wheels of ``kind`` lie for this jaxlib and this Python."""
+    _known(kind)
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    return cache_root() / "targets" / f"{jaxlib_version()}-{python}" / kind
+
+
+def find(kind: str) -> Compiler | None:
+    """The compiler of ``kind``: the environment's own, else the installed one, else ``None``."""
+    _known(kind)
+    return _of_the_environment(kind) or _installed(kind)
+
+
+def command(kind: str) -> str:
+    """The one line that installs it."""
+    return f"crjax targets install {kind}"
+
+
+def install(kind: str) -> Compiler:
+    """Install the wheels of ``kind``; returns at once where they are. Raises ``BadConfig``.
+
+    They are installed beside their place and renamed into it: a broken download leaves nothing.
+    """
+    present = find(kind)
+    if present is not None:
+        return present
+    if not sys.platform.startswith("linux"):
+        raise BadConfig(f"the {kind} compiler has no wheels for {sys.platform}; legal: Linux (WSL2 on Windows)")
+    place, wanted = folder(kind), requirements(kind)
+    if place.exists():  # without its mark: not ours to trust
+        shutil.rmtree(place, ignore_errors=True)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=place.parent))
+    except OSError as error:
+        raise BadConfig(f"{place.parent}: {error.strerror or error}; CRJAX_CACHE names another folder") from None
+    try:
+        done = subprocess.run([*_installer(), "--no-deps", "--target", str(temporary), *wanted],
+                              capture_output=True, text=True, timeout=_TIMEOUT_S)  # fmt: skip
+        if done.returncode:
+            raise BadConfig(f"{command(kind)}: {_last_line(done.stderr or done.stdout)}")
+        versions = _versions(temporary)
+        write_atomically(temporary / _MARK, json.dumps({"kind": kind, "requirements": wanted, "versions": versions}))
+        try:
+            temporary.rename(place)
+        except OSError:
+            if _installed(kind) is None:  # not another crjax that was faster
+                raise
+    except subprocess.TimeoutExpired:
+        raise BadConfig(f"{command(kind)}: not done after {_TIMEOUT_S} s") from None
+    except OSError as error:
+        raise BadConfig(f"{command(kind)}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    found = _installed(kind)
+    if found is None:
+        raise BadConfig(f"{command(kind)}: {place} is not whole after the installation")
+    return found
+
+
+def remove(kind: str) -> bool:
+    """Delete the installed wheels; ``False`` if there were none."""
+    place = folder(kind)
+    if not place.exists():
+        return False
+    shutil.rmtree(place)
+    return True
+
+
+def size(place: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(f.stat().st_size for f in place.rglob("*") if f.is_file() and not f.is_symlink())
+
+
+def _known(kind: str) -> None:
+    if kind not in KINDS:
+        raise UnknownName("compiler", kind, KINDS)
+
+
+def _installer() -> list[str]:
+    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode == 0:
+        return [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    uv = shutil.which("uv")
+    if uv:
+        return [uv, "pip", "install", "--quiet", "--python", sys.executable]
+    raise BadConfig("neither pip nor uv is there to install wheels; legal: python -m ensurepip, then again")
+
+
+def _of_the_environment(kind: str) -> Compiler | None:
+    names = {n: _version(n) for n in ("libtpu", *(f"jax-cuda{v}-{part}" for v in (12, 13) for part in ("plugin", "pjrt")),
+                                      "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")}  # fmt: skip
+    have = {n: v for n, v in names.items() if v is not None}
+    if kind == "tpu":
+        return Compiler(kind, None, {"libtpu": have["libtpu"]}) if "libtpu" in have else None
+    jaxlib = jaxlib_version()
+    for major in (12, 13):
+        plugin = (f"jax-cuda{major}-plugin", f"jax-cuda{major}-pjrt")
+        if all(have.get(n) == jaxlib for n in plugin) and (_toolkit() or any("nvcc" in n for n in have)):
+            return Compiler(kind, None, {n: v for n, v in have.items() if n in plugin or "nvcc" in n})
+    return None
+
+
+def _toolkit() -> bool:
+    return shutil.which("ptxas") is not None or bool(os.environ.get("CUDA_HOME"))
+
+
+def _installed(kind: str) -> Compiler | None:
+    place = folder(kind)
+    try:
+        mark = json.loads((place / _MARK).read_text(encoding="utf-8"))
+        return Compiler(kind, place, dict(mark["versions"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _versions(place: Path) -> dict[str, str]:
+    found = {d.name.lower().replace("_", "-"): d.version for d in metadata.distributions(path=[str(place)])}
+    return dict(sorted(found.items()))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (errors or lines or ["the installer failed and said nothing"])[-1]

@@ -1,0 +1,132 @@
+"""The process that compiles: ``python -m cr_jax.targets.worker REQUEST.json``.
+
+It reads one request, writes each step's result as a file of its own and tells its progress, one
+JSON object a line, on what was its standard output. XLA aborts a process on some errors and plugins
+print at will: both stay here. When its standard input closes, whoever asked is gone, and so is it.
+"""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from cr_jax.records import Lengths, TextLengths, Workload, plain
+from cr_jax.resources import write_atomically
+from cr_jax.targets.compilation import to_json
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one request; 0 when every step was tried."""
+    say = _progress_pipe()
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    if request["kind"] == "probe":
+        _say(say, event="device", **_probe(request["platform"]))
+        return 0
+    _compile(request, say)
+    return 0
+
+
+def _compile(request: dict[str, Any], say: TextIO) -> None:
+    from cr_jax.targets.compile import compile_for
+
+    place = _place(request["target"])
+    steps = _steps(request)
+    for name in request["steps"]:
+        _say(say, event="start", step=name)
+        file = Path(request["results"]) / f"{request['steps'].index(name)}.json"
+        try:
+            found = compile_for(steps[name], place, request["precision"])
+            write_atomically(file, json.dumps(to_json(found)))
+        except Exception as error:
+            # Whatever a compiler or a user's model raises becomes this step's row; the next step is tried.
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            _say(say, event="failed", step=name, reason=_one_line(error))
+        else:
+            _say(say, event="done", step=name, file=str(file))
+
+
+def _steps(request: dict[str, Any]) -> dict[str, Any]:
+    """The steps of the request by name, traced from the model itself."""
+    from cr_jax.models import spec as specs
+    from cr_jax.steps import train, turn
+    from cr_jax.steps.step import abstract_model
+
+    spec = specs.find(request["model"])
+    config = spec.config(**{k: _tuples(v) for k, v in request["config"].items()})
+    if plain(config) != request["config"]:
+        raise ValueError(f"the configuration of {spec.name} does not survive as JSON")
+    work = workload(request["work"])
+    model = abstract_model(spec, config)
+    items = turn.precompute_step(model, work)
+    steps = (*train.training_steps(model, work), *([items] if items else []), *turn.turn_steps(model, work))
+    return {step.name: step for step in steps}
+
+
+def _place(target: dict[str, Any]) -> Any:
+    import jax
+    from jax.experimental import topologies
+
+    from cr_jax.targets.compile import Place
+
+    platform = target["platform"]
+    if target["attached"]:
+        return Place(platform, jax.devices(platform)[0], target["options"])
+    if platform == "cuda":
+        topology = topologies.get_topology_desc(platform="cuda", target_config=target["config"], topology=target["topology"])
+    else:
+        # One chip a host: some libtpu releases take a host of four chips for granted.
+        chip = {"chip_config_name": target["chip"]} if target["chip"] else {}
+        topology = topologies.get_topology_desc(
+            platform="tpu", topology_name=target["topology"], chips_per_host_bounds=[1, 1, 1], **chip
+        )
+    return Place(platform, topology.devices[0], target["options"])
+
+
+def _probe(platform: str) -> dict[str, Any]:
+    """Title of the attached device of a platform, ``None`` if there is none."""
+    import jax
+
+    try:
+        return {"title": jax.devices(platform)[0].device_kind}
+    except RuntimeError as error:
+        return {"title": None, "reason": _one_line(error)}
+
+
+def workload(document: dict[str, Any]) -> Workload:
+    """The workload that ``records.plain`` made a document of."""
+    lengths = TextLengths(**{name: Lengths(**value) for name, value in document["lengths"].items()})
+    histogram = tuple(document["turn_histogram"])
+    return Workload(**{**document, "lengths": lengths, "turn_histogram": histogram})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+
+
+def _progress_pipe() -> TextIO:
+    """A private copy of standard output; what others print there goes to standard error."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return pipe
+
+
+def _say(pipe: TextIO, **event: Any) -> None:
+    pipe.write(json.dumps(event) + "\n")
+    pipe.flush()
+
+
+def _leave_with_parent() -> NoReturn:
+    while os.read(0, 4096):
+        pass
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
