@@ -1,11 +1,12 @@
 """``crjax``: the application, and how errors reach the user."""
 
+import errno
 import os
 import sys
 
 import typer
 
-from cr_jax.cli import data, documents, hlo, paper, profile
+from cr_jax.cli import bench, calibrate, check, compare, data, documents, hlo, paper, profile, targets, train
 from cr_jax.errors import CrJaxError
 
 app = typer.Typer(
@@ -21,26 +22,43 @@ profile.register(app)
 hlo.register(app)
 paper.register(app)
 data.register(app)
+compare.register(app)
+check.register(app)
 documents.register(app)
+train.register(app)
+targets.register(app)
+bench.register(app)
+calibrate.register(app)
 
 
 def main() -> None:
     """Run; one line on stderr and exit code 2 for misuse, 130 when interrupted."""
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()  # now, where a full disk can still be told
     except CrJaxError as error:
         code = _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:  # the reader of a pipe has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         code = 141
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
+            raise
+        _discard_output()
+        code = _refuse(f"the output was not written: {error.strerror}")
     except Exception as error:
         # Usage errors: Typer brings its own copy of Click's classes, whose place has changed.
         if not hasattr(error, "format_message"):
             raise
         code = _refuse(error.format_message())
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _discard_output() -> None:
+    # What is still in the buffer would fail again when the interpreter ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(reason: str) -> int:

@@ -101,6 +101,13 @@ class Scope:
         shared = self._shared(own, op_names)
         return Scope(self.root, own, own, shared) if shared else Scope(self.root, own, self.own, self.shared)
 
+    def fusion(self, own: str, op_names: Iterable[str]) -> "Scope":
+        """The scope of a fused computation. Two loops may share it where their bodies are apart."""
+        inside = self.inside(own)
+        loop, found, _ = inside.context.rpartition("/while/")
+        shared = self._shared(f"{loop}/while", op_names) if found else ""
+        return Scope(self.root, inside.context, f"{loop}/while", shared) if shared else inside
+
     def _shared(self, own: str, op_names: Iterable[str]) -> str:
         """The ``.../while`` that the names in a body carry, if it is not the loop's own."""
         depth = own.count("/while")

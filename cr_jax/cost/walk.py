@@ -44,6 +44,7 @@ class Ledger:
     rows: dict[Key, Cost] = field(default_factory=dict)
     loops: list[Loop] = field(default_factory=list)
     missing: dict[str, tuple[int, int]] = field(default_factory=dict)
+    cycles: int = 0
 
     def book(self, key: Key, cost: Cost, times: int = 1) -> None:
         row = self.rows.get(key)
@@ -57,6 +58,7 @@ class Ledger:
         for name, (count, size) in other.missing.items():
             had = self.missing.get(name, (0, 0))
             self.missing[name] = (had[0] + times * count, had[1] + times * size)
+        self.cycles += times * other.cycles
         self.loops += [
             Loop(o.name, o.module, o.trip_count, o.source, o.executions * times, o.matmul_flops_per_iteration)
             for o in other.loops
@@ -76,7 +78,8 @@ class HloCount:
     ``complete``: every operation has a rule and every trip count is known; otherwise the figures are
     lower bounds (an unknown loop is counted once, and listed). ``products``: who owns the matrix
     products of each size; given with the traced program's, ``count_hlo`` can name those of the
-    compiled program whose names the compiler dropped.
+    compiled program whose names the compiler dropped. ``estimated_cycles``: the TPU compiler's own
+    estimate, loops multiplied; a hint, never a prediction.
     """
 
     name: str
@@ -86,6 +89,7 @@ class HloCount:
     uncounted: tuple[Missing, ...]
     instructions: int
     products: Products
+    estimated_cycles: int | None = None
 
     @property
     def complete(self) -> bool:
@@ -163,7 +167,7 @@ def _count(
     missing = tuple(Missing(name, *ledger.missing[name]) for name in sorted(ledger.missing))
     return HloCount(
         module.name, ledger.total(), ledger.rows, tuple(ledger.loops), missing, module.instruction_count,
-        {size: frozenset(owners) for size, owners in walk.products.items()},
+        {size: frozenset(owners) for size, owners in walk.products.items()}, ledger.cycles or None,
     )  # fmt: skip
 
 
@@ -198,6 +202,7 @@ class _Walk:
             opcode = instruction.opcode
             if opcode in table.FREE:
                 continue
+            ledger.cycles += instruction.cycles
             if opcode == "fusion":
                 self._fusion(ledger, instruction, scope)
             elif opcode == "while":
@@ -246,7 +251,7 @@ class _Walk:
         families = {family for _, family, _ in rows} or {"movement"}
         dearest = max(families, key=lambda f: _RANK.get(f, -1))
         own = self._name(fusion)
-        inside = scope.inside(own)
+        inside = scope.fusion(own, (name for name, _, _ in rows))
         for op_name, family, cost in rows:
             ledger.book(self._key(op_name, family, inside), cost)
         for name, count in missing.items():

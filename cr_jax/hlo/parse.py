@@ -19,6 +19,7 @@ _BRACKETS = {"(": re.compile(r"[()]"), "[": re.compile(r"[\[\]]"), "{": re.compi
 _TABLES = ("FileNames", "FunctionNames", "FileLocations", "StackFrames")
 #: Opcodes whose backend configuration a rule reads.
 _CONFIGURED = frozenset({"while", "custom-call"})
+_CYCLES = '"estimated_cycles":"'
 #: Opcodes whose operands are no instructions; a scalar's literal is kept, a table's is not.
 _LITERAL = frozenset({"parameter", "constant", "iota"})
 _SCALAR = 32
@@ -29,7 +30,7 @@ class Instruction:
     """One line: ``name = shape opcode(operands), attributes, metadata={op_name=...}``.
 
     literal: a parameter's number, a constant's value where that is a scalar. config: the backend
-    configuration, of the opcodes that need it.
+    configuration, of the opcodes that need it. cycles: the TPU compiler's own estimate, 0 elsewhere.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Instruction:
     op_name: str
     line: int
     config: str = ""
+    cycles: int = 0
     operands: tuple["Instruction", ...] = ()
 
     def attribute(self, key: str) -> str | None:
@@ -172,7 +174,7 @@ def _read(computation: Computation, text: str, position: int, number: int) -> tu
             raise BadHlo(number, str(error)) from None
         if inner is None:
             inner = text[start:close]
-        op_name, config, stop = "", "", end
+        op_name, config, stop, cycles = "", "", end, 0
         metadata = text.find(", metadata={", close, end)
         if metadata >= 0:
             stop = metadata
@@ -185,13 +187,17 @@ def _read(computation: Computation, text: str, position: int, number: int) -> tu
             stop = min(stop, configured)
             if opcode in _CONFIGURED:
                 config = text[configured:end]
+            estimate = text.find(_CYCLES, configured, end)
+            if estimate >= 0:
+                digits = text[estimate + len(_CYCLES) : text.find('"', estimate + len(_CYCLES), end)]
+                cycles = int(digits) if digits.isdigit() else 0
         literal = ""
         if opcode in _LITERAL:
             literal = inner if len(inner) <= _SCALAR else ""
             operands.append("")
         else:
             operands.append(inner)
-        instruction = Instruction(name, opcode, shape, literal, text[close + 1 : stop], op_name, number, config)
+        instruction = Instruction(name, opcode, shape, literal, text[close + 1 : stop], op_name, number, config, cycles)
         instructions.append(instruction)
         if root:
             computation.root = instruction

@@ -70,6 +70,11 @@ def step_entry(counted: CountedStep, examples_per_epoch: int | None) -> dict[str
             "agrees": agrees,
             "tag": "counted",
         },
+        "hint": {
+            "estimated_cycles": counted.compiled.estimated_cycles if counted.compiled else None,
+            "note": "the TPU compiler's own estimate: good for large products, far too high for streaming and gathers",
+            "tag": "compiler",
+        },
         "xla": {
             "flops": step.xla_flops,
             "transcendentals": step.xla_transcendentals,

@@ -16,8 +16,8 @@ from cr_jax.measure.clock import Plan
 from cr_jax.report.document import validate
 
 SMALL = [part for key, value in tiny.SMALL["dmn"].items() for part in ("--set", f"{key}={value}")]
-QUICK = ["--model", "dmn", "--dataset", "tiny", "--preset", "matched", "--turns", "2", "--runs", "4", "--warmup", "1", "--seconds",
-         "0", "--limit", "0"] + SMALL  # fmt: skip
+QUICK = ["--model", "dmn", "--dataset", "tiny", "--preset", "matched", "--turns", "2", *SMALL,
+         "--runs", "4", "--warmup", "1", "--seconds", "0", "--limit", "0"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

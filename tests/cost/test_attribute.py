@@ -99,3 +99,9 @@ def test_counting_leaves_the_garbage_collector_as_it_was():
             assert gc.isenabled() == enabled
         finally:
             gc.enable()
+
+
+def test_a_fused_computation_shared_by_two_loops_belongs_to_the_caller():
+    own, other = "jit(f)/backward/while/body/add", "jit(f)/forward/while/body/closed_call/tanh"
+    assert Scope("jit(f)").fusion(own, ["", other]).full(other) == "jit(f)/backward/while/body/closed_call/tanh"
+    assert Scope("jit(f)").fusion(own, [own]).full(own) == own

@@ -79,3 +79,11 @@ def test_top_k_custom_call_is_counted():
     found = count_hlo((GOLDEN / "topk.cpu.txt").read_text())
     assert found.complete
     assert found.integer_ops > 0
+
+
+def test_the_tpu_compilers_cycles_are_multiplied_by_the_loops():
+    text = (GOLDEN / "gru.tpu_v5e.txt").read_text()
+    body = sum(int(n) for n in re.findall(r'"estimated_cycles":"(\d+)"', text[: text.index("ENTRY")]))
+    entry = sum(int(n) for n in re.findall(r'"estimated_cycles":"(\d+)"', text[text.index("ENTRY") :]))
+    assert count_hlo(text).estimated_cycles == STEPS * body + entry > 0
+    assert count_hlo((GOLDEN / "gru.cpu.txt").read_text()).estimated_cycles is None

@@ -1,0 +1,78 @@
+"""What measuring costs, and whether a repeat keeps to the stated interval.
+
+    python bench/measuring.py [--seconds 2] [--repeats 10] [--out]
+
+Overhead: a training step of DMN in our loop (arguments fed back, every call timed) against a bare
+loop of the same executable, in turn, by the sum of the clock over many calls; the aim is under 1% for
+steps of 1 ms and more. Repeats: the same step measured anew; how many pairs of runs have the median of
+one in the interval stated by the other; the aim is nine of ten.
+"""
+
+import argparse
+import sys
+import time
+from statistics import median
+from typing import Any
+
+from machine import finish, table
+
+AIM_SHARE, AIM_REPEATS = 0.01, 0.9
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of samples per run")
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--out", action="store_true", help="write bench/results/measuring.json")
+    options = parser.parse_args()
+    import jax
+
+    from cr_jax.measure import inputs, run
+    from cr_jax.measure.case import Case, prepare
+    from cr_jax.measure.clock import Plan, sample
+    from cr_jax.measure.statistics import describe
+
+    prepared = prepare(Case("dmn", phase="train", batch=options.batch))
+    step, values = prepared.steps[0], inputs.weights(prepared.model)
+    compiled = run.compile_step(step, jax.devices()[0], "default")
+    program = run.start(compiled, prepared.model, values)
+    leaves = jax.tree.leaves(inputs.arguments(step, prepared.model, values))
+    fed = len(compiled.fed_back)
+
+    def bare(calls: int) -> float:
+        nonlocal leaves
+        begun = time.perf_counter()
+        for _ in range(calls):
+            found = compiled.executable(*leaves)
+            jax.block_until_ready(found)
+            leaves = [*found[:fed], *leaves[fed:]]
+        return time.perf_counter() - begun
+
+    def ours(calls: int) -> float:
+        begun = time.perf_counter()
+        sample(program, Plan(warmup=0, runs=calls, seconds=0, limit_s=0, most_runs=calls))
+        return time.perf_counter() - begun
+
+    sample(program, Plan(warmup=3, runs=5, seconds=0.2))
+    calls = max(5, int(0.2 / (bare(5) / 5)))
+    pairs = [(ours(calls), bare(calls)) if n % 2 else (bare(calls), ours(calls))[::-1] for n in range(20)]
+    share = median(a / b for a, b in pairs) - 1
+    plan = Plan(seconds=options.seconds, limit_s=3 * options.seconds)
+    runs: list[dict[str, Any]] = [describe(sample(program, plan).valid_s) for _ in range(options.repeats)]
+    held = [r["repeat_interval_s"][0] <= other["median_s"] <= r["repeat_interval_s"][1]
+            for n, r in enumerate(runs) for m, other in enumerate(runs) if m != n]  # fmt: skip
+    kept = sum(held) / len(held) if held else None
+    step_ms = 1e3 * median(b / calls for _, b in pairs)
+    rows = [("step, ms", f"{step_ms:.3f}"), ("overhead of our loop", f"{share:+.2%}"), ("aim", f"under {AIM_SHARE:.0%}"),
+            ("medians of repeats, ms", " ".join(f"{1e3 * r['median_s']:.3f}" for r in runs)),
+            ("in the stated interval", "-" if kept is None else f"{kept:.0%} of {len(held)} pairs"),
+            ("aim", f"{AIM_REPEATS:.0%}")]  # fmt: skip
+    table(("", ""), rows)
+    figures = {"step_s": step_ms / 1e3, "overhead_share": share, "calls": calls, "repeats": runs, "kept_share": kept}
+    finish("measuring", figures, options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""``crjax bench`` and ``crjax bench sweep``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cr_jax.errors import BadConfig
+
+Model = Annotated[str, typer.Option(help="A name of `crjax list models`, or package.module:SPEC.")]
+Device = Annotated[str, typer.Option(help="cpu, gpu, tpu or an accelerator's name; it has to be attached.")]
+Preset = Annotated[str, typer.Option(help="published, matched or paper.")]
+Precision = Annotated[str, typer.Option(help="default, high or highest matmul precision.")]
+Turns = Annotated[int | None, typer.Option(help="The last turn T. Default: 95% of conversations end by it.")]
+Mode = Annotated[str | None, typer.Option(help="replay or incremental. Default: both.")]
+Runs = Annotated[int, typer.Option(help="Samples at least.")]
+Warmup = Annotated[int, typer.Option(help="Calls before the first sample.")]
+Seconds = Annotated[float, typer.Option(help="Seconds of samples at least.")]
+Limit = Annotated[float, typer.Option(help="Seconds of samples at most.")]
+Tightness = Annotated[float, typer.Option(help="Go on until the median is known this well (share of it).")]
+Memory = Annotated[bool, typer.Option("--memory/--no-memory", help="Measure peak memory (on CPU in a fresh process).")]
+Energy = Annotated[bool, typer.Option("--energy/--no-energy", help="Measure energy where there is a meter.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Measure compiled training and inference on the attached device.", rich_markup_mode=None,
+                        invoke_without_command=True)  # fmt: skip
+    group.callback()(bench)
+    group.command("sweep")(sweep)
+    app.add_typer(group, name="bench")
+
+
+def bench(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option(help="A name of `crjax list models`, or package.module:SPEC.")] = None,
+    dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
+    device: Device = "cpu",
+    phase: Annotated[str, typer.Option(help="train, precompute or infer.")] = "infer",
+    batch: Annotated[int | None, typer.Option(help="Examples per training step. Default: as published.")] = None,
+    users: Annotated[int, typer.Option(help="Conversations answered at once.")] = 1,
+    turns: Turns = None,
+    turn: Annotated[int | None, typer.Option(help="The turn t that is answered. Default: the last.")] = None,
+    mode: Mode = None,
+    objective: Annotated[str | None, typer.Option(help="Of a training step. Default: each.")] = None,
+    items_scored: Annotated[int | None, typer.Option(help="Items scored per turn. Default: all.")] = None,
+    preset: Preset = "published",
+    precision: Precision = "default",
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")] = None,
+    runs: Runs = 10,
+    warmup: Warmup = 3,
+    seconds: Seconds = 3.0,
+    limit: Limit = 20.0,
+    tightness: Tightness = 0.02,
+    memory: Memory = True,
+    energy: Energy = True,
+    against: Annotated[list[str] | None, typer.Option(help="A saved bench report, or KEY=VALUE: measured in turn.")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Write a profiler trace (XProf, Perfetto) to this folder.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "--export", help="Write the report to this file (- for stdout).")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="The report to stdout, nothing else.")] = False,
+) -> None:  # fmt: skip
+    """Time, peak memory and energy of a training step or of answering a turn, measured.
+
+    Stages, first call and steady state apart; samples until the median is known well enough.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if model is None:
+        raise BadConfig("bench needs --model; legal: a name of `crjax list models`")
+    from cr_jax.cli.profile import settings
+    from cr_jax.measure.bench import Options, compare_saved
+    from cr_jax.measure.bench import bench as measure
+    from cr_jax.measure.case import Case
+    from cr_jax.measure.clock import Plan
+    from cr_jax.report.document import to_json, write
+
+    case = Case(model, dataset, device, phase, preset, dtype, precision, batch, users, turns, turn, mode, objective,
+                items_scored, settings=settings(set_ or []))  # fmt: skip
+    other, saved = _against(case, against or [])
+    options = Options(memory, energy, None if trace is None else str(trace), command=["crjax", *sys.argv[1:]], say=_say())
+    report = measure(case, Plan(warmup, runs, seconds, limit, tightness), options, other)
+    if saved is not None:
+        compare_saved(report, saved, str((against or [""])[0]))
+    _finish(report, out, json_, to_json, write)
+    if trace is not None and report["steps"]:
+        print(f"trace written to {trace}: open it with `xprof {trace}` (pip install xprof), or load the\n"
+              "perfetto_trace.json.gz below it in https://ui.perfetto.dev", file=sys.stderr)  # fmt: skip
+    if report["status"] != "measured":
+        raise typer.Exit(130 if report["status"] == "interrupted" else 1)
+
+
+def sweep(
+    out: Annotated[Path, typer.Option(help="The folder of the cells' reports; finished ones are not run again.")],
+    models: Annotated[str, typer.Option(help="Names, comma-separated; all: every model.")] = "all",
+    datasets: Annotated[str, typer.Option(help="Data set profiles, comma-separated.")] = "cell-phones",
+    phases: Annotated[str, typer.Option(help="train, precompute, infer, comma-separated.")] = "train,infer",
+    users: Annotated[str, typer.Option(help="Conversations answered at once, comma-separated.")] = "1,32",
+    batches: Annotated[str, typer.Option(help="Examples per training step, comma-separated; published.")] = "published",
+    dtypes: Annotated[str, typer.Option(help="float32, bfloat16, comma-separated.")] = "float32",
+    device: Device = "cpu",
+    preset: Preset = "published",
+    precision: Precision = "default",
+    turns: Turns = None,
+    mode: Mode = None,
+    runs: Runs = 10,
+    warmup: Warmup = 3,
+    seconds: Seconds = 3.0,
+    limit: Limit = 20.0,
+    tightness: Tightness = 0.02,
+    memory: Memory = True,
+    energy: Energy = True,
+    cell_seconds: Annotated[float, typer.Option(help="Seconds without progress after which a cell has failed.")] = 900.0,
+) -> None:
+    """Measure the product of models, data sets, phases, sizes and dtypes, one file per cell.
+
+    A killed sweep goes on where it stopped; a cell that fails is a result.
+    """
+    from cr_jax.measure import device as devices
+    from cr_jax.measure.clock import Plan
+    from cr_jax.measure.sweep import Budget, cells
+    from cr_jax.measure.sweep import sweep as run
+    from cr_jax.models import spec
+    from cr_jax.render.bench import render_sweep
+    from cr_jax.render.cost import show
+    from cr_jax.targets.resolve import resolve
+
+    if device == "cpu":
+        devices.attached(device)
+    elif not resolve(device)["attached"]:  # looked up in a worker: this process must not hold the cells' device
+        raise devices.none_attached(device)
+    chosen = list(spec.names()) if models == "all" else _names("models", models)
+    for name in chosen:
+        spec.find(name)
+    sizes = [None if text == "published" else _whole("batches", text) for text in _names("batches", batches)]
+    cases = cells(chosen, _names("datasets", datasets), _names("phases", phases),
+                  [_whole("users", text) for text in _names("users", users)], sizes, _names("dtypes", dtypes),
+                  device=device, preset=preset, precision=precision, turns=turns, mode=mode)  # fmt: skip
+    plan, budget = Plan(warmup, runs, seconds, limit, tightness), Budget(cell_seconds, memory, energy)
+    with _Progress(len(cases)) as progress:
+        reports = run(cases, plan, out, budget, progress.cell)
+    show(render_sweep(reports))
+    failed = sum(report["status"] != "measured" for report in reports)
+    print(f"{len(reports)} cells in {out}, {failed} failed", file=sys.stderr)
+
+
+class _Progress:
+    """A bar with the time left on a terminal, a line per cell elsewhere."""
+
+    def __init__(self, total: int):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._console = Console(stderr=True, highlight=False)
+        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                             TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False), console=self._console,
+                             disable=not self._console.is_terminal)  # fmt: skip
+        self._task, self._total, self._done = self._bar.add_task("sweep", total=total), total, 0
+
+    def __enter__(self) -> "_Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def cell(self, case: Any, report: Any, had: bool, seconds: float) -> None:
+        """One cell is finished."""
+        self._done += 1
+        what = "there already" if had else f"{report['status']} in {seconds:.0f} s"
+        if report["error"]:
+            what += f": {report['error']['kind']}"
+        if self._console.is_terminal:
+            self._bar.update(self._task, advance=1, description=case.slug())
+        else:
+            print(f"[{self._done}/{self._total}] {case.slug()}: {what}", file=sys.stderr, flush=True)
+
+
+def _against(case: Any, references: list[str]) -> tuple[Any, Any]:
+    """(another case, ``None``) for KEY=VALUE pairs, (``None``, a report) for a file, two ``None`` for nothing."""
+    if not references:
+        return None, None
+    if len(references) == 1 and Path(references[0]).exists():
+        from cr_jax.catalog.check import read_json
+        from cr_jax.errors import BadInput
+        from cr_jax.report.document import validate
+
+        saved = read_json(references[0])
+        if validate(saved, references[0]) != "bench-report":
+            raise BadInput(references[0], "kind: not a bench-report; legal: what crjax bench --out writes")
+        return None, saved
+    pairs: dict[str, str] = {}
+    for reference in references:
+        key, equals, value = reference.partition("=")
+        if not equals:
+            raise BadConfig(f"--against {reference!r}: no such file; legal: a saved bench report, or KEY=VALUE")
+        pairs[key.strip()] = value.strip()
+    if "device" in pairs:
+        raise BadConfig("--against device=...: legal on one device only; save one report and name its file")
+    return case.changed(pairs), None
+
+
+def _finish(report: dict[str, Any], out: Path | None, json_: bool, to_json: Any, write: Any) -> None:
+    from cr_jax.report.document import validate
+
+    validate(report, "the report (a bug in cr_jax: please report it)")
+    if out is not None and str(out) != "-":
+        write(report, out)
+    if json_ or str(out) == "-":
+        sys.stdout.write(to_json(report))
+        return
+    from cr_jax.render.bench import render_bench
+    from cr_jax.render.cost import show
+
+    show(render_bench(report))
+    if out is not None:
+        print(f"report written to {out}", file=sys.stderr)
+
+
+def _say() -> Any:
+    if not sys.stderr.isatty():
+        return lambda stage, facts: None
+
+    def say(stage: str, facts: dict[str, Any]) -> None:
+        sys.stderr.write(f"\r\x1b[K{stage} {facts['step']}" if stage != "measured" else "\r\x1b[K")
+        sys.stderr.flush()
+
+    return say
+
+
+def _names(option: str, text: str) -> list[str]:
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found:
+        raise BadConfig(f"--{option} {text!r}: legal: names, comma-separated")
+    return found
+
+
+def _whole(option: str, text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise BadConfig(f"--{option} {text!r}: legal: whole numbers from 1, comma-separated")
+    return int(text)

@@ -1,0 +1,218 @@
+"""A benchmark of one case: stages, first call, steady state, memory and energy, as a bench report."""
+
+import dataclasses
+import gzip
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cr_jax import __version__
+from cr_jax.cost.walk import count_hlo
+from cr_jax.errors import BadConfig
+from cr_jax.hlo.fingerprint import fingerprint
+from cr_jax.measure import device as devices
+from cr_jax.measure import inputs, memory, power, run, worker
+from cr_jax.measure import machine as machines
+from cr_jax.measure.case import Case, Prepared, prepare, turns_of
+from cr_jax.measure.clock import Clock, Plan, interleave, timed
+from cr_jax.measure.statistics import compare, describe
+from cr_jax.records import plain
+from cr_jax.report import bench as report
+from cr_jax.report.build import dataset_entry, digest
+from cr_jax.resources import write_atomically
+from cr_jax.targets.compile import versions
+
+#: Told a stage (``compiled``, ``measured``) with facts, as it is reached.
+Say = Callable[[str, dict[str, Any]], None]
+#: Calls in a profiler trace.
+_TRACED = 5
+
+
+@dataclass(frozen=True)
+class Options:
+    """memory, energy: whether they are measured. trace: a folder for a profiler trace. hlo: a folder for
+    the compiled programs, gzipped. command: the exact command, for the report. clock, meter: other
+    ones, for tests."""
+
+    memory: bool = True
+    energy: bool = True
+    trace: str | None = None
+    hlo: str | None = None
+    command: Sequence[str] | None = None
+    say: Say = lambda stage, facts: None
+    clock: Clock = time.perf_counter
+    meter: power.Meter | None = None
+
+
+@dataclass
+class Ready:
+    """A step about to be measured: compiled, with what its device held before its arguments."""
+
+    prepared: Prepared
+    compiled: run.Compiled
+    program: run.Program
+    first_s: float | None
+    before: tuple[int, int] | None
+
+    @property
+    def name(self) -> str:
+        return self.compiled.step.name
+
+
+def bench(case: Case, plan: Plan = Plan(), options: Options = Options(), against: Case | None = None) -> dict[str, Any]:
+    """Measure every step of ``case``; with ``against``, each step in turn with the other case's.
+
+    Returns a bench report. A step that fails, out of memory too, ends it with ``status`` failed and
+    what was predicted of its memory; Ctrl-C with ``status`` interrupted: what was measured so far is
+    kept. Raises ``CrJaxError`` for anything a caller can mend: an unknown name, no such device.
+    """
+    place = devices.attached(case.device)
+    ours = prepare(case)
+    theirs = prepare(against) if against is not None else None
+    if theirs is not None and len(theirs.steps) != len(ours.steps):
+        raise BadConfig(f"{len(ours.steps)} steps against {len(theirs.steps)}: name one with --mode or --objective")
+    peaks = devices.peaks(place.accelerator, case.dtype, case.precision)
+    meter, no_meter = (options.meter, None) if options.meter else power.find_meter(place.platform)
+    document = report.document(_head(ours, place, plan), __version__, plain(versions()), machines.machine(), options.command)
+    if options.energy and no_meter:
+        document["warnings"].append(no_meter)
+    values = [inputs.weights(p.model) for p in (ours, theirs) if p is not None]
+    doing: Any = None
+    try:
+        for number, step in enumerate(ours.steps):
+            doing = {"step": step.name, "predicted_peak_bytes": None}
+            sides = [(ours, step)] + ([(theirs, theirs.steps[number])] if theirs is not None else [])
+            ready = []
+            for (prepared, each), some in zip(sides, values, strict=True):
+                compiled = run.compile_step(each, place.device, prepared.case.precision, options.clock)
+                doing["predicted_peak_bytes"] = compiled.predicted_peak_bytes()
+                options.say("compiled", dict(doing))
+                ready.append(_start(prepared, compiled, some, options.clock))
+            entries = _measure(ready, plan, options, peaks, meter)
+            document["steps"].append(entries[0])
+            if theirs is not None and against is not None:
+                document["comparisons"].append(_comparison(entries, theirs))
+            options.say("measured", {"step": step.name})
+    except KeyboardInterrupt:
+        return document | {"status": "interrupted"}
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+        return document | {"status": "failed", "error": report.error_entry(error, doing)}
+    return document
+
+
+def _start(prepared: Prepared, compiled: run.Compiled, values: dict[str, Any], clock: Clock) -> Ready:
+    before = memory.in_use(compiled.device)
+    program = run.start(compiled, prepared.model, values)
+    return Ready(prepared, compiled, program, timed(program, clock), before)
+
+
+def _measure(ready: list[Ready], plan: Plan, options: Options, peaks: dict[str, Any], meter: Any) -> list[dict[str, Any]]:
+    cores = machines.machine()["cores"] or 1
+    before = machines.read()
+    taken = interleave([r.program for r in ready], plan, options.clock)
+    conditions, busy = machines.contention(before, machines.read(), cores)
+    entries = []
+    for each, samples in zip(ready, taken, strict=True):
+        compiled = each.compiled
+        text = compiled.text()
+        if options.hlo is not None:
+            keep_text(text, Path(options.hlo) / f"{each.prepared.case.slug()}_{each.name.replace('/', '-')}.txt.gz")
+        entry = report.step_entry(
+            {"name": each.name, "phase": compiled.step.phase, "labels": compiled.step.labels,
+             "program_sha256": fingerprint(text)},
+            count_hlo(text, compiled.step.modules), compiled.predicted_peak_bytes(), turns_of(compiled.step),
+            compiled.stages_s | {"first_call_s": each.first_s},
+            plain(samples) | {"figures": describe(samples.valid_s)}, peaks,
+        )  # fmt: skip
+        entry["conditions"] = conditions
+        entry["warnings"] += busy
+        if not each.program.is_number():
+            entry["warnings"].append("the step's numbers became NaN: its time may not be that of a real run")
+        entries.append(entry)
+    first, entry = ready[0], entries[0]
+    if options.memory:
+        entry["memory"], said = _memory(first, entry["memory"])
+        entry["warnings"] += said
+    if options.energy and meter is not None and entry["time"]["median_s"]:
+        entry["energy"], said = power.energy(first.program, meter, entry["time"]["median_s"], clock=options.clock)
+        entry["warnings"] += said
+    if options.trace is not None:
+        trace(first.program, options.trace, first.name)
+    return entries
+
+
+def trace(program: Callable[[], None], folder: str, name: str) -> None:
+    """Write a profiler trace of a few calls to ``folder``, for XProf and (one file) for Perfetto."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with jax.profiler.trace(folder, create_perfetto_trace=True):
+        for number in range(_TRACED):
+            with jax.profiler.StepTraceAnnotation(name, step_num=number):
+                program()
+
+
+def keep_text(text: str, file: Path) -> None:
+    """Write a compiled program, gzipped, the same bytes for the same text."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, gzip.compress(text.encode(), mtime=0))
+
+
+def _memory(ready: Ready, entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    if ready.compiled.device.platform == "cpu":
+        peak, said = memory.fresh_peak(ready.prepared.case, ready.name, worker.COMMAND, worker.environment())
+        method = memory.RESIDENT
+    else:
+        peak, said = memory.device_peak(ready.before, memory.in_use(ready.compiled.device))
+        method = memory.STATISTICS
+    return report.memory_entry(entry["predicted_peak_bytes"], peak, method), said
+
+
+def _comparison(entries: list[dict[str, Any]], theirs: Prepared) -> dict[str, Any]:
+    pairs = [(a, b) for a, b in zip(*(e["samples_s"] for e in entries), strict=True) if a is not None and b is not None]
+    return report.comparison_entry(entries[0], entries[1], _differences(theirs), compare(
+        [a for a, _ in pairs], [b for _, b in pairs], paired=True) if len(pairs) > 1 else None)  # fmt: skip
+
+
+def _differences(prepared: Prepared) -> str:
+    case = prepared.case
+    found = {f.name: getattr(case, f.name) for f in dataclasses.fields(case) if f.name != "settings"}
+    defaults = {f.name: f.default for f in dataclasses.fields(case)}
+    shown = {k: v for k, v in found.items() if v != defaults[k]} | dict(case.settings)
+    return " ".join(f"{k}={v}" for k, v in shown.items())
+
+
+def compare_saved(document: dict[str, Any], saved: dict[str, Any], name: str) -> None:
+    """Add to ``document`` the comparison of each step with the saved report's step of its name.
+
+    Raises ``BadConfig`` when they have no step in common.
+    """
+    others = {step["name"]: step for step in saved["steps"]}
+    common = [step for step in document["steps"] if step["name"] in others]
+    if document["steps"] and not common:
+        raise BadConfig(f"{name} has no step of this bench; it has: {', '.join(others) or 'none'}")
+    for step in common:
+        other = others[step["name"]]
+        ours, theirs = ([t for t in s["samples_s"] if t is not None] for s in (step, other))
+        result = compare(ours, theirs, paired=False) if min(len(ours), len(theirs)) > 1 else None
+        entry = report.comparison_entry(step, other, name, result)
+        if saved["machine"] != document["machine"]:
+            entry["warnings"].append("the saved report is of another machine")
+        if saved["case"] != document["case"]:
+            entry["warnings"].append("the saved report is of another case")
+        document["comparisons"].append(entry)
+
+
+def _head(prepared: Prepared, place: devices.Attached, plan: Plan) -> dict[str, Any]:
+    spec = prepared.model.spec
+    config, data = plain(prepared.model.config), dataset_entry(prepared.data)
+    return {
+        "case": plain(prepared.case) | {"turns": prepared.work.turns},
+        "model": {"name": spec.name, "title": spec.title, "config": config, "config_sha256": digest(config)},
+        "dataset": {"name": data["name"], "title": data["title"], "sha256": data["sha256"]},
+        "device": {"platform": place.platform, "kind": place.kind,
+                   "profile": place.accelerator.name if place.accelerator else None},
+        "plan": plain(plan),
+    }  # fmt: skip

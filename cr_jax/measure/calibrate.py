@@ -1,0 +1,198 @@
+"""Measure what the predictor needs on the attached CPU; the result is a user accelerator profile.
+
+Every point is measured in each of three passes over all of them, so that a busy moment meets one
+value of each; the median of the passes is kept, and how far they lie apart is the fit quality.
+"""
+
+import gc
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+import jax
+
+from cr_jax.errors import BadConfig
+from cr_jax.measure import points
+from cr_jax.measure.points import Point
+
+PASSES = 3
+LIMIT_S = 90.0
+STATISTICS: dict[str, Callable[[list[float]], float]] = {"median": median, "fastest": min}
+#: Calls at most, and seconds, of one point in one pass.
+_CALLS, _POINT_S = 40, 0.03
+
+
+@dataclass
+class _Ready:
+    point: Point
+    call: Callable[[], None]
+    passes: list[float]
+
+
+def calibrate(
+    limit_s: float = LIMIT_S, say: Callable[[str], None] | None = None, statistic: str = "median"
+) -> dict[str, Any]:
+    """The ``calibration`` block of an accelerator profile, measured on the default device.
+
+    limit_s: seconds for everything; passes that would go beyond are left out, and ``passes`` says
+    how many were made. statistic: of the calls of one pass, one of ``STATISTICS``; ``fastest`` is for a
+    machine that others use too, against samples taken the same way. Raises ``BadConfig`` where the attached device is not a CPU.
+    """
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        raise BadConfig(f"calibrate measures the CPU model's tables; attached is {device.device_kind!r}; legal: a CPU")
+    chosen = STATISTICS[statistic]
+    begun = time.perf_counter()
+    if say:
+        say("compiling")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ready = list(pool.map(_prepare, all_points()))
+    watch = _prepare(points.canary())
+    watched = [_measure(watch, 0.1, chosen)]
+    passes = 0
+    spent = 0.0
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        while passes < PASSES:
+            started = time.perf_counter()
+            if passes and started - begun + spent > limit_s:
+                break
+            if say:
+                say(f"pass {passes + 1} of {PASSES}")
+            for entry in ready:
+                entry.passes.append(_measure(entry, _POINT_S, chosen))
+            watched.append(_measure(watch, 0.1, chosen))
+            passes += 1
+            spent = time.perf_counter() - started
+    finally:
+        if collecting:
+            gc.enable()
+    return _block(ready, watched, passes, time.perf_counter() - begun, device, statistic)
+
+
+def all_points() -> list[Point]:
+    return [*points.overhead_points(), *points.stream_points(), *points.gather_points(), *points.element_points(),
+            *points.matmul_points()]  # fmt: skip
+
+
+def _prepare(point: Point) -> _Ready:
+    function, arguments, donated = point.make()
+    compiled = jax.jit(function, donate_argnums=donated).lower(*arguments).compile()
+    held = list(arguments)
+
+    def call() -> None:
+        result = jax.block_until_ready(compiled(*held))
+        if donated:  # its buffer is gone: the result, which has its place and shape, is the next argument
+            held[0] = result[0] if isinstance(result, tuple) else result
+
+    return _Ready(point, call, [])
+
+
+def _measure(entry: _Ready, seconds: float, chosen: Callable[[list[float]], float]) -> float:
+    """Seconds of a call, over ``seconds`` and three calls at least."""
+    entry.call()
+    times: list[float] = []
+    begun = time.perf_counter()
+    while len(times) < 3 or (time.perf_counter() - begun < seconds and len(times) < _CALLS):
+        started = time.perf_counter()
+        entry.call()
+        times.append(time.perf_counter() - started)
+    return chosen(times)
+
+
+def _block(
+    ready: Sequence[_Ready], watched: list[float], passes: int, took: float, device: Any, statistic: str
+) -> dict[str, Any]:
+    over = median if statistic == "median" else STATISTICS[statistic]
+    seconds = {id(r): over(r.passes) for r in ready}
+    spread = sorted((max(r.passes) - min(r.passes)) / seconds[id(r)] for r in ready)
+    named = {r.point.facts["what"]: seconds[id(r)] for r in ready if "what" in r.point.facts}
+    overhead = _overheads(named)
+    tables: dict[str, list[dict[str, Any]]] = {"matmul": [], "stream": [], "gather": []}
+    elements: dict[str, float] = {}
+    for r in ready:
+        point, value = r.point, seconds[id(r)]
+        if point.table == "overhead":
+            continue
+        value -= overhead["call_s"] + (overhead["loop_s"] if point.looped else 0.0)
+        each = value / point.per - (overhead["base_s"] if point.looped else 0.0)
+        each = max(each, 0.1 * seconds[id(r)] / point.per)  # what is lost in the loop's own cost stays small, not negative
+        if point.table == "element":
+            elements[point.facts["what"]] = each / point.facts["elements"]
+        elif point.table == "matmul":
+            facts = point.facts
+            flops = 2 * facts["batch"] * facts["m"] * facts["n"] * facts["k"]
+            tables["matmul"].append(facts | {"flops_per_s": flops / each})
+        elif point.table == "stream":
+            tables["stream"].append({"footprint_bytes": point.facts["footprint_bytes"],
+                                     "bytes_per_s": point.facts["bytes"] / each})  # fmt: skip
+        else:
+            facts = point.facts
+            tables["gather"].append(facts | {"s_per_row": each / facts["rows"]})
+    elements["page_fault"] = max(0.0, elements["page_fault"] - elements.pop("page_fault_reused"))
+    for entry in tables["gather"]:
+        entry.pop("rows")
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": device.device_kind,
+        "versions": {"jax": jax.__version__},
+        "took_s": round(took, 1),
+        "passes": passes,
+        "statistic": f"{statistic} of the calls of a pass, {statistic} of the passes",
+        "cores": os.cpu_count() or 1,
+        "fit": {
+            "points": len(ready),
+            "median_spread": spread[len(spread) // 2],
+            "p90_spread": spread[int(0.9 * (len(spread) - 1))],
+            "meaning": "(slowest pass - fastest pass) / median, over the points",
+        },
+        "canary": {"what": "512 x 512 x 512 float32 product", "seconds": watched,
+                   "spread": (max(watched) - min(watched)) / median(watched)},
+        "overheads": overhead,
+        "elements_s": elements,
+        "tables": tables,
+    }  # fmt: skip
+
+
+def _overheads(seconds: dict[str, float]) -> dict[str, float]:
+    """Seconds of one call, argument, donated argument, operation, product, iteration and loop; base_s: an
+    iteration of the loops that other points stand in."""
+    loops = points.LOOPS
+    call = seconds["call"]
+    argument = max(0.0, seconds["call_40_arguments"] - call) / 39
+    single = max(0.0, seconds["products_1"] - call) / loops
+    product = min(single / 2, max(0.0, seconds["products_4"] - seconds["products_1"]) / (3 * loops))
+    operation = max(0.0, seconds["operations_18"] - seconds["operations_2"]) / (16 * loops)
+    iteration = max(0.0, single - 2 * product)
+    donated = max(0.0, (seconds["call_40_donated"] - seconds["call_40_arguments"]) / 40 - operation)
+    loop = max(0.0, seconds["loop_of_one"] - call - 2 * product - iteration)
+    base = max(0.0, (seconds["base"] - call) / loops)
+    return {"call_s": call, "argument_s": argument, "donated_s": donated, "operation_s": operation,
+            "product_s": product, "iteration_s": iteration, "loop_s": loop, "base_s": base}  # fmt: skip
+
+
+def profile(block: dict[str, Any], name: str, base: dict[str, Any]) -> dict[str, Any]:
+    """The accelerator profile ``name``: ``base`` (the shipped CPU's document) with what was measured.
+
+    Rates at the top level are the best of the tables, so that a roofline can be drawn.
+    """
+    def quantity(value: float, what: str) -> dict[str, Any]:
+        return {"value": value, "kind": "measured", "source": f"crjax calibrate: {what}", "date": block["created"][:10]}
+
+    tables = block["tables"]
+    best = max(r["flops_per_s"] for r in tables["matmul"])
+    widest = max(tables["stream"], key=lambda r: r["footprint_bytes"])
+    return base | {
+        "name": name,
+        "title": f"Calibrated CPU ({block['cores']} cores)",
+        "cores": quantity(block["cores"], "logical processors"),
+        "memory_bandwidth_bytes_per_s": quantity(widest["bytes_per_s"], f"a stream of {widest['footprint_bytes'] >> 20} MiB"),
+        "matmul_flops_per_s": base["matmul_flops_per_s"] | {"float32": quantity(best, "the fastest product of the table")},
+        "calibration": block,
+    }

@@ -1,0 +1,134 @@
+"""A case: one model, data set, device, phase and workload; what is benchmarked, swept and compared."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cr_jax import pipeline
+from cr_jax.catalog.dataset import Dataset
+from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.models import spec as specs
+from cr_jax.records import MODES, PHASES, PRECISIONS, Workload
+from cr_jax.steps import train, turn
+from cr_jax.steps.step import AbstractModel, Step, abstract_model
+
+
+@dataclass(frozen=True)
+class Case:
+    """batch: examples of a training step, ``None``: as published. users: conversations answered at
+    once. turns: the last turn T, ``None``: 95% of the conversations end by it. turn: the turn t that
+    is answered, ``None``: the last. mode: replay or incremental, ``None``: both. objective: of a
+    training step, ``None``: each."""
+
+    model: str
+    dataset: str = "cell-phones"
+    device: str = "cpu"
+    phase: str = "infer"
+    preset: str = "published"
+    dtype: str = "float32"
+    precision: str = "default"
+    batch: int | None = None
+    users: int = 1
+    turns: int | None = None
+    turn: int | None = None
+    mode: str | None = None
+    objective: str | None = None
+    items_scored: int | None = None
+    question_items: int = 10
+    top_k: int = 10
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def slug(self) -> str:
+        """A file name for the case: its values that are not the default, in order."""
+        parts = [self.model, self.dataset, self.phase]
+        for entry in dataclasses.fields(self):
+            value = getattr(self, entry.name)
+            if entry.name in ("model", "dataset", "phase", "device", "settings") or value == entry.default:
+                continue
+            parts.append(f"{entry.name}-{value}")
+        parts += [f"{key}-{value}" for key, value in sorted(self.settings.items())] + [self.device]
+        return "_".join(re.sub(r"[^A-Za-z0-9.\-]+", "-", part).strip("-.") for part in parts)
+
+    def changed(self, pairs: Mapping[str, str]) -> "Case":
+        """The case with fields changed by name (``dtype=bfloat16``); other names are configuration keys."""
+        fields, settings = {}, dict(self.settings)
+        known = {entry.name: entry for entry in dataclasses.fields(self) if entry.name != "settings"}
+        for key, text in pairs.items():
+            if key not in known:
+                settings[key] = text
+            elif "int" in str(known[key].type):
+                fields[key] = _whole(key, text)
+            else:
+                fields[key] = text
+        return dataclasses.replace(self, **fields, settings=settings)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case with its abstract model and the steps that its phase runs."""
+
+    case: Case
+    work: Workload
+    data: Dataset
+    model: AbstractModel
+    steps: tuple[Step, ...]
+
+
+def prepare(case: Case) -> Prepared:
+    """Look everything up and build the steps. Raises ``CrJaxError`` for anything a caller can mend."""
+    legal = {"preset": pipeline.PRESETS, "dtype": pipeline.DTYPES, "precision": PRECISIONS, "phase": PHASES}
+    for name, choices in (*legal.items(), *((("mode", MODES),) if case.mode is not None else ())):
+        if getattr(case, name) not in choices:
+            raise UnknownName(name, getattr(case, name), choices)
+    spec = specs.find(case.model)
+    data, _ = pipeline.read(case.dataset)
+    names = ("users", "batch", "items_scored", "question_items", "top_k", "precision", "dtype", "preset")
+    work = Workload(
+        turns=data.last_turn if case.turns is None else case.turns,
+        lengths=data.lengths,
+        turn_histogram=data.turn_histogram,
+        **{name: getattr(case, name) for name in names},
+    )
+    specs.positive(turns=work.turns, users=work.users, top_k=work.top_k, question_items=work.question_items)
+    if case.batch is not None:
+        specs.positive(batch=case.batch)
+    model = abstract_model(spec, specs.override(spec, spec.configure(data, work), case.settings), case.dtype)
+    turn.check_turns(model, work, data.items)
+    return Prepared(case, work, data, model, _steps(case, model, work))
+
+
+def turns_of(step: Step) -> float | None:
+    """Conversational turns that one run of ``step`` answers or supervises; ``None``: it is not made of turns."""
+    if step.phase == "infer":
+        return float(step.labels["users"])
+    per_example = step.labels.get("supervised_turns_per_example")
+    return step.labels["batch"] * per_example if step.phase == "train" and per_example else None
+
+
+def _steps(case: Case, model: AbstractModel, work: Workload) -> tuple[Step, ...]:
+    if case.phase == "train":
+        steps = train.training_steps(model, work)
+        if case.objective is None:
+            return steps
+        found = tuple(s for s in steps if s.labels["objective"] == case.objective)
+        if not found:
+            raise UnknownName("objective", case.objective, [s.labels["objective"] for s in steps])
+        return found
+    if case.phase == "precompute":
+        items = turn.precompute_step(model, work)
+        if items is None:
+            raise BadConfig(f"phase 'precompute': {model.spec.name} has no item side; legal: train, infer")
+        return (items,)
+    t = work.turns if case.turn is None else case.turn
+    if not 0 <= t <= work.turns:
+        raise BadConfig(f"turn={t}: must be 0 to {work.turns}, the last turn")
+    modes = MODES if case.mode is None else (case.mode,)
+    return tuple(s for s in turn.turn_steps(model, work) if t in s.labels["turns"] and s.labels["mode"] in modes)
+
+
+def _whole(key: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise BadConfig(f"{key}={text!r}: legal: a whole number") from None

@@ -1,0 +1,133 @@
+"""The clock: warm up, repeat until the interval of the median is tight, keep every raw sample.
+
+``sample`` times one call at a time, so what happens between two calls is in no sample. The call
+itself must wait for its result (``jax.block_until_ready``). What the samples say is in
+``cr_jax.measure.statistics``.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cr_jax.errors import BadConfig
+from cr_jax.measure.statistics import repeat_interval
+
+#: Seconds on a clock that never goes back.
+Clock = Callable[[], float]
+#: Give up on a clock after this many readings in a row that did not go forward.
+_STUCK = 50
+#: Samples are looked at again when their number has grown by this share.
+_GROWTH = 0.25
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When to stop. At least ``runs`` samples and ``seconds`` of them, then more until the interval
+    of the median is within ``tightness`` of it on either side, or ``limit_s`` seconds or
+    ``most_runs`` samples are reached. ``warmup`` calls go before and are kept apart.
+    A ``limit_s`` below ``seconds`` wins over it."""
+
+    warmup: int = 3
+    runs: int = 10
+    seconds: float = 3.0
+    limit_s: float = 20.0
+    tightness: float = 0.02
+    most_runs: int = 50_000
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("warmup", self.warmup, 0), ("runs", self.runs, 1), ("seconds", self.seconds, 0),
+                                   ("limit_s", self.limit_s, 0), ("tightness", self.tightness, 0),
+                                   ("most_runs", self.most_runs, self.runs)):  # fmt: skip
+            if not value >= least:
+                raise BadConfig(f"{name}={value}: must be {least} or more")
+
+
+#: For many small calibration points: a few quick samples each.
+QUICK = Plan(warmup=2, runs=5, seconds=0.05, limit_s=0.5, tightness=0.05)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Seconds per call in the order taken; ``None`` where the clock did not go forward.
+
+    stopped: why no more were taken (``tight``, ``time limit``, ``run limit``, ``clock``).
+    """
+
+    times_s: tuple[float | None, ...]
+    warmup_s: tuple[float | None, ...]
+    stopped: str
+    warnings: tuple[str, ...]
+
+    @property
+    def valid_s(self) -> tuple[float, ...]:
+        """The samples that are known."""
+        return tuple(t for t in self.times_s if t is not None)
+
+
+def timed(call: Callable[[], object], clock: Clock = time.perf_counter) -> float | None:
+    """Seconds of one call; ``None`` when the clock did not go forward meanwhile."""
+    started = clock()
+    call()
+    return _forward(clock() - started)
+
+
+def sample(call: Callable[[], object], plan: Plan = Plan(), clock: Clock = time.perf_counter) -> Samples:
+    """Time ``call`` again and again as ``plan`` says. Exceptions of the call, Ctrl-C too, pass through."""
+    return interleave([call], plan, clock)[0]
+
+
+def interleave(
+    calls: Sequence[Callable[[], object]], plan: Plan = Plan(), clock: Clock = time.perf_counter
+) -> list[Samples]:
+    """Time several calls in turn, so that a busy moment meets all alike: the i-th sample of each was
+    taken in the same round, every other round in reverse order. ``plan`` holds for each call, its
+    time limit for all together."""
+    warmup = [tuple(timed(call, clock) for _ in range(plan.warmup)) for call in calls]
+    times: list[list[float]] = [[] for _ in calls]
+    rounds = (tuple(zip(calls, times, strict=True)), tuple(zip(reversed(calls), reversed(times), strict=True)))
+    look, stuck, stopped, number = plan.runs, 0, "run limit", 0
+    begun = clock()
+    while number < plan.most_runs:
+        for call, kept in rounds[number % 2]:
+            started = clock()
+            call()
+            kept.append(clock() - started)
+        number += 1
+        stuck = stuck + 1 if any(kept[-1] <= 0 for kept in times) else 0
+        if stuck == _STUCK:
+            stopped = "clock"
+            break
+        if number < plan.runs:
+            continue
+        if clock() - begun >= plan.limit_s:
+            stopped = "time limit"
+            break
+        if number >= look:
+            known = [[t for t in kept if t > 0] for kept in times]
+            if all(sum(some) >= plan.seconds and _tight(some, plan.tightness) for some in known):
+                stopped = "tight"
+                break
+            look = number + max(1, int(number * _GROWTH))
+    found = []
+    for kept, before in zip(times, warmup, strict=True):
+        valid = tuple(map(_forward, kept))
+        found.append(Samples(valid, before, stopped, _warnings(valid, before)))
+    return found
+
+
+def _forward(elapsed: float) -> float | None:
+    return elapsed if elapsed > 0 else None
+
+
+def _tight(times: list[float], tightness: float) -> bool:
+    if len(times) < 2:
+        return False
+    low, middle, high = repeat_interval(times)
+    return max(high - middle, middle - low) <= tightness * middle
+
+
+def _warnings(times: tuple[float | None, ...], warmup: tuple[float | None, ...]) -> tuple[str, ...]:
+    lost = sum(t is None for t in (*times, *warmup))
+    if not lost:
+        return ()
+    return (f"the clock did not go forward during {lost} of {len(times) + len(warmup)} calls: those samples are null",)

@@ -1,0 +1,91 @@
+"""The attached device that a measurement runs on, and the profile whose peaks it is held against."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from cr_jax.catalog import load
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.precision import matmul_precision
+from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.targets.resolve import profile_name
+
+KINDS = ("cpu", "gpu", "tpu")
+#: JAX's names of platforms as accelerator profiles spell them.
+_PLATFORM = {"gpu": "cuda", "cuda": "cuda", "cpu": "cpu", "tpu": "tpu"}
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A device of this process and, where one is known, its profile."""
+
+    device: Any
+    platform: str
+    kind: str
+    accelerator: Accelerator | None
+
+
+def attached(name: str) -> Attached:
+    """The attached device that ``name`` means: cpu, gpu, tpu, or an accelerator that is attached.
+
+    Raises ``BadConfig`` with what is attached, ``UnknownName`` for a name nobody knows.
+    """
+    names = load.accelerator_names()
+    if name not in KINDS and name not in names:
+        raise UnknownName("device", name, [*KINDS, *names])
+    platform = name if name in KINDS else {"cuda": "gpu"}.get(found := load.accelerator(name).platform, found)
+    device = _first(platform)
+    if device is not None:
+        accelerator = _profile(device, name if platform == "cpu" and name not in KINDS else None)
+        if name in KINDS or (accelerator is not None and accelerator.name == name):
+            return Attached(device, _PLATFORM[device.platform], device.device_kind, accelerator)
+    raise none_attached(name)
+
+
+def none_attached(name: str) -> BadConfig:
+    """The error of a device that is not attached: what is, and what can be done without it."""
+    here = ", ".join(sorted({f"{d.platform} ({d.device_kind})" for d in _all()})) or "nothing"
+    return BadConfig(
+        f"device {name!r}: none attached, and only what is attached can be measured; attached: {here}; "
+        f"`crjax profile --device {name}` counts and compiles for it ahead of time"
+    )
+
+
+def peaks(accelerator: Accelerator | None, dtype: str, precision: str) -> dict[str, Any]:
+    """Peak rates that a step at ``dtype`` and matmul ``precision`` is held against; ``None``: unknown.
+
+    matmul_type: what products are computed in (``cr_jax.catalog.precision``).
+    """
+    if accelerator is None:
+        return {"profile": None, "matmul_type": None, "flops_per_s": None, "bytes_per_s": None}
+    kind = matmul_precision(accelerator, precision, dtype)
+    return {
+        "profile": accelerator.name,
+        "matmul_type": kind,
+        "flops_per_s": accelerator.matmul_flops_per_s.get(kind or ""),
+        "bytes_per_s": accelerator.memory_bandwidth_bytes_per_s,
+    }
+
+
+def _profile(device: Any, name: str | None) -> Accelerator | None:
+    """The profile of this very device; never another device's."""
+    found = (name or "cpu") if device.platform == "cpu" else profile_name(device.device_kind, _PLATFORM[device.platform])
+    return load.accelerator(found) if found is not None else None
+
+
+def _first(platform: str) -> Any:
+    try:
+        return jax.devices(platform)[0]
+    except RuntimeError:
+        return None
+
+
+def _all() -> list[Any]:
+    found = []
+    for platform in KINDS:
+        try:
+            found += jax.devices(platform)
+        except RuntimeError:
+            continue
+    return found

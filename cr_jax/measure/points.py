@@ -1,0 +1,274 @@
+"""What a calibration measures: small programs, each for one number of the predictor.
+
+A program that is over in microseconds stands in a ``while`` loop together with a tiny product, which
+keeps XLA's CPU compiler from making the loop one native call; what the loop itself costs is a point
+of its own and is taken off.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+#: Steps of the matmul table. The models' products lie inside; beyond, the nearest rate holds.
+ROWS = (1, 4, 16, 64, 256, 1024)
+WIDTHS = (1, 32, 256, 2048)
+DEPTHS = (16, 64, 256, 1024)
+#: Products of this many FLOPs and more run alone, smaller ones in a loop.
+_ALONE_FLOPS = 4e7
+_LARGEST_FLOPS = 1.1e9
+KINDS = ("nt", "tn")
+#: (m, n, k) at which the other kinds are compared with ``nn``.
+KIND_SHAPES = ((4, 512, 64), (16, 64, 32), (64, 128, 1024), (256, 512, 256), (1024, 128, 64), (32, 2048, 256))
+#: (batch, m, n, k) of batched products.
+BATCHED = ((16, 12, 32, 32), (64, 1, 64, 32), (64, 64, 64, 64), (512, 8, 32, 32), (4096, 1, 12, 32))
+FOOTPRINTS = (1 << 15, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26, 1 << 27)
+GATHERS = ((1 << 20, 128), (1 << 20, 2048), (1 << 26, 128), (1 << 26, 2048))
+#: Rows picked at once.
+GATHERED = 8192
+_MIB = 1 << 20
+#: Iterations of the loops that measure overheads.
+LOOPS = 1000
+
+
+@dataclass(frozen=True)
+class Point:
+    """One number. make() gives (function, arguments, donated argument numbers); facts: where in its table;
+    per: how often the function does it; looped: it stands in a loop, whose own cost is to be taken off."""
+
+    table: str
+    facts: dict[str, Any]
+    make: Callable[[], tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...]]]
+    per: float
+    looped: bool = False
+
+
+def _normal(*shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape) * 0.1, jnp.float32)
+
+
+def _looped(work: Callable[..., Any], iterations: int) -> Callable[..., Any]:
+    """``work(first, *rest)`` again and again. ``first`` changes by one element each time, so that nothing
+    can be taken out of the loop, and the whole result is carried, so that nothing can be left out."""
+
+    def run(first: jax.Array, tiny: jax.Array, *rest: Any) -> Any:
+        def once(_: Any, state: Any) -> Any:
+            first, tiny, _ = state
+            corner = tiny[:1, :1].reshape((1,) * first.ndim).astype(first.dtype)
+            first = lax.dynamic_update_slice(first, corner, (0,) * first.ndim)
+            return first, tiny @ tiny, work(first, *rest)
+
+        result = jax.eval_shape(work, first, *rest)
+        empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), result)
+        return lax.fori_loop(0, iterations, once, (first, tiny, empty))
+
+    return run
+
+
+def _in_place(work: Callable[[Any], Any], iterations: int) -> Callable[..., Any]:
+    """``x = work(x)`` again and again, beside a tiny product."""
+
+    def run(x: Any, tiny: jax.Array) -> Any:
+        return lax.fori_loop(0, iterations, lambda _, state: (work(state[0]), state[1] @ state[1]), (x, tiny))
+
+    return run
+
+
+def _tiny() -> jax.Array:
+    return jnp.eye(8, dtype=jnp.float32)  # smaller, and the loop becomes one native call again
+
+
+def matmul_points() -> list[Point]:
+    """The rate by shape, ``nn``, then other kinds and batches."""
+    points = []
+    for m in ROWS:
+        for n in WIDTHS:
+            for k in DEPTHS:
+                if 2 * m * n * k <= _LARGEST_FLOPS:
+                    points.append(_product(m, n, k, "nn"))
+    for shape in KIND_SHAPES:
+        points += [_product(*shape, kind) for kind in ("nn", *KINDS)]
+    for b, m, n, k in BATCHED:
+        points.append(_batched(b, m, n, k))
+    return points
+
+
+def _multiply(kind: str, a: jax.Array, b: jax.Array) -> jax.Array:
+    return lax.dot_general(a, b, (((0 if kind[0] == "t" else 1,), (1 if kind[1] == "t" else 0,)), ((), ())))
+
+
+def _product(m: int, n: int, k: int, kind: str) -> Point:
+    flops = 2 * m * n * k
+    left, right = ((k, m) if kind[0] == "t" else (m, k)), ((n, k) if kind[1] == "t" else (k, n))
+    facts = {"m": m, "n": n, "k": k, "batch": 1, "kind": kind, "dtype": "float32"}
+    if flops >= _ALONE_FLOPS:
+        return Point("matmul", facts, lambda: (partial(_multiply, kind), (_normal(*left), _normal(*right)), ()), 1)
+    iterations = int(min(1000, max(4, 4e7 / flops)))
+
+    def make() -> Any:
+        return _looped(partial(_multiply, kind), iterations), (_normal(*left), _tiny(), _normal(*right)), ()
+
+    return Point("matmul", facts, make, iterations, True)
+
+
+def _batched(b: int, m: int, n: int, k: int) -> Point:
+    iterations = int(max(4, 4e7 / (2 * b * m * n * k)))
+
+    def make() -> Any:
+        product = partial(jnp.einsum, "bmk,bkn->bmn")
+        return _looped(product, iterations), (_normal(b, m, k), _tiny(), _normal(b, k, n)), ()
+
+    facts = {"m": m, "n": n, "k": k, "batch": b, "kind": "nn", "dtype": "float32"}
+    return Point("matmul", facts, make, iterations, True)
+
+
+def stream_points() -> list[Point]:
+    """Reading a buffer and writing it in place."""
+    points = []
+    for footprint in FOOTPRINTS:
+        n = footprint // 4
+        iterations = int(min(1000, max(1, 3e7 / footprint)))
+
+        def make(n: int = n, iterations: int = iterations) -> Any:
+            return _in_place(lambda x: x * 1.0001, iterations), (_normal(n), _tiny()), (0,)
+
+        facts = {"footprint_bytes": footprint, "bytes": 8 * n}
+        points.append(Point("stream", facts, make, iterations, True))
+    return points
+
+
+def gather_points() -> list[Point]:
+    """Rows picked at random from a table."""
+    points = []
+    for size, row in GATHERS:
+
+        def make(size: int = size, row: int = row) -> Any:
+            ids = jnp.asarray(np.random.default_rng(1).integers(0, size // row, GATHERED), jnp.int32)
+            work = lambda table, ids: jnp.take(table, ids, axis=0, mode="clip") * 1.5  # noqa: E731
+            return _looped(work, 4), (_normal(size // row, row // 4), _tiny(), ids), (0,)
+
+        points.append(Point("gather", {"table_bytes": size, "row_bytes": row, "rows": GATHERED}, make, 4, True))
+    return points
+
+
+def _gate(place: jax.Array, x: jax.Array, h: jax.Array) -> jax.Array:
+    """A GRU gate: a slice of the inputs, cut in two, through the logistic function."""
+    now = lax.dynamic_slice(x, (place[0], 0, 0), (1, *x.shape[1:]))[0]
+    width = h.shape[1]
+    return jax.nn.sigmoid(now[:, :width] + h) * jnp.tanh(now[:, width : 2 * width] * h)
+
+
+def _blend(place: jax.Array, x: jax.Array, h: jax.Array) -> jax.Array:
+    """Arithmetic on a slice of the inputs, as in the backward pass of a gate."""
+    now = lax.dynamic_slice(x, (place[0], 0, 0), (1, *x.shape[1:]))[0]
+    width = h.shape[1]
+    return now[:, :width] * h + (1 - now[:, width : 2 * width]) * h
+
+
+def _polynomial(x: jax.Array) -> jax.Array:
+    for c in (1.01, 0.99, 1.02, 0.98, 1.03, 0.97, 1.005, 0.995):
+        x = x * c + 0.001
+    return x
+
+
+def _element(what: str, elements: float, work: Callable[..., Any], iterations: int, *shapes: tuple[int, ...]) -> Point:
+    def make() -> Any:
+        first, *rest = (_normal(*shape) for shape in shapes)
+        return _looped(work, iterations), (first, _tiny(), *rest), ()
+
+    return Point("element", {"what": what, "elements": elements}, make, iterations, True)
+
+
+def _sliced(what: str, elements: float, work: Callable[..., Any]) -> Point:
+    def make() -> Any:
+        return _looped(work, 200), (jnp.zeros(8, jnp.int32), _tiny(), _normal(4, 32, 192), _normal(32, 64)), ()
+
+    return Point("element", {"what": what, "elements": elements}, make, 200, True)
+
+
+def element_points() -> list[Point]:
+    """Costs per element of what is not a product: seconds for the whole, over its elements."""
+    n, wide = 1 << 14, (4096, 12, 32)
+    ids = np.random.default_rng(2).integers(0, 8192, 2048)
+    size = wide[0] * wide[1] * wide[2]
+    return [
+        Point("element", {"what": "arithmetic", "elements": 16 * n},
+              lambda: (_in_place(_polynomial, 400), (_normal(n), _tiny()), ()), 400, True),
+        _element("transcendental", 2 * n, lambda x: jnp.tanh(jnp.exp(-x * x)), 100, (n,)),
+        _element("root", n, lambda x: lax.sqrt(x * x + 1) / (x * x + 2), 200, (n,)),
+        _sliced("scalar_transcendental", 2 * 32 * 64, _gate),
+        _sliced("scalar_arithmetic", 4 * 32 * 64, _blend),
+        _element("argmax", 64 * 1024, lambda x: jnp.argmax(x, axis=1), 10, (64, 1024)),
+        _element("reduce_minor", 64 * 1024, lambda x: jnp.max(x, axis=1), 30, (64, 1024)),
+        _element("reduce_major", 256 * 256, lambda x: jnp.max(x, axis=0), 30, (256, 256)),
+        _element("sum_minor", 64 * 1024, lambda x: jnp.sum(x, axis=1), 30, (64, 1024)),
+        _element("sum_major", 256 * 256, lambda x: jnp.sum(x, axis=0), 30, (256, 256)),
+        _element("library_reduce", size, lambda w, x: jnp.sum(jax.nn.sigmoid(w)[:, :, None] * x, axis=1), 1, wide[:2], wide),
+        _element("library_reduce_single", size, lambda w, x: jnp.sum(jax.nn.sigmoid(w)[..., None] * x, axis=2), 1,
+                 (1, *wide[:2]), (1, *wide)),
+        # Few rows against weights that no cache holds: what a product takes to read them.
+        _element("cold_product_byte", 4.0 * 8192 * 2048, jnp.matmul, 2, (4, 8192), (8192, 2048)),
+        _element("transpose", 512 * 512, lambda x: x.T, 20, (512, 512)),
+        _element("top_k", 4 * 8192, lambda x: lax.top_k(x, 10), 10, (4, 8192)),
+        _element("scatter", 2048 * 32, lambda x, u: x.at[jnp.asarray(ids)].add(u), 4, (8192, 32), (2048, 32)),
+        _element("convolution", 2.0 * 32 * 46 * 64 * 3 * 64, _convolve, 2, (32, 48, 64), (3, 64, 64)),
+        Point("element", {"what": "page_fault", "elements": 64 * _MIB},
+              lambda: (lambda x: jnp.broadcast_to(x, (16 * _MIB,)) + 1.0, (jnp.float32(1),), ()), 1),
+        Point("element", {"what": "page_fault_reused", "elements": 64 * _MIB},
+              lambda: (lambda x, y: lax.dynamic_update_slice(x, jnp.broadcast_to(y, x.shape), (0,)),
+                       (jnp.zeros(16 * _MIB), jnp.float32(1)), (0,)), 1),
+    ]  # fmt: skip
+
+
+def _convolve(x: jax.Array, w: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(x, w, (1,), "VALID", dimension_numbers=("NWC", "WIO", "NWC"))
+
+
+def overhead_points() -> list[Point]:
+    """A call, its arguments, an operation, an iteration, a loop."""
+
+    def chain(x: jax.Array, length: int) -> jax.Array:
+        for _ in range(length):
+            x = x @ x
+        return x
+
+    def loop(length: int, iterations: int) -> Callable[[], Any]:
+        return lambda: (_in_place(partial(chain, length=length), iterations), (_tiny(), _tiny()), ())
+
+    def many(length: int) -> Callable[[], Any]:
+        """Vectors of different lengths, so that no two of their updates become one operation, and above the
+        512 bytes up to which XLA runs operations without its scheduler."""
+        scaled = lambda xs: [x * 1.0001 for x in xs]  # noqa: E731
+        return lambda: (_in_place(scaled, LOOPS), ([_normal(256 + n) for n in range(length)], _tiny()), ())
+
+    def state(leaves: int) -> Any:
+        return [jnp.full((8,), 0.5 + n, jnp.float32) for n in range(leaves)]
+
+    def add(tree: Any) -> Any:
+        return jax.tree.map(lambda x: x + 1, tree)
+
+    def first(tree: Any) -> Any:
+        return jax.tree.leaves(tree)[0] + 1
+
+    return [
+        Point("overhead", {"what": "call"}, lambda: (first, ({"w": _normal(8)},), ()), 1),
+        Point("overhead", {"what": "call_40_arguments"}, lambda: (first, (state(40),), ()), 1),
+        Point("overhead", {"what": "call_40_donated"}, lambda: (add, (state(40),), (0,)), 1),
+        Point("overhead", {"what": "products_1"}, loop(1, LOOPS), 1),
+        Point("overhead", {"what": "products_4"}, loop(4, LOOPS), 1),
+        Point("overhead", {"what": "operations_2"}, many(2), 1),
+        Point("overhead", {"what": "operations_18"}, many(18), 1),
+        Point("overhead", {"what": "base"},
+              lambda: (_looped(lambda x: x[0], LOOPS), (_normal(1024), _tiny()), ()), 1),
+        Point("overhead", {"what": "loop_of_one"}, loop(1, 1), 1),
+    ]  # fmt: skip
+
+
+def canary() -> Point:
+    """A product that is run before, between and after the passes: what the machine does meanwhile."""
+    return Point("canary", {}, lambda: (jnp.matmul, (_normal(512, 512), _normal(512, 512)), ()), 1)

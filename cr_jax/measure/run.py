@@ -1,0 +1,105 @@
+"""Run a step for real: stages timed apart, arguments fed back, every call waited for."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cr_jax.measure import inputs
+from cr_jax.measure.clock import Clock, timed
+from cr_jax.steps.step import AbstractModel, Step
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A step compiled for one device over its flat arguments, and the seconds that took.
+
+    fed_back[i]: the flat argument that the i-th flat result replaces at the next call. read[i]:
+    whether the program reads its i-th flat argument; the compiler drops those it does not.
+    """
+
+    step: Step
+    executable: Any
+    device: Any
+    fed_back: tuple[int, ...]
+    read: tuple[bool, ...]
+    stages_s: dict[str, float | None]
+
+    def text(self) -> str:
+        """The optimised HLO."""
+        return self.executable.as_text()
+
+    def predicted_peak_bytes(self) -> int | None:
+        """The compiler's account: arguments + outputs + temporaries − aliased; ``None``: it gives none."""
+        found = self.executable.memory_analysis()
+        names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes", "alias_size_in_bytes")
+        parts = [getattr(found, name, None) for name in names]
+        if any(part is None for part in parts):
+            return None
+        arguments, outputs, temporaries, aliased = (part or 0 for part in parts)
+        return arguments + outputs + temporaries - aliased
+
+
+class Program:
+    """Calls a compiled step. A donated argument is replaced by the result that took its buffer, so a
+    training step goes on training and a conversation's state goes on."""
+
+    def __init__(self, compiled: Compiled, arguments: tuple[Any, ...]):
+        self._executable, self._fed_back = compiled.executable, compiled.fed_back
+        self._leaves = jax.tree.leaves(arguments)
+
+    def __call__(self) -> None:
+        """One call, waited for; its results are let go, but for those fed back."""
+        self._run()
+
+    def is_number(self) -> bool:
+        """Call once more: whether no result is NaN."""
+        floats = [x for x in self._run() if jnp.issubdtype(x.dtype, jnp.floating)]
+        return not any(bool(jnp.isnan(x).any()) for x in floats)
+
+    def _run(self) -> Any:
+        results = self._executable(*self._leaves)
+        jax.block_until_ready(results)
+        for number, result in zip(self._fed_back, results, strict=False):
+            self._leaves[number] = result
+        return results
+
+
+def compile_step(step: Step, device: Any, precision: str, clock: Clock = time.perf_counter) -> Compiled:
+    """Trace, lower and compile ``step`` for ``device``, each timed."""
+    leaves, tree = jax.tree.flatten(step.arguments)
+    offsets = [0]
+    for argument in step.arguments:
+        offsets.append(offsets[-1] + len(jax.tree.leaves(argument)))
+    donated = [leaf for number in step.donated for leaf in range(offsets[number], offsets[number + 1])]
+
+    def flat(*leaves: Any) -> list[Any]:
+        results = step.function(*jax.tree.unflatten(tree, leaves))
+        return jax.tree.leaves(results)
+
+    stages: dict[str, float | None] = {}
+    with jax.default_matmul_precision(precision), jax.default_device(device):
+        jitted = jax.jit(flat, donate_argnums=donated)
+        traced = _stage(stages, "trace_s", lambda: jitted.trace(*leaves), clock)
+        lowered = _stage(stages, "lower_s", traced.lower, clock)
+        executable = _stage(stages, "compile_s", lowered.compile, clock)
+    jaxpr = traced.jaxpr.jaxpr
+    reads = {id(v) for equation in jaxpr.eqns for v in equation.invars} | {id(v) for v in jaxpr.outvars}
+    return Compiled(step, executable, device, tuple(donated), tuple(id(v) in reads for v in jaxpr.invars), stages)
+
+
+def start(compiled: Compiled, model: AbstractModel, values: dict[str, Any], seed: int = 0) -> Program:
+    """The program with concrete arguments on its device; not called yet."""
+    with jax.default_device(compiled.device):
+        arguments = inputs.arguments(compiled.step, model, values, seed)
+        jax.block_until_ready(arguments)
+    return Program(compiled, arguments)
+
+
+def _stage(stages: dict[str, float | None], name: str, call: Callable[[], Any], clock: Clock) -> Any:
+    found: list[Any] = []
+    stages[name] = timed(lambda: found.append(call()), clock)
+    return found[0]

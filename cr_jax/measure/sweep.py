@@ -1,0 +1,120 @@
+"""A sweep: the product of models, data sets, phases, batches and dtypes, one file per finished cell.
+
+Each cell runs in a process of its own, so that nothing a cell does, running out of memory too, ends
+the sweep. A cell whose file is there and holds a report is not run again: a sweep that was killed
+goes on where it stopped.
+"""
+
+import itertools
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cr_jax import __version__
+from cr_jax.catalog.check import read_json
+from cr_jax.errors import BadInput, CrJaxError
+from cr_jax.measure import machine, worker
+from cr_jax.measure.case import Case
+from cr_jax.measure.clock import Plan
+from cr_jax.records import plain
+from cr_jax.report import bench as report
+from cr_jax.report.document import validate, write
+from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
+
+#: Told after each cell: the case, its report, whether it was there already, seconds it took.
+Progress = Callable[[Case, Mapping[str, Any], bool, float], None]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a cell may take before it is a failed one, and what is measured and kept beside the time."""
+
+    cell_s: float = 900.0
+    memory: bool = True
+    energy: bool = True
+    hlo: str | None = None
+
+
+def cells(
+    models: Sequence[str], datasets: Sequence[str], phases: Sequence[str], users: Sequence[int],
+    batches: Sequence[int | None], dtypes: Sequence[str], **same: Any,
+) -> list[Case]:  # fmt: skip
+    """The cases of a sweep, each program once: ``users`` vary inference, ``batches`` training."""
+    found = []
+    for model, dataset, dtype, phase in itertools.product(models, datasets, dtypes, phases):
+        common = {"model": model, "dataset": dataset, "dtype": dtype, "phase": phase, **same}
+        if phase == "train":
+            found += [Case(**common, batch=batch) for batch in batches]
+        elif phase == "infer":
+            found += [Case(**common, users=number) for number in users]
+        else:
+            found.append(Case(**common))
+    return found
+
+
+def sweep(
+    cases: Iterable[Case], plan: Plan, folder: Path, budget: Budget = Budget(), progress: Progress | None = None,
+    command: Sequence[str] = worker.COMMAND,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Run every case that has no report in ``folder``; returns all reports in order.
+
+    A failed cell is a report with ``status`` failed. A file that is no report is an error of the
+    user's and raises ``BadInput``; Ctrl-C passes through, the files so far stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for case in cases:
+        file = folder / f"{case.slug()}.json"
+        begun = time.monotonic()
+        document = finished(file)
+        had = document is not None
+        if document is None:
+            document = run_cell(case, plan, file, budget, command)
+        if progress:
+            progress(case, document, had, time.monotonic() - begun)
+        found.append(document)
+    return found
+
+
+def finished(file: Path) -> dict[str, Any] | None:
+    """The report in ``file``; ``None`` if there is no file. Raises ``BadInput`` for anything else."""
+    if not file.exists():
+        return None
+    document = read_json(file)
+    if validate(document, str(file)) != "bench-report":
+        raise BadInput(str(file), "kind: not a bench-report; legal: an empty folder, or one of an earlier sweep")
+    return document
+
+
+def run_cell(case: Case, plan: Plan, file: Path, budget: Budget, command: Sequence[str] = worker.COMMAND) -> dict[str, Any]:
+    """Run one case in a process of its own and write its report to ``file``."""
+    events: list[Event] = []
+    with tempfile.TemporaryDirectory(prefix="crjax-") as place:
+        request, result = Path(place) / "request.json", Path(place) / "result.json"
+        options = {"memory": budget.memory, "energy": budget.energy, "hlo": budget.hlo}
+        request.write_text(json.dumps({"kind": "bench", "case": plain(case), "plan": plain(plan), "options": options,
+                                       "result": str(result)}), encoding="utf-8")  # fmt: skip
+        limits = Limits(budget.cell_s, default_limits(1).bytes)
+        reason = run_worker([*command, str(request)], worker.environment(), Path(place) / "log", limits, events.append)
+        if reason is None:
+            try:
+                document = read_json(result)
+            except CrJaxError as error:
+                reason = str(error)
+        if reason is not None:
+            document = _failed(case, plan, reason, events)
+    write(document, file)
+    return document
+
+
+def _failed(case: Case, plan: Plan, reason: str, events: Sequence[Event]) -> dict[str, Any]:
+    """The report of a cell whose process ended before it wrote one."""
+    memory = any(word in reason.lower() for word in ("memory", "sigkill", "resource_exhausted"))
+    doing = next((dict(e) for e in reversed(events) if e.get("event") == "compiled"), None)
+    head = {"case": plain(case), "model": None, "dataset": None, "device": None, "plan": plain(plan)}
+    found = report.document(head, __version__, {}, machine.machine(), None)
+    return found | {"status": "failed", "error": report.failure("out of memory" if memory else "failed", reason, doing)}

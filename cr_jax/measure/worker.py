@@ -1,0 +1,67 @@
+"""A process that measures one thing and ends: ``python -m cr_jax.measure.worker REQUEST.json``.
+
+Kinds of request: ``memory`` (peak of one step) and ``bench`` (a cell of a sweep). Progress goes, one
+JSON object a line, to what was its standard output; a bench's document to the file it is told.
+"""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+#: How the process is started, less the request.
+COMMAND = (sys.executable, "-m", "cr_jax.measure.worker")
+
+
+def environment() -> dict[str, str]:
+    """This process's, with what it can import."""
+    return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one request; 0 when it was answered."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what plugins print does not get among the progress
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    {"memory": _memory, "bench": _bench}[request["kind"]](request, pipe)
+    return 0
+
+
+def _memory(request: dict[str, Any], pipe: TextIO) -> None:
+    from cr_jax.measure import device, memory, run
+    from cr_jax.measure.case import Case, prepare
+
+    prepared = prepare(Case(**request["case"]))
+    step = next(s for s in prepared.steps if s.name == request["step"])
+    place = device.attached(prepared.case.device).device
+    compiled = run.compile_step(step, place, prepared.case.precision)
+    _say(pipe, event="memory", peak_bytes=memory.resident_growth(compiled))
+
+
+def _bench(request: dict[str, Any], pipe: TextIO) -> None:
+    from cr_jax.measure.bench import Options, bench
+    from cr_jax.measure.case import Case
+    from cr_jax.measure.clock import Plan
+    from cr_jax.report.document import write
+
+    options = Options(**request["options"], say=lambda stage, facts: _say(pipe, event=stage, **facts))
+    document = bench(Case(**request["case"]), Plan(**request["plan"]), options)
+    write(document, request["result"])
+
+
+def _say(pipe: TextIO, **event: Any) -> None:
+    pipe.write(json.dumps(event) + "\n")
+    pipe.flush()
+
+
+def _leave_with_parent() -> NoReturn:
+    while os.read(0, 4096):
+        pass
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,67 @@
+"""Calibration: the points, the block they become, and what is refused before a minute is spent."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from cr_jax.catalog.check import check
+from cr_jax.cli.main import app
+from cr_jax.errors import CrJaxError
+from cr_jax.measure import calibrate, points
+from cr_jax.predict.tables import Tables
+from cr_jax.resources import shipped_profile
+
+
+def block(seconds=1e-3):
+    """The block of a machine on which every program takes ``seconds``, the pass before half as long again."""
+    ready = [calibrate._Ready(p, lambda: None, [seconds * 1.5, seconds, seconds * 0.9]) for p in calibrate.all_points()]
+    return calibrate._block(ready, [seconds, seconds * 1.1], 3, 60.0, SimpleNamespace(device_kind="cpu"), "median")
+
+
+def test_no_point_is_measured_twice():
+    seen = [json.dumps(p.facts, sort_keys=True) + p.table for p in points.overhead_points() + points.stream_points()
+            + points.gather_points() + points.element_points()]  # fmt: skip
+    assert len(seen) == len(set(seen))
+    grid = [p.facts for p in points.matmul_points() if p.facts["kind"] == "nn" and p.facts["batch"] == 1]
+    assert {f["m"] for f in grid} >= set(points.ROWS)
+
+
+def test_the_medians_of_the_passes_are_kept_with_their_spread():
+    found = block()
+    assert found["fit"]["median_spread"] == pytest.approx(0.6)
+    assert found["canary"]["spread"] == pytest.approx(0.1 / 1.05)
+    alone = next(r for r in found["tables"]["matmul"] if (r["m"], r["n"], r["k"]) == (1024, 256, 1024))
+    call = found["overheads"]["call_s"]
+    assert alone["flops_per_s"] == pytest.approx(2 * 1024 * 256 * 1024 / max(1e-3 - call, 1e-4))
+
+
+def test_the_block_is_a_valid_profile_that_the_predictor_reads():
+    base = json.loads(shipped_profile("accelerators", "cpu").read_text())
+    document = calibrate.profile(block(), "mine", base)
+    check(document, "accelerator-profile", "a test")
+    tables = Tables(document["calibration"])
+    needed = {"arithmetic", "transcendental", "root", "scalar_transcendental", "scalar_arithmetic", "argmax", "reduce_minor",
+              "reduce_major", "sum_minor", "sum_major", "library_reduce", "library_reduce_single", "transpose", "top_k",
+              "scatter", "convolution", "cold_product_byte", "page_fault"}  # fmt: skip
+    assert set(tables.element) == needed
+    assert tables.row_s(1 << 20, 128) > 0
+
+
+@pytest.mark.parametrize("what", ["scalar_transcendental", "library_reduce_single", "top_k"])
+def test_a_point_compiles_and_runs_more_than_once(what):
+    point = next(p for p in points.element_points() if p.facts["what"] == what)
+    ready = calibrate._prepare(point)
+    ready.call()
+    ready.call()
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["--limit", "0"], "above 0"), (["--statistic", "mean"], "legal: fastest, median"), (["--out", "No Name"], "No Name"),
+])  # fmt: skip
+def test_misuse_is_refused_before_anything_is_measured(arguments, said, monkeypatch):
+    monkeypatch.setattr(calibrate, "calibrate", lambda *a, **k: pytest.fail("measured"))
+    result = CliRunner().invoke(app, ["calibrate", *arguments])
+    assert isinstance(result.exception, CrJaxError)
+    assert said in str(result.exception)
