@@ -40,6 +40,12 @@ def profile(
     replay: Annotated[
         bool, typer.Option("--replay", help="Time the program's own operations, for a better prediction (calibrated CPU).")
     ] = False,
+    max_batch: Annotated[
+        bool, typer.Option("--max-batch", help="Find the largest training batch that fits the device, by compiling.")
+    ] = False,
+    memory_gb: Annotated[
+        float | None, typer.Option(help="Memory for --max-batch, in 10^9 bytes. Default: the device's.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report to this file (- for stdout).")] = None,
     json_: Annotated[bool, typer.Option("--json", help="The report to stdout, nothing else.")] = False,
     get: Annotated[str | None, typer.Option(help="Print one field, such as peak_bytes or parameters.trainable.")] = None,
@@ -54,12 +60,21 @@ def profile(
     # This process only traces, and compiles for the CPU; attached cards are a worker's business.
     os.environ["JAX_PLATFORMS"] = "cpu"
 
-    report = pipeline.profile(
-        model, dataset, device=device, preset=preset, phases=tuple(phase or PHASES), batch=batch, users=users,
-        turns=turns, items_scored=items_scored, question_items=question_items, top_k=top_k, precision=precision,
-        dtype=dtype, settings=settings(set_ or []), command=["crjax", *sys.argv[1:]], progress=_progress(),
-        warn=_warn, require_compiled=require_compiled, refine=_refine(device) if replay else None,
+    if memory_gb is not None and (not max_batch or memory_gb <= 0):
+        raise BadConfig(f"--memory-gb {memory_gb}: must be more than 0, and belongs to --max-batch")
+    common: dict[str, Any] = dict(
+        model=model, dataset=dataset, device=device, preset=preset, users=users, turns=turns,
+        items_scored=items_scored, question_items=question_items, top_k=top_k, precision=precision, dtype=dtype,
+        settings=settings(set_ or []), progress=_progress(), warn=_warn,
     )  # fmt: skip
+    report = pipeline.profile(
+        **common, phases=tuple(phase or PHASES), batch=batch, command=["crjax", *sys.argv[1:]],
+        require_compiled=require_compiled, refine=_refine(device) if replay else None,
+    )  # fmt: skip
+    if max_batch:
+        from cr_jax.fit import largest_batches
+
+        report["max_batch"] = largest_batches(report, int(memory_gb * 1e9) if memory_gb else None, **common)
     _clear()
     for line in _shortfalls(report):
         _warn(line)

@@ -17,6 +17,8 @@ def render_cost(report: dict[str, Any]) -> RenderableType:
     train = [s for s in report["steps"] if s["phase"] == "train"]
     if train:
         parts.append(_training(train))
+    if report.get("max_batch"):
+        parts.append(_max_batch(report["max_batch"]))
     items = [s for s in report["steps"] if s["phase"] == "precompute"]
     if items:
         parts.append(_precompute(items))
@@ -98,6 +100,17 @@ def _training(steps: list[dict[str, Any]]) -> Table:
             "-" if per["flops_per_epoch"] is None else scaled(per["flops_per_epoch"]),
             scaled(per["hbm_bytes_per_step"], "B"), scaled(s["memory"]["peak_bytes"], "B"), scaled(s["xla"]["flops"]),
         )  # fmt: skip
+    return _spaced(table)
+
+
+def _max_batch(rows: list[dict[str, Any]]) -> Table:
+    table = grid("Largest batch that fits, found by compiling", "objective", "memory", "batch", "peak memory",
+                 "does not fit", "its peak", "compiled")  # fmt: skip
+    for row in rows:
+        table.add_row(row["objective"], scaled(row["memory_bytes"], "B"), "none" if row["batch"] is None else count(row["batch"]),
+                      "-" if row["peak_bytes"] is None else scaled(row["peak_bytes"], "B"),
+                      "-" if row["next_batch"] is None else count(row["next_batch"]),
+                      scaled(row["next_peak_bytes"], "B"), str(row["programs_compiled"]))  # fmt: skip
     return _spaced(table)
 
 
