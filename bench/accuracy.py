@@ -158,7 +158,8 @@ def scatter(rows: list[dict[str, Any]]) -> str:
             name = f"{10.0**power * 1e3:g} ms" if power < 0 else f"{10.0**power:g} s"
             parts += [line(edge + place, edge, edge + place, size - edge, "#DDDDDD"),
                       line(edge, size - edge - place, size - edge, size - edge - place, "#DDDDDD"),
-                      words(edge + place, size - edge + 20, name), words(edge - 6, size - edge - place + 4, name, "end")]  # fmt: skip
+                      words(edge + place, size - edge + 20, name),
+                      words(edge - 6, size - edge - place + 4, name, "end")]  # fmt: skip
     parts.append(line(edge, size - edge, size - edge, edge, "#222222"))
     for number, (method, colour) in enumerate((("calibrated", "#0072B2"), ("replay", "#E69F00"))):
         parts += [f"<circle cx='{edge + 10}' cy='{edge - 40 + 18 * number}' r='5' fill='{colour}'/>",

@@ -1,0 +1,157 @@
+"""What is inside one operation, fused or not: products, slices, reductions, gathered rows."""
+
+from dataclasses import dataclass, field
+from math import prod
+
+from cr_jax.cost import rules, table
+from cr_jax.cost.value import Cost
+from cr_jax.hlo.parse import Computation, Instruction
+from cr_jax.hlo.shapes import Shape
+
+
+@dataclass(frozen=True)
+class Product:
+    """One matrix product: ``[batch] m x k`` by ``k x n``. kind: how the operands lie in memory,
+    ``nn`` (both row-major), ``nt`` (the right one transposed), ``tn`` (the left one)."""
+
+    m: int
+    n: int
+    k: int
+    batch: int
+    kind: str
+    dtype: str
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.batch * self.m * self.n * self.k
+
+
+@dataclass
+class Facts:
+    """Facts of one operation, gathered over what is fused into it."""
+
+    products: list[Product] = field(default_factory=list)
+    slices: int = 0
+    transcendental: bool = False
+    dynamic: bool = False
+    argmax: int = 0
+    reduced: int = 0
+    minor: int = 0
+    single: int = 0
+    roots: int = 0
+    transposed: int = 0
+    rows: int = 0
+    row_bytes: int = 0
+
+    @property
+    def scalarised(self) -> bool:
+        return self.slices >= 2 and self.transcendental
+
+    def include(self, other: "Facts") -> None:
+        self.products += other.products
+        self.slices = max(self.slices, other.slices)
+        self.transcendental |= other.transcendental
+        self.dynamic |= other.dynamic
+        self.argmax += other.argmax
+        self.reduced += other.reduced
+        self.minor += other.minor
+        self.single += other.single
+        self.roots += other.roots
+        self.transposed += other.transposed
+        self.rows += other.rows
+        self.row_bytes = max(self.row_bytes, other.row_bytes)
+
+
+def look(inside: Facts, instruction: Instruction) -> None:
+    """Add what one instruction is to ``inside``."""
+    opcode = instruction.opcode
+    operands, many = instruction.operands, len(instruction.operands)
+    if opcode == "dot":
+        inside.products.append(_dot(instruction))
+    elif opcode == "convolution" or (opcode == "custom-call" and many > 1):
+        product = _other_product(instruction)
+        inside.products += [product] if product else []
+    elif opcode in table.TRANSCENDENTAL and instruction.shape.is_float:
+        inside.transcendental = True
+        inside.roots += instruction.shape.elements if opcode in ("sqrt", "rsqrt") else 0
+    elif opcode in ("dynamic-slice", "dynamic-update-slice"):
+        inside.dynamic = True
+    elif opcode in ("copy", "transpose"):
+        inside.transposed += _transposed(instruction)
+    elif opcode == "reduce":
+        elements = operands[0].shape.elements
+        inside.reduced += elements
+        order = operands[0].shape.order
+        if order and order[0] in instruction.numbers("dimensions"):
+            inside.minor += elements
+        elif len(order) > 2 and operands[0].shape.dims[order[-1]] == 1:
+            inside.single += elements
+        if many > 2:
+            inside.argmax += elements
+    elif opcode in ("gather", "scatter"):
+        moved = instruction.shape if opcode == "gather" else operands[-1].shape
+        width = _row(instruction, moved)
+        inside.rows += moved.elements // max(1, width)
+        inside.row_bytes = max(inside.row_bytes, width * moved.bytes // max(1, moved.elements))
+
+
+def _transposed(instruction: Instruction) -> int:
+    """Elements that a copy or transposition puts in another order in memory."""
+    before, after = instruction.operands[0].shape, instruction.shape
+    axes = instruction.numbers("dimensions") if instruction.opcode == "transpose" else tuple(range(len(after.dims)))
+    real = [axes[d] for d in after.order if after.dims[d] > 1]
+    return after.elements if real != [d for d in before.order if before.dims[d] > 1] else 0
+
+
+def _row(instruction: Instruction, moved: Shape) -> int:
+    """Elements of one gathered or scattered row."""
+    sizes = instruction.numbers("slice_sizes")
+    if sizes:
+        return prod(sizes)
+    return prod(moved.dims[d] for d in instruction.numbers("update_window_dims"))
+
+
+def _dot(instruction: Instruction) -> Product:
+    left, right = (o.shape for o in instruction.operands)
+    contracted = instruction.numbers("lhs_contracting_dims")
+    batch = instruction.numbers("lhs_batch_dims")
+    other = set(instruction.numbers("rhs_contracting_dims")) | set(instruction.numbers("rhs_batch_dims"))
+    k = prod(left.dims[d] for d in contracted)
+    b = prod(left.dims[d] for d in batch)
+    m = left.elements // max(1, k * b)
+    n = prod(size for d, size in enumerate(right.dims) if d not in other)
+    transposed_left = bool(contracted) and bool(left.order) and left.order[0] not in contracted and m > 1
+    inner = instruction.numbers("rhs_contracting_dims")
+    transposed_right = bool(inner) and bool(right.order) and right.order[0] in inner and n > 1
+    kind = ("t" if transposed_left else "n") + ("t" if transposed_right else "n")
+    return Product(m, n, k, b, kind, left.dtype)
+
+
+def _other_product(instruction: Instruction) -> Product | None:
+    """A convolution, or a library call, as the product with the same arithmetic."""
+    try:
+        flops = rules.arithmetic(instruction, lambda *_: Cost()).matmul_flops
+    except rules.Uncounted:
+        return None
+    result = instruction.shape.leaves[0]
+    if not flops or not result.elements:
+        return None
+    n = instruction.operands[1].shape.dims[-1] if instruction.operands[1].shape.dims else 1
+    n = min(n, result.elements)
+    k = max(1, round(flops / 2 / result.elements))
+    return Product(max(1, result.elements // max(1, n)), n, k, 1, "nn", instruction.operands[0].shape.dtype)
+
+
+def slices(computation: Computation) -> int:
+    """The most slices that one value from a dynamic-slice is cut into."""
+    users: dict[int, int] = {}
+    origin: dict[int, int] = {}
+    for instruction in computation.instructions:
+        if instruction.opcode == "dynamic-slice":
+            origin[id(instruction)] = id(instruction)
+        elif instruction.opcode in ("bitcast", "reshape", "copy") and id(instruction.operands[0]) in origin:
+            origin[id(instruction)] = origin[id(instruction.operands[0])]
+        elif instruction.opcode == "slice" and id(instruction.operands[0]) in origin:
+            root = origin[id(instruction.operands[0])]
+            users[root] = users.get(root, 0) + 1
+    return max(users.values(), default=0)

@@ -1,0 +1,308 @@
+"""The operations a program executes, one by one, with how often and what decides their time.
+
+The same walk as the counter's, kept flat: one entry per top-level operation of every executed
+computation, so that the costs times the executions add up to the counter's totals.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+
+from cr_jax.cost import rules, table, traffic
+from cr_jax.cost.attribute import Attribution
+from cr_jax.cost.facts import Facts, Product, look, slices
+from cr_jax.cost.reuse import Reads, Trace, sources
+from cr_jax.cost.value import Cost
+from cr_jax.cost.walk import _RANK, _call_family, _collector_paused, _Walk
+from cr_jax.errors import BadHlo
+from cr_jax.hlo.loops import Frame, trip_count
+from cr_jax.hlo.parse import Computation, HloModule, Instruction, parse
+
+_PARTITIONS = re.compile(r'"outer_dimension_partitions":\[([^\]]*)\]')
+_ALIASES = re.compile(r"\{([\d, ]*)\}: \((\d+),")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation. ``cost`` is one execution's; ``times`` is how often it runs in all.
+
+    elements: of the result (of the largest one). reads: by buffer. written_distance: as for reads,
+    of the result's buffer. output_bytes: whole result; fresh: it is no in-place update.
+    scalarised: two or more slices of one dynamic-slice meet a transcendental, which loses vector
+    code on CPU. argmax_elements: read by a reduction over several arrays; reduced_elements: read by any
+    reduction, minor_elements: those whose fastest axis is folded, single_elements: those of the others whose slowest axis
+    has one place (which the CPU's library folds slowly). roots: of the transcendentals, those
+    that are square roots. transposed: elements whose order in memory changes. rows, row_bytes: of
+    gathers and scatters. partitions: tasks the CPU compiler cuts a loop into (1: one thread).
+    loop: name of the innermost loop, empty outside. library: a fusion that a library runs (kCustom).
+    dynamic: a fusion that slices or updates at a place known only when it runs.
+    """
+
+    name: str
+    opcode: str
+    family: str
+    computation: str
+    times: int
+    cost: Cost
+    dtype: str
+    elements: int
+    reads: tuple[Reads, ...]
+    written_distance: int
+    output_bytes: int
+    fresh: bool
+    products: tuple[Product, ...]
+    scalarised: bool
+    argmax_elements: int
+    reduced_elements: int
+    minor_elements: int
+    single_elements: int
+    roots: int
+    transposed: int
+    rows: int
+    row_bytes: int
+    partitions: int
+    loop: str
+    library: bool
+    dynamic: bool
+
+
+@dataclass(frozen=True)
+class LoopRun:
+    """One ``while``: entries and iterations in all, bytes that one iteration touches, and whether
+    its body is a chain of loop fusions only (compiled as one piece on CPU)."""
+
+    name: str
+    entries: int
+    iterations: int
+    body_bytes: int
+    known: bool
+
+
+@dataclass(frozen=True)
+class Program:
+    """Executed operations, loops, and the facts of one call. fresh_outputs: bytes of each result that has
+    no argument's buffer. touched_bytes: of distinct buffers, all in all."""
+
+    operations: tuple[Operation, ...]
+    loops: tuple[LoopRun, ...]
+    arguments: int
+    donated: int
+    argument_bytes: int
+    output_bytes: int
+    fresh_outputs: tuple[int, ...]
+    touched_bytes: int
+
+    def total(self) -> Cost:
+        """The counter's totals."""
+        cost = Cost()
+        for operation in self.operations:
+            cost.add(operation.cost, operation.times)
+        return cost
+
+
+def operations(text: str, trip_counts: Mapping[str, int] | None = None) -> Program:
+    """The executed operations of one HLO module. Raises ``BadHlo`` as ``count_hlo`` does.
+
+    An unknown trip count counts as one and marks its loop ``known=False``.
+    """
+    with _collector_paused():
+        try:
+            return _List(text, trip_counts or {}).program()
+        except RecursionError:
+            raise BadHlo(1, "computations call each other without end") from None
+
+
+class _List:
+    def __init__(self, text: str, given: Mapping[str, int]):
+        self.module: HloModule = parse(text)
+        self.walk = _Walk(self.module, Attribution(), given)
+        self.given = given
+        self.partitions = _partitions(text)
+        self.aliased = {int(o.split(",")[0]) if o.strip() else 0: int(a) for o, a in _header_aliases(text)}
+        self._facts: dict[str, Facts] = {}
+        self._costs: dict[int, tuple[Cost, str]] = {}
+        self._footprints: dict[str, int] = {}
+
+    def program(self) -> Program:
+        entry = self.module.entry
+        found: list[Operation] = []
+        loops: list[LoopRun] = []
+        self.computation(entry, Frame(entry), 1, "", found, loops)
+        results = entry.result.operands if entry.result.opcode == "tuple" else (entry.result,)
+        sizes = [sum(leaf.bytes for leaf in r.shape.leaves) for r in results]
+        fresh = tuple(size for n, size in enumerate(sizes) if n not in self.aliased)
+        arguments = list(entry.parameters.values())
+        return Program(tuple(found), tuple(loops), len(arguments), len(self.aliased),
+                       sum(a.shape.bytes for a in arguments), sum(sizes), fresh,
+                       self.footprint(entry))  # fmt: skip
+
+    def computation(self, computation: Computation, frame: Frame, times: int, loop: str,
+                    found: list[Operation], loops: list[LoopRun]) -> None:  # fmt: skip
+        trace = Trace(self.footprint(computation))
+        for instruction in computation.instructions:
+            opcode = instruction.opcode
+            if opcode in table.FREE:
+                continue
+            if opcode == "while":
+                self.loop(instruction, frame, times, found, loops)
+                trace.skip(self.inner_bytes(instruction), instruction)
+            elif opcode == "conditional":
+                self.conditional(instruction, frame, times, loop, found, loops)
+                trace.skip(self.inner_bytes(instruction), instruction)
+            elif opcode in ("call", "async-start"):
+                called = self.called(instruction)
+                self.computation(called, Frame(called, instruction, frame), times, loop, found, loops)
+                trace.skip(self.inner_bytes(instruction), instruction)
+            else:
+                found.append(self.operation(instruction, computation.name, times, loop, trace))
+
+    def called(self, instruction: Instruction) -> Computation:
+        return self.module.find(instruction.called("to_apply") or instruction.called("calls"), instruction)
+
+    def loop(self, loop: Instruction, frame: Frame, times: int, found: list[Operation], loops: list[LoopRun]) -> None:
+        body = self.module.find(loop.called("body"), loop)
+        condition = self.module.find(loop.called("condition"), loop)
+        count = trip_count(self.module, loop, frame).count
+        if count is None:
+            count = self.given.get(loop.name)
+        turns = 1 if count is None else count
+        self.computation(body, Frame(body, loop, frame), times * turns, loop.name, found, loops)
+        self.computation(condition, Frame(condition, loop, frame), times * (turns + 1), loop.name, found, loops)
+        loops.append(LoopRun(loop.name, times, times * turns, self.footprint(body), count is not None))
+
+    def conditional(self, switch: Instruction, frame: Frame, times: int, loop: str,
+                    found: list[Operation], loops: list[LoopRun]) -> None:  # fmt: skip
+        """The dearest branch, chosen as the counter does."""
+        branches = []
+        for called in self.branches(switch):
+            taken: list[Operation] = []
+            inner: list[LoopRun] = []
+            self.computation(called, Frame(called, switch, frame), 1, loop, taken, inner)
+            total = Cost()
+            for operation in taken:
+                total.add(operation.cost, operation.times)
+            branches.append(((total.operations, total.hbm_bytes), taken, inner))
+        _, taken, inner = max(branches, key=lambda b: b[0])
+        found += [replace(o, times=o.times * times) for o in taken]
+        loops += [replace(x, entries=x.entries * times, iterations=x.iterations * times) for x in inner]
+
+    def branches(self, switch: Instruction) -> Iterator[Computation]:
+        names = [n.strip().lstrip("%") for n in (switch.attribute("branch_computations") or "").strip("{}").split(",")]
+        if names == [""]:
+            names = [switch.called("true_computation") or "", switch.called("false_computation") or ""]
+        return (self.module.find(name, switch) for name in names)
+
+    def cost(self, instruction: Instruction) -> tuple[Cost, str]:
+        """One execution's cost and its family, as the counter books them."""
+        known = self._costs.get(id(instruction))
+        if known is None:
+            known = self._costs[id(instruction)] = self._cost(instruction)
+        return known
+
+    def _cost(self, instruction: Instruction) -> tuple[Cost, str]:
+        if instruction.opcode == "fusion":
+            rows, _ = self.walk.fused(self.module.find(instruction.called("calls"), instruction), instruction)
+            cost = Cost().add(self.walk.fusions.cost(instruction))
+            for _, _, part in rows:
+                cost.add(part)
+            family = max({f for _, f, _ in rows} or {"movement"}, key=lambda f: _RANK.get(f, -1))
+            return cost, family
+        family = _call_family(instruction, table.FAMILY.get(instruction.opcode, "unknown"))
+        cost = Cost()
+        try:
+            cost.add(traffic.plain(instruction))
+            cost.add(rules.arithmetic(instruction, self.walk.applied))
+        except rules.Uncounted:
+            pass  # its bytes count; the counter lists it
+        except (IndexError, ValueError) as error:
+            raise BadHlo(instruction.line, f"{instruction.opcode} {instruction.name} is malformed: {error}") from None
+        return cost, family
+
+    def footprint(self, computation: Computation) -> int:
+        """Bytes of distinct buffers that one run of a computation touches, nested ones included."""
+        known = self._footprints.get(computation.name)
+        if known is not None:
+            return known
+        touched: dict[int, int] = {}
+        inner = 0
+        for instruction in computation.instructions:
+            opcode = instruction.opcode
+            if opcode in table.FREE:
+                continue
+            if opcode in ("while", "conditional", "call", "async-start"):
+                inner += self.inner_bytes(instruction)
+                continue
+            cost, _ = self.cost(instruction)
+            for source, size in sources(instruction, cost):
+                touched[id(source)] = max(touched.get(id(source), 0), size)
+            written = min(instruction.shape.bytes, cost.written_bytes)
+            touched[id(instruction)] = max(touched.get(id(instruction), 0), written)
+        self._footprints[computation.name] = total = inner + sum(touched.values())
+        return total
+
+    def inner_bytes(self, instruction: Instruction) -> int:
+        """Bytes that one iteration, the dearest branch or the call touches."""
+        if instruction.opcode == "while":
+            return self.footprint(self.module.find(instruction.called("body"), instruction))
+        if instruction.opcode == "conditional":
+            return max(self.footprint(branch) for branch in self.branches(instruction))
+        return self.footprint(self.called(instruction))
+
+    def operation(self, instruction: Instruction, where: str, times: int, loop: str, trace: Trace) -> Operation:
+        cost, family = self.cost(instruction)
+        fused = instruction.opcode == "fusion"
+        inside = self.inside(self.module.find(instruction.called("calls"), instruction)) if fused else Facts()
+        if not fused:
+            look(inside, instruction)
+        largest = max(instruction.shape.leaves, key=lambda leaf: leaf.elements)
+        reads = tuple(trace.read(source, size) for source, size in sources(instruction, cost))
+        output = sum(leaf.bytes for leaf in instruction.shape.leaves if not leaf.on_chip)
+        distance = trace.write(instruction, min(output, cost.written_bytes))
+        return Operation(
+            name=instruction.name, opcode=instruction.opcode, family=family, computation=where, times=times, cost=cost,
+            dtype=largest.dtype, elements=largest.elements, reads=reads, written_distance=distance,
+            output_bytes=output, fresh=cost.written_bytes >= output > 0, products=tuple(inside.products),
+            scalarised=inside.scalarised, argmax_elements=inside.argmax, reduced_elements=inside.reduced,
+            minor_elements=inside.minor, single_elements=inside.single, roots=inside.roots, transposed=inside.transposed,
+            rows=inside.rows, row_bytes=inside.row_bytes, partitions=self.partitions.get(instruction.line, 1), loop=loop,
+            library=fused and "kind=kCustom" in instruction.attributes,
+            dynamic=fused and inside.dynamic,
+        )  # fmt: skip
+
+    def inside(self, computation: Computation) -> Facts:
+        """What a fused computation holds, nested ones included."""
+        known = self._facts.get(computation.name)
+        if known is None:
+            known = Facts()
+            for instruction in computation.instructions:
+                if instruction.opcode in ("fusion", "call"):
+                    name = instruction.called("calls") or instruction.called("to_apply")
+                    known.include(self.inside(self.module.find(name, instruction)))
+                else:
+                    look(known, instruction)
+            known.slices = max(known.slices, slices(computation))
+            self._facts[computation.name] = known
+        return known
+
+
+def _partitions(text: str) -> dict[int, int]:
+    """Tasks per operation by its line, where the CPU compiler cut it."""
+    if "outer_dimension_partitions" not in text:
+        return {}
+    found = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        match = _PARTITIONS.search(line) if "outer_dimension_partitions" in line else None
+        if match:
+            found[number] = prod(int(n) for n in re.findall(r"\d+", match[1]))
+    return found
+
+
+def _header_aliases(text: str) -> Iterable[tuple[str, str]]:
+    """(output, argument) pairs that share a buffer, from the module's first line."""
+    head = text[: text.find("\n")] if "\n" in text else text
+    start = head.find("input_output_alias={")
+    if start < 0:
+        return []
+    end = head.find("entry_computation_layout", start)
+    return _ALIASES.findall(head[start + 20 : end if end >= 0 else len(head)])

@@ -1,0 +1,65 @@
+"""Which buffers an operation reads, and how much else a program touched since it last did."""
+
+from dataclasses import dataclass
+
+from cr_jax.cost.value import Cost
+from cr_jax.hlo.parse import Instruction
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Bytes read of one buffer, and the bytes that the program touched since it was last touched.
+
+    distance: bytes of other buffers in between; what is still in a cache of that size need not come
+    from further out.
+    """
+
+    bytes: int
+    distance: int
+
+
+class Trace:
+    """Bytes touched between two uses of a buffer, in the order a computation runs."""
+
+    def __init__(self, footprint: int):
+        self.footprint, self.clock = footprint, 0
+        self.last: dict[int, int] = {}
+
+    def _distance(self, value: Instruction) -> int:
+        before = self.last.get(id(value))
+        return self.footprint if before is None else min(self.footprint, self.clock - before)
+
+    def read(self, value: Instruction, size: int) -> Reads:
+        distance = max(size, self._distance(value))
+        self.clock += size if id(value) not in self.last else 0
+        self.last[id(value)] = self.clock
+        return Reads(size, distance)
+
+    def write(self, value: Instruction, size: int) -> int:
+        """A result goes to a buffer used before in this run or the one before."""
+        self.clock += size
+        self.last[id(value)] = self.clock
+        return max(size, self.footprint)
+
+    def skip(self, size: int, value: Instruction) -> None:
+        self.clock += size
+        self.last[id(value)] = self.clock
+
+
+def sources(instruction: Instruction, cost: Cost) -> list[tuple[Instruction, int]]:
+    """Buffers an operation reads, reinterpretations looked through, with a share of its bytes.
+
+    The counter knows the bytes of the whole operation; operands share them by size, none above its own.
+    """
+    left = cost.read_bytes
+    found: dict[int, tuple[Instruction, int]] = {}
+    for operand in sorted(instruction.operands, key=lambda o: o.shape.bytes if not o.shape.parts else 0):
+        size = min(left, operand.shape.bytes if not operand.shape.on_chip else 0)
+        value = operand
+        while value.opcode == "bitcast":
+            value = value.operands[0]
+        if size > 0:
+            before = found.get(id(value), (value, 0))[1]
+            found[id(value)] = (value, before + size)
+        left -= size
+    return list(found.values())

@@ -1,0 +1,101 @@
+"""The time of one operation on a calibrated CPU."""
+
+from dataclasses import dataclass
+
+from cr_jax.cost.operations import Operation, Program
+from cr_jax.cost.reuse import Reads
+from cr_jax.predict.tables import Tables
+
+#: Buffers above this come fresh from the operating system at every call, page by page (glibc's limit).
+PAGED_BYTES = 32 << 20
+#: What is read again only after this many other bytes comes from memory, not from a cache.
+COLD_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Seconds of one execution, by what they go to."""
+
+    compute_s: float = 0.0
+    memory_s: float = 0.0
+    overhead_s: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Arithmetic and traffic overlap; the overhead does not."""
+        return max(self.compute_s, self.memory_s) + self.overhead_s
+
+    @property
+    def bound(self) -> str:
+        if self.overhead_s >= max(self.compute_s, self.memory_s):
+            return "overhead"
+        return "compute" if self.compute_s >= self.memory_s else "memory"
+
+
+def operation_parts(operation: Operation, tables: Tables) -> Parts:
+    """One execution of an operation."""
+    products = sum(p.flops / tables.matmul(p) for p in operation.products)
+    threads = max(1, min(tables.cores, operation.partitions))
+    rest = _elements(operation, tables) / threads
+    compute = products + rest
+    memory = sum(_read_s(r, bool(operation.products), tables) for r in operation.reads if r.bytes)
+    memory += operation.cost.written_bytes / tables.bandwidth(operation.written_distance)
+    if operation.rows:
+        table = max((r.distance for r in operation.reads), default=0)
+        compute += operation.rows * tables.row_s(table, operation.row_bytes) if operation.family == "gather" else 0.0
+    launch = tables.overhead["product_s"] if operation.products else tables.overhead["operation_s"]
+    # A product's rate was measured with its start.
+    return Parts(compute, memory, max(0.0, launch - compute) if operation.products else launch)
+
+
+def _read_s(read: Reads, product: bool, tables: Tables) -> float:
+    """Seconds to read a buffer; a product reads cold weights slower than a stream does."""
+    if product and read.distance > COLD_BYTES:
+        return read.bytes * tables.element["cold_product_byte"]
+    return read.bytes / tables.bandwidth(read.distance)
+
+
+def _elements(operation: Operation, tables: Tables) -> float:
+    """Seconds on one thread of everything that is no product."""
+    cost, each = operation.cost, tables.element
+    product_flops = sum(p.flops for p in operation.products)
+    seconds = 0.0
+    reduced = operation.reduced_elements - operation.argmax_elements
+    if operation.argmax_elements:
+        seconds += operation.argmax_elements * each["argmax"]
+    if reduced > 0:
+        if operation.library and cost.other_flops > 2 * reduced - operation.elements:
+            single = operation.single_elements
+            seconds += single * each["library_reduce_single"] + (reduced - single) * each["library_reduce"]
+        else:
+            minor = min(reduced, operation.minor_elements)
+            pair = ("sum_minor", "sum_major") if operation.library else ("reduce_minor", "reduce_major")
+            seconds += minor * each[pair[0]] + (reduced - minor) * each[pair[1]]
+    plain = cost.other_flops + cost.integer_ops - max(0, reduced)
+    if operation.family == "convolution" and not product_flops:
+        seconds += cost.matmul_flops * each["convolution"]
+    if operation.family == "sort":
+        return seconds + sum(r.bytes for r in operation.reads) / 4 * each["top_k"]
+    if operation.family == "scatter":
+        moved = operation.rows * operation.row_bytes / 4
+        seconds += moved * each["scatter"]
+    scalar = operation.dynamic and not operation.library
+    seconds += max(0, plain) * each["scalar_arithmetic" if scalar else "arithmetic"]
+    if operation.scalarised:
+        seconds += cost.transcendentals * each["scalar_transcendental"]
+    else:
+        seconds += (cost.transcendentals - operation.roots) * each["transcendental"] + operation.roots * each["root"]
+    return seconds + operation.transposed * each["transpose"]
+
+
+def call_parts(program: Program, temp_bytes: int | None, tables: Tables) -> dict[str, float]:
+    """Seconds that belong to no operation: the call, loops, and pages that the system hands out anew."""
+    over = tables.overhead
+    paged = sum(size for size in program.fresh_outputs if size > PAGED_BYTES)
+    if temp_bytes is not None and temp_bytes > PAGED_BYTES:
+        paged += temp_bytes
+    return {
+        "call": over["call_s"] + program.arguments * over["argument_s"] + program.donated * over["donated_s"],
+        "loops": sum(x.entries * over["loop_s"] + x.iterations * over["iteration_s"] for x in program.loops),
+        "page faults": paged * tables.element["page_fault"],
+    }

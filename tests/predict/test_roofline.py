@@ -1,0 +1,188 @@
+"""Predicted times, worked out by hand from round tables and peaks."""
+
+import dataclasses
+import json
+
+import pytest
+from round_tables import BANDWIDTH, RATE, calibration
+
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.load import accelerator, load_accelerator
+from cr_jax.cost.facts import Product
+from cr_jax.cost.operations import operations
+from cr_jax.errors import BadInput
+from cr_jax.predict import roofline
+from cr_jax.predict.device import KERNEL_S, MATMUL_SHARE, Peaks
+from cr_jax.predict.tables import Curve, MatmulRates, Tables
+from cr_jax.resources import shipped_profile
+
+MICRO = 1e-6
+DOT = """HloModule m
+
+ENTRY e {
+  a = f32[64,256]{1,0} parameter(0)
+  b = f32[256,64]{1,0} parameter(1)
+  ROOT d = f32[64,64]{1,0} dot(a, b), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+}
+"""
+FLOPS = 2 * 64 * 64 * 256
+COPY = """HloModule m
+
+ENTRY e {
+  a = f32[1000000]{0} parameter(0)
+  ROOT c = f32[1000000]{0} copy(a)
+}
+"""
+
+
+def host(**changes) -> Accelerator:
+    return dataclasses.replace(accelerator("cpu"), calibration=calibration(**changes))
+
+
+def predict(text: str, device: Accelerator, **options):
+    return roofline.predict(operations(text), device, "default", "float32", **options)
+
+
+def test_a_product_takes_its_rate_and_the_call():
+    found = predict(DOT, host())
+    assert found.seconds == pytest.approx(FLOPS / RATE + (1 + 2) * MICRO)  # the call and two arguments
+    assert (found.bound, found.method) == ("compute", "calibrated")
+    assert sum(found.shares.values()) == pytest.approx(1)
+
+
+def test_a_copy_takes_its_bytes_over_the_bandwidth_and_an_operation():
+    found = predict(COPY, host())
+    assert found.seconds == pytest.approx(8e6 / BANDWIDTH + (1 + 1 + 1) * MICRO)
+    assert found.bound == "memory"
+
+
+def test_fresh_buffers_over_32_mb_cost_pages_smaller_ones_do_not():
+    text = COPY.replace("1000000", "10000000")
+    plain, paged = predict(COPY, host()), predict(text, host())
+    assert plain.extras["page faults"] == 0
+    assert paged.extras["page faults"] == pytest.approx(40e6 * 1e-9)
+    assert predict(COPY, host(), temp_bytes=10**8).extras["page faults"] == pytest.approx(0.1)
+    assert predict(COPY, host(), temp_bytes=10**7).extras["page faults"] == 0
+
+
+def test_a_product_reads_cold_weights_at_their_own_rate():
+    text = DOT.replace("64,256", "1,8192").replace("256,64", "8192,2048").replace("64,64", "1,2048")
+    block = calibration()
+    block["elements_s"]["cold_product_byte"] = 1e-7  # far dearer than the arithmetic
+    found = predict(text, dataclasses.replace(accelerator("cpu"), calibration=block))
+    weights, row = 4 * 8192 * 2048, 4 * 8192
+    assert found.bound == "memory"
+    assert found.seconds == pytest.approx((weights + row) * 1e-7 + 4 * 2048 / BANDWIDTH + 3 * MICRO)
+
+
+def test_without_rates_there_is_no_time_and_a_reason():
+    found = predict(DOT, accelerator("cpu"))
+    assert found.seconds is None and "crjax calibrate" in (found.reason or "")
+    h100 = accelerator("h100")
+    unknown = dataclasses.replace(h100, matmul_flops_per_s=h100.matmul_flops_per_s | {"tf32": None})
+    found = predict(DOT, unknown)
+    assert found.seconds is None and "tf32" in (found.reason or "")
+    found = predict(DOT, dataclasses.replace(h100, memory_bandwidth_bytes_per_s=None))
+    assert found.seconds is None and "bandwidth" in (found.reason or "")
+
+
+def test_an_unknown_trip_count_gives_no_time():
+    text = """HloModule m
+
+body {
+  s = (s32[], s32[]) parameter(0)
+  i = s32[] get-tuple-element(s), index=0
+  n = s32[] get-tuple-element(s), index=1
+  j = s32[] multiply(i, i)
+  ROOT t = (s32[], s32[]) tuple(j, n)
+}
+
+test {
+  s = (s32[], s32[]) parameter(0)
+  i = s32[] get-tuple-element(s), index=0
+  n = s32[] get-tuple-element(s), index=1
+  ROOT c = pred[] compare(i, n), direction=LT
+}
+
+ENTRY e {
+  s = (s32[], s32[]) parameter(0)
+  ROOT w = (s32[], s32[]) while(s), condition=test, body=body
+}
+"""
+    found = predict(text, host())
+    assert found.seconds is None and "trip count of w" in (found.reason or "")
+
+
+def test_peaks_are_those_of_the_effective_precision():
+    v100, h100, v5e = (accelerator(n) for n in ("v100", "h100", "tpu-v5e"))
+    assert Peaks(v100, "default", "float32").effective == "float32"
+    assert Peaks(h100, "default", "float32").matmul_peak == h100.matmul_flops_per_s["tf32"]
+    assert Peaks(h100, "highest", "float32").matmul_peak == h100.matmul_flops_per_s["float32"]
+    one, six = Peaks(v5e, "default", "float32"), Peaks(v5e, "highest", "float32")
+    assert one.matmul_peak == 6 * six.matmul_peak == v5e.matmul_flops_per_s["bfloat16"]
+
+
+def test_tiles_and_waves_leave_multiprocessors_idle():
+    peaks = Peaks(accelerator("h100"), "default", "float32")
+    full = Product(132 * 128, 128, 64, 1, "nn", "f32")
+    assert peaks.efficiency(full) == pytest.approx(1)
+    assert peaks.efficiency(dataclasses.replace(full, m=133 * 128)) == pytest.approx(133 / 264)  # a second wave for one tile
+    assert peaks.efficiency(Product(64, 128, 64, 1, "nn", "f32")) == pytest.approx(0.5 / 132)
+
+
+def test_an_unattached_device_by_hand_and_its_interval_is_an_assumption():
+    device = accelerator("a100-80gb")
+    found = predict(COPY, device)
+    assert found.method == "peaks" and found.coverage is None
+    assert found.validated_on == roofline.NOT_VALIDATED
+    assert found.low_s is not None and found.low_s < found.seconds < found.high_s
+    bandwidth = device.memory_bandwidth_bytes_per_s * 0.9
+    assert found.seconds == pytest.approx(8e6 / bandwidth + KERNEL_S["cuda"] + 20e-6)
+    assert MATMUL_SHARE < 1 and found.profile_error is None
+
+
+def test_a_utilisation_over_100_percent_is_an_error_of_the_profile():
+    device = accelerator("h100")
+    wrong = dataclasses.replace(device, measured={"copy_bytes_per_s": 100 * device.memory_bandwidth_bytes_per_s})
+    found = predict(COPY.replace("1000000", "1000000000"), wrong)
+    assert "over 100%" in (found.profile_error or "")
+
+
+def test_a_validated_method_gives_a_covered_interval_and_overlap_is_a_tie():
+    about = {"devices": ["a test"], "method": "calibrated", "n": 30, "median_error": 0.1, "p90_error": 0.25,
+             "worst_error": 0.4, "source": "a test", "date": "2026"}  # fmt: skip
+    device = dataclasses.replace(host(), validated_on=about)
+    a, b = predict(DOT, device), predict(DOT.replace("64", "512"), device)
+    assert (a.low_s, a.high_s, a.coverage) == pytest.approx((a.seconds / 1.25, a.seconds / 0.75, 0.9))
+    assert a.validated_on == about
+    assert roofline.tie(a, a) and not roofline.tie(a, b)
+
+
+def test_rates_are_interpolated_between_shapes_and_level_beyond():
+    rates = MatmulRates(calibration()["tables"]["matmul"])
+    assert rates(Product(1, 64, 64, 1, "nn", "f32")) == pytest.approx(RATE / 2)
+    assert rates(Product(8, 64, 64, 1, "nn", "f32")) == pytest.approx(RATE / 2**0.5)  # halfway on a logarithmic axis
+    assert rates(Product(9999, 9999, 1, 1, "nn", "f32")) == pytest.approx(RATE)
+    assert Curve.of({1: 10.0, 100: 1000.0})(10) == pytest.approx(100)
+
+
+def test_kinds_and_batches_use_the_nearest_measured_shape():
+    block = calibration()
+    rows = block["tables"]["matmul"]
+    rows += [{"m": 64, "n": 64, "k": 256, "batch": 1, "kind": "tn", "dtype": "float32", "flops_per_s": RATE / 4},
+             {"m": 1, "n": 64, "k": 16, "batch": 64, "kind": "nn", "dtype": "float32", "flops_per_s": 3 * RATE}]  # fmt: skip
+    matmul = Tables(block).matmul
+    assert matmul(Product(64, 64, 256, 1, "tn", "f32")) == pytest.approx(RATE / 4)
+    assert matmul(Product(1, 64, 16, 64, "nn", "f32")) == pytest.approx(3 * RATE)
+
+
+def test_a_calibrated_profile_is_read_and_a_broken_one_is_refused(tmp_path):
+    base = json.loads(shipped_profile("accelerators", "cpu").read_text())
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(base | {"name": "mine", "calibration": calibration()}))
+    assert load_accelerator(file).calibration == calibration()
+    broken = calibration()
+    broken["tables"]["matmul"][0]["flops_per_s"] = 0
+    file.write_text(json.dumps(base | {"name": "mine", "calibration": broken}))
+    with pytest.raises(BadInput, match="calibration"):
+        load_accelerator(file)
