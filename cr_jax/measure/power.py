@@ -81,7 +81,7 @@ class NvmlMeter:
 
     def __init__(self, index: int = 0):
         try:
-            import pynvml
+            import pynvml  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise OSError("NVML needs the package nvidia-ml-py") from None
         try:

@@ -25,10 +25,11 @@ def test_an_unknown_custom_call_is_reported():
 
 
 def test_an_invented_opcode_inside_a_fusion_is_reported():
-    text = _module("a = f32[4]{0} parameter(0)", "ROOT b = f32[4]{0} frobnicate(a)", header="fused").replace(
-        "HloModule m\n\n", "") + _module("x = f32[4]{0} parameter(0)",
-                                         "ROOT y = f32[4]{0} fusion(x), kind=kLoop, calls=fused")[len("HloModule m\n\n"):]  # fmt: skip
-    assert [m.operation for m in count_hlo("HloModule m\n\n" + text).uncounted] == ["frobnicate"]
+    start = "HloModule m\n\n"
+    fused = _module("a = f32[4]{0} parameter(0)", "ROOT b = f32[4]{0} frobnicate(a)", header="fused")
+    entry = _module("x = f32[4]{0} parameter(0)", "ROOT y = f32[4]{0} fusion(x), kind=kLoop, calls=fused")
+    found = count_hlo(fused + entry.removeprefix(start))
+    assert [m.operation for m in found.uncounted] == ["frobnicate"]
 
 
 def test_sets_of_operations_do_not_overlap():
