@@ -68,8 +68,12 @@ class State:
     total: jax.Array
 
 
+def start(model, side, batch):
+    return State(jnp.zeros((batch, model.config.width)))
+
+
 def turn(model, side, state, utterance):
-    expect_state(state, State, utterance["words"].shape[0])
+    expect_state(state, jax.eval_shape(lambda: start(model, side, utterance["words"].shape[0])))
     state = State(state.total + model.total(utterance["words"]))
     return state, {"item_scores": model.items(state.total)}
 
@@ -108,7 +112,7 @@ SPEC = Spec(
     conversation=Conversation(
         items=lambda config, work: None,
         precompute=lambda model, items: None,
-        start=lambda model, side, batch: State(jnp.zeros((batch, model.config.width))),
+        start=start,
         turn=turn,
         replay=lambda model, side, history: turn(model, side, State(0 * model.total(history["words"])), history)[1],
         utterance=lambda config, work, t, batch: {"words": ints(batch, 4)},

@@ -1,0 +1,85 @@
+"""``crjax train``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cr_jax.cli.profile import settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("train")(train)
+
+
+def train(
+    model: Annotated[str, typer.Option(help="A name of `crjax list models`, or package.module:SPEC.")],
+    dataset: Annotated[Path | None, typer.Option(help="A file or folder of conversations. Default: the shipped sample.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for report.json, log.jsonl and checkpoints.")] = Path("training"),
+    reviews: Annotated[Path | None, typer.Option(help="5-core reviews (JSON lines) of the same items: their texts.")] = None,
+    preset: Annotated[str, typer.Option(help="published or matched.")] = "published",
+    epochs: Annotated[int | None, typer.Option(help="Epochs of every stage. Default: as published.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of every stage. Default: as published.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Epochs without improvement; 0: never stop early.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Examples per step. Default: as published.")] = None,
+    seed: Annotated[int, typer.Option(help="Of split, order, negatives and first weights.")] = 0,
+    stage: Annotated[list[str] | None, typer.Option(help="Run only the stage of this objective; repeat it.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in --out.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,
+    devices: Annotated[int | None, typer.Option(help="Devices to split a batch over. Default: all that divide it.")] = None,
+    shard_tables: Annotated[bool, typer.Option("--shard-tables", help="Split large tables over the devices.")] = False,
+    checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints, besides one per epoch.")] = 1000,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")] = None,
+) -> None:
+    """Train a model on conversations; test it against popularity and random order.
+
+    Killed at any moment, the same command with --resume goes on to the same losses.
+    """
+    from cr_jax.data.demo import demo_file
+    from cr_jax.render.cost import show
+    from cr_jax.render.training import render_training
+    from cr_jax.train.run import train as run
+
+    with Bar() as bar:
+        found = run(
+            model, demo_file() if dataset is None else dataset, out, reviews=reviews, preset=preset, epochs=epochs, steps=steps,
+            patience=patience, batch=batch, seed=seed, settings=settings(set_ or []), resume=resume, strict=strict,
+            devices=devices, shard_tables=shard_tables, checkpoint_steps=checkpoint_steps, stages=stage,
+            command=["crjax", *sys.argv[1:]], tick=bar.tick,
+        )  # fmt: skip
+    show(render_training(found.report))
+    for line in found.report["dataset"]["problems"]:
+        print(f"skipped: {line}", file=sys.stderr)
+    print(f"report written to {out / 'report.json'}", file=sys.stderr)
+
+
+class Bar:
+    """A progress bar on a terminal's stderr: stage, loss, turns per second, time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"),
+                   TimeRemainingColumn())  # fmt: skip
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> "Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def tick(self, tick: Any) -> None:
+        """Show where the run is."""
+        if tick.stage not in self._tasks:
+            self._tasks[tick.stage] = self._progress.add_task(tick.stage, total=tick.steps, shown="")
+        losses = ", ".join(f"{name} {value:.4g}" for name, value in tick.losses.items())
+        # AutoRec's examples are users, not turns.
+        rate = f"{tick.turns_per_second:,.0f} turns/s" if tick.turns_per_second else f"{tick.examples_per_second:,.0f} examples/s"
+        self._progress.update(self._tasks[tick.stage], completed=tick.step, shown=f"loss {losses}  {rate}")

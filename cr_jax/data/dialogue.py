@@ -1,0 +1,57 @@
+"""A dialogue in utterances, with the items its words mention and what was said about each."""
+
+from dataclasses import dataclass
+
+from cr_jax.data.conversation import Conversation
+
+USER, SYSTEM = 1, -1
+#: A form's answers beyond no (0) and yes (1).
+NOT_SAID = 2
+#: suggested, seen, liked by the initiator (the user), then by the respondent (the system).
+Form = tuple[int, int, int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """sender: ``USER`` or ``SYSTEM``. mentions: per word the item that it names, or ``None``."""
+
+    sender: int
+    words: tuple[str, ...]
+    mentions: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """forms: per item spoken about, the six answers both speakers gave after the dialogue.
+
+    ratings: items that the user said they liked (1.0) or disliked (0.0).
+    """
+
+    key: str
+    user: str
+    utterances: tuple[Utterance, ...]
+    forms: dict[str, Form]
+    ratings: dict[str, float]
+
+
+def from_conversation(found: Conversation, mentions: bool = True) -> Dialogue:
+    """A conversation of aspects and values as a dialogue about its item.
+
+    The system asks an aspect, the user answers a value. mentions: every word counts as naming the
+    item, since the format has no mentions; ``False`` where the item is what is sought. The form says
+    suggested by the system, seen, and liked as most of the values are (not said where none is).
+    """
+    item = found.item if mentions else None
+
+    def utterance(sender: int, text: str) -> Utterance:
+        words = tuple(text.lower().split())
+        return Utterance(sender, words, (item,) * len(words))
+
+    spoken = [utterance(USER, found.request)]
+    for turn in found.turns:
+        spoken += [utterance(SYSTEM, turn.aspect), utterance(USER, turn.value)]
+    said = [turn.sentiment for turn in found.turns if turn.sentiment is not None]
+    liked = NOT_SAID if not said else int(sum(said) >= 0)
+    form = (0, 1, liked, 1, 1, liked)
+    key = f"{found.user}@{found.item}"
+    return Dialogue(key, found.user, tuple(spoken), {found.item: form}, {found.item: 1.0})

@@ -1,0 +1,81 @@
+"""AIM's examples: pairs of question and answer as word ids.
+
+The question is the conversation so far, the request and "aspect value ." per turn, and the aspect
+asked; the answer is the value. Ids: 0 padding, 1 GO, 2 unknown, then the words by frequency.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cr_jax.data.conversation import Conversation
+from cr_jax.data.corpus import PARTS, Corpus
+from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.errors import BadConfig
+
+UNKNOWN, FIRST = 2, 3
+
+
+def question(found: Conversation, t: int) -> list[str]:
+    """The conversation before turn t (1-based) and the aspect that turn t asks."""
+    return [*history(found, t - 1), *found.turns[t - 1].aspect.lower().split()]
+
+
+def history(found: Conversation, t: int) -> list[str]:
+    """Request and turns 1 to t in words."""
+    words = found.request.lower().split()
+    for turn in found.turns[:t]:
+        words += [*turn.aspect.lower().split(), *turn.value.lower().split(), "."]
+    return words
+
+
+def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
+    """One pool for both objectives, which train on the same batch."""
+    if not corpus.conversations["train"]:
+        raise BadConfig(f"{corpus.dataset.name}: aim reads turns of aspect and value; legal: aspect-value conversations")
+    if config.words <= FIRST:
+        raise BadConfig(f"words={config.words}: ids 0 to 2 are padding, GO and unknown; legal: {FIRST + 1} or more")
+    index = Index({word: FIRST + i for i, word in enumerate(corpus.words[: config.words - FIRST])}, UNKNOWN)
+    items = {item: number for number, item in enumerate(corpus.items)}
+    aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
+    if len(items) != config.items:
+        raise BadConfig(f"items={config.items}: legal: {len(items)}, the items of the conversations")
+    train, limit, lead = corpus.conversations["train"], config.max_words, config.filter - 1
+
+    rows = [(c, t) for c, one in enumerate(train) for t in range(1, len(one.turns) + 1)]
+    asked = [index.encode(question(train[c], t))[-limit:] for c, t in rows]
+    answers = [index.encode(train[c].turns[t - 1].value.lower().split())[:limit] for c, t in rows]
+
+    def pair(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+        del shape, rng
+        return {
+            "source": padded([asked[row] for row in chosen], config.source_words, lead),
+            "target": padded([answers[row] for row in chosen], config.target_words),
+        }
+
+    def histories(found: Sequence[Conversation]) -> Pool:
+        texts = [index.encode(history(found[c], t))[-limit:] for c, t in turn_rows(found)]
+        noise = np.random.default_rng([seed, 1]).uniform(-1, 1, (len(texts), config.noise)).astype(np.float32)
+
+        def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+            del shape, rng
+            spoken = [texts[row] for row in chosen]
+            lengths = np.array([len(text) for text in spoken], np.int32)
+            return {"words": padded(spoken, limit), "lengths": lengths, "z": noise[chosen]}
+
+        useful = np.array([len(text) for text in texts])
+        return Pool([() for _ in texts], make, useful, lambda shape: config.source_words, np.ones(len(texts)))
+
+    useful = np.array([len(q) + len(a) for q, a in zip(asked, answers, strict=True)])
+    both = config.source_words + config.target_words
+    pool = Pool([() for _ in rows], pair, useful, lambda shape: both, np.ones(len(rows)))
+    described = [index.encode(corpus.descriptions[item]) for item in corpus.items]
+    return Examples(
+        pools={"discriminator": pool, "generator": pool},
+        items={"words": padded(described, limit)},
+        rankings={
+            part: ranking(histories(found), found, items, aspects) for part in PARTS[1:] if (found := corpus.conversations[part])
+        },
+        notes=("no training example holds an item description: scores come from the discriminator as it is",),
+    )

@@ -1,0 +1,82 @@
+"""DMN's examples: facts so far and the newest question in word vectors, the item as answer class.
+
+The word vectors are inputs, not parameters: fixed, drawn from N(0, 0.6²) by a seed of their own.
+Sentence 0 is the request, sentence i "aspect value" of turn i, each with its "."; the question at
+turn t is turn t's aspect (the request at t = 0). Older sentences than there are fact slots are left out.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cr_jax.data.conversation import Conversation
+from cr_jax.data.corpus import PARTS, Corpus
+from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.errors import BadConfig
+
+VECTOR_SEED = 50
+#: Standard deviation of a component, near that of the 50-dimensional GloVe vectors.
+SPREAD = 0.6
+
+
+def word_vectors(words: int, size: int) -> np.ndarray:
+    """Vectors [words + 2, size]: zeros for padding, then the words, then one for all unknown words."""
+    rng = np.random.default_rng(VECTOR_SEED)
+    table = rng.normal(size=(words + 2, size)).astype(np.float32) * np.float32(SPREAD)
+    table[0] = 0
+    return table
+
+
+def state_of(found: Conversation, t: int, slots: int, index: Index) -> tuple[list[int], list[int], list[int]]:
+    """Words of the facts at turn t, the position of each sentence's ".", and words of the question."""
+    texts = [found.request, *(f"{turn.aspect} {turn.value}" for turn in found.turns[:t])][-slots:]
+    words: list[int] = []
+    ends: list[int] = []
+    for text in texts:
+        words += index.encode([*text.lower().split(), "."])
+        ends.append(len(words) - 1)
+    question = found.turns[t - 1].aspect if t else found.request
+    return words, ends, index.encode(question.lower().split())
+
+
+def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
+    """Training examples are turns 1 to T; every turn, the request included, is ranked."""
+    del seed  # nothing is drawn: there are no negatives
+    if not corpus.conversations["train"]:
+        raise BadConfig(f"{corpus.dataset.name}: dmn reads turns of aspect and value; legal: aspect-value conversations")
+    items = {item: number for number, item in enumerate(corpus.items)}
+    if len(items) != config.items:
+        raise BadConfig(f"items={config.items}: legal: {len(items)}, the items of the conversations")
+    aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
+    index = Index({word: 1 + i for i, word in enumerate(corpus.words)}, unknown=len(corpus.words) + 1)
+    vectors = word_vectors(len(corpus.words), config.embedding)
+
+    def pool(found: Sequence[Conversation], rows: list[tuple[int, int]], answered: bool) -> Pool:
+        states = [state_of(found[c], t, config.facts, index) for c, t in rows]
+        target = np.array([items[found[c].item] for c, _ in rows], np.int32)
+
+        def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+            del rng
+            text, question = shape
+            batch = {
+                "text": vectors[padded([states[row][0] for row in chosen], text)],
+                "ends": padded([states[row][1] for row in chosen], config.facts),
+                "question": vectors[padded([states[row][2] for row in chosen], question)],
+            }
+            return batch | {"target": target[chosen]} if answered else batch
+
+        lengths = [(len(words), len(question)) for words, _, question in states]
+        return Pool(lengths, make, np.array([sum(size) for size in lengths]), sum, np.ones(len(rows)))
+
+    train = corpus.conversations["train"]
+    return Examples(
+        pools={"answer": pool(train, [row for row in turn_rows(train) if row[1]], True)},
+        items=None,
+        rankings={
+            part: ranking(pool(found, turn_rows(found), False), found, items, aspects)
+            for part in PARTS[1:]
+            if (found := corpus.conversations[part])
+        },
+        notes=(f"word vectors: fixed, N(0, {SPREAD}²), seed {VECTOR_SEED}; the public code takes GloVe's",),
+    )

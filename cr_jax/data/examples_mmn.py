@@ -1,0 +1,153 @@
+"""MMN's and PMMN's examples: a conversation prefix, a positive and a negative item and aspect.
+
+As the public loader has it: a conversation of T turns gives T prefixes, the request and t of its
+turns for t = 0 to T − 1, and the aspect asked next; the negative item is one the user has no
+training conversation about, the negative aspect one that the conversation does not ask. The public
+loader draws them once; here they are drawn anew, seeded, whenever an example is taken.
+
+A user's vector that one conversation alone has trained says which item that was and nothing else, and
+one that none has trained is noise. PMMN's users with fewer than ``KNOWN_FROM`` training conversations
+therefore share a row of the user table; the table keeps its published size.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cr_jax.data.conversation import Conversation
+from cr_jax.data.corpus import PARTS, Corpus
+from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.errors import BadConfig
+
+#: Words of a category and of a description that the public loader keeps.
+CATEGORY_WORDS, DESCRIPTION_WORDS = 10, 100
+#: Training conversations from which on a user has a row alone.
+KNOWN_FROM = 2
+
+
+def query(request: Sequence[str], turns: Iterable[tuple[str, str]]) -> list[str]:
+    """The words of a prefix: the request, then ". aspect value" per turn; an aspect is one word."""
+    words = list(request)
+    for aspect, value in turns:
+        words += [".", aspect, *value.split()]
+    return words
+
+
+def item_text(category: Sequence[str], words: Sequence[str]) -> list[str]:
+    """An item's text as the public loader joins it: 10 words of category, 100 of description."""
+    return [*category[:CATEGORY_WORDS], *words[:DESCRIPTION_WORDS]]
+
+
+def description(words: Sequence[str], index: Index, limit: int, slots: int) -> tuple[list[int], list[int]]:
+    """Ids of the first ``limit`` known words, and the positions of the first ``slots`` ends among them."""
+    ids = index.encode(words)[:limit]
+    end = index.ids["."]
+    return ids, [i for i, word in enumerate(ids) if word == end][:slots]
+
+
+def other(rng: np.random.Generator, number: int, taken: frozenset[int]) -> int:
+    """One of ``number`` that is not taken. Raises ``BadConfig`` where all are."""
+    if len(taken) >= number:
+        raise BadConfig(f"no negative left among {number}; legal: a catalogue larger than one user's conversations")
+    while (found := int(rng.integers(number))) in taken:
+        pass
+    return found
+
+
+def user_rows(corpus: Corpus) -> dict[str, int]:
+    """Each user's row of the user table; those too rare for one share that of the first of them."""
+    talks = Counter(one.user for one in corpus.conversations["train"])
+    rare = next((number for number, user in enumerate(corpus.users) if talks[user] < KNOWN_FROM), 0)
+    return {user: number if talks[user] >= KNOWN_FROM else rare for number, user in enumerate(corpus.users)}
+
+
+def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
+    """Training prefixes, item texts and histories; the query window keeps its newest words."""
+    del seed  # what is drawn comes from the pipeline's generator
+    if not corpus.conversations["train"]:
+        raise BadConfig(f"{corpus.dataset.name}: mmn reads turns of aspect and value; legal: aspect-value conversations")
+    index = Index({word: 1 + i for i, word in enumerate(corpus.words[: config.words - 1])} | {"": 0})
+    items = {item: number for number, item in enumerate(corpus.items)}
+    aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
+    users = user_rows(corpus) if hasattr(config, "users") else None
+    for name, wanted in (("items", len(items)), ("aspects", len(aspects)), ("users", len(users or ()))):
+        if getattr(config, name, wanted) < wanted:
+            raise BadConfig(f"{name}={getattr(config, name)}: legal: {wanted} or more, those of the conversations")
+    texts = [
+        description(item_text((), corpus.descriptions[item]), index, config.item_words, config.facts) for item in corpus.items
+    ]
+    words = padded([ids for ids, _ in texts], config.item_words)
+    ends = padded([found for _, found in texts], config.facts)
+    aspect_words = np.array([index.ids.get(aspect.lower(), 0) for aspect in corpus.aspects], np.int32)
+    common = np.arange(config.question_items)
+    train = corpus.conversations["train"]
+    known: dict[str, set[int]] = {}
+    for one in train:
+        known.setdefault(one.user, set()).add(items[one.item])
+
+    def windows(found: Sequence[Conversation], rows: list[tuple[int, int]]) -> list[list[int]]:
+        return [_window(found[c], t, index, config.query_words) for c, t in rows]
+
+    def make_pool(found: Sequence[Conversation], rows: list[tuple[int, int]], make: Any) -> Pool:
+        useful = np.array([len(window) for window in windows(found, rows)])
+        return Pool([() for _ in rows], make, useful, lambda shape: config.query_words, np.ones(len(rows)))
+
+    def training() -> Pool:
+        rows = [(c, t) for c, one in enumerate(train) for t in range(len(one.turns))]
+        queries = padded(windows(train, rows), config.query_words)
+        target = np.array([items[train[c].item] for c, _ in rows])
+        asked = np.array([aspects[train[c].turns[t].aspect] for c, t in rows])
+        taken = [frozenset(aspects[turn.aspect] for turn in one.turns) for one in train]
+        theirs: Mapping[str, frozenset[int]] = {user: frozenset(found) for user, found in known.items()}
+
+        def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+            del shape
+            spoken = [rows[row][0] for row in chosen]
+            negative = np.array([other(rng, len(items), theirs[train[c].user]) for c in spoken])
+            unasked = np.array([other(rng, len(aspects), taken[c]) for c in spoken])
+            batch = {
+                "query": queries[chosen],
+                "positive_words": words[target[chosen]], "positive_ends": ends[target[chosen]],
+                "negative_words": words[negative], "negative_ends": ends[negative],
+                "common_words": words[common], "common_ends": ends[common],
+                "positive_aspect": aspect_words[asked[chosen]], "negative_aspect": aspect_words[unasked],
+            }  # fmt: skip
+            return batch | _users(users, [train[c].user for c in spoken])
+
+        return make_pool(train, rows, make)
+
+    def histories(found: Sequence[Conversation]) -> Pool:
+        rows = turn_rows(found)
+        queries = padded(windows(found, rows), config.query_words)
+
+        def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+            del shape, rng
+            return {"query": queries[chosen]} | _users(users, [found[rows[row][0]].user for row in chosen])
+
+        return make_pool(found, rows, make)
+
+    bare = sum(not corpus.descriptions[item] for item in corpus.items)
+    return Examples(
+        pools={"joint": training()},
+        items={"words": words, "ends": ends, "aspects": aspect_words},
+        rankings={
+            part: ranking(histories(found), found, items, aspects) for part in PARTS[1:] if (found := corpus.conversations[part])
+        },
+        notes=(
+            "negatives: one item without a training conversation of the user, one aspect not in the conversation, per example",
+            *([] if users is None else [f"{len(set(users.values())) - 1} of {len(users)} users have a user row alone; those "
+              f"with fewer than {KNOWN_FROM} training conversations share one"]),
+            f"{bare} of {len(items)} items have no description: no training text names them",
+        ),
+    )
+
+
+def _window(found: Conversation, t: int, index: Index, size: int) -> list[int]:
+    turns = [(turn.aspect.lower(), turn.value.lower()) for turn in found.turns[:t]]
+    return index.encode(query(found.request.lower().split(), turns))[-size:]
+
+
+def _users(users: Mapping[str, int] | None, names: Sequence[str]) -> Arrays:
+    return {} if users is None else {"user": np.array([users[name] for name in names], np.int32)}

@@ -1,0 +1,256 @@
+"""sRNN-AE's examples: a dialogue per item it speaks about with its form, and users' ratings.
+
+An utterance is ``<s>``, its words, ``</s>``. The last five ids of the vocabulary are ``<s>``,
+``</s>``, padding, unknown and the line break. A dialogue keeps its newest 40 utterances, an
+utterance its first 80 words.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cr_jax.data.corpus import PARTS, Corpus
+from cr_jax.data.dialogue import NOT_SAID, Dialogue, Form, from_conversation
+from cr_jax.data.examples import Arrays, Check, Examples, Index, Pool, Shape, ranking, turn_rows
+from cr_jax.data.redial import LINE_BREAK
+from cr_jax.errors import BadConfig
+
+UTTERANCES, WORDS = 40, 80
+HEADS = ("suggested", "seen", "liked")
+_MARKS = 5
+
+
+class Texts:
+    """Dialogues as arrays of word ids."""
+
+    def __init__(self, words: Sequence[str], size: int):
+        """words: by frequency; size: of the vocabulary, the five marks included."""
+        if size <= _MARKS:
+            raise BadConfig(f"words={size}: the last five are marks; legal: {_MARKS + 1} or more")
+        first = size - _MARKS
+        self.begin, self.end, self.padding, unknown = first, first + 1, first + 2, first + 3
+        known = [word for word in words if word != LINE_BREAK][:first]
+        self.index = Index({word: i for i, word in enumerate(known)} | {LINE_BREAK: first + 4}, unknown)
+
+    def lengths(self, found: Dialogue) -> Shape:
+        """Utterances kept, and words of the longest with its two marks."""
+        kept = found.utterances[-UTTERANCES:]
+        return len(kept), min(WORDS, max(len(one.words) + 2 for one in kept))
+
+    def positions(self, found: Dialogue) -> int:
+        """Words kept, marks included."""
+        return sum(min(WORDS, len(one.words) + 2) for one in found.utterances[-UTTERANCES:])
+
+    def arrays(self, found: Sequence[Dialogue], named: Sequence[Sequence[str | None]], shape: Shape) -> Arrays:
+        """words [N, C, L], lengths and senders [N, C], utterances [N], mentions [N, M, C, L].
+
+        named: per dialogue the M items whose mentions are marked; ``None`` marks nothing.
+        """
+        c, length = min(shape[0], UTTERANCES), min(shape[1], WORDS)
+        n, m = len(found), len(named[0])
+        words = np.full((n, c, length), self.padding, np.int32)
+        lengths, senders = np.zeros((n, c), np.int32), np.zeros((n, c), np.float32)
+        mentions = np.zeros((n, m, c, length), np.float32)
+        for i, one in enumerate(found):
+            for j, spoken in enumerate(one.utterances[-c:]):
+                ids = [self.begin, *self.index.encode(spoken.words), self.end][:length]
+                words[i, j, : len(ids)] = ids
+                lengths[i, j], senders[i, j] = len(ids), spoken.sender
+                for slot, item in enumerate(named[i]):
+                    if item is not None:
+                        marked = [float(mention == item) for mention in spoken.mentions][: length - 1]
+                        mentions[i, slot, j, 1 : 1 + len(marked)] = marked
+        utterances = np.array([min(c, len(one.utterances)) for one in found], np.int32)
+        return {"words": words, "lengths": lengths, "senders": senders, "mentions": mentions, "utterances": utterances}
+
+
+def sentiment_pool(texts: Texts, found: Sequence[Dialogue]) -> Pool:
+    """One example per dialogue and item with a form."""
+    rows = [(one, item, form) for one in found for item, form in one.forms.items()]
+
+    def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+        del rng
+        spoken = [rows[row][0] for row in chosen]
+        arrays = texts.arrays(spoken, [[rows[row][1]] for row in chosen], shape)
+        forms = np.array([rows[row][2] for row in chosen], np.int32)
+        return arrays | {"mentions": arrays["mentions"][:, 0], "forms": forms}
+
+    useful = np.array([texts.positions(one) for one, _, _ in rows])
+    turns = np.array([max(0, len(one.utterances) - 1) / 2 for one, _, _ in rows])
+    lengths = [texts.lengths(one) for one, _, _ in rows]
+    return Pool(lengths, make, useful, lambda shape: min(shape[0], UTTERANCES) * min(shape[1], WORDS), turns)
+
+
+def ratings_by_user(found: Sequence[Dialogue], items: Mapping[str, int], merged: bool) -> dict[str, dict[int, float]]:
+    """Each user's ratings, those of all their dialogues if ``merged``, else each dialogue's alone.
+
+    The recommender knows the items of one dialogue only, so a ReDial dialogue is a user. Of several
+    ratings of one item the last counts.
+    """
+    rated: dict[str, dict[int, float]] = {}
+    for one in found:
+        for item, value in one.ratings.items():
+            rated.setdefault(one.user if merged else one.key, {})[items[item]] = value
+    return rated
+
+
+def ratings_pool(rated: Sequence[dict[int, float]], items: int, noise: Callable[..., np.ndarray]) -> Pool:
+    """Rows of ratings, −1 where there is none; ``noise`` chooses the part that is input."""
+
+    def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+        del shape
+        targets = np.full((len(chosen), items), -1, np.float32)
+        for row, user in zip(targets, chosen, strict=True):
+            row[list(rated[user])] = list(rated[user].values())
+        return {"ratings": noise(targets, rng), "targets": targets}
+
+    useful = np.array([len(row) for row in rated])
+    return Pool([() for _ in rated], make, useful, lambda shape: items, np.zeros(len(rated)))
+
+
+def held_out_pool(rated: Sequence[dict[int, float]], items: int, seed: int) -> Pool:
+    """Half of the ratings of a user as input, the other half as targets; users of one rating are left out."""
+    split = []
+    for number, row in enumerate(one for one in rated if len(one) > 1):
+        order = np.random.default_rng([seed, number]).permutation(list(row))
+        split.append((row, order[: len(order) // 2], order[len(order) // 2 :]))
+
+    def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+        del shape, rng
+        inputs, targets = np.zeros((len(chosen), items), np.float32), np.full((len(chosen), items), -1, np.float32)
+        for i, user in enumerate(chosen):
+            row, given, asked = split[user]
+            inputs[i, given], targets[i, asked] = [row[k] for k in given], [row[k] for k in asked]
+        return {"ratings": inputs, "targets": targets}
+
+    return Pool([() for _ in split], make, np.zeros(len(split)), lambda shape: items, np.zeros(len(split)))
+
+
+def classes(outputs: Mapping[str, np.ndarray], majority: Form) -> dict[str, float]:
+    """Accuracy and macro F1 of the six answers, and of always the training part's most frequent one."""
+    found: dict[str, float] = {}
+    for column, name in enumerate(f"{who}_{what}" for who in ("initiator", "respondent") for what in HEADS):
+        truth, guess = outputs["forms"][:, column], outputs["guesses"][:, column]
+        found[f"{name}.accuracy"] = float((truth == guess).mean())
+        found[f"{name}.macro_f1"] = macro_f1(truth, guess)
+        always = np.full_like(truth, majority[column])
+        found[f"{name}.majority_accuracy"] = float((truth == always).mean())
+        found[f"{name}.majority_macro_f1"] = macro_f1(truth, always)
+    return found | {"loss": float(outputs["loss"].mean())}
+
+
+def macro_f1(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Mean over the classes that occur in ``truth`` of 2·hits / (guessed + true)."""
+    scores = [2 * ((truth == c) & (guess == c)).sum() / ((truth == c).sum() + (guess == c).sum()) for c in np.unique(truth)]
+    return float(np.mean(scores))
+
+
+def errors(outputs: Mapping[str, np.ndarray], sums: np.ndarray, counts: np.ndarray) -> dict[str, float]:
+    """Root mean squared error over held-out ratings: AutoRec's, the items' training means', the mean's.
+
+    sums, counts: of each item's training ratings. An item without any stands at the mean of all; the
+    figures ``known.`` leave such items out, about which training says nothing to AutoRec either.
+    """
+    overall = sums.sum() / counts.sum()
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
+    asked = outputs["targets"] != -1
+    found: dict[str, float] = {}
+    for name, rows in (("", asked), ("known.", asked & (counts > 0)[None])):
+        truth = outputs["targets"][rows].astype(np.float64)
+        guesses = {"rmse": outputs["predictions"][rows], "item_mean_rmse": np.broadcast_to(means, rows.shape)[rows],
+                   "mean_rmse": np.full(truth.shape, overall)}  # fmt: skip
+        if truth.size:
+            found |= {name + key: float(np.sqrt(np.mean(np.square(guess - truth)))) for key, guess in guesses.items()}
+        found[f"{name}ratings"] = float(truth.size)
+    return found
+
+
+def examples(
+    corpus: Corpus, config: Any, seed: int, *, noise: Callable[..., np.ndarray], classify: Callable[..., Any],
+    reconstruct: Callable[..., Any],
+) -> Examples:  # fmt: skip
+    """Both objectives' pools and checks; histories to rank after where there are conversations.
+
+    noise(targets, rng) chooses AutoRec's inputs; classify and reconstruct are the models' forwards.
+    """
+    if config.decoder:
+        raise BadConfig("decoder=true: the response decoder has no training data here; legal: decoder=false")
+    if len(corpus.items) != config.items:
+        raise BadConfig(f"items={config.items}: legal: {len(corpus.items)}, the items of the data set")
+    items = {item: number for number, item in enumerate(corpus.items)}
+    texts = Texts(corpus.words, config.words)
+    spoken = {
+        part: [*corpus.dialogues[part], *(from_conversation(one) for one in corpus.conversations[part])] for part in PARTS
+    }
+    merged = bool(corpus.conversations["train"])
+    rated = {part: ratings_by_user(spoken[part], items, merged) for part in PARTS}
+    forms = np.array([form for one in spoken["train"] for form in one.forms.values()])
+    majority: Any = tuple(int(np.bincount(column).argmax()) for column in forms.T)
+    sums, counts = np.zeros(len(items)), np.zeros(len(items))
+    for row in rated["train"].values():
+        for item, value in row.items():
+            sums[item], counts[item] = sums[item] + value, counts[item] + 1
+
+    def checks(part: str) -> tuple[Check, ...]:
+        held = held_out_pool(list(rated[part].values()), len(items), seed)
+        found = [
+            Check("sentiment", "sentiment", sentiment_pool(texts, spoken[part]), classify,
+                  lambda outputs: classes(outputs, majority), "loss", False)
+        ]  # fmt: skip
+        if len(held):
+            found.append(Check("ratings", "autorec", held, reconstruct,
+                               lambda outputs: errors(outputs, sums, counts), "rmse", False))  # fmt: skip
+        return tuple(found)
+
+    return Examples(
+        pools={
+            "sentiment": sentiment_pool(texts, spoken["train"]),
+            "autorec": ratings_pool(list(rated["train"].values()), len(items), noise),
+        },
+        items=None,
+        rankings={
+            part: _ranking(corpus, part, texts, items, rated["train"], config.mentions)
+            for part in PARTS[1:]
+            if corpus.conversations[part]
+        },
+        checks={part: checks(part) for part in PARTS[1:]},
+        notes=(
+            f"AutoRec: a user is {'the conversations of one user' if merged else 'one dialogue'}; tests give half of the ratings",
+            "aspect-value data: the forms say suggested by the system and seen; liked is the sign of the values' sum",
+            "ranking: the mention slots hold the user's items of the training part; the item sought is never marked",
+            f"the answer 'did not say' is class {NOT_SAID}",
+        ),
+    )
+
+
+def _ranking(
+    corpus: Corpus, part: str, texts: Texts, items: Mapping[str, int], rated: Mapping[str, Mapping[int, float]], slots: int
+) -> Any:
+    found = corpus.conversations[part]
+    rows = turn_rows(found)
+    aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
+    whole = [from_conversation(one, mentions=False) for one in found]
+    cut = [_first(whole[c], 1 + 2 * t) for c, t in rows]
+
+    def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+        del rng
+        arrays = texts.arrays([cut[row] for row in chosen], [[None] * slots] * len(chosen), shape)
+        known = np.full((len(chosen), slots), -1, np.int32)
+        for i, row in enumerate(chosen):
+            one = found[rows[row][0]]
+            # A user may come back to an item; it is what is sought here and stays unmarked.
+            mine = [item for item in rated.get(one.user, {}) if item != items[one.item]][-slots:]
+            known[i, : len(mine)] = mine
+        written = np.arange(arrays["words"].shape[2]) < arrays["lengths"][..., None]
+        arrays["mentions"][:] = (known >= 0)[:, :, None, None] & written[:, None]
+        return arrays | {"items": known}
+
+    useful = np.array([texts.positions(one) for one in cut])
+    pool = Pool([texts.lengths(one) for one in cut], make, useful,
+                lambda shape: slots * min(shape[0], UTTERANCES) * min(shape[1], WORDS), np.ones(len(cut)))  # fmt: skip
+    return ranking(pool, found, items, aspects)
+
+
+def _first(found: Dialogue, utterances: int) -> Dialogue:
+    return Dialogue(found.key, found.user, found.utterances[:utterances], found.forms, found.ratings)

@@ -1,0 +1,108 @@
+"""ReDial dialogues, one JSON object a line (Li et al., NeurIPS 2018; CC BY 4.0).
+
+Taken as they come: questions that are ``[]`` instead of ``{}``, identifiers that are texts or
+numbers, movies named as ``@123``. Who seeks is the sender that is ``initiatorWorkerId``; messages of
+one sender in a row are one utterance, joined by a line break.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cr_jax.data.conversation import Problems, text_lines
+from cr_jax.data.dialogue import NOT_SAID, SYSTEM, USER, Dialogue, Form, Utterance
+from cr_jax.errors import BadInput
+
+LINE_BREAK = "\n"
+_TOKEN = re.compile(r"@\d+|[\w']+|[^\w\s]")
+_YEAR = re.compile(r"\(\d{4}\)\s*$")
+_QUESTIONS = ("suggested", "seen", "liked")
+
+
+class _Refused(Exception):
+    """A dialogue that is skipped: its kind of problem, and the detail."""
+
+
+def dialogues(path: str | Path, problems: Problems) -> Iterator[Dialogue]:
+    """The dialogues of a plain or gzip file; each ``conversationId`` once.
+
+    Lines that are cut, malformed, without messages or seen before are skipped and counted. Raises
+    ``BadInput`` for a file without one valid dialogue.
+    """
+    seen: set[str] = set()
+    for number, text, ended in text_lines(path, problems):
+        try:
+            found = parse(text)
+            if found.key in seen:
+                raise _Refused("duplicate", f"conversationId {found.key}")
+        except _Refused as error:
+            problems.add(error.args[0], number, error.args[1], str(path))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            kind = "malformed dialogue" if ended else "cut line"
+            problems.add(kind, number, f"{type(error).__name__}: {error}", str(path))
+        else:
+            seen.add(found.key)
+            yield found
+    if not seen:
+        raise BadInput(str(path), problems.complaints.get(str(path), "line 1: no dialogue in this file"))
+
+
+def parse(text: str) -> Dialogue:
+    """One dialogue from its JSON object."""
+    found = json.loads(text)
+    titles = {str(k): str(v) for k, v in _table(found["movieMentions"]).items()}
+    seeker = found["initiatorWorkerId"]
+    spoken: list[Utterance] = []
+    for message in found["messages"]:
+        sender = USER if message["senderWorkerId"] == seeker else SYSTEM
+        words, mentions = _words(message["text"], titles)
+        if spoken and spoken[-1].sender == sender:
+            before = spoken.pop()
+            words = (*before.words, LINE_BREAK, *words)
+            mentions = (*before.mentions, None, *mentions)
+        spoken.append(Utterance(sender, words, mentions))
+    if not spoken:
+        raise _Refused("no messages", f"conversationId {found['conversationId']}")
+    asked, answered = _table(found["initiatorQuestions"]), _table(found["respondentQuestions"])
+    # A movie that one of the two filled in no form for has no complete set of targets.
+    forms = {str(k): _form(asked[k], answered[k]) for k in asked if k in answered}
+    ratings = {str(k): float(v["liked"]) for k, v in asked.items() if v["liked"] != NOT_SAID}
+    return Dialogue(str(found["conversationId"]), str(seeker), tuple(spoken), forms, ratings)
+
+
+def movies(path: str | Path) -> dict[str, str]:
+    """``movies_with_mentions.csv``: movie id -> title. Raises ``BadInput``."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return {row["movieId"]: row["movieName"].strip() for row in csv.DictReader(file)}
+    except (OSError, KeyError, AttributeError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(str(path), f"no table of movieId and movieName: {error}") from None
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return {} if value == [] else value
+
+
+def _form(asked: Mapping[str, int], answered: Mapping[str, int]) -> Form:
+    a, b, c = (int(asked[q]) for q in _QUESTIONS)
+    d, e, f = (int(answered[q]) for q in _QUESTIONS)
+    if not (a in (0, 1, 2) and d in (0, 1, 2) and {b, c, e, f} <= {0, 1, 2}):
+        raise ValueError(f"answers {(a, b, c, d, e, f)}; legal: 0, 1 or 2")
+    return (int(a == 1), b, c, int(d == 1), e, f)
+
+
+def _words(text: str, titles: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    words: list[str] = []
+    mentions: list[str | None] = []
+    for token in _TOKEN.findall(text.lower()):
+        item = token[1:] if token[0] == "@" and len(token) > 1 else None
+        if item is not None and item in titles:
+            named = _TOKEN.findall(_YEAR.sub("", titles[item].strip()).lower()) or [token]
+        else:
+            item, named = None, [token]
+        words += named
+        mentions += [item] * len(named)
+    return tuple(words), tuple(mentions)

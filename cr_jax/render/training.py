@@ -1,0 +1,103 @@
+"""The training report as terminal tables; input is the report's dictionary."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cr_jax.render.cost import grid
+from cr_jax.units import count
+
+_FIGURES = ("recall@1", "recall@10", "recall@50", "mrr", "ndcg@10")
+_SHOWN_EPOCHS = 12
+
+
+def render_training(report: dict[str, Any]) -> RenderableType:
+    """Header, stages, epochs, tests against baselines, the model's own checks, cost."""
+    parts: list[RenderableType] = [_header(report), _stages(report["stages"]), _epochs(report["epochs"])]
+    if "ranking" in report["test"]:
+        parts += [_ranking(report), _by_turn(report["test"]["ranking"])]
+    parts += [_check(name, figures) for name, figures in report["test"].items() if name != "ranking"]
+    parts.append(_cost(report["cost"]))
+    return Group(*parts)
+
+
+def _header(report: dict[str, Any]) -> Text:
+    model, data, target = report["model"], report["dataset"], report["target"]
+    text = Text()
+    text.append(f"{model['title']} trained on {data['name']}", style="bold")
+    text.append(f" · {target['devices']} x {target['kind']} · seed {report['seed']}\n")
+    parts = ", ".join(f"{count(number)} {part}" for part, number in data["parts"].items())
+    text.append(f"{count(data['users'])} users, {count(data['items'])} items · {parts} ({data['split']})\n", style="dim")
+    text.append("configuration " + ", ".join(f"{k}={v}" for k, v in model["config"].items()) + "\n", style="dim")
+    for note in report["notes"]:
+        text.append(f"{note}\n", style="dim")
+    return text
+
+
+def _stages(stages: list[dict[str, Any]]) -> Table:
+    table = grid("Stages", "stage", "batch", "examples", "steps/epoch", "steps", "padding", "best epoch", "ended early")
+    for stage in stages:
+        best = stage["best"]
+        table.add_row(stage["name"], str(stage["batch"]), count(stage["examples"]), count(stage["steps_per_epoch"]),
+                      count(stage["steps_planned"]), f"{stage['padding_share']:.0%}",
+                      "-" if best is None else f"{best['epoch']} ({best['criterion']} {best['value']:.4g})",
+                      "yes" if stage["stopped_early"] else "no")  # fmt: skip
+    return table
+
+
+def _epochs(epochs: list[dict[str, Any]]) -> Table:
+    shown = epochs if len(epochs) <= _SHOWN_EPOCHS else [*epochs[: _SHOWN_EPOCHS // 2], *epochs[-_SHOWN_EPOCHS // 2 :]]
+    left = f"{len(epochs) - len(shown)} epochs in between are in the report" if len(shown) < len(epochs) else ""
+    table = grid("Epochs (validation)", "stage", "epoch", "step", "loss", "figures", note=left)
+    for row in shown:
+        losses = ", ".join(f"{value:.4f}" for value in row["loss"].values())
+        table.add_row(row["stage"], str(row["epoch"]), count(row["step"]), losses, _brief(row["validation"]))
+    return table
+
+
+def _brief(figures: dict[str, Any]) -> str:
+    if "ranking" in figures:
+        return f"mrr {figures['ranking']['mrr']:.4f}, recall@10 {figures['ranking']['recall@10']:.4f}"
+    found = [(name, key, value) for name, table in figures.items() for key, value in table.items() if key in ("loss", "rmse")]
+    return ", ".join(f"{name} {key} {value:.4f}" for name, key, value in found)
+
+
+def _ranking(report: dict[str, Any]) -> Table:
+    table = grid("Test, after the last turn (difference: 95% interval of a paired bootstrap over users)",
+                 "", *_FIGURES, "mrr difference", "")  # fmt: skip
+    mine = report["test"]["ranking"]
+    table.add_row(report["model"]["name"], *(f"{mine[name]:.4f}" for name in _FIGURES), "", "")
+    for name, baseline in report["baselines"].items():
+        d = baseline["difference"]["mrr"]
+        table.add_row(name, *(f"{baseline['figures'][key]:.4f}" for key in _FIGURES),
+                      f"{d['mean']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]",
+                      "model is above" if d["above"] else "not shown to be above")  # fmt: skip
+    return table
+
+
+def _by_turn(figures: dict[str, Any]) -> Text:
+    (name,) = (key for key in figures if key.endswith("_by_turn"))
+    shown = ", ".join(f"t={t} {value:.3f}" for t, value in enumerate(figures[name]))
+    return Text(f"{name.replace('_', ' ')}: {shown}\n")
+
+
+def _check(name: str, figures: dict[str, float]) -> Table:
+    table = grid(f"Test: {name}", "figure", "value")
+    for key, value in figures.items():
+        table.add_row(key, f"{value:.4f}")
+    return table
+
+
+def _cost(cost: dict[str, Any]) -> Text:
+    found = cost["measured"]
+    text = Text("Cost measured  ", style="bold")
+    rate = f", {found['examples_per_s']:,.0f} examples/s" if found["examples_per_s"] else ""
+    waited = found["input_wait_share"]
+    text.append(
+        f"{found['training_s']:.1f} s training, {found['validation_s']:.1f} s validation, {found['time_s']:.1f} s in all; "
+        f"{count(found['steps'])} steps{rate}; waiting for input {0 if waited is None else waited:.1%}\n",
+        style="not bold",
+    )
+    return text

@@ -1,0 +1,1 @@
+"""Training on real data: the loop, checkpoints, tests and the report."""

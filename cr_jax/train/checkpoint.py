@@ -1,0 +1,104 @@
+"""Checkpoints: arrays through Orbax, and what they belong to as JSON beside them; nothing is pickled.
+
+A checkpoint appears whole or not at all (Orbax writes to a temporary folder and renames it). It is
+refused for another model, configuration, data set or seed, with the difference.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cr_jax.errors import BadConfig, BadInput, NotWritten
+
+#: Newest checkpoints kept.
+KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints in a folder."""
+
+    def __init__(self, folder: str | Path, identity: Mapping[str, Any]):
+        """identity: plain values that a run must agree in to go on from a checkpoint."""
+        try:
+            import orbax.checkpoint as ocp
+        except ImportError:
+            raise BadConfig("checkpoints need Orbax, which is not installed; pip install 'cr-jax[train]'") from None
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        self._ocp = ocp
+        self.folder = Path(folder).resolve()
+        self.identity = json.loads(json.dumps(identity))
+        try:
+            options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True, enable_async_checkpointing=False)
+            self._manager = ocp.CheckpointManager(self.folder, options=options)
+        except OSError as error:
+            raise NotWritten(f"{folder}: no folder for checkpoints: {error.strerror or error}") from None
+
+    def latest(self) -> int | None:
+        """Step of the newest whole checkpoint."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, arrays: Any, progress: Mapping[str, Any]) -> None:
+        """Write a checkpoint; ``progress`` is plain and says where the run is."""
+        ocp = self._ocp
+        # Keys are typed arrays and scalars Python's: both become arrays.
+        arrays = jax.tree.map(np.asarray, arrays)
+        try:
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    arrays=ocp.args.StandardSave(arrays),
+                    identity=ocp.args.JsonSave(self.identity),
+                    progress=ocp.args.JsonSave(dict(progress)),
+                ),
+            )
+            self._manager.wait_until_finished()
+        except OSError as error:
+            raise NotWritten(f"{self.folder}: checkpoint of step {step} not written: {error.strerror or error}") from None
+
+    def restore(self, like: Any) -> tuple[Any, dict[str, Any]]:
+        """The newest checkpoint's arrays, shaped ``like`` those given, and its progress.
+
+        Raises ``BadInput`` where there is none, it is damaged, or it belongs to another run.
+        """
+        ocp, step = self._ocp, self.latest()
+        if step is None:
+            raise BadInput(str(self.folder), "no checkpoint here; legal: a folder that crjax train wrote to")
+        try:
+            plain = self._manager.restore(
+                step, args=ocp.args.Composite(identity=ocp.args.JsonRestore(), progress=ocp.args.JsonRestore())
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{self.folder}/{step}", f"damaged: {_line(error)}") from None
+        if differences := difference(plain["identity"], self.identity):
+            raise BadInput(f"{self.folder}/{step}", "belongs to another run: " + "; ".join(differences))
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype), like)
+        try:
+            arrays = self._manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(abstract)))["arrays"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{self.folder}/{step}", f"damaged: {_line(error)}") from None
+        return arrays, plain["progress"]
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._manager.close()
+
+
+def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") -> list[str]:
+    """What differs between two identities: ``config.hidden is 16, here 32``."""
+    found: list[str] = []
+    for key in sorted(set(theirs) | set(ours)):
+        name, a, b = f"{path}{key}", theirs.get(key), ours.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += difference(a, b, f"{name}.")
+        elif a != b:
+            found.append(f"{name} is {json.dumps(a)}, here {json.dumps(b)}")
+    return found
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

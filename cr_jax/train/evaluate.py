@@ -1,0 +1,128 @@
+"""Tests of a model on a part of the data: rankings after every turn, and the model's own checks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from cr_jax.data.batches import in_order
+from cr_jax.data.corpus import Corpus
+from cr_jax.data.examples import Arrays, Check, Examples, Pool, Ranking
+from cr_jax.models.spec import Spec
+from cr_jax.train import metrics
+
+#: Rows that are tested at once.
+ROWS = 64
+#: Cut-off of "success by turn".
+SUCCESS = 10
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """ranks: of the item sought, a row per conversation state. aspects: ranks of the aspect asked next,
+    for the rows that have one, ``None`` for a model that asks nothing."""
+
+    ranking: Ranking
+    ranks: np.ndarray
+    aspects: np.ndarray | None
+
+    @property
+    def final(self) -> np.ndarray:
+        """Ranks after each conversation's last turn, by conversation."""
+        return self.ranks[self.ranking.last]
+
+    @property
+    def users(self) -> list[str]:
+        """The user of each row of ``final``."""
+        return [self.ranking.user[c] for c in self.ranking.conversation[self.ranking.last]]
+
+    def figures(self) -> dict[str, Any]:
+        """After the last turn: Recall, Hit, MRR, NDCG; success by turn; of the aspects: MRR and Hit."""
+        r = self.ranking
+        found: dict[str, Any] = metrics.means(self.final)
+        found[f"success@{SUCCESS}_by_turn"] = metrics.success_by_turn(self.ranks, r.conversation, r.t, SUCCESS)
+        if self.aspects is not None and len(self.aspects):
+            asked = metrics.means(self.aspects, (1, 5, 10))
+            found |= {f"next_question.{name}": asked[name] for name in ("mrr", "hit@1", "hit@5", "hit@10")}
+        return found
+
+
+class Tester:
+    """Runs a model's forwards on the parts of ``examples``; compiled once per padded shape."""
+
+    def __init__(self, spec: Spec, merge: Callable[[Any], Any], examples: Examples):
+        """merge: weights to the module."""
+        self.spec, self.examples = spec, examples
+        talk = spec.conversation
+        self._side = jax.jit(lambda weights, items: talk.precompute(merge(weights), items))
+
+        def scores(weights: Any, side: Any, history: Any) -> dict[str, Any]:
+            outputs = talk.replay(merge(weights), side, history)
+            return {name: outputs[name] for name in ("item_scores", "question_scores") if name in outputs}
+
+        self._scores = jax.jit(scores)
+        self._checks: dict[str, Any] = {}
+        self._merge = merge
+
+    def ranked(self, weights: Any, part: str) -> Ranked | None:
+        """Ranks on a part; ``None`` where it has no histories."""
+        ranking = self.examples.rankings.get(part)
+        if ranking is None:
+            return None
+        side = None if self.examples.items is None else self._side(weights, dict(self.examples.items))
+        found = _outputs(ranking.pool, lambda batch: self._scores(weights, side, batch))
+        aspects = None
+        if "question_scores" in found:
+            asked = ranking.aspect >= 0
+            aspects = metrics.ranks(found["question_scores"][asked], ranking.aspect[asked])
+        return Ranked(ranking, metrics.ranks(found["item_scores"], ranking.target), aspects)
+
+    def check(self, weights: Any, check: Check) -> dict[str, float]:
+        """One check's figures."""
+        merge = self._merge
+        if check.name not in self._checks:
+            self._checks[check.name] = jax.jit(lambda weights, batch: check.forward(merge(weights), batch))
+        forward = self._checks[check.name]
+        return check.metrics(_outputs(check.pool, lambda batch: forward(weights, batch)))
+
+    def figures(self, weights: Any, part: str, objectives: Sequence[str]) -> dict[str, Any]:
+        """What ``objectives`` are judged by: their checks, or the rankings of a model without checks."""
+        ranked = None if self.examples.checks.get(part) else self.ranked(weights, part)
+        found: dict[str, Any] = {} if ranked is None else {"ranking": ranked.figures()}
+        return found | self.checked(weights, part, objectives)
+
+    def checked(self, weights: Any, part: str, objectives: Sequence[str]) -> dict[str, dict[str, float]]:
+        """The checks of ``objectives``, by name."""
+        checks = [check for check in self.examples.checks.get(part, ()) if check.objective in objectives]
+        return {check.name: self.check(weights, check) for check in checks}
+
+
+def criterion(examples: Examples, figures: Mapping[str, Any]) -> tuple[str, float, bool] | None:
+    """What early stopping looks at: its name, its value, and whether more is better."""
+    for check in examples.checks.get("validation", ()):
+        if check.name in figures:
+            return f"{check.name}.{check.criterion}", figures[check.name][check.criterion], check.higher
+    return ("ranking.mrr", figures["ranking"]["mrr"], True) if "ranking" in figures else None
+
+
+def baselines(corpus: Corpus, ranking: Ranking, seed: int) -> dict[str, np.ndarray]:
+    """Ranks of the sought items after the last turn: by popularity in training, and at random."""
+    index = {item: number for number, item in enumerate(corpus.items)}
+    counts = np.zeros(len(corpus.items))
+    for one in corpus.conversations["train"]:
+        counts[index[one.item]] += 1
+    target = ranking.target[ranking.last]
+    return {"popularity": metrics.popularity(counts, target), "random": metrics.random_order(len(counts), target, seed)}
+
+
+def _outputs(pool: Pool, forward: Callable[[Arrays], Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for rows, batch in in_order(pool, min(ROWS, max(1, len(pool)))):
+        for name, values in jax.device_get(dict(forward(batch))).items():
+            values = np.asarray(values)[: len(rows)]
+            if name not in found:
+                found[name] = np.zeros((len(pool), *values.shape[1:]), values.dtype)
+            found[name][rows] = values
+    return found

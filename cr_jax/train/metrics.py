@@ -1,0 +1,124 @@
+"""Ranking figures from the rank of the item sought, baselines, and a paired bootstrap over users.
+
+Every conversation state has one item sought, so Recall at k is Hit at k, and NDCG at k is
+1/log2(rank + 1) within the first k. Ranks count from 1; ties are broken by one seeded order of the
+items, the same for every model and baseline.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+#: Cut-offs that are reported, and the draws of a bootstrap.
+CUTS = (1, 5, 10, 50)
+DRAWS = 10_000
+
+
+def ranks(scores: Float[np.ndarray, "N I"], target: Int[np.ndarray, "N"], seed: int = 0) -> Int[np.ndarray, "N"]:
+    """The rank of each row's target among all items; a score that is no number ranks last."""
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    order = np.random.default_rng(seed).permutation(scores.shape[1])
+    mine = np.take_along_axis(scores, target[:, None], axis=1)
+    ahead = (scores > mine) | ((scores == mine) & (order[None] < order[target][:, None]))
+    return 1 + ahead.sum(axis=1)
+
+
+def at_cut(rank: Int[np.ndarray, "N"], k: int) -> dict[str, np.ndarray]:
+    """Per row: Recall (= Hit), reciprocal rank and NDCG within the first k."""
+    inside = rank <= k
+    return {
+        f"recall@{k}": inside.astype(float),
+        f"hit@{k}": inside.astype(float),
+        f"mrr@{k}": np.where(inside, 1 / rank, 0.0),
+        f"ndcg@{k}": np.where(inside, 1 / np.log2(rank + 1), 0.0),
+    }
+
+
+def per_row(rank: Int[np.ndarray, "N"], cuts: Sequence[int] = CUTS) -> dict[str, np.ndarray]:
+    """Every ranking figure of every row, the uncut reciprocal rank included."""
+    found = {"mrr": 1 / rank}
+    for k in cuts:
+        found |= at_cut(rank, k)
+    return found
+
+
+def means(rank: Int[np.ndarray, "N"], cuts: Sequence[int] = CUTS) -> dict[str, float]:
+    """Ranking figures on average."""
+    return {name: float(values.mean()) for name, values in per_row(rank, cuts).items()}
+
+
+def success_by_turn(
+    rank: Int[np.ndarray, "N"], conversation: Int[np.ndarray, "N"], t: Int[np.ndarray, "N"], k: int
+) -> list[float]:
+    """Share of conversations whose item was among the first k at turn 0, by turn 1, ...; a conversation
+    that has ended keeps its outcome."""
+    never = int(t.max()) + 1
+    first = np.full(int(conversation.max()) + 1, never)
+    np.minimum.at(first, conversation, np.where(rank <= k, t, never))
+    return [float((first <= turn).mean()) for turn in range(never)]
+
+
+def popularity(counts: np.ndarray, target: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
+    """Ranks when the items most frequent in training come first, always."""
+    return ranks(np.broadcast_to(counts.astype(float), (len(target), len(counts))), target)
+
+
+def random_order(items: int, target: Int[np.ndarray, "N"], seed: int) -> Int[np.ndarray, "N"]:
+    """Ranks in a random order of the items, drawn anew for every row."""
+    return ranks(np.random.default_rng(seed).random((len(target), items)), target)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """mean: of model less baseline. low, high: the 95% interval of the bootstrap. draws, users: its size."""
+
+    mean: float
+    low: float
+    high: float
+    users: int
+    draws: int = DRAWS
+
+    @property
+    def above(self) -> bool:
+        """Whether the whole interval lies above 0."""
+        return self.low > 0
+
+
+def paired_bootstrap(
+    model: Float[np.ndarray, "N"], baseline: Float[np.ndarray, "N"], users: Sequence[str], seed: int = 0, draws: int = DRAWS
+) -> Difference:
+    """The difference of two figures on the same rows, users drawn with replacement, all rows of a user
+    together; the statistic is the mean over the rows drawn."""
+    names, member = np.unique(np.asarray(users), return_inverse=True)
+    total = np.bincount(member, weights=np.asarray(model, float) - np.asarray(baseline, float))
+    rows = np.bincount(member).astype(float)
+    rng = np.random.default_rng(seed)
+    found = np.empty(draws)
+    for i in range(draws):
+        drawn = rng.integers(len(names), size=len(names))
+        found[i] = total[drawn].sum() / rows[drawn].sum()
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Difference(float(total.sum() / rows.sum()), float(low), float(high), len(names), draws)
+
+
+def published(relevant: Mapping[str, Sequence[int]], ranked: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """Hit, MAP, MRR and NDCG as the public MMN code computes them, averaged over users.
+
+    Its definitions are its own: hit looks at the first item alone; MAP sums the precisions at the
+    hits within 100 and divides by nothing; NDCG at 10 takes every one of the 10 as relevant in its
+    ideal. They are here to compare with published figures.
+    """
+    hit = average = reciprocal = gain = 0.0
+    for user, wanted in relevant.items():
+        shown = ranked[user]
+        places = [i for i, item in enumerate(shown) if item in set(wanted)]
+        hit += 0 in places
+        average += sum((n + 1) / (i + 1) for n, i in enumerate(j for j in places if j < 100))
+        reciprocal += 1 / (places[0] + 1) if places and places[0] < 100 else 0.0
+        ideal = sum(1 / math.log2(i + 2) for i in range(min(10, len(shown))))
+        gain += sum(1 / math.log2(i + 2) for i in places if i < 10) / ideal
+    n = len(relevant)
+    return {"hit": hit / n, "map": average / n, "mrr": reciprocal / n, "ndcg": gain / n}

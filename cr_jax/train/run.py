@@ -1,0 +1,177 @@
+"""From names to trained weights and a training report."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cr_jax.data.batches import Batches
+from cr_jax.data.corpus import PARTS, Corpus, read_corpus
+from cr_jax.data.examples import Examples
+from cr_jax.errors import BadConfig, BadInput, NotWritten
+from cr_jax.models import spec as specs
+from cr_jax.models.spec import Spec, Stage
+from cr_jax.records import Workload, plain
+from cr_jax.report.document import write
+from cr_jax.steps.step import abstract_model
+from cr_jax.train import metrics
+from cr_jax.train.checkpoint import Checkpoints
+from cr_jax.train.evaluate import Ranked, baselines
+from cr_jax.train.loop import Loop, Plan, Tick
+from cr_jax.train.report import Run, document
+from cr_jax.train.state import Layout, TrainState
+
+#: Steps between two checkpoints, besides one per epoch.
+CHECKPOINT_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What :func:`train` leaves: the report, and for further tests what it was made with."""
+
+    report: dict[str, Any]
+    ranked: Ranked | None
+    corpus: Corpus
+    weights: Any
+
+
+def train(
+    model: str,
+    dataset: str | Path,
+    out: str | Path,
+    *,
+    reviews: str | Path | None = None,
+    preset: str = "published",
+    epochs: int | None = None,
+    steps: int | None = None,
+    patience: int | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    settings: Mapping[str, str] | None = None,
+    resume: bool = False,
+    strict: bool = False,
+    devices: int | None = None,
+    shard_tables: bool = False,
+    checkpoint_steps: int = CHECKPOINT_STEPS,
+    stages: Sequence[str] | None = None,
+    command: Sequence[str] | None = None,
+    tick: Callable[[Tick], None] | None = None,
+) -> Trained:
+    """Train ``model`` on the conversations in ``dataset`` and write ``out``: ``report.json``,
+    ``log.jsonl`` (a loss per step) and ``checkpoints/``.
+
+    epochs or steps: of every stage, instead of the published schedule. patience: epochs without a
+    better validation figure (0: never stop early). settings: configuration values to change. stages:
+    objectives of which stages run, ``None`` = all. resume: go on from the newest checkpoint in
+    ``out``. Raises ``CrJaxError`` for anything a caller can mend; a loss that is no number stops the
+    run with ``NotFinite``.
+    """
+    begin = time.perf_counter()
+    spec = specs.find(model)
+    if spec.training is None:
+        raise BadConfig(f"{spec.name} states no training examples (Spec.training); legal: {', '.join(_trainable())}")
+    if epochs is not None and steps is not None:
+        raise BadConfig(f"epochs={epochs} and steps={steps}: legal: one of the two")
+    specs.positive(**{k: v for k, v in {"epochs": epochs, "steps": steps, "batch": batch}.items() if v is not None})
+    specs.positive(checkpoint_steps=checkpoint_steps)
+    if not 0 <= seed < 2**32:
+        raise BadConfig(f"seed={seed}: legal: 0 to {2**32 - 1}")
+    corpus = read_corpus(dataset, seed, strict, reviews)
+    data = corpus.dataset
+    work = Workload(turns=data.last_turn, lengths=data.lengths, turn_histogram=data.turn_histogram, batch=batch, preset=preset,
+                    question_items=min(10, data.items))  # fmt: skip
+    config = specs.override(spec, spec.configure(data, work), settings or {})
+    examples = spec.training.examples(corpus, config, seed)
+    plans = _plans(spec, config, examples, epochs, steps, patience, batch, seed, stages)
+    objectives = {o.name: o for o in spec.objectives(config)}
+    layout = Layout(devices, plans[0].batches.batch, shard_tables)
+    used = tuple(objectives[name] for plan in plans for name in plan.stage.objectives)
+    state = TrainState(abstract_model(spec, config), used, work, seed, layout)
+    folder = _folder(out, resume)
+    identity = {
+        "model": spec.name, "config": plain(config), "seed": seed, "preset": preset,
+        "dataset": {"name": data.name, "sha256": corpus.fingerprint, "split": corpus.split},
+        "stages": [{"objectives": list(p.stage.objectives), "batch": p.batches.batch, "steps": p.steps,
+                    "patience": p.patience} for p in plans],
+    }  # fmt: skip
+    checkpoints = Checkpoints(folder / "checkpoints", identity)
+    try:
+        loop = Loop(spec, state, examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps, tick=tick)
+        resumed = loop.resume() if resume else None
+        position = loop.run()
+    finally:
+        checkpoints.close()
+    weights = state.weights
+    trained = [objective.name for objective in used]
+    # A model of several stages ranks with what all of them trained.
+    ranked = loop.tester.ranked(weights, "test") if len(plans) == len(spec.training.stages) else None
+    figures = ({} if ranked is None else {"ranking": ranked.figures()}) | loop.tester.checked(weights, "test", trained)
+    run = Run(spec, config, corpus, work, plans, position, examples, seed, resumed, layout, figures,
+              _against(corpus, ranked, seed), time.perf_counter() - begin, command)  # fmt: skip
+    report = document(run)
+    write(report, folder / "report.json")
+    return Trained(report, ranked, corpus, weights)
+
+
+def _trainable() -> list[str]:
+    return [name for name in specs.names() if specs.find(name).training is not None]
+
+
+def _plans(
+    spec: Spec, config: Any, examples: Examples, epochs: int | None, steps: int | None, patience: int | None,
+    batch: int | None, seed: int, only: Sequence[str] | None,
+) -> tuple[Plan, ...]:  # fmt: skip
+    assert spec.training is not None
+    published = {o.name: o.batch for o in spec.objectives(config)}
+    chosen = [s for s in spec.training.stages if only is None or set(only) & set(s.objectives)]
+    if only is not None and (unknown := set(only) - {name for stage in spec.training.stages for name in stage.objectives}):
+        raise BadConfig(f"stage {sorted(unknown)[0]!r}: legal: {', '.join(published)}")
+    found = []
+    for stage in chosen:
+        name = stage.objectives[0]
+        batches = Batches(examples.pools[name], batch or published[name], seed)
+        length = _length(stage, batches.per_epoch, epochs, steps)
+        limit = stage.patience if patience is None else patience or None
+        found.append(Plan(stage, batches, length, limit))
+    return tuple(found)
+
+
+def _length(stage: Stage, per_epoch: int, epochs: int | None, steps: int | None) -> int:
+    if steps is not None:
+        return steps
+    if epochs is not None:
+        return epochs * per_epoch
+    if stage.steps is not None:
+        return stage.steps
+    assert stage.epochs is not None, "a stage states epochs or steps"
+    return stage.epochs * per_epoch
+
+
+def _folder(out: str | Path, resume: bool) -> Path:
+    folder = Path(out).expanduser()
+    if resume and not (folder / "checkpoints").is_dir():
+        raise BadInput(str(folder), "no checkpoint to resume from; legal: a folder that crjax train wrote to")
+    if not resume and (folder / "checkpoints").exists():
+        raise BadInput(str(folder), "holds an earlier run; legal: --resume, or a folder without checkpoints")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritten(f"{out}: no folder: {error.strerror}") from None
+    return folder
+
+
+def _against(corpus: Corpus, ranked: Ranked | None, seed: int) -> dict[str, Any]:
+    """Baselines on the test part, and the model's difference to each."""
+    if ranked is None or not corpus.conversations[PARTS[0]]:
+        return {}
+    found: dict[str, Any] = {}
+    mine, users = metrics.per_row(ranked.final), ranked.users
+    for name, ranks in baselines(corpus, ranked.ranking, seed).items():
+        theirs = metrics.per_row(ranks)
+        differences = {key: metrics.paired_bootstrap(mine[key], theirs[key], users, seed) for key in ("mrr", "ndcg@10", "hit@10")}
+        found[name] = {
+            "figures": metrics.means(ranks),
+            "difference": {key: plain(d) | {"above": d.above} for key, d in differences.items()},
+        }
+    return found

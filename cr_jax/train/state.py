@@ -1,0 +1,145 @@
+"""Weights and optimizer states of a run: split per objective, stepped, spread over devices."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from cr_jax.errors import BadConfig
+from cr_jax.models.spec import Objective
+from cr_jax.nn.module import Frozen
+from cr_jax.records import Workload
+from cr_jax.steps.step import AbstractModel
+from cr_jax.steps.train import training_step
+
+#: Tables of at least this many rows are split over the devices when that is asked for.
+SHARDED_ROWS = 256
+
+
+class Layout:
+    """How arrays lie on the devices: batches split by example, weights whole on each, or tables split."""
+
+    def __init__(self, devices: int | None, batch: int, shard_tables: bool = False):
+        """devices: how many of those there are, ``None`` = all that divide the batch evenly.
+
+        Raises ``BadConfig`` for more than there are, or a batch that does not divide.
+        """
+        present = jax.devices()
+        number = len(present) if devices is None else devices
+        if not 1 <= number <= len(present):
+            raise BadConfig(f"devices={number}: legal: 1 to {len(present)}, those attached")
+        if batch % number and devices is not None:
+            raise BadConfig(f"devices={number}: do not divide the batch of {batch}; legal: a divisor of it")
+        while batch % number:
+            number -= 1
+        self.devices, self.batch, self.shard_tables = number, batch, shard_tables
+        self.mesh = Mesh(np.array(present[:number]), ("data",))
+
+    def weight(self, array: Any) -> NamedSharding:
+        """Where a weight or a moment lies."""
+        shape = np.shape(array)
+        split = self.shard_tables and len(shape) == 2 and shape[0] >= SHARDED_ROWS and shape[0] % self.devices == 0
+        return NamedSharding(self.mesh, PartitionSpec("data") if split else PartitionSpec())
+
+    def weights(self, tree: Any) -> Any:
+        """A tree of weights, put where they belong."""
+        return jax.tree.map(lambda leaf: jax.device_put(leaf, self.weight(leaf)), tree)
+
+    def inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """A batch: split by example what has one row per example, whole what has not."""
+        if self.devices == 1:
+            return dict(batch)
+        split, whole = (NamedSharding(self.mesh, spec) for spec in (PartitionSpec("data"), PartitionSpec()))
+        return {name: jax.device_put(a, split if a.shape[0] == self.batch else whole) for name, a in batch.items()}
+
+
+class TrainState:
+    """The model's weights and each objective's moments; ``step`` takes one optimizer step."""
+
+    def __init__(self, model: AbstractModel, objectives: tuple[Objective, ...], work: Workload, seed: int, layout: Layout):
+        self.model, self.layout = model, layout
+        # One program, not one for each initialiser.
+        first = jax.jit(lambda: nnx.state(model.spec.build(model.config, nnx.Rngs(seed))))()
+        self._weights: nnx.State | None = layout.weights(first)
+        self._held: tuple[str, Any, Any, Any] | None = None
+        self.objectives = {objective.name: objective for objective in objectives}
+        self.moments: dict[str, Any] = {}
+        self._run: dict[str, Callable[..., Any]] = {}
+        self._key = jax.random.key(seed)
+        merge = model.merger()
+        self.merge: Callable[[Any], Any] = lambda weights: merge(weights)
+        for objective in objectives:
+            trained, _, _ = self._split(objective.name)
+            self.moments[objective.name] = layout.weights(jax.jit(objective.optimizer(model.config).init)(trained))
+            self._run[objective.name] = self._compiled(objective, work, trained)
+
+    def _compiled(self, objective: Objective, work: Workload, trained: Any) -> Callable[..., Any]:
+        step = training_step(self.model, objective, work)
+
+        def run(trained: Any, moments: Any, others: Any, frozen: Any, batch: Any, key: Any, number: Any, *counter: Any):
+            return step.function(trained, moments, others, frozen, batch, jax.random.fold_in(key, number), *counter)
+
+        where = jax.tree.map(self.layout.weight, (trained, self.moments[objective.name]))
+        return jax.jit(run, donate_argnums=step.donated, out_shardings=(*where, None))
+
+    def step(self, name: str, batch: dict[str, Any], number: int, counter: int) -> dict[str, jax.Array]:
+        """One optimizer step of objective ``name``; number: chooses the key; counter: steps of all so far."""
+        objective = self.objectives[name]
+        if self._held is None or self._held[0] != name:
+            self._held = (name, *self._split(name))
+            self._weights = None
+        _, trained, frozen, others = self._held
+        extra = (jnp.int32(counter),) if objective.shared_counter else ()
+        trained, moments, metrics = self._run[name](
+            trained, self.moments[name], others, frozen, batch, self._key, np.uint32(number), *extra
+        )
+        self.moments[name], self._held = moments, (name, trained, frozen, others)
+        return metrics
+
+    @property
+    def weights(self) -> nnx.State:
+        """All weights; not to be kept across a step, which reuses their memory."""
+        if self._weights is not None:
+            return self._weights
+        assert self._held is not None
+        return nnx.merge_state(*self._held[1:])
+
+    def set_weights(self, flat: Mapping[str, Any]) -> None:
+        """Weights from ``named(weights)``."""
+        self._weights = self.layout.weights(_unnamed(self.weights, flat))
+        self._held = None
+
+    def arrays(self) -> dict[str, dict[str, np.ndarray]]:
+        """Everything a step changes, on the host, by name."""
+        found = {"weights": named(self.weights)}
+        return found | {f"moments.{name}": named(moments) for name, moments in self.moments.items()}
+
+    def set_arrays(self, arrays: Mapping[str, Mapping[str, Any]]) -> None:
+        """The inverse of ``arrays``."""
+        self.set_weights(arrays["weights"])
+        for name, moments in self.moments.items():
+            self.moments[name] = self.layout.weights(_unnamed(moments, arrays[f"moments.{name}"]))
+
+    def _split(self, name: str) -> tuple[Any, Any, Any]:
+        trained, frozen, others = nnx.split_state(self.weights, self.objectives[name].trains, Frozen, ...)
+        return trained, frozen, others
+
+
+def named(tree: Any) -> dict[str, np.ndarray]:
+    """A tree's arrays on the host by dotted path; copies, so that a donated buffer may go."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {_name(path): np.array(leaf) for path, leaf in leaves}
+
+
+def _unnamed(like: Any, flat: Mapping[str, Any]) -> Any:
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    return jax.tree.unflatten(structure, [np.asarray(flat[_name(path)]) for path, _ in leaves])
+
+
+def _name(path: Any) -> str:
+    parts = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path]
+    return ".".join(part.strip(".") for part in parts)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from cr_jax.data.batches import GROUPS, Batches, groups, in_order, prefetched
+from cr_jax.data.examples import Pool
+from cr_jax.errors import BadConfig
+
+
+def pool(number: int = 103, longest: int = 60) -> Pool:
+    lengths = [(int(n),) for n in np.random.default_rng(1).integers(1, longest, number)]
+
+    def make(rows, shape, rng):
+        return {"rows": rows, "shape": np.array(shape), "drawn": rng.random(3)}
+
+    return Pool(lengths, make, np.array([n for (n,) in lengths]), lambda shape: shape[0], np.ones(number))
+
+
+def test_an_epoch_takes_every_example_and_repeats_few():
+    batches = Batches(pool(), 8, seed=5)
+    taken = np.concatenate([batches[step]["rows"] for step in range(batches.per_epoch)])
+    assert set(taken) == set(range(103))
+    assert len(taken) - 103 < 8 * len(batches.groups)
+
+
+def test_examples_fit_their_shape_and_shapes_are_few():
+    found = groups(pool(2000, 500), 8)
+    assert 1 < len(found) <= GROUPS
+    assert all(pool(2000, 500).lengths[row][0] <= group.shape[0] for group in found for row in group.rows)
+    assert sorted(np.concatenate([group.rows for group in found])) == list(range(2000))
+
+
+def test_order_depends_on_seed_and_step_alone():
+    one, two, other = Batches(pool(), 8, 5), Batches(pool(), 8, 5), Batches(pool(), 8, 6)
+    last = one.per_epoch * 2 + 3
+    assert all((one[step]["rows"] == two[step]["rows"]).all() for step in (last, 0, 7))
+    assert (one[last]["drawn"] == two[last]["drawn"]).all()
+    assert any((one[step]["rows"] != other[step]["rows"]).any() for step in range(5))
+    assert any((one[step]["rows"] != one[step + one.per_epoch]["rows"]).any() for step in range(5))
+
+
+def test_the_pipeline_gives_the_batches_in_order_from_any_step():
+    batches = Batches(pool(), 8, 5)
+    found = list(prefetched(batches, 3, 20))
+    assert len(found) == 17
+    assert all((a["rows"] == batches[3 + i]["rows"]).all() for i, a in enumerate(found))
+
+
+def test_padding_share_by_hand():
+    four = Pool([(3,), (4,), (8,), (7,)], pool().make, np.array([3, 4, 8, 7]), lambda shape: shape[0], np.ones(4))
+    batches = Batches(four, 1, 0)  # one group: fewer than four batches of each length
+    assert batches.padding_share() == pytest.approx(1 - 22 / 32)
+
+
+def test_in_order_covers_everything_once():
+    found = np.concatenate([rows for rows, _ in in_order(pool(), 10)])
+    assert sorted(found) == list(range(103))
+
+
+def test_an_empty_pool_is_refused():
+    with pytest.raises(BadConfig, match="nothing to train on"):
+        Batches(Pool([], pool().make, np.zeros(0), sum, np.zeros(0)), 4, 0)
