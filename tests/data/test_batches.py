@@ -39,6 +39,7 @@ def test_order_depends_on_seed_and_step_alone():
 
 
 def test_the_pipeline_gives_the_batches_in_order_from_any_step():
+    pytest.importorskip("grain", reason="needs the extra cr-jax[train]")
     batches = Batches(pool(), 8, 5)
     found = list(prefetched(batches, 3, 20))
     assert len(found) == 17
