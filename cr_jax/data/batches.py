@@ -91,7 +91,7 @@ class Batches:
 def prefetched(batches: Batches, first: int, last: int) -> Iterator[Arrays]:
     """Batches ``first`` to ``last`` − 1, made by Grain in threads while the device computes."""
     try:
-        import grain
+        import grain  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise BadConfig("training needs Grain, which is not installed; pip install 'cr-jax[train]'") from None
     source = grain.MapDataset.range(first, last).map(batches.__getitem__)

@@ -25,7 +25,7 @@ class Checkpoints:
     def __init__(self, folder: str | Path, identity: Mapping[str, Any]):
         """identity: plain values that a run must agree in to go on from a checkpoint."""
         try:
-            import orbax.checkpoint as ocp
+            import orbax.checkpoint as ocp  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise BadConfig("checkpoints need Orbax, which is not installed; pip install 'cr-jax[train]'") from None
         logging.getLogger("absl").setLevel(logging.ERROR)
