@@ -130,6 +130,7 @@ def kill_at(arguments: list[str], log: Path, steps: int) -> None:
     assert process.wait() == -9, process.stderr.read().decode()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("model", ["dmn", "aim", "srnn-ae"])
 def test_killed_and_resumed_to_identical_losses(model, tmp_path):
     path, steps = conversations(tmp_path), 400 if model == "dmn" else 60
@@ -144,6 +145,7 @@ def test_killed_and_resumed_to_identical_losses(model, tmp_path):
     assert one["test"] == other["test"] and other["resumed_at_step"] > 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("more", [[], ["--shard-tables"]])
 def test_eight_devices_like_one(tmp_path, more):
     path, eight = conversations(tmp_path), {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
