@@ -11,6 +11,7 @@ lowering and compiling; tracing runs the model's code under JAX, so it is shown 
 import argparse
 import json
 import sys
+import tempfile
 import time
 from statistics import median
 
@@ -69,7 +70,8 @@ def main() -> int:
     parts: dict[str, list[float]] = {part: [] for part in PARTS}
     walls, processors, steps = [], [], 0
     for _ in range(options.runs):
-        run = fresh([__file__, "--child", "--model", options.model, "--dataset", options.dataset])
+        with tempfile.TemporaryDirectory() as empty:  # programs kept from another run would not be cold
+            run = fresh([__file__, "--child", "--model", options.model, "--dataset", options.dataset], CRJAX_CACHE=empty)
         found = json.loads(run.output.splitlines()[-1])
         steps = found["steps"]
         walls.append(run.wall_s)
