@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from cr_jax.render.cost import grid
@@ -26,14 +27,26 @@ def datasets(found: Sequence[Any]) -> Table:
     return table
 
 
-def accelerators(found: Sequence[Any]) -> Table:
-    table = grid("Accelerators (peaks as sourced; unknown stays unknown)", "name", "device", "platform", "memory",
+def accelerators(found: Sequence[Any]) -> RenderableType:
+    """What each device can do at most, and what one costs to rent."""
+    peaks = grid("Accelerators (peak FLOP/s as sourced; unknown stays unknown)", "name", "device", "platform", "memory",
                  "bandwidth", "float32", "tf32", "bfloat16")  # fmt: skip
+    prices = grid("\nPrices of one device (with its share of the host where the kind does not say otherwise)", "name",
+                  "USD/hour", "provider", "region", "kind", "date")  # fmt: skip
+    for column in (*peaks.columns[1:3], *prices.columns[2:]):
+        column.justify = "left"
     for a in found:
         rates = (a.matmul_flops_per_s.get(kind) for kind in ("float32", "tf32", "bfloat16"))
-        table.add_row(a.name, a.title, a.platform, scaled(a.memory_bytes, "B"),
-                      scaled(a.memory_bandwidth_bytes_per_s, "B/s"), *(scaled(r, "FLOP/s") for r in rates))  # fmt: skip
-    return table
+        peaks.add_row(a.name, a.title, a.platform, scaled(a.memory_bytes, "B"),
+                      scaled(a.memory_bandwidth_bytes_per_s, "B/s"), *(scaled(r) for r in rates))  # fmt: skip
+        if a.price_usd_per_hour is not None:
+            about = a.price or dict.fromkeys(("provider", "region", "kind"), "not said")
+            date = about.get("date") or a.origins["price_usd_per_hour"].date or "not said"
+            prices.add_row(a.name, f"{a.price_usd_per_hour:.2f}", about["provider"], about["region"], about["kind"], date)
+    unpriced = [a.name for a in found if a.price_usd_per_hour is None]
+    if unpriced:
+        prices.caption = f"no price known: {', '.join(unpriced)}"
+    return Group(peaks, prices) if prices.row_count else Group(peaks, prices.caption or "")
 
 
 def lengths(data: Any) -> Table:

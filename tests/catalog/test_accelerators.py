@@ -1,16 +1,21 @@
 """Accelerator profiles: sourced, unknown stays unknown, and no figure contradicts another."""
 
+import io
 import json
+import re
+from math import prod
 
 import pytest
+from rich.console import Console
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import MATMUL_TYPES, VECTOR_TYPES, target_config_text
 from cr_jax.errors import BadInput
+from cr_jax.render.catalog import accelerators
 from cr_jax.resources import profile_files
 
 GPUS = ["p100", "v100", "t4", "a100-40gb", "a100-80gb", "a6000", "l4", "rtx4090", "h100", "h200", "b200"]
-GPUS += ["rtx6000pro"]
+GPUS += ["rtx6000pro", "h100-pcie", "gb200", "gb300"]
 SHIPPED = ["cpu", *GPUS, "tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e"]
 SIGNED = {"value": -1, "kind": "printed", "source": "s"}
 
@@ -28,6 +33,54 @@ def test_every_known_number_has_its_source_and_unknown_ones_are_null(name):
         known |= {key} if getattr(device, key) is not None else set()
     assert set(device.origins) == known
     assert device.memory_bytes is not None or name == "cpu"
+
+
+def number(name, key):
+    """The number that the profile gives for a dotted key of its origins."""
+    field, _, part = key.partition(".")
+    value = getattr(load.accelerator(name), field)
+    return value[part] if part else value
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_product_in_a_source_is_the_number(name):
+    """Such as "152 SMs x 128 FP32 units x 2 FLOP x 2.07 GHz; the file that prints them"."""
+    for key, origin in load.accelerator(name).origins.items():
+        factors = re.split(r" x ", origin.source.split(";")[0])
+        if origin.kind == "derived" and factors[0].endswith("SMs"):
+            assert len(factors) > 2 and " GHz" in factors[-1]
+            assert number(name, key) == pytest.approx(prod(float(f.split()[0]) for f in factors) * 1e9, rel=1e-12), key
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_price_says_whose_where_and_when(name):
+    device = load.accelerator(name)
+    assert (device.price is None) == (device.price_usd_per_hour is None)
+    if device.price is None:
+        return
+    origin = device.origins["price_usd_per_hour"]
+    assert re.search(r"\d{4}-\d{2}-\d{2}$", device.price["date"]) and origin.date
+    assert 0.1 < device.price_usd_per_hour < 20
+    shared = re.match(r"([\d.]+) USD per hour / (\d+) (GPUs|chips)", origin.source)
+    assert (origin.kind == "derived") == (shared is not None)
+    if shared:
+        assert device.price_usd_per_hour == pytest.approx(float(shared[1]) / int(shared[2]), abs=1e-9)
+        assert (shared[3] == "chips") == (device.platform == "tpu")
+
+
+def test_the_list_tells_prices_with_kind_and_date_in_100_columns():
+    out = io.StringIO()
+    Console(file=out, width=100).print(accelerators([load.accelerator(name) for name in ("cpu", "h100", "t4", "gb200")]))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    assert "h100      4.29  Lambda        all regions  on-demand             read 2026-11-24" in lines
+    assert "t4        0.35  Google Cloud  us-central1  on-demand, GPU alone  read 2026-11-24" in lines
+    assert lines[-1] == "no price known: cpu, gb200" and max(map(len, lines)) <= 100
+
+
+def test_a_list_without_prices():
+    out = io.StringIO()
+    Console(file=out, width=100).print(accelerators([load.accelerator("cpu")]))
+    assert out.getvalue().rstrip().endswith("no price known: cpu") and "USD" not in out.getvalue()
 
 
 @pytest.mark.parametrize("name", GPUS)

@@ -102,6 +102,14 @@ def test_several_devices_at_once_one_of_them_unknown(reports):
     assert without_times(made[2]) == without_times(reports("gpu"))
 
 
+@pytest.mark.parametrize("name", ["h100-pcie", "gb200", "gb300"])
+def test_the_gpu_compiler_knows_targets_no_other_test_uses(elsewhere, name):
+    _needs("gpu")
+    report = profile("dmn", device=name, **SMALL | {"phases": ["infer"]})
+    assert report["target"]["compiled_for"] == name and report["target"]["effective_precision"] == "tf32"
+    assert all(step["outcome"] == "compiled" and step["coverage"]["complete"] for step in report["steps"])
+
+
 def test_three_tpu_workers_at_once():
     """Their library would abort on its lock file if it were not told that others may load it."""
     _needs("tpu")
