@@ -33,7 +33,7 @@ calibrate.register(app)
 
 
 def main() -> None:
-    """Run; one line on stderr and exit code 2 for misuse, 130 when interrupted."""
+    """Run; one line on stderr and exit code 2 for misuse, 130 when interrupted, 141 when the reader of the output left."""
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()  # now, where a full disk can still be told
@@ -41,9 +41,12 @@ def main() -> None:
         code = _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
         code = 130
-    except BrokenPipeError:  # the reader of a pipe has left
-        _discard_output()
-        code = 141
+    except BrokenPipeError:
+        code = _reader_left()
+    except SystemExit as stopped:  # what Typer and Rich make of a broken pipe, with exit code 1
+        if not isinstance(stopped.__context__, BrokenPipeError):
+            raise
+        code = _reader_left()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
             raise
@@ -55,6 +58,12 @@ def main() -> None:
             raise
         code = _refuse(error.format_message())
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _reader_left() -> int:
+    """Nothing more is written; the exit code is that of a program which SIGPIPE ended."""
+    _discard_output()
+    return 128 + 13
 
 
 def _discard_output() -> None:
