@@ -44,3 +44,7 @@ class BadHlo(CrJaxError):
 
 class NotWritten(CrJaxError):
     """An output file that could not be written; an older one at the same place is intact."""
+
+
+class MissingExtra(CrJaxError):
+    """Something optional that is not installed: what needs it, and the line that installs it."""

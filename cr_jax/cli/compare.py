@@ -10,7 +10,7 @@ import typer
 
 from cr_jax import __version__
 from cr_jax.cli.profile import settings
-from cr_jax.errors import BadConfig, CrJaxError, UnknownName
+from cr_jax.errors import BadConfig, CrJaxError, MissingExtra, UnknownName
 from cr_jax.records import PHASES
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def compare(
     format_: Annotated[str, typer.Option("--format", help="table, md, csv or latex.")] = "table",
     json_: Annotated[bool, typer.Option("--json", help="The comparison as JSON.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write roofline.svg and bars.svg to this folder.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw roofline and bars here: SVG, and PNG with cr-jax[plot].")] = None,
 ) -> None:
     """Reports side by side: FLOPs, bytes, intensity, memory and fit, per step and turn.
 
@@ -200,6 +200,7 @@ def _emit(document: dict[str, Any], form: str, out: Path | None, plot: Path | No
 
 def _plot(document: dict[str, Any], folder: Path) -> None:
     from cr_jax.render.bars import bars
+    from cr_jax.render.png import to_png
     from cr_jax.render.roofline import roofline
     from cr_jax.resources import write_atomically
 
@@ -210,6 +211,13 @@ def _plot(document: dict[str, Any], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadConfig(f"--plot {folder}: {error.strerror or error}; legal: a folder") from None
-    for name, draw in (("roofline.svg", roofline), ("bars.svg", bars)):
-        write_atomically(folder / name, draw(document))
-    print(f"roofline.svg and bars.svg written to {folder}", file=sys.stderr)
+    drawn = {"roofline": roofline(document), "bars": bars(document)}
+    for name, svg in drawn.items():
+        write_atomically(folder / f"{name}.svg", svg)
+    try:
+        for name, svg in drawn.items():
+            write_atomically(folder / f"{name}.png", to_png(svg))
+    except MissingExtra as missing:
+        print(f"roofline.svg and bars.svg written to {folder}; no PNG files: {missing}", file=sys.stderr)
+    else:
+        print(f"roofline and bars written to {folder}, as .svg and .png", file=sys.stderr)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.errors import BadConfig
-from cr_jax.render.svg import COLOURS, GRID, INK, decade, open_svg, short, text_at
+from cr_jax.render.svg import COLOURS, GRID, INK, RIM, decade, open_svg, short, text_at
 
 _WIDTH, _LEFT, _RIGHT, _HEIGHT, _TOP = 1180, 84, 20, 250, 50
 _SERIES = 2 * len(COLOURS)
@@ -133,9 +133,10 @@ def _bar(x: float, y: float, width: float, base: float, series: int, label: str,
     parts = [f"<rect {box} {_paint(series)}/>"]
     middle = x + width / 2
     if not upright:
-        parts.append(text_at(middle, y - 5, label, 12, anchor="middle"))
+        parts.append(text_at(middle, y - 5, label, 12, anchor="middle", extra=RIM))
     elif width >= 13:  # Labels wider than their bars stand upright; below this they would touch.
-        parts.append(text_at(middle + 4, y - 5, label, 12, extra=f"transform='rotate(-90 {middle + 4:.1f} {y - 5:.1f})'"))
+        turned = f"transform='rotate(-90 {middle + 4:.1f} {y - 5:.1f})' {RIM}"
+        parts.append(text_at(middle + 4, y - 5, label, 12, extra=turned))
     return parts
 
 

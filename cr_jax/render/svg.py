@@ -13,6 +13,8 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _BOTTOM = 1040, 250, 92, 24, 34, 34
 _FONT = "font-family='Helvetica, Arial, sans-serif'"
 INK, GRID = "#222222", "#DDDDDD"
+#: For a label over grid lines: a white rim under its letters.
+RIM = "stroke='#FFFFFF' stroke-width='3' stroke-linejoin='round' paint-order='stroke'"
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,10 @@ def short(value: float) -> str:
 
 
 def decade(power: int) -> str:
-    """The power of ten on an axis: ``5`` -> ``100k``; below 1 and from 10^15 on as a power."""
-    if not 0 <= power < 15:
+    """The power of ten on an axis: ``5`` -> ``100k``; below 1 and from 10^18 on as a power."""
+    if not 0 <= power < 18:
         return f"1e{power}"
-    return f"{10 ** (power % 3)}{('', 'k', 'M', 'G', 'T')[power // 3]}"
+    return f"{10 ** (power % 3)}{('', 'k', 'M', 'G', 'T', 'P')[power // 3]}"
 
 
 def bar_panels(title: str, axis: str, series: Sequence[str], panels: Sequence[Panel], note: str = "") -> str:

@@ -10,6 +10,7 @@ from reports import sample, step, traced
 from cr_jax import pipeline
 from cr_jax.cli import main as cli
 from cr_jax.errors import BadConfig
+from cr_jax.render import png
 from cr_jax.report.document import to_json, validate
 
 
@@ -61,6 +62,26 @@ def test_saved_reports_side_by_side(crjax, file, tmp_path):
     code, out, _ = crjax("compare", *files, "--plot", tmp_path / "plots", "--out", tmp_path / "table.txt")
     assert code == 0 and not out and "dmn@cpu" in (tmp_path / "table.txt").read_text()
     assert (tmp_path / "plots" / "roofline.svg").exists() and (tmp_path / "plots" / "bars.svg").exists()
+
+
+PLOTS = {"roofline.svg", "bars.svg"}
+
+
+def test_plots_as_png_too(crjax, file, tmp_path):
+    pytest.importorskip("resvg_py", reason="needs the extra cr-jax[plot]")
+    if png.font() is None:
+        pytest.skip("no sans-serif font is installed")
+    code, _, err = crjax("compare", file(sample(), "a.json"), "--plot", tmp_path / "plots")
+    assert code == 0 and err.endswith("as .svg and .png\n")
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == PLOTS | {"roofline.png", "bars.png"}
+    assert (tmp_path / "plots" / "bars.png").read_bytes() == png.to_png((tmp_path / "plots" / "bars.svg").read_text())
+
+
+def test_without_the_extra_the_svg_plots_and_a_line(crjax, file, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    code, out, err = crjax("compare", file(sample(), "a.json"), "--plot", tmp_path / "plots")
+    assert code == 0 and "dmn@cpu" in out and err.count("\n") == 1 and "pip install 'cr-jax[plot]'" in err
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == PLOTS
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"kind": "dataset-profile"}', '{"kind": "cost-report"}', None])
