@@ -97,6 +97,17 @@ def test_peaks_of_a_gpu_agree_with_its_units_and_clock(name):
         assert 1.9 <= rates["bfloat16"] / rates["tf32"] <= 2.1
 
 
+@pytest.mark.parametrize("name", ["tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e"])
+def test_a_tpu_has_the_vector_memory_that_jax_says(name):
+    tpu = pytest.importorskip("jax.experimental.pallas.tpu")
+    if not hasattr(tpu, "get_tpu_info_for_chip"):
+        pytest.skip("this JAX does not tell the sizes of a chip")
+    device = load.accelerator(name)
+    core = tpu.get_tpu_info_for_chip(tpu.ChipVersion(name.removeprefix("tpu-")), 1)
+    assert device.cache_bytes == device.cores * core.vmem_capacity_bytes
+    assert device.matmul_flops_per_s["bfloat16"] == pytest.approx(device.cores * core.bf16_ops_per_second, rel=0.01)
+
+
 @pytest.mark.parametrize("name", ["h100", "h200"])
 def test_measured_rates_stay_below_the_peaks(name):
     device = load.accelerator(name)
