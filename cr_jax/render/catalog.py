@@ -40,9 +40,9 @@ def accelerators(found: Sequence[Any]) -> RenderableType:
         peaks.add_row(a.name, a.title, a.platform, scaled(a.memory_bytes, "B"),
                       scaled(a.memory_bandwidth_bytes_per_s, "B/s"), *(scaled(r) for r in rates))  # fmt: skip
         if a.price_usd_per_hour is not None:
-            about = a.price or dict.fromkeys(("provider", "region", "kind"), "not said")
-            date = about.get("date") or a.origins["price_usd_per_hour"].date or "not said"
-            prices.add_row(a.name, f"{a.price_usd_per_hour:.2f}", about["provider"], about["region"], about["kind"], date)
+            about = {"date": a.origins["price_usd_per_hour"].date, **(a.price or {})}
+            said = (about.get(key) or "not said" for key in ("provider", "region", "kind", "date"))
+            prices.add_row(a.name, f"{a.price_usd_per_hour:.2f}", *said)
     unpriced = [a.name for a in found if a.price_usd_per_hour is None]
     if unpriced:
         prices.caption = f"no price known: {', '.join(unpriced)}"

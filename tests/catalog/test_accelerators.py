@@ -1,5 +1,6 @@
 """Accelerator profiles: sourced, unknown stays unknown, and no figure contradicts another."""
 
+import dataclasses
 import io
 import json
 import re
@@ -77,10 +78,13 @@ def test_the_list_tells_prices_with_kind_and_date_in_100_columns():
     assert lines[-1] == "no price known: cpu, gb200" and max(map(len, lines)) <= 100
 
 
-def test_a_list_without_prices():
+def test_lists_of_devices_without_a_price_or_without_whose_it_is():
     out = io.StringIO()
     Console(file=out, width=100).print(accelerators([load.accelerator("cpu")]))
     assert out.getvalue().rstrip().endswith("no price known: cpu") and "USD" not in out.getvalue()
+    Console(file=out, width=100).print(accelerators([dataclasses.replace(load.accelerator("h100"), price=None)]))
+    last = out.getvalue().splitlines()[-1]
+    assert last.rstrip() == "h100      4.29  not said  not said  not said  2026-11-24"
 
 
 @pytest.mark.parametrize("name", GPUS)
