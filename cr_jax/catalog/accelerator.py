@@ -23,7 +23,7 @@ class Accelerator:
     together. measured: rates seen on real cards. compiler_target: the ahead-of-time compiler's
     description, ``None`` for a device it has none for. calibration: tables measured on the attached
     device, as ``crjax calibrate`` writes them. validated_on: how far predictions for this class of device
-    were from the clock. price: provider, region, kind and date of the price. ``origins`` has an entry for every number
+    were from the clock, an entry per method. price: provider, region, kind and date of the price. ``origins`` has an entry for every number
     that is known, dotted below the top level: ``matmul_flops_per_s.bfloat16``.
     """
 
@@ -43,7 +43,7 @@ class Accelerator:
     compiler_target: dict[str, Any] | None
     origins: dict[str, Origin]
     calibration: Mapping[str, Any] | None = None
-    validated_on: Mapping[str, Any] | None = None
+    validated_on: tuple[Mapping[str, Any], ...] = ()
     price: Mapping[str, str] | None = None
     idle_power_w: float | None = None
 

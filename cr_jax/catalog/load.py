@@ -131,7 +131,7 @@ def load_accelerator(path: str | Path) -> Accelerator:
         compiler_target=target,
         origins=origins,
         calibration=document.get("calibration"),
-        validated_on=document.get("validated_on"),
+        validated_on=tuple(document.get("validated_on", ())),
         price=document.get("price"),
         idle_power_w=number("idle_power_w"),
     )

@@ -107,7 +107,7 @@ def _touched(leaf: Any) -> jax.Array:
     offset = (leaf.dtype.itemsize - raw.ctypes.data) % 64
     host = raw[offset : offset + leaf.size * leaf.dtype.itemsize].view(leaf.dtype).reshape(leaf.shape)
     host[...] = 1 if jnp.issubdtype(leaf.dtype, jnp.floating) else 0
-    return jax.device_put(host)
+    return jax.block_until_ready(jax.device_put(host))  # else the host's copy is still there when the step runs
 
 
 def _absent(leaf: Any) -> Any:

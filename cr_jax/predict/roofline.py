@@ -99,17 +99,15 @@ def assemble(
 
 def validation(accelerator: Accelerator, method: str) -> Mapping[str, Any] | str:
     """What the method was held against on this class of device."""
-    found = accelerator.validated_on
-    return found if found is not None and found["method"] == method else NOT_VALIDATED
+    return next((found for found in accelerator.validated_on if found["method"] == method), NOT_VALIDATED)
 
 
 def interval(seconds: float, accelerator: Accelerator, method: str) -> tuple[float, float, float | None]:
-    """(low, high, coverage): the 90% error of past comparisons, else a wide assumption of unknown coverage."""
+    """(low, high, coverage): what nine of ten past comparisons measured, else a wide assumption of unknown coverage."""
     found = validation(accelerator, method)
     if isinstance(found, str):
         return seconds / UNKNOWN_FACTOR, seconds * UNKNOWN_FACTOR, None
-    error = found["p90_error"]  # of the prediction against the measurement: measured = predicted / (1 +- error)
-    return seconds / (1 + error), seconds / max(1 - error, 1 / UNKNOWN_FACTOR), 0.9
+    return seconds * min(1.0, found["ratio_low"]), seconds * max(1.0, found["ratio_high"]), 0.9
 
 
 def tie(a: Prediction, b: Prediction) -> bool:

@@ -150,10 +150,10 @@ def test_a_utilisation_over_100_percent_is_an_error_of_the_profile():
 
 def test_a_validated_method_gives_a_covered_interval_and_overlap_is_a_tie():
     about = {"devices": ["a test"], "method": "calibrated", "n": 30, "median_error": 0.1, "p90_error": 0.25,
-             "worst_error": 0.4, "source": "a test", "date": "2026"}  # fmt: skip
-    device = dataclasses.replace(host(), validated_on=about)
+             "worst_error": 0.4, "ratio_low": 0.8, "ratio_high": 1.25, "source": "a test", "date": "2026"}  # fmt: skip
+    device = dataclasses.replace(host(), validated_on=(about | {"method": "replay", "ratio_low": 0.9}, about))
     a, b = predict(DOT, device), predict(DOT.replace("64", "512"), device)
-    assert (a.low_s, a.high_s, a.coverage) == pytest.approx((a.seconds / 1.25, a.seconds / 0.75, 0.9))
+    assert (a.low_s, a.high_s, a.coverage) == pytest.approx((a.seconds * 0.8, a.seconds * 1.25, 0.9))
     assert a.validated_on == about
     assert roofline.tie(a, a) and not roofline.tie(a, b)
 
