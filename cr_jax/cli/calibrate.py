@@ -20,7 +20,7 @@ def calibrate(
     """Measure this machine for time predictions; writes a user accelerator profile.
 
     Products by shape, bandwidth by footprint, calls, operations, page faults, what does not vectorise:
-    three passes, the median of each point. Predictions for the profile's name use it from then on.
+    five passes, the median of each point. Predictions for the profile's name use it from then on.
     """
     from cr_jax.catalog.check import check, read_json
     from cr_jax.errors import BadConfig, UnknownName

@@ -9,6 +9,10 @@ from cr_jax.hlo.parse import Computation, Instruction
 from cr_jax.hlo.shapes import Shape
 
 
+#: Elements of a short row.
+NARROW = 64
+
+
 @dataclass(frozen=True)
 class Product:
     """One matrix product: ``[batch] m x k`` by ``k x n``. kind: how the operands lie in memory,
@@ -39,6 +43,7 @@ class Facts:
     minor: int = 0
     single: int = 0
     roots: int = 0
+    narrow_tanhs: int = 0
     transposed: int = 0
     rows: int = 0
     row_bytes: int = 0
@@ -57,6 +62,7 @@ class Facts:
         self.minor += other.minor
         self.single += other.single
         self.roots += other.roots
+        self.narrow_tanhs += other.narrow_tanhs
         self.transposed += other.transposed
         self.rows += other.rows
         self.row_bytes = max(self.row_bytes, other.row_bytes)
@@ -74,6 +80,7 @@ def look(inside: Facts, instruction: Instruction) -> None:
     elif opcode in table.TRANSCENDENTAL and instruction.shape.is_float:
         inside.transcendental = True
         inside.roots += instruction.shape.elements if opcode in ("sqrt", "rsqrt") else 0
+        inside.narrow_tanhs += instruction.shape.elements if opcode == "tanh" and _narrow(instruction.shape) else 0
     elif opcode in ("dynamic-slice", "dynamic-update-slice"):
         inside.dynamic = True
     elif opcode in ("copy", "transpose"):
@@ -93,6 +100,11 @@ def look(inside: Facts, instruction: Instruction) -> None:
         width = _row(instruction, moved)
         inside.rows += moved.elements // max(1, width)
         inside.row_bytes = max(inside.row_bytes, width * moved.bytes // max(1, moved.elements))
+
+
+def _narrow(shape: Shape) -> bool:
+    """Whether a matrix's rows in memory are short: the CPU compiler's tanh then runs at a fraction of its rate."""
+    return len(shape.order) > 1 and 1 < shape.dims[shape.order[0]] <= NARROW
 
 
 def _transposed(instruction: Instruction) -> int:

@@ -33,7 +33,7 @@ class Operation:
     code on CPU. argmax_elements: read by a reduction over several arrays; reduced_elements: read by any
     reduction, minor_elements: those whose fastest axis is folded, single_elements: those of the others whose slowest axis
     has one place (which the CPU's library folds slowly). roots: of the transcendentals, those
-    that are square roots. transposed: elements whose order in memory changes. rows, row_bytes: of
+    that are square roots; narrow_tanhs: tanhs in short rows. transposed: elements whose order in memory changes. rows, row_bytes: of
     gathers and scatters. partitions: tasks the CPU compiler cuts a loop into (1: one thread).
     loop: name of the innermost loop, empty outside. library: a fusion that a library runs (kCustom).
     dynamic: a fusion that slices or updates at a place known only when it runs.
@@ -58,6 +58,7 @@ class Operation:
     minor_elements: int
     single_elements: int
     roots: int
+    narrow_tanhs: int
     transposed: int
     rows: int
     row_bytes: int
@@ -264,7 +265,8 @@ class _List:
             dtype=largest.dtype, elements=largest.elements, reads=reads, written_distance=distance,
             output_bytes=output, fresh=cost.written_bytes >= output > 0, products=tuple(inside.products),
             scalarised=inside.scalarised, argmax_elements=inside.argmax, reduced_elements=inside.reduced,
-            minor_elements=inside.minor, single_elements=inside.single, roots=inside.roots, transposed=inside.transposed,
+            minor_elements=inside.minor, single_elements=inside.single, roots=inside.roots,
+            narrow_tanhs=inside.narrow_tanhs, transposed=inside.transposed,
             rows=inside.rows, row_bytes=inside.row_bytes, partitions=self.partitions.get(instruction.line, 1), loop=loop,
             library=fused and "kind=kCustom" in instruction.attributes,
             dynamic=fused and inside.dynamic,

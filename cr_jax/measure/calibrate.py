@@ -1,6 +1,6 @@
 """Measure what the predictor needs on the attached CPU; the result is a user accelerator profile.
 
-Every point is measured in each of three passes over all of them, so that a busy moment meets one
+Every point is measured in each of five passes over all of them, so that a busy moment meets one
 value of each; the median of the passes is kept, and how far they lie apart is the fit quality.
 """
 
@@ -20,7 +20,7 @@ from cr_jax.errors import BadConfig
 from cr_jax.measure import points
 from cr_jax.measure.points import Point
 
-PASSES = 3
+PASSES = 5
 LIMIT_S = 90.0
 STATISTICS: dict[str, Callable[[list[float]], float]] = {"median": median, "fastest": min}
 #: Calls at most, and seconds, of one point in one pass.
@@ -77,7 +77,7 @@ def calibrate(
 
 
 def all_points() -> list[Point]:
-    return [*points.overhead_points(), *points.stream_points(), *points.gather_points(), *points.element_points(),
+    return [*points.overhead_points(), *points.stream_points(), *points.fresh_points(), *points.gather_points(), *points.element_points(),
             *points.matmul_points()]  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def _block(
     spread = sorted((max(r.passes) - min(r.passes)) / seconds[id(r)] for r in ready)
     named = {r.point.facts["what"]: seconds[id(r)] for r in ready if "what" in r.point.facts}
     overhead = _overheads(named)
-    tables: dict[str, list[dict[str, Any]]] = {"matmul": [], "stream": [], "gather": []}
+    tables: dict[str, list[dict[str, Any]]] = {"matmul": [], "stream": [], "fresh": [], "gather": []}
     elements: dict[str, float] = {}
     for r in ready:
         point, value = r.point, seconds[id(r)]
@@ -129,8 +129,8 @@ def _block(
             facts = point.facts
             flops = 2 * facts["batch"] * facts["m"] * facts["n"] * facts["k"]
             tables["matmul"].append(facts | {"flops_per_s": flops / each})
-        elif point.table == "stream":
-            tables["stream"].append({"footprint_bytes": point.facts["footprint_bytes"],
+        elif point.table in ("stream", "fresh"):
+            tables[point.table].append({"footprint_bytes": point.facts["footprint_bytes"],
                                      "bytes_per_s": point.facts["bytes"] / each})  # fmt: skip
         else:
             facts = point.facts
@@ -162,19 +162,20 @@ def _block(
 
 def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     """Seconds of one call, argument, donated argument, operation, product, iteration and loop; base_s: an
-    iteration of the loops that other points stand in."""
+    iteration of the loops that other points stand in; hand_off_s: what a call takes longer when threads run it."""
     loops = points.LOOPS
     call = seconds["call"]
     argument = max(0.0, seconds["call_40_arguments"] - call) / 39
     single = max(0.0, seconds["products_1"] - call) / loops
-    product = min(single / 2, max(0.0, seconds["products_4"] - seconds["products_1"]) / (3 * loops))
-    operation = max(0.0, seconds["operations_18"] - seconds["operations_2"]) / (16 * loops)
+    product = min(single / 2, max(0.0, seconds["products_9"] - seconds["products_1"]) / (8 * loops))
+    operation = max(0.0, seconds["pairs_9"] - seconds["products_9"]) / (9 * loops)
     iteration = max(0.0, single - 2 * product)
     donated = max(0.0, (seconds["call_40_donated"] - seconds["call_40_arguments"]) / 40 - operation)
-    loop = max(0.0, seconds["loop_of_one"] - call - 2 * product - iteration)
+    hand_off = max(0.0, seconds["straight_9"] - call - 9 * (product + operation))
+    loop = max(0.0, seconds["loop_of_one"] - call - hand_off - 2 * product - iteration)
     base = max(0.0, (seconds["base"] - call) / loops)
     return {"call_s": call, "argument_s": argument, "donated_s": donated, "operation_s": operation,
-            "product_s": product, "iteration_s": iteration, "loop_s": loop, "base_s": base}  # fmt: skip
+            "product_s": product, "iteration_s": iteration, "loop_s": loop, "base_s": base, "hand_off_s": hand_off}  # fmt: skip
 
 
 def profile(block: dict[str, Any], name: str, base: dict[str, Any]) -> dict[str, Any]:

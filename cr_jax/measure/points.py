@@ -5,6 +5,7 @@ keeps XLA's CPU compiler from making the loop one native call; what the loop its
 of its own and is taken off.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,10 +25,13 @@ _ALONE_FLOPS = 4e7
 _LARGEST_FLOPS = 1.1e9
 KINDS = ("nt", "tn")
 #: (m, n, k) at which the other kinds are compared with ``nn``.
-KIND_SHAPES = ((4, 512, 64), (16, 64, 32), (64, 128, 1024), (256, 512, 256), (1024, 128, 64), (32, 2048, 256))
+KIND_SHAPES = ((4, 512, 64), (16, 64, 32), (64, 128, 1024), (256, 512, 256), (1024, 128, 64), (32, 2048, 256),
+               (16, 32, 8192), (64, 512, 8192))  # fmt: skip
 #: (batch, m, n, k) of batched products.
 BATCHED = ((16, 12, 32, 32), (64, 1, 64, 32), (64, 64, 64, 64), (512, 8, 32, 32), (4096, 1, 12, 32))
 FOOTPRINTS = (1 << 15, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26, 1 << 27)
+#: Of a buffer read and another written; below, either fits a cache and the rate is that of one in place.
+FRESH = (1 << 21, 1 << 23, 1 << 24, 1 << 25, 56 << 20)
 GATHERS = ((1 << 20, 128), (1 << 20, 2048), (1 << 26, 128), (1 << 26, 2048))
 #: Rows picked at once.
 GATHERED = 8192
@@ -142,6 +146,15 @@ def stream_points() -> list[Point]:
     return points
 
 
+def fresh_points() -> list[Point]:
+    """Reading a buffer and writing another."""
+    return [
+        Point("fresh", {"footprint_bytes": footprint, "bytes": footprint},
+              lambda n=footprint // 8: (lambda x: x * 1.0001, (_normal(n),), ()), 1)
+        for footprint in FRESH
+    ]  # fmt: skip
+
+
 def gather_points() -> list[Point]:
     """Rows picked at random from a table."""
     points = []
@@ -200,6 +213,9 @@ def element_points() -> list[Point]:
         Point("element", {"what": "arithmetic", "elements": 16 * n},
               lambda: (_in_place(_polynomial, 400), (_normal(n), _tiny()), ()), 400, True),
         _element("transcendental", 2 * n, lambda x: jnp.tanh(jnp.exp(-x * x)), 100, (n,)),
+        # Where threads share it, in seconds of one thread: two thirds of MMN's and PMMN's turn.
+        Point("element", {"what": "narrow_tanh", "elements": 128 * n / (os.cpu_count() or 1)},
+              lambda: (lambda x, b: jnp.tanh(x + b), (_normal(4 * n, 32), _normal(32)), ()), 1),
         _element("root", n, lambda x: lax.sqrt(x * x + 1) / (x * x + 2), 200, (n,)),
         _sliced("scalar_transcendental", 2 * 32 * 64, _gate),
         _sliced("scalar_arithmetic", 4 * 32 * 64, _blend),
@@ -213,6 +229,7 @@ def element_points() -> list[Point]:
                  (1, *wide[:2]), (1, *wide)),
         # Few rows against weights that no cache holds: what a product takes to read them.
         _element("cold_product_byte", 4.0 * 8192 * 2048, jnp.matmul, 2, (4, 8192), (8192, 2048)),
+        _element("cold_vector_byte", 4.0 * 8192 * 2048, jnp.matmul, 2, (1, 8192), (8192, 2048)),
         _element("transpose", 512 * 512, lambda x: x.T, 20, (512, 512)),
         _element("top_k", 4 * 8192, lambda x: lax.top_k(x, 10), 10, (4, 8192)),
         _element("scatter", 2048 * 32, lambda x, u: x.at[jnp.asarray(ids)].add(u), 4, (8192, 32), (2048, 32)),
@@ -230,21 +247,25 @@ def _convolve(x: jax.Array, w: jax.Array) -> jax.Array:
 
 
 def overhead_points() -> list[Point]:
-    """A call, its arguments, an operation, an iteration, a loop."""
+    """A call, its arguments, an operation, an iteration, a loop, and what it takes to hand a program to the threads.
+
+    Chains depend on what is before them, in buffers above the size up to which XLA runs a program in the
+    caller's thread, as the models' do.
+    """
 
     def chain(x: jax.Array, length: int) -> jax.Array:
         for _ in range(length):
             x = x @ x
         return x
 
-    def loop(length: int, iterations: int) -> Callable[[], Any]:
-        return lambda: (_in_place(partial(chain, length=length), iterations), (_tiny(), _tiny()), ())
+    def pairs(x: jax.Array, length: int) -> jax.Array:
+        """A product and an operation that the compiler cannot make one."""
+        for _ in range(length):
+            x = (x @ x)[::-1] * 0.5
+        return x
 
-    def many(length: int) -> Callable[[], Any]:
-        """Vectors of different lengths, so that no two of their updates become one operation, and above the
-        512 bytes up to which XLA runs operations without its scheduler."""
-        scaled = lambda xs: [x * 1.0001 for x in xs]  # noqa: E731
-        return lambda: (_in_place(scaled, LOOPS), ([_normal(256 + n) for n in range(length)], _tiny()), ())
+    def loop(work: Callable[..., Any], length: int, iterations: int) -> Callable[[], Any]:
+        return lambda: (_in_place(partial(work, length=length), iterations), (_normal(16, 16), _tiny()), ())
 
     def state(leaves: int) -> Any:
         return [jnp.full((8,), 0.5 + n, jnp.float32) for n in range(leaves)]
@@ -259,13 +280,13 @@ def overhead_points() -> list[Point]:
         Point("overhead", {"what": "call"}, lambda: (first, ({"w": _normal(8)},), ()), 1),
         Point("overhead", {"what": "call_40_arguments"}, lambda: (first, (state(40),), ()), 1),
         Point("overhead", {"what": "call_40_donated"}, lambda: (add, (state(40),), (0,)), 1),
-        Point("overhead", {"what": "products_1"}, loop(1, LOOPS), 1),
-        Point("overhead", {"what": "products_4"}, loop(4, LOOPS), 1),
-        Point("overhead", {"what": "operations_2"}, many(2), 1),
-        Point("overhead", {"what": "operations_18"}, many(18), 1),
+        Point("overhead", {"what": "products_1"}, loop(chain, 1, LOOPS), 1),
+        Point("overhead", {"what": "products_9"}, loop(chain, 9, LOOPS), 1),
+        Point("overhead", {"what": "pairs_9"}, loop(pairs, 9, LOOPS), 1),
+        Point("overhead", {"what": "straight_9"}, lambda: (partial(pairs, length=9), (_normal(16, 16),), ()), 1),
         Point("overhead", {"what": "base"},
               lambda: (_looped(lambda x: x[0], LOOPS), (_normal(1024), _tiny()), ()), 1),
-        Point("overhead", {"what": "loop_of_one"}, loop(1, 1), 1),
+        Point("overhead", {"what": "loop_of_one"}, loop(chain, 1, 1), 1),
     ]  # fmt: skip
 
 

@@ -97,10 +97,17 @@ class Tables:
         tables = calibration["tables"]
         self.matmul = MatmulRates(tables["matmul"])
         self.bandwidth = Curve.of({r["footprint_bytes"]: r["bytes_per_s"] for r in tables["stream"]})
+        self._fresh = Curve.of({r["footprint_bytes"]: r["bytes_per_s"] for r in tables["fresh"]})
         self.overhead: Mapping[str, float] = calibration["overheads"]
         self.element: Mapping[str, float] = calibration["elements_s"]
         self.cores: int = calibration["cores"]
         self._gather = tables["gather"]
+
+    def written_byte_s(self, distance: float, fresh: bool) -> float:
+        """Seconds for a written byte. ``stream`` was measured in place; in a buffer of its own (``fresh``) the line
+        is fetched first, so that a byte read and a byte written take two at the ``fresh`` rate."""
+        place = 1 / self.bandwidth(distance)
+        return max(place, 2 / self._fresh(distance) - place) if fresh else place
 
     def row_s(self, table_bytes: int, row_bytes: int) -> float:
         """Seconds for one gathered row: the nearest measured table, its row scaled by size beyond."""

@@ -68,11 +68,44 @@ def test_fresh_buffers_over_32_mb_cost_pages_smaller_ones_do_not():
 def test_a_product_reads_cold_weights_at_their_own_rate():
     text = DOT.replace("64,256", "1,8192").replace("256,64", "8192,2048").replace("64,64", "1,2048")
     block = calibration()
-    block["elements_s"]["cold_product_byte"] = 1e-7  # far dearer than the arithmetic
+    block["elements_s"]["cold_vector_byte"] = 1e-7  # far dearer than the arithmetic
     found = predict(text, dataclasses.replace(accelerator("cpu"), calibration=block))
     weights, row = 4 * 8192 * 2048, 4 * 8192
     assert found.bound == "memory"
     assert found.seconds == pytest.approx((weights + row) * 1e-7 + 4 * 2048 / BANDWIDTH + 3 * MICRO)
+
+
+def test_a_product_of_many_rows_fetches_cold_weights_before_it_multiplies():
+    text = DOT.replace("64,256", "64,8192").replace("256,64", "8192,2048").replace("64,64", "64,2048")
+    found = predict(text, host())
+    weights, flops = 4 * 8192 * 2048, 2 * 64 * 8192 * 2048
+    assert found.bound == "compute"
+    assert found.seconds == pytest.approx(flops / RATE + weights / BANDWIDTH + 3 * MICRO)
+
+
+def test_a_byte_written_elsewhere_takes_what_two_at_the_fresh_rate_leave():
+    block = calibration()
+    block["tables"]["fresh"][0]["bytes_per_s"] = BANDWIDTH / 2
+    found = predict(COPY, dataclasses.replace(accelerator("cpu"), calibration=block))
+    assert found.seconds == pytest.approx(4e6 / BANDWIDTH + 3 * 4e6 / BANDWIDTH + 3 * MICRO)
+
+
+def test_short_rows_of_tanhs_have_a_rate_of_their_own():
+    text = COPY.replace("f32[1000000]{0} copy(a)", "f32[1000000]{0} tanh(a)")
+    block = calibration()
+    block["elements_s"]["narrow_tanh"] = 1e-6
+    device = dataclasses.replace(accelerator("cpu"), calibration=block)
+    assert predict(text, device).seconds == pytest.approx(1e6 * 1e-9 + 3 * MICRO)
+    short = text.replace("f32[1000000]{0}", "f32[31250,32]{1,0}")
+    assert predict(short, device).seconds == pytest.approx(1e6 * 1e-6 + 3 * MICRO)
+
+
+def test_a_program_for_the_threads_is_handed_over():
+    lines = [f"  x{n} = f32[256]{{0}} {'parameter(0)' if n == 0 else f'copy(x{n - 1})'}" for n in range(11)]
+    text = "HloModule m\n\nENTRY e {\n" + "\n".join([*lines[:-1], "  ROOT" + lines[-1][1:]]) + "\n}\n"
+    assert predict(text, host()).extras["hand-off"] == MICRO
+    assert predict(text.replace("256", "128"), host()).extras["hand-off"] == 0  # 512 bytes
+    assert predict(COPY, host()).extras["hand-off"] == 0
 
 
 def test_without_rates_there_is_no_time_and_a_reason():
