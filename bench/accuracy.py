@@ -1,7 +1,8 @@
 """Predicted against measured: step time and peak memory over models, phases, batches and data sets.
 
-Each cell is compiled, predicted, measured, replayed and measured again, so that prediction and
-measurement see the same minutes of the machine; a canary product runs beside every measurement. The
+Each case runs in a process of its own (what an earlier one leaves of a process's memory changes times). It is
+compiled, predicted, measured, replayed and measured again, so that prediction and measurement see the same
+minutes of the machine; a canary product runs beside every measurement. The
 error of the second measurement against the first is the machine's own repeatability. No program of
 the grid is used to fit anything: calibration runs small programs of its own. The rules of the model
 were chosen with cell-phones in sight, so every figure is also given for the other data set alone.
@@ -9,18 +10,22 @@ were chosen with cell-phones in sight, so every figure is also given for the oth
 
 import argparse
 import dataclasses
+import json
 import os
 import re
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
+from datetime import UTC, datetime
 from html import escape
 from math import log10
 from pathlib import Path
 from typing import Any
 
 import jax
-from machine import RESULTS, finish, table
+from machine import RESULTS, finish, machine, table
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
@@ -31,6 +36,7 @@ from cr_jax.measure.case import Case, Prepared, prepare
 from cr_jax.measure.clock import Plan, interleave
 from cr_jax.measure.replay import replay
 from cr_jax.predict.roofline import predict
+from cr_jax.records import plain
 
 MODELS = ("dmn", "mmn", "pmmn", "aim", "srnn-ae")
 DATASETS = ("cell-phones", "kindle-store")
@@ -113,6 +119,26 @@ def error(row: dict[str, Any], method: str) -> float | None:
     return abs(row[f"{method}_s"] / measured - 1)
 
 
+def validation(rows: list[dict[str, Any]], method: str, device: str) -> dict[str, Any]:
+    """The ``validated_on`` entry of an accelerator profile: how far a method was from the clock."""
+    errors = sorted(e for r in rows if (e := error(r, method)) is not None)
+    ratios = sorted((r["measured_s"] + r["itself_s"]) / 2 / r[f"{method}_s"] for r in rows if r.get(f"{method}_s"))
+    figures = quantiles(errors)
+    cut = statistics.quantiles(ratios, n=20, method="inclusive")
+    return {"devices": [device], "method": method, "n": figures["n"], "median_error": round(figures["median"], 3),
+            "p90_error": round(figures["p90"], 3), "worst_error": round(figures["worst"], 3), "ratio_low": round(cut[0], 3),
+            "ratio_high": round(cut[-1], 3), "source": "bench/results/accuracy.json, by bench/accuracy.py",
+            "date": datetime.now(UTC).date().isoformat()}  # fmt: skip
+
+
+def keep(rows: list[dict[str, Any]], device: str) -> None:
+    """Enter the figures in the shipped CPU profile."""
+    file = RESULTS.parent.parent / "profiles" / "accelerators" / "cpu.json"
+    document = json.loads(file.read_text()) | {"validated_on": [validation(rows, m, device) for m in ("calibrated", "replay")]}
+    file.write_text(json.dumps(document, indent=2) + "\n")
+    print("written: profiles/accelerators/cpu.json, validated_on")
+
+
 def quantiles(errors: list[float]) -> dict[str, Any]:
     ordered = sorted(errors)
     if not ordered:
@@ -193,7 +219,50 @@ def show(rows: list[dict[str, Any]], figures: dict[str, Any]) -> None:
     print(f"canary: slowest less fastest {figures['canary_spread']:.0%} of its median")
 
 
+def one(case: Case, accelerator: Accelerator, options: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of a case and what failed, measured in this process."""
+    function, arguments, _ = points.canary().make()
+    product = jax.jit(function).lower(*arguments).compile()
+
+    def canary() -> None:
+        jax.block_until_ready(product(*arguments))
+
+    rows, failed = [], []
+    prepared = prepare(case)
+    values = inputs.weights(prepared.model)
+    for step in prepared.steps:
+        try:
+            rows.append(cell(prepared, step, accelerator, canary, values, options))
+            print(f"{case.slug()} {step.name}: {rows[-1]['measured_s'] * 1e3:.2f} ms", file=sys.stderr, flush=True)
+        except (CrJaxError, MemoryError, jax.errors.JaxRuntimeError) as reason:
+            failed.append({"case": case.slug(), "step": step.name, "reason": str(reason)[:300]})
+            print(f"{case.slug()} {step.name}: {reason}", file=sys.stderr)
+    return rows, failed
+
+
+def apart(case: Case, block: dict[str, Any], options: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """:func:`one` in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
+        request.write_text(json.dumps({"case": plain(case), "calibration": block, "options": vars(options)}))
+        done = subprocess.run([sys.executable, __file__, "--child", str(request), str(answer)], check=False)
+        if done.returncode == 0:
+            found = json.loads(answer.read_text())
+            return found["rows"], found["failed"]
+    return [], [{"case": case.slug(), "step": None, "reason": f"its process ended with code {done.returncode}"}]
+
+
+def child(request: Path, answer: Path) -> None:
+    told = json.loads(request.read_text())
+    accelerator = dataclasses.replace(load.accelerator("cpu"), calibration=told["calibration"])
+    rows, failed = one(Case(**told["case"]), accelerator, argparse.Namespace(**told["options"]))
+    answer.write_text(json.dumps({"rows": rows, "failed": failed}))
+
+
 def main() -> int:
+    if sys.argv[1:2] == ["--child"]:
+        child(Path(sys.argv[2]), Path(sys.argv[3]))
+        return 0
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two models, one data set")
     parser.add_argument("--models", nargs="+", default=list(MODELS))
@@ -204,38 +273,29 @@ def main() -> int:
     parser.add_argument("--no-replay", dest="replay", action="store_false")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     parser.add_argument("--out", action="store_true", help="write bench/results/accuracy.json and .svg")
+    parser.add_argument("--keep", action="store_true", help="enter the figures in the shipped CPU profile")
     options = parser.parse_args()
     models, datasets = (["dmn", "mmn"], [SEEN]) if options.quick else (options.models, options.datasets)
-    accelerator = load.accelerator(options.profile)
-    if accelerator.calibration is None:
-        print("calibrating", file=sys.stderr)
-        accelerator = dataclasses.replace(accelerator, calibration=calibrate.calibrate(statistic=options.statistic))
-    function, arguments, _ = points.canary().make()
-    product = jax.jit(function).lower(*arguments).compile()
-
-    def canary() -> None:
-        jax.block_until_ready(product(*arguments))
-
-    rows, failed = [], []
-    for case in cases(models, datasets):
-        prepared = prepare(case)
-        values = inputs.weights(prepared.model)
-        for step in prepared.steps:
-            try:
-                rows.append(cell(prepared, step, accelerator, canary, values, options))
-                print(f"{case.slug()} {step.name}: {rows[-1]['measured_s'] * 1e3:.2f} ms", file=sys.stderr, flush=True)
-            except (CrJaxError, MemoryError, jax.errors.JaxRuntimeError) as reason:
-                failed.append({"case": case.slug(), "step": step.name, "reason": str(reason)[:300]})
-                print(f"{case.slug()} {step.name}: {reason}", file=sys.stderr)
+    given = load.accelerator(options.profile).calibration
+    rows, failed, blocks = [], [], []
+    for dataset in datasets:
+        if given is None:  # anew for each data set: a shared machine is another one half an hour later
+            print("calibrating", file=sys.stderr)
+            blocks.append(calibrate.calibrate(statistic=options.statistic))
+        for case in cases(models, [dataset]):
+            found, lost = apart(case, dict(given or blocks[-1]), options)
+            rows += found
+            failed += lost
     figures = summary(rows)
     show(rows, figures)
-    block = accelerator.calibration
-    about = {"created": block["created"], "statistic": block["statistic"], "fit": block["fit"], "canary": block["canary"]}
+    about = [{key: block[key] for key in ("created", "statistic", "fit", "canary")} for block in (blocks or [given])]
     finish("accuracy", {"statistic": options.statistic, "device": jax.devices("cpu")[0].device_kind, "summary": figures,
-                        "rows": rows, "failed": failed, "calibration": about}, options.out)  # fmt: skip
+                        "rows": rows, "failed": failed, "calibrations": about}, options.out)  # fmt: skip
     if options.out and rows:
         (RESULTS / "accuracy.svg").write_text(scatter(rows))
         print("written: bench/results/accuracy.svg")
+    if options.keep and rows:
+        keep(rows, f"{machine()['cpu']}, {os.cpu_count()} cores")
     return 1 if failed else 0
 
 

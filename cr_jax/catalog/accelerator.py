@@ -23,8 +23,8 @@ class Accelerator:
     together. measured: rates seen on real cards. compiler_target: the ahead-of-time compiler's
     description, ``None`` for a device it has none for. calibration: tables measured on the attached
     device, as ``crjax calibrate`` writes them. validated_on: how far predictions for this class of device
-    were from the clock, an entry per method. price: provider, region, kind and date of the price. ``origins`` has an entry for every number
-    that is known, dotted below the top level: ``matmul_flops_per_s.bfloat16``.
+    were from the clock, an entry per method. price: provider, region, kind and date of the price. ``origins`` has an
+    entry for every number that is known, dotted below the top level: ``matmul_flops_per_s.bfloat16``.
     """
 
     name: str

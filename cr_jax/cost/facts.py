@@ -8,7 +8,6 @@ from cr_jax.cost.value import Cost
 from cr_jax.hlo.parse import Computation, Instruction
 from cr_jax.hlo.shapes import Shape
 
-
 #: Elements of a short row.
 NARROW = 64
 

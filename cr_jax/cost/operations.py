@@ -33,8 +33,8 @@ class Operation:
     code on CPU. argmax_elements: read by a reduction over several arrays; reduced_elements: read by any
     reduction, minor_elements: those whose fastest axis is folded, single_elements: those of the others whose slowest axis
     has one place (which the CPU's library folds slowly). roots: of the transcendentals, those
-    that are square roots; narrow_tanhs: tanhs in short rows. transposed: elements whose order in memory changes. rows, row_bytes: of
-    gathers and scatters. partitions: tasks the CPU compiler cuts a loop into (1: one thread).
+    that are square roots; narrow_tanhs: tanhs in short rows. transposed: elements whose order in
+    memory changes. rows, row_bytes: of gathers and scatters. partitions: tasks the CPU compiler cuts a loop into (1: one thread).
     loop: name of the innermost loop, empty outside. library: a fusion that a library runs (kCustom).
     dynamic: a fusion that slices or updates at a place known only when it runs.
     """

@@ -77,8 +77,8 @@ def calibrate(
 
 
 def all_points() -> list[Point]:
-    return [*points.overhead_points(), *points.stream_points(), *points.fresh_points(), *points.gather_points(), *points.element_points(),
-            *points.matmul_points()]  # fmt: skip
+    return [*points.overhead_points(), *points.stream_points(), *points.fresh_points(), *points.gather_points(),
+            *points.element_points(), *points.matmul_points()]  # fmt: skip
 
 
 def _prepare(point: Point) -> _Ready:

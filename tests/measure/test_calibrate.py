@@ -21,8 +21,8 @@ def block(seconds=1e-3):
 
 
 def test_no_point_is_measured_twice():
-    seen = [json.dumps(p.facts, sort_keys=True) + p.table for p in points.overhead_points() + points.stream_points() + points.fresh_points()
-            + points.gather_points() + points.element_points()]  # fmt: skip
+    seen = [json.dumps(p.facts, sort_keys=True) + p.table for p in points.overhead_points()
+            + points.stream_points() + points.fresh_points() + points.gather_points() + points.element_points()]  # fmt: skip
     assert len(seen) == len(set(seen))
     grid = [p.facts for p in points.matmul_points() if p.facts["kind"] == "nn" and p.facts["batch"] == 1]
     assert {f["m"] for f in grid} >= set(points.ROWS)
@@ -42,9 +42,9 @@ def test_the_block_is_a_valid_profile_that_the_predictor_reads():
     document = calibrate.profile(block(), "mine", base)
     check(document, "accelerator-profile", "a test")
     tables = Tables(document["calibration"])
-    needed = {"arithmetic", "transcendental", "narrow_tanh", "root", "scalar_transcendental", "scalar_arithmetic", "argmax", "reduce_minor",
-              "reduce_major", "sum_minor", "sum_major", "library_reduce", "library_reduce_single", "transpose", "top_k",
-              "scatter", "convolution", "cold_product_byte", "cold_vector_byte", "page_fault"}  # fmt: skip
+    needed = {"arithmetic", "transcendental", "narrow_tanh", "root", "scalar_transcendental", "scalar_arithmetic", "argmax",
+              "reduce_minor", "reduce_major", "sum_minor", "sum_major", "library_reduce", "library_reduce_single", "transpose",
+              "top_k",              "scatter", "convolution", "cold_product_byte", "cold_vector_byte", "page_fault"}  # fmt: skip
     assert set(tables.element) == needed
     assert tables.row_s(1 << 20, 128) > 0
 
