@@ -151,15 +151,12 @@ class _List:
             elif opcode == "conditional":
                 self.conditional(instruction, frame, times, loop, found, loops)
                 trace.skip(self.inner_bytes(instruction), instruction)
-            elif opcode in ("call", "async-start"):
-                called = self.called(instruction)
+            elif opcode in ("call", "async-start") or rules.body_of_call(instruction):
+                called = self.walk.called(instruction)
                 self.computation(called, Frame(called, instruction, frame), times, loop, found, loops)
                 trace.skip(self.inner_bytes(instruction), instruction)
             else:
                 found.append(self.operation(instruction, computation.name, times, loop, trace))
-
-    def called(self, instruction: Instruction) -> Computation:
-        return self.module.find(instruction.called("to_apply") or instruction.called("calls"), instruction)
 
     def loop(self, loop: Instruction, frame: Frame, times: int, found: list[Operation], loops: list[LoopRun]) -> None:
         body = self.module.find(loop.called("body"), loop)
@@ -231,7 +228,7 @@ class _List:
             opcode = instruction.opcode
             if opcode in table.FREE:
                 continue
-            if opcode in ("while", "conditional", "call", "async-start"):
+            if opcode in ("while", "conditional", "call", "async-start") or rules.body_of_call(instruction):
                 inner += self.inner_bytes(instruction)
                 continue
             cost, _ = self.cost(instruction)
@@ -248,7 +245,7 @@ class _List:
             return self.footprint(self.module.find(instruction.called("body"), instruction))
         if instruction.opcode == "conditional":
             return max(self.footprint(branch) for branch in self.branches(instruction))
-        return self.footprint(self.called(instruction))
+        return self.footprint(self.walk.called(instruction))
 
     def operation(self, instruction: Instruction, where: str, times: int, loop: str, trace: Trace) -> Operation:
         cost, family = self.cost(instruction)

@@ -137,6 +137,17 @@ def call_target(instruction: Instruction) -> str:
     return (instruction.attribute("custom_call_target") or "").strip('"')
 
 
+def body_of_call(instruction: Instruction) -> str | None:
+    """The computation that a custom call without a rule of its own states as what it does, such as a gather that a
+    TPU's compiler gives to the sparse cores; ``None`` for any other instruction."""
+    if instruction.opcode != "custom-call":
+        return None
+    target, named = call_target(instruction), instruction.attribute("called_computations")
+    known = target in table.FREE_CALLS or target in table.TOP_K_CALLS or target.startswith(("__cudnn$", "__cublas$"))
+    names = [] if known or not named else [name.strip().lstrip("%") for name in named.strip("{}").split(",") if name.strip()]
+    return names[0] if len(names) == 1 else None
+
+
 def _custom_call(instruction: Instruction, applied: Applied) -> Cost:
     target = call_target(instruction)
     if target in table.FREE_CALLS:

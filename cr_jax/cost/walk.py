@@ -209,13 +209,18 @@ class _Walk:
                 self._while(ledger, instruction, frame, scope)
             elif opcode == "conditional":
                 self._conditional(ledger, instruction, frame, scope)
-            elif opcode in ("call", "async-start"):
-                called = self.module.find(instruction.called("to_apply") or instruction.called("calls"), instruction)
+            elif opcode in ("call", "async-start") or (opcode == "custom-call" and rules.body_of_call(instruction)):
+                called = self.called(instruction)
                 inner = scope.inside(instruction.op_name)
                 ledger.include(self.computation(called, Frame(called, instruction, frame), inner), 1)
             else:
                 self._plain(ledger, instruction, scope)
         return ledger
+
+    def called(self, instruction: Instruction) -> Computation:
+        """What a call, an asynchronous start or a custom call with a body runs."""
+        name = instruction.called("to_apply") or instruction.called("calls") or rules.body_of_call(instruction)
+        return self.module.find(name, instruction)
 
     def _name(self, instruction: Instruction, matmul_flops: int = 0) -> str:
         """The operation's name, or the best that can be said where the compiler gave it none."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cr_jax import count_hlo
+from cr_jax.cost.operations import operations
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "hlo"
 FLOAT = INDEX = 4
@@ -267,3 +268,15 @@ def test_copy_to_the_scratchpad_and_back():
   ROOT o = f32[8,128]{1,0:T(8,128)} copy-done(t)""")
     assert _bytes(text) == (size, size)
     assert count_hlo(text).total.onchip_bytes == 4 * size  # in; read and written by negate; out
+
+
+def test_a_gather_given_to_the_sparse_cores_counts_once():
+    """libtpu 0.0.52, v6e: ``table[ids] * 2`` with a table of [262144, 128] and 65,536 ids. The gather stands in a custom
+    call's body, behind two asynchronous starts."""
+    text = (GOLDEN / "gather_offload.tpu_v6e.txt").read_text()
+    rows, ids = 65536 * 128 * 4, 65536 * 4
+    found = count_hlo(text)
+    assert found.complete and found.uncounted == ()
+    assert found.hbm_bytes == 2 * rows + ids + 2 * rows + 2 * ids  # the gather, the product, the ids brought into bounds
+    assert found.other_flops == 65536 * 128
+    assert operations(text).total().hbm_bytes == found.hbm_bytes

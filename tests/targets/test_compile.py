@@ -1,0 +1,33 @@
+"""Compiling one step: the text of a program that its executable cannot print."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from cr_jax.targets import compile as compiling
+
+
+class Mute:
+    """An executable whose ``as_text`` fails as XLA's does."""
+
+    def __init__(self, said: str):
+        self.said = said
+
+    def as_text(self):
+        raise jax.errors.JaxRuntimeError(self.said)
+
+
+def test_a_program_that_cannot_be_printed_is_read_from_the_compilers_dump():
+    lowered = jax.jit(lambda x: jnp.tanh(x @ x)).lower(jnp.ones((8, 8)))
+    said = "INTERNAL: RET_CHECK failure: async-update instruction should have 1 operands but sees 3"
+    found = compiling._text(Mute(said), lowered, {})
+    printed = lowered.compile().as_text()
+    assert found.split("\n\n", 1)[0].split(",")[0] == printed.split(",")[0]  # HloModule and its name
+    assert found.count(" dot(") + found.count("ynn") == printed.count(" dot(") + printed.count("ynn")
+    assert "tanh(" in found
+
+
+def test_any_other_failure_to_print_is_not_hidden():
+    lowered = jax.jit(lambda x: x + 1).lower(jnp.ones(4))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="out of words"):
+        compiling._text(Mute("out of words"), lowered, {})
