@@ -3,6 +3,7 @@
 The order of a scheduled text is the order in which it runs. The entry computation is followed once, the
 bodies of loops, branches and calls in their place; values that the compiler keeps in one buffer (a loop's
 state, an in-place update, a donated argument and the result that takes its place) are one buffer here.
+An argument stays for the whole run; a donated one is free between its last use and the result's making.
 Time is counted in operations that compute or move something, each body once.
 """
 
@@ -83,7 +84,7 @@ class _Flow:
 
     def made(self, instruction: Instruction, role: str = "temporary", shape: Shape | None = None) -> list[Value]:
         """New values for the leaves of a result."""
-        time, values = max(0, self.time), []
+        time, values = self.time, []  # an argument is there before the first operation
         for leaf in (shape or instruction.shape).leaves:
             held = 0 if role == "constant" or leaf.space else leaf.bytes
             values.append(Value(instruction, leaf, held, time, time, role))
@@ -201,10 +202,11 @@ class _Flow:
 
     def buffers(self) -> list[Buffer]:
         """Values put together by the buffer they lie in."""
+        fixed = {id(_first(v)) for v in self._values if v.role == "argument"}
         for value, candidates in self._reused:
             first = _first(value)
-            if any(_first(c) is first for c in candidates):
-                continue  # the same buffer already
+            if any(_first(c) is first for c in candidates) or id(first) in fixed:
+                continue  # the same buffer already, or the place of a donated argument
             # The operand that dies here makes room: it is gone when the result is there.
             dying = next((c for c in candidates if c.end == value.start and c.start < c.end and c.size), None)
             if dying is not None:
@@ -219,7 +221,7 @@ class _Flow:
         roles = {v.role for v in values}
         role = next((r for r in ("argument", "output") if r in roles), "temporary")
         size = max(v.size for v in values)
-        if role == "argument":
+        if role == "argument" and "output" not in roles:
             return Buffer(values, role, size, [(0, max(0, self.time))])
         spans: list[tuple[int, int]] = []
         for value in sorted(values, key=lambda v: v.start):
@@ -227,7 +229,7 @@ class _Flow:
                 spans[-1] = spans[-1][0], max(spans[-1][1], value.end)
             else:
                 spans.append((value.start, value.end))
-        return Buffer(values, role, size, spans)
+        return Buffer(values, role, size, [(max(0, first), last) for first, last in spans if last >= 0])
 
 
 def branches(switch: Instruction) -> list[str]:

@@ -13,7 +13,7 @@ def memory_account(step: CompiledStep, timeline: Timeline | None = None) -> dict
     temporaries). Without a compiled program only the arguments are known; the rest is ``None``.
     ``argument_bytes`` may be less than the roles' sum: the compiler drops arguments that no result needs.
     timeline: how the memory in use goes over the program; ``share_of_peak`` holds its fullest moment
-    against the peak, which is what the compiler sets aside, gaps between buffers included.
+    against the peak, which is what the compiler sets aside: also what is idle then, and gaps.
     """
     roles = {role: sum(a.bytes for a in step.arguments if a.role == role) for role in ROLES}
     figures = step.memory

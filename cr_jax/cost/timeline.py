@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.cost import attribute
-from cr_jax.cost.attribute import Attribution, Origins, Scope
+from cr_jax.cost.attribute import NONE, Attribution, Origins, Scope
 from cr_jax.cost.liveness import Buffer, Liveness, liveness
 from cr_jax.hlo.parse import HloModule, Instruction
 
@@ -43,7 +43,8 @@ class Timeline:
 
     points: the fullest moment of each stretch of equal length, at most ``POINTS``. peak: the fullest of
     them, at ``instruction``. alive: the largest buffers then, at most ``LISTED``; ``others`` more hold
-    ``other_bytes``. role_bytes: what is alive at the peak, by role. constant_bytes: apart from all this.
+    ``other_bytes``. role_bytes: what is alive at the peak, by role. idle_bytes: of arguments given up and
+    results not made yet, set aside but not alive then. Constants and on-chip memory are apart from this.
     """
 
     positions: int
@@ -54,6 +55,7 @@ class Timeline:
     others: int
     other_bytes: int
     role_bytes: dict[str, int]
+    idle_bytes: int
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, keys in a fixed order."""
@@ -67,6 +69,7 @@ class Timeline:
             "peak_module": self.peak.module,
             "peak_pass": self.peak.which,
             "peak_role_bytes": self.role_bytes,
+            "peak_idle_bytes": self.idle_bytes,
             "alive": [{s: getattr(a, s) for s in Alive.__dataclass_fields__} for a in self.alive],
             "other_buffers": self.others,
             "other_bytes": self.other_bytes,
@@ -96,11 +99,12 @@ def timeline(module: HloModule, modules: Iterable[str] = ()) -> Timeline | None:
     alive = [b for b in found.buffers if any(a <= peak.position <= z for a, z in b.spans)]
     alive.sort(key=lambda b: -b.size)  # stable: the same text gives the same order
     roles = {role: sum(b.size for b in alive if b.role == role) for role in ("argument", "output", "temporary")}
+    aside = sum(b.size for b in found.buffers if b.role != "temporary")
     rest = alive[LISTED:]
     return Timeline(
         count, points, peak, found.steps[peak.position][0].name,
         tuple(names.alive(b, peak.position, found) for b in alive[:LISTED]),
-        len(rest), sum(b.size for b in rest), roles,
+        len(rest), sum(b.size for b in rest), roles, aside - roles["argument"] - roles["output"],
     )  # fmt: skip
 
 
@@ -125,6 +129,7 @@ class _Names:
     def __init__(self, module: HloModule, modules: tuple[str, ...]):
         root = attribute.root_of(i.op_name for i in module.entry.instructions)
         self._module, self._attribution, self._origins = module, Attribution(modules), Origins(root)
+        self._known = frozenset(modules)
 
     def of(self, instruction: Instruction, scope: Scope) -> tuple[str, str]:
         """``(module, pass)``."""
@@ -137,7 +142,16 @@ class _Names:
     def alive(self, buffer: Buffer, time: int, found: Liveness) -> Alive:
         value = next((v for v in buffer.values if v.role == "argument"), None) or buffer.at(time)
         made, shape = value.instruction, value.shape
-        module, _ = self.of(made, found.steps[value.start][1])
-        path = _WORD.findall(made.op_name) if made.opcode == "parameter" else []
-        name = ".".join(path[:-1] if path[-1:] == ["value"] else path) or made.name
+        if made.opcode == "parameter" and value.role == "argument":
+            path = _WORD.findall(made.op_name)
+            path = path[:-1] if path[-1:] == ["value"] else path
+            name, module = ".".join(path) or made.name, self._owner(path)
+        else:
+            name, module = made.name, self.of(made, found.steps[max(0, value.start)][1])[0]
         return Alive(name, module, f"{shape.dtype}[{','.join(map(str, shape.dims))}]", buffer.size, buffer.role)
+
+    def _owner(self, path: list[str]) -> str:
+        """The longest known module in an argument's path, such as ``answer`` in ``moments.mu.answer.kernel``."""
+        ends = range(1, len(path) + 1)
+        names = (".".join(path[a:b]) for b in ends for a in range(b))
+        return max((n for n in names if n in self._known), key=len, default=NONE)

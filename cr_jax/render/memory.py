@@ -28,12 +28,15 @@ def _step(step: dict[str, Any]) -> RenderableType:
            f"({found['peak_module']}, {found['peak_pass']})"  # fmt: skip
     if found["share_of_peak"] is not None:
         line += f" · {found['share_of_peak']:.0%} of the {scaled(step['memory']['peak_bytes'], 'B')} set aside"
+    if found["peak_idle_bytes"] > found["peak_bytes"] / 100:
+        line += f"; {scaled(found['peak_idle_bytes'], 'B')} idle"
     head.append(f"{bar([p['live_bytes'] for p in found['points']])}\n{line}", style="not bold")
     return Group(head, _alive(found))
 
 
 def _alive(found: dict[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", caption="\n")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", caption="\n",
+                  caption_justify="left")
     for column in ("alive then", "module", "role", "shape", "bytes", "share"):
         table.add_column(column, justify="right" if column in ("bytes", "share") else "left")
     for row in found["alive"]:

@@ -1,5 +1,7 @@
 """Live memory over a scheduled program, against schedules worked out by hand and the compiler's own account."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -52,7 +54,7 @@ def test_an_argument_is_never_given_up_unless_a_result_takes_its_place():
 }"""
     assert live(body) == [1200, 1200]  # two arguments; a; r in a's place
     donated = HEAD + ", input_output_alias={ {}: (0, {}, may-alias) }"
-    assert live(body, donated) == [1200, 800]  # r lies in p
+    assert live(body, donated) == [800, 1200]  # a in p's place, which nobody reads again; r lies in p
 
 
 LOOP = """body {
@@ -167,19 +169,18 @@ def test_a_text_without_an_order_has_no_timeline():
     assert timeline(parse(text.replace("HloModule m", HEAD))).peak.live_bytes == 80
 
 
-def compiled(function, *arguments, donate=()):
-    made = jax.jit(function, donate_argnums=donate).lower(*arguments).compile()
+def compiled(function, *arguments, donate=(), dump=None):
+    options = {"xla_dump_to": str(dump), "xla_dump_hlo_as_text": True} if dump else None
+    made = jax.jit(function, donate_argnums=donate).lower(*arguments).compile(compiler_options=options)
     figures = made.memory_analysis()
     told = figures.argument_size_in_bytes + figures.output_size_in_bytes + figures.temp_size_in_bytes
     return timeline(parse(made.as_text())), told - figures.alias_size_in_bytes, figures
 
 
 def layers(weights, x):
-    def layer(x, w):
-        with jax.named_scope("layer"):
-            return jnp.tanh(x @ w), jnp.sum(x)
-
-    return jnp.sum(jax.lax.scan(layer, x, weights)[0] ** 2)
+    with jax.named_scope("layers"):
+        x, _ = jax.lax.scan(lambda x, w: (jnp.tanh(x @ w), jnp.sum(x)), x, weights)
+    return jnp.sum(x**2)
 
 
 def step(weights, x):
@@ -189,19 +190,49 @@ def step(weights, x):
 SIZES = jax.ShapeDtypeStruct((20, 64, 64), jnp.float32), jax.ShapeDtypeStruct((256, 64), jnp.float32)
 
 
-@pytest.mark.parametrize(("function", "donate"), [(layers, ()), (jax.grad(layers), ()), (step, ()), (step, (0,))])
+CASES = pytest.mark.parametrize(("function", "donate"), [(layers, ()), (jax.grad(layers), ()), (step, ()), (step, (0,))])
+
+
+@CASES
 def test_the_fullest_moment_against_the_compilers_account(function, donate):
     found, told, figures = compiled(function, *SIZES, donate=donate)
-    assert found.role_bytes["argument"] == figures.argument_size_in_bytes
-    # No more than the compiler sets aside, and no less but for gaps between buffers.
-    assert 0.9 * told <= found.peak.live_bytes <= told
+    # No more than the compiler sets aside, and no less but for what is idle and gaps between buffers.
+    assert found.peak.live_bytes <= told <= 1.05 * (found.peak.live_bytes + found.idle_bytes)
     assert sum(found.role_bytes.values()) == found.peak.live_bytes
+    if not donate:
+        assert found.role_bytes["argument"] == figures.argument_size_in_bytes
+
+
+@CASES
+def test_the_fullest_moment_is_that_of_the_compilers_own_live_ranges(function, donate, tmp_path):
+    found, _, _ = compiled(function, *SIZES, donate=donate, dump=tmp_path)
+    assert found.peak.live_bytes == fullest(tmp_path)
+
+
+def fullest(folder):
+    """XLA's own account, from its dump: values live from-to, those in one place of one allocation once."""
+    ranges = next(folder.glob("*live-range.txt")).read_text()
+    lines = re.findall(r"^ +(\S+)\{([\d,]*)\}:(\d+)-(\d+)$", ranges.split("BufferLiveRange:")[1], re.MULTILINE)
+    alive = {(name, index): range(int(a), int(z) + 1) for name, index, a, z in lines}
+    last = int(re.search(r"HloLiveRange \(max (\d+)\)", ranges)[1])
+    places, place = {}, None
+    for line in next(folder.glob("*after_optimizations-buffer-assignment.txt")).read_text().splitlines():
+        if head := re.match(r"allocation (\d+): size \d+(.*)", line):
+            place = None if re.search("constant|thread-local", head[2]) else head[1]
+            whole = "parameter" in head[2] and "maybe-live-out" not in head[2]
+        value = re.match(r" value: <\d+ ([^\s{]+)(?:\{([\d,]*)\})?(?: \(phi\))? @\d+> \(size=(\d+),offset=(\d+)\): (.)", line)
+        if value and place and value[5] != "(":  # tables of tuples are no buffers here
+            times = range(last + 1) if whole else alive[value[1], value[2] or ""]
+            for time in times:
+                at = places.setdefault(time, {})
+                at[place, value[4]] = max(at.get((place, value[4]), 0), int(value[3]))
+    return max(sum(at.values()) for at in places.values())
 
 
 def test_the_peak_names_the_activations_kept_for_the_backward_pass():
     found, _, _ = compiled(jax.grad(layers), *SIZES)
     kept = [a for a in found.alive if a.role == "temporary" and a.bytes == 20 * 256 * 64 * 4]
-    assert kept and {a.module for a in kept} == {"layer"}
+    assert kept and {a.module for a in kept} == {"layers"}
     assert [a.bytes for a in found.alive] == sorted((a.bytes for a in found.alive), reverse=True)
 
 
