@@ -103,9 +103,7 @@ class Aliasing:
                 reach[id(value)] = frozenset((int(value.literal),))
                 continue
             made = frozenset().union(*(reach[id(o)] for o in value.operands))
-            if value.opcode not in _SAME_PLACE and value.opcode not in ("tuple", "get-tuple-element"):
-                moved |= made
-            elif value.opcode == "copy" and value.shape.order != value.operands[0].shape.order:
+            if (value.opcode not in _SAME_PLACE and value.opcode not in ("tuple", "get-tuple-element")) or (value.opcode == "copy" and value.shape.order != value.operands[0].shape.order):
                 moved |= made
             reach[id(value)] = made
         root = called.result

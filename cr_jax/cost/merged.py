@@ -55,19 +55,27 @@ def merged(traced: Table, compiled: Table) -> Merged:
 
     A product of F FLOPs under a module that traced none of F, but some of f = F / r, may be r of those.
     It is, if the compiled program misses as many products of f, over all modules of that pass, as the
-    candidates of that part can hold; otherwise nothing is moved.
+    candidates of that part can hold, and if it brings every module nearer to what it traced; otherwise
+    nothing is moved.
     """
     had, has = _executions(traced), _executions(compiled)
+    left = 0
     groups: dict[tuple[int, str], list[tuple[tuple[int, Key], int]]] = {}
     for place in sorted(compiled):
         flops, (module, which, _) = place
         if had.get((flops, (module, which))):
             continue  # a product as traced
-        parts = [r for r in range(2, _MOST + 1) if flops % r == 0 and had.get((flops // r, (module, which)))]
+        own = [(r, (flops // r, (module, which))) for r in range(2, _MOST + 1) if flops % r == 0]
+        parts = [r for r, part in own if had.get(part, 0) > has.get(part, 0)]
         if len(parts) == 1:
             groups.setdefault((flops // parts[0], which), []).append((place, parts[0]))
+        elif parts:
+            left += compiled[place].cost.matmul_flops
+    excess = _totals(compiled)
+    for owner, flops in _totals(traced).items():
+        excess[owner] = excess.get(owner, 0) - flops
     moves: list[Move] = []
-    known = left = 0
+    known = 0
     for (flops, which), places in sorted(groups.items()):
         absent = {owner: n - has.get((size, owner), 0) for (size, owner), n in had.items()
                   if size == flops and n > has.get((size, owner), 0)}  # fmt: skip
@@ -80,9 +88,33 @@ def merged(traced: Table, compiled: Table) -> Merged:
         if held != sum(missing.values()) or not named <= set(missing):
             left += total
             continue
+        found = _shared(places, compiled, missing)
+        after = _balance(excess, found)
+        # Whoever gives must have had more than was traced, whoever gets, less: else it was a coincidence.
+        if any(abs(after[owner]) > abs(excess.get(owner, 0)) or after[owner] * excess.get(owner, 0) < 0 for owner in after):
+            left += total
+            continue
+        excess |= after
         known += total
-        moves += _shared(places, compiled, missing)
+        moves += found
     return Merged(tuple(moves), known, left)
+
+
+def _totals(table: Table) -> dict[Owner, int]:
+    """FLOPs of all matrix products of each owner."""
+    found: dict[Owner, int] = {}
+    for (_, (module, which, _)), made in table.items():
+        found[module, which] = found.get((module, which), 0) + made.cost.matmul_flops
+    return found
+
+
+def _balance(excess: Mapping[Owner, int], moves: list[Move]) -> dict[Owner, int]:
+    """What the owners in ``moves`` have too much or too little after them."""
+    after: dict[Owner, int] = {}
+    for move in moves:
+        for owner, sign in ((move.source[:2], -1), (move.target[:2], 1)):
+            after[owner] = after.get(owner, excess.get(owner, 0)) + sign * move.cost.matmul_flops
+    return after
 
 
 def _executions(table: Table) -> dict[tuple[int, Owner], int]:

@@ -14,7 +14,7 @@ from cr_jax.cost.attribute import Attribution
 from cr_jax.cost.facts import Facts, Product, look, slices
 from cr_jax.cost.reuse import Reads, Trace, sources
 from cr_jax.cost.value import Cost
-from cr_jax.cost.walk import _RANK, _call_family, collector_paused, _Walk
+from cr_jax.cost.walk import _RANK, _call_family, _Walk, collector_paused
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.loops import Frame, trip_count
 from cr_jax.hlo.parse import Computation, HloModule, Instruction, parse

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from cr_jax.cost import attribute
@@ -93,7 +94,7 @@ def timeline(module: HloModule, modules: Iterable[str] = ()) -> Timeline | None:
     count = len(found.steps)
     stretches = min(POINTS, count)
     edges = [n * count // stretches for n in range(stretches + 1)]
-    fullest = [max(range(a, b), key=live.__getitem__) for a, b in zip(edges, edges[1:], strict=False)]
+    fullest = [max(range(a, b), key=live.__getitem__) for a, b in pairwise(edges)]
     points = tuple(Point(t, live[t], *names.of(*found.steps[t])) for t in fullest)
     peak = max(points, key=lambda p: p.live_bytes)
     alive = [b for b in found.buffers if any(a <= peak.position <= z for a, z in b.spans)]

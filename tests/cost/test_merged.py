@@ -84,6 +84,20 @@ def test_another_that_is_carried_out_on_its_own_is_not_in_it():
     assert found == {"net.ahead": F, "net.back": F, "net.other": F}
 
 
+def test_a_coincidence_of_sizes_moves_nothing():
+    # The sizes fit, but the other module carries out more than it would if its product were in here.
+    traced = program(*APART, dot("d", "net.back", 8, 48, 32))
+    found, count = shares(traced, program(AS_ONE, dot("d", "net.back", 8, 56, 32)))
+    assert found == {"net.ahead": 2 * F, "net.back": 7 * F // 2}
+    assert (count.merged.flops, count.merged.left_flops) == (0, 2 * F)
+
+
+def test_a_part_that_is_carried_out_on_its_own_is_no_part():
+    eighth = dot("c", "net.ahead", 8, 16, 8)
+    found, count = shares(program(*APART, eighth), program(AS_ONE, eighth))
+    assert found == {"net.ahead": F + F // 4, "net.back": F} and not count.merged.left_flops
+
+
 def test_in_a_loop_it_is_shared_as_often_as_it_runs():
     def loop(*dots):
         inner = program(*dots).split("ENTRY e {\n")[1].rsplit("  ROOT", 1)[0].replace("parameter(", "parameter(9")
