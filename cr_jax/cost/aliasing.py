@@ -103,7 +103,8 @@ class Aliasing:
                 reach[id(value)] = frozenset((int(value.literal),))
                 continue
             made = frozenset().union(*(reach[id(o)] for o in value.operands))
-            if (value.opcode not in _SAME_PLACE and value.opcode not in ("tuple", "get-tuple-element")) or (value.opcode == "copy" and value.shape.order != value.operands[0].shape.order):
+            still = value.opcode in _SAME_PLACE or value.opcode in ("tuple", "get-tuple-element")
+            if not still or (value.opcode == "copy" and value.shape.order != value.operands[0].shape.order):
                 moved |= made
             reach[id(value)] = made
         root = called.result

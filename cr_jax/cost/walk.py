@@ -20,28 +20,30 @@ def count_hlo(
     text: str,
     modules: tuple[str, ...] = (),
     trip_counts: Mapping[str, int] | None = None,
+    products: Products | None = None,
     traced: HloCount | None = None,
 ) -> HloCount:
     """Count one HLO module from its text, optimised or not, of any backend.
 
     modules: known module paths, innermost wins; without them every scope name is a module.
     trip_counts: iterations for loops whose count the text does not tell, by the loop's name.
-    traced: the count of the same step before the compiler, which tells whose the matrix products are
-    that the compiler left nameless or merged.
+    products: ``HloCount.products`` of the same step before the compiler. traced: that count as a whole,
+    which also tells whose the matrix products are that the compiler merged.
     Raises ``BadHlo`` with line and reason for text that is not a whole HLO module.
     """
     with collector_paused():
-        return count_module(parse(text), modules, trip_counts, traced)
+        return count_module(parse(text), modules, trip_counts, products, traced)
 
 
 def count_module(
     module: HloModule,
     modules: tuple[str, ...] = (),
     trip_counts: Mapping[str, int] | None = None,
+    products: Products | None = None,
     traced: HloCount | None = None,
 ) -> HloCount:
     """:func:`count_hlo` of a text already read."""
-    walk = _Walk(module, Attribution(modules), trip_counts or {}, traced.products if traced else None)
+    walk = _Walk(module, Attribution(modules), trip_counts or {}, traced.products if traced else products)
     try:
         ledger = walk.computation(module.entry, Frame(module.entry), Scope(walk.root))
     except RecursionError:
