@@ -12,9 +12,11 @@ from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.catalog.precision import matmul_precision
-from cr_jax.cost.walk import count_hlo
+from cr_jax.cost.timeline import timeline
+from cr_jax.cost.walk import collector_paused, count_hlo, count_module
 from cr_jax.data.detect import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
+from cr_jax.hlo.parse import parse
 from cr_jax.records import PHASES, PRECISIONS, CompiledStep, Workload, plain
 from cr_jax.report import build
 from cr_jax.report.build import CountedStep
@@ -211,11 +213,14 @@ def compile_steps(
 
 
 def count(step: CompiledStep) -> CountedStep:
-    """Count the traced and the compiled program of a step."""
+    """Count the traced and the compiled program of a step; the compiled one is read once."""
     model = count_hlo(step.model_hlo, step.modules)
     if step.compiled_hlo is None:
         return CountedStep(step, model, None)
-    return CountedStep(step, model, count_hlo(step.compiled_hlo, step.modules, products=model.products))
+    with collector_paused():
+        program = parse(step.compiled_hlo)
+        compiled = count_module(program, step.modules, traced=model)
+        return CountedStep(step, model, compiled, timeline(program, step.modules))
 
 
 def report_document(

@@ -40,6 +40,9 @@ def profile(
     replay: Annotated[
         bool, typer.Option("--replay", help="Time the program's own operations, for a better prediction (calibrated CPU).")
     ] = False,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Show how memory goes over each program, and what fills it at its fullest.")
+    ] = False,
     max_batch: Annotated[
         bool, typer.Option("--max-batch", help="Find the largest training batch that fits the device, by compiling.")
     ] = False,
@@ -91,7 +94,7 @@ def profile(
     if not quiet:
         from cr_jax.render.cost import render_cost, show
 
-        show(render_cost(report))
+        show(render_cost(report, memory))
         if out is not None:
             print(f"report written to {out}", file=sys.stderr)
 

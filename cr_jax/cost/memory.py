@@ -2,15 +2,18 @@
 
 from typing import Any
 
+from cr_jax.cost.timeline import Timeline
 from cr_jax.records import ROLES, CompiledStep
 
 
-def memory_account(step: CompiledStep) -> dict[str, Any]:
+def memory_account(step: CompiledStep, timeline: Timeline | None = None) -> dict[str, Any]:
     """Bytes by role, and the peak as arguments + outputs + temporaries - aliased.
 
     The sum is ours because compilers disagree on what "peak" includes (XLA's CPU figure leaves out
     temporaries). Without a compiled program only the arguments are known; the rest is ``None``.
     ``argument_bytes`` may be less than the roles' sum: the compiler drops arguments that no result needs.
+    timeline: how the memory in use goes over the program; ``share_of_peak`` holds its fullest moment
+    against the peak, which is what the compiler sets aside: also what is idle then, and gaps.
     """
     roles = {role: sum(a.bytes for a in step.arguments if a.role == role) for role in ROLES}
     figures = step.memory
@@ -29,5 +32,13 @@ def memory_account(step: CompiledStep) -> dict[str, Any]:
         "peak_bytes": peak,
         "peak_rule": "arguments + outputs + temporaries - aliased",
         "compiler_peak_bytes": figures.reported_peak_bytes,
+        "timeline": _timeline(timeline, peak),
         "tag": "compiler",
     }
+
+
+def _timeline(timeline: Timeline | None, peak: int | None) -> dict[str, Any] | None:
+    if timeline is None:
+        return None
+    share = timeline.peak.live_bytes / peak if peak else None
+    return {"share_of_peak": share, **timeline.as_dict()}

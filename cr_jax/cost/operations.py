@@ -14,7 +14,7 @@ from cr_jax.cost.attribute import Attribution
 from cr_jax.cost.facts import Facts, Product, look, slices
 from cr_jax.cost.reuse import Reads, Trace, sources
 from cr_jax.cost.value import Cost
-from cr_jax.cost.walk import _RANK, _call_family, _collector_paused, _Walk
+from cr_jax.cost.walk import _RANK, _call_family, _Walk, collector_paused
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.loops import Frame, trip_count
 from cr_jax.hlo.parse import Computation, HloModule, Instruction, parse
@@ -107,7 +107,7 @@ def operations(text: str, trip_counts: Mapping[str, int] | None = None) -> Progr
 
     An unknown trip count counts as one and marks its loop ``known=False``.
     """
-    with _collector_paused():
+    with collector_paused():
         try:
             return _List(text, trip_counts or {}).program()
         except RecursionError:

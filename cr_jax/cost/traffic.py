@@ -148,6 +148,21 @@ class Fusions:
             return None
         return _behind(fusion.operands[int(parameter.literal)], ("bitcast", "get-tuple-element"))
 
+    def changed(self, computation: Computation) -> list[tuple[int, int]]:
+        """(result, parameter) of a fused computation whose result is the parameter updated in place."""
+        found = []
+        for number, value in enumerate(_roots(computation)):
+            value = _behind(value, ("bitcast",))
+            if self._update(value) is None:
+                continue
+            if value.opcode == "fusion":
+                target = self._bound(value, self._module.find(value.called("calls"), value))
+            else:
+                target = _target(value)
+            if target is not None and target.opcode == "parameter":
+                found.append((number, int(target.literal)))
+        return found
+
     def demand(self, computation: Computation, in_place: bool = True) -> dict[int, int]:
         """Elements read of each parameter, by its number.
 

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, fields
 
+Key = tuple[str, str, str]  # module, pass, family
+Owner = tuple[str, str]  # module, pass
+
 
 @dataclass(slots=True)
 class Cost:
@@ -51,6 +54,10 @@ class Cost:
 
     def __mul__(self, times: int) -> "Cost":
         return Cost().add(self, times)
+
+    def part(self, share: int, of: int) -> "Cost":
+        """``share`` of ``of`` equal parts, rounded down."""
+        return Cost(*(getattr(self, f.name) * share // of for f in fields(self)))
 
     @property
     def hbm_bytes(self) -> int:

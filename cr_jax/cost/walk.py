@@ -3,140 +3,17 @@
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from cr_jax.cost import attribute, rules, table, traffic
 from cr_jax.cost.attribute import Attribution, Origins, Products, Scope
-from cr_jax.cost.value import Cost
+from cr_jax.cost.ledger import HloCount, Ledger, Loop, Missing
+from cr_jax.cost.merged import Merged, merged
+from cr_jax.cost.value import Cost, Key
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.loops import Frame, TripCount, trip_count
 from cr_jax.hlo.parse import Computation, HloModule, Instruction, parse
 
-Key = tuple[str, str, str]  # module, pass, family
 _RANK = {family: rank for rank, family in enumerate(table.RANK)}
-
-
-@dataclass(frozen=True)
-class Loop:
-    """One ``while``: how often its body runs per entry, how that is known, and how often in all."""
-
-    name: str
-    module: str
-    trip_count: int | None
-    source: str
-    executions: int
-    matmul_flops_per_iteration: int
-
-
-@dataclass(frozen=True)
-class Missing:
-    """An operation without a rule: its bytes are counted, its arithmetic is not."""
-
-    operation: str
-    count: int
-    hbm_bytes: int
-
-
-@dataclass
-class Ledger:
-    """Costs by module, pass and family, with what qualifies them."""
-
-    rows: dict[Key, Cost] = field(default_factory=dict)
-    loops: list[Loop] = field(default_factory=list)
-    missing: dict[str, tuple[int, int]] = field(default_factory=dict)
-    cycles: int = 0
-
-    def book(self, key: Key, cost: Cost, times: int = 1) -> None:
-        row = self.rows.get(key)
-        if row is None:
-            row = self.rows[key] = Cost()
-        row.add(cost, times)
-
-    def include(self, other: "Ledger", times: int) -> None:
-        for key, cost in other.rows.items():
-            self.book(key, cost, times)
-        for name, (count, size) in other.missing.items():
-            had = self.missing.get(name, (0, 0))
-            self.missing[name] = (had[0] + times * count, had[1] + times * size)
-        self.cycles += times * other.cycles
-        self.loops += [
-            Loop(o.name, o.module, o.trip_count, o.source, o.executions * times, o.matmul_flops_per_iteration)
-            for o in other.loops
-        ]
-
-    def total(self) -> Cost:
-        cost = Cost()
-        for row in self.rows.values():
-            cost.add(row)
-        return cost
-
-
-@dataclass(frozen=True)
-class HloCount:
-    """What ``count_hlo`` found. Numbers are whole operations and bytes of one run of the program.
-
-    ``complete``: every operation has a rule and every trip count is known; otherwise the figures are
-    lower bounds (an unknown loop is counted once, and listed). ``products``: who owns the matrix
-    products of each size; given with the traced program's, ``count_hlo`` can name those of the
-    compiled program whose names the compiler dropped. ``estimated_cycles``: the TPU compiler's own
-    estimate, loops multiplied; a hint, never a prediction.
-    """
-
-    name: str
-    total: Cost
-    rows: Mapping[Key, Cost]
-    loops: tuple[Loop, ...]
-    uncounted: tuple[Missing, ...]
-    instructions: int
-    products: Products
-    estimated_cycles: int | None = None
-
-    @property
-    def complete(self) -> bool:
-        return not self.uncounted and all(loop.trip_count is not None for loop in self.loops)
-
-    @property
-    def matmul_flops(self) -> int:
-        return self.total.matmul_flops
-
-    @property
-    def other_flops(self) -> int:
-        return self.total.other_flops
-
-    @property
-    def integer_ops(self) -> int:
-        return self.total.integer_ops
-
-    @property
-    def transcendentals(self) -> int:
-        return self.total.transcendentals
-
-    @property
-    def hbm_bytes(self) -> int:
-        return self.total.hbm_bytes
-
-    def by(self, *axes: str) -> dict[str, dict[str, int]]:
-        """Costs along ``module``, ``pass``, ``family`` or several; keys joined with ``|``, sorted."""
-        places = [("module", "pass", "family").index(a) for a in axes]
-        sums: dict[str, Cost] = {}
-        for key, cost in self.rows.items():
-            sums.setdefault("|".join(key[p] for p in places), Cost()).add(cost)
-        return {name: sums[name].as_dict() for name in sorted(sums)}
-
-    def as_dict(self) -> dict:
-        """JSON-ready, keys in a fixed order."""
-        return self.total.as_dict() | {
-            "complete": self.complete,
-            "bound": "exact" if self.complete else "lower",
-            "module_name": self.name,
-            "instructions": self.instructions,
-            "families": self.by("family"),
-            "modules": self.by("module"),
-            "passes": self.by("pass"),
-            "module_passes": self.by("module", "pass"),
-            "loops": [{s: getattr(loop, s) for s in Loop.__dataclass_fields__} for loop in self.loops],
-            "uncounted": [{s: getattr(m, s) for s in Missing.__dataclass_fields__} for m in self.uncounted],
-        }
 
 
 def count_hlo(
@@ -144,35 +21,44 @@ def count_hlo(
     modules: tuple[str, ...] = (),
     trip_counts: Mapping[str, int] | None = None,
     products: Products | None = None,
+    traced: HloCount | None = None,
 ) -> HloCount:
     """Count one HLO module from its text, optimised or not, of any backend.
 
     modules: known module paths, innermost wins; without them every scope name is a module.
     trip_counts: iterations for loops whose count the text does not tell, by the loop's name.
-    products: ``HloCount.products`` of the same step before the compiler.
+    products: ``HloCount.products`` of the same step before the compiler. traced: that count as a whole,
+    which also tells whose the matrix products are that the compiler merged.
     Raises ``BadHlo`` with line and reason for text that is not a whole HLO module.
     """
-    with _collector_paused():
-        return _count(parse(text), Attribution(modules), trip_counts or {}, products)
+    with collector_paused():
+        return count_module(parse(text), modules, trip_counts, products, traced)
 
 
-def _count(
-    module: HloModule, attribution: Attribution, trip_counts: Mapping[str, int], products: Products | None
+def count_module(
+    module: HloModule,
+    modules: tuple[str, ...] = (),
+    trip_counts: Mapping[str, int] | None = None,
+    products: Products | None = None,
+    traced: HloCount | None = None,
 ) -> HloCount:
-    walk = _Walk(module, attribution, trip_counts, products)
+    """:func:`count_hlo` of a text already read."""
+    walk = _Walk(module, Attribution(modules), trip_counts or {}, traced.products if traced else products)
     try:
         ledger = walk.computation(module.entry, Frame(module.entry), Scope(walk.root))
     except RecursionError:
         raise BadHlo(1, "computations call each other without end") from None
+    parts = merged(traced.made, ledger.made) if traced else Merged()
+    ledger.give(parts)
     missing = tuple(Missing(name, *ledger.missing[name]) for name in sorted(ledger.missing))
     return HloCount(
         module.name, ledger.total(), ledger.rows, tuple(ledger.loops), missing, module.instruction_count,
-        {size: frozenset(owners) for size, owners in walk.products.items()}, ledger.cycles or None,
+        {size: frozenset(owners) for size, owners in walk.products.items()}, ledger.made, parts, ledger.cycles or None,
     )  # fmt: skip
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """A module is a million small values without a cycle: looking for cycles only costs time."""
     running = gc.isenabled()
     gc.disable()
@@ -248,6 +134,7 @@ class _Walk:
         if cost.matmul_flops:
             size = (instruction.shape.leaves[0].elements, cost.matmul_flops)
             self.products.setdefault(size, set()).add(key[:2])
+            ledger.product(key, cost)
         ledger.book(key, cost)
 
     def _fusion(self, ledger: Ledger, fusion: Instruction, scope: Scope) -> None:
@@ -257,14 +144,19 @@ class _Walk:
         dearest = max(families, key=lambda f: _RANK.get(f, -1))
         own = self._name(fusion)
         inside = scope.fusion(own, (name for name, _, _ in rows))
+        moved = self.fusions.cost(fusion)
+        if not own:  # named by what it computes
+            own = next((name for name, _, _ in reversed(rows) if name), "")
+        whole = self._key(own, dearest, scope)
+        products = [(self._key(name, family, inside), cost) for name, family, cost in rows if cost.matmul_flops]
+        for key, cost in products:  # the bytes are a product's if it is the only one
+            ledger.product(key, cost + moved if len(products) == 1 and key == whole else cost)
         for op_name, family, cost in rows:
             ledger.book(self._key(op_name, family, inside), cost)
         for name, count in missing.items():
             had = ledger.missing.get(name, (0, 0))
             ledger.missing[name] = (had[0] + count, had[1])
-        if not own:  # named by what it computes
-            own = next((name for name, _, _ in reversed(rows) if name), "")
-        ledger.book(self._key(own, dearest, scope), self.fusions.cost(fusion))
+        ledger.book(whole, moved)
 
     def fused(self, computation: Computation, user: Instruction):
         """Arithmetic inside a fused computation as (op_name, family, cost), and what has no rule."""

@@ -46,15 +46,7 @@ class Instruction:
 
     def attribute(self, key: str) -> str | None:
         """The text of one attribute: a bracketed value whole, else up to the next comma."""
-        text = self.attributes
-        start = text.find(f" {key}=")
-        if start < 0:
-            return None
-        start += len(key) + 2
-        if text[start : start + 1] in "{[(":
-            return text[start : _closing(text, start) + 1]
-        end = text.find(", ", start)
-        return text[start : end if end >= 0 else len(text)]
+        return _attribute(self.attributes, key)
 
     def numbers(self, key: str) -> tuple[int, ...]:
         """An attribute such as ``dimensions={0,1}`` as integers; empty where it is missing."""
@@ -81,10 +73,17 @@ class Computation:
 
 @dataclass(slots=True, eq=False)
 class HloModule:
+    """header: the attributes of the module, such as its aliases and whether it is scheduled."""
+
     name: str
     computations: dict[str, Computation]
     entry: Computation
     instruction_count: int
+    header: str = ""
+
+    def attribute(self, key: str) -> str | None:
+        """The text of one of the module's attributes."""
+        return _attribute(self.header, key)
 
     def find(self, name: str | None, user: Instruction) -> Computation:
         """A called computation; ``BadHlo`` when the text does not define it."""
@@ -98,7 +97,7 @@ def parse(text: str) -> HloModule:
     """Read a whole module. Raises ``BadHlo`` with the line and the reason."""
     if not text.strip():
         raise BadHlo(1, "the text is empty; legal: an HLO module as XLA prints it")
-    name = ""
+    name, attributes = "", ""
     computations: dict[str, Computation] = {}
     entry: Computation | None = None
     count, number, position, size = 0, 0, 0, len(text)
@@ -113,7 +112,7 @@ def parse(text: str) -> HloModule:
         elif line.startswith("HloModule"):
             if name:
                 raise BadHlo(number, "a second HloModule begins; legal: one module a file")
-            name = line[9:].split(",", 1)[0].strip() or "module"
+            name, attributes = line[9:].split(",", 1)[0].strip() or "module", line
         elif line.strip() in _TABLES:
             in_table = True
         else:
@@ -134,7 +133,19 @@ def parse(text: str) -> HloModule:
         if len(computations) > 1:
             raise BadHlo(number, "no ENTRY computation; is the file cut?")
         entry = next(iter(computations.values()))
-    return HloModule(name or "module", computations, entry, count)
+    return HloModule(name or "module", computations, entry, count, attributes)
+
+
+def _attribute(text: str, key: str) -> str | None:
+    """One attribute's text: a bracketed value whole, else up to the next comma."""
+    start = text.find(f" {key}=")
+    if start < 0:
+        return None
+    start += len(key) + 2
+    if text[start : start + 1] in "{[(":
+        return text[start : _closing(text, start) + 1]
+    end = text.find(", ", start)
+    return text[start : end if end >= 0 else len(text)]
 
 
 def _line(text: str, position: int) -> tuple[str, int]:

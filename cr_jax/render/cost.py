@@ -6,13 +6,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cr_jax.render.memory import memory_tables
 from cr_jax.units import count, scaled
 
 _SHOWN_MODULES = 12
 
 
-def render_cost(report: dict[str, Any]) -> RenderableType:
-    """Header, parameters, training, precomputation, turns, modules, coverage."""
+def render_cost(report: dict[str, Any], memory: bool = False) -> RenderableType:
+    """Header, parameters, training, precomputation, turns, modules, coverage; with ``memory`` its timelines."""
     parts: list[RenderableType] = [_header(report), _parameters(report)]
     train = [s for s in report["steps"] if s["phase"] == "train"]
     if train:
@@ -26,6 +27,8 @@ def render_cost(report: dict[str, Any]) -> RenderableType:
         parts.append(_turns(report))
     for step in _detailed(report["steps"]):
         parts.append(_modules(step))
+    if memory:
+        parts.append(memory_tables([*items, *_detailed(report["steps"])]))
     parts.append(_coverage(report))
     return Group(*parts)
 

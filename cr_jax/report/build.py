@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.cost.memory import memory_account
+from cr_jax.cost.timeline import Timeline
 from cr_jax.cost.walk import HloCount
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.records import MODES, CompiledStep, Parameter, plain
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 SCHEMA_ID = f"urn:cr-jax:schema:cost-report:{SCHEMA_VERSION}"
 
 DEFINITIONS = {
@@ -28,11 +29,15 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class CountedStep:
-    """A compiled step with its counts: of the traced program, and of the compiled one if there is one."""
+    """A compiled step with its counts: of the traced program, and of the compiled one if there is one.
+
+    timeline: of the memory in use; ``None`` where there is no compiled program, or no order in its text.
+    """
 
     step: CompiledStep
     model: HloCount
     compiled: HloCount | None
+    timeline: Timeline | None = None
 
     @property
     def best(self) -> HloCount:
@@ -58,7 +63,7 @@ def step_entry(counted: CountedStep, examples_per_epoch: int | None) -> dict[str
         "compiled": _totals(counted.compiled) if counted.compiled else None,
         "matmul_account": _matmul_account(counted),
         "per": _per(step, best, examples_per_epoch),
-        "memory": memory_account(step),
+        "memory": memory_account(step, counted.timeline),
         "modules": _modules(counted),
         "passes": best.by("pass"),
         "families": best.by("family"),
@@ -132,6 +137,8 @@ def _coverage(count: HloCount) -> dict[str, Any]:
         "inferred_loops": sum(loop.source == "inferred" for loop in count.loops),
         "unattributed_flops": nobody,
         "unattributed_share": nobody / flops if flops else 0.0,
+        "merged_products_flops": count.merged.flops,
+        "merged_products_left_flops": count.merged.left_flops,
         "tag": "counted",
     }
 
