@@ -170,7 +170,8 @@ def _capacity(
         while going := [search for search in some if search.next is not None]:
             users = min(search.next for search in going if search.next is not None)
             now = [search for search in going if search.next == users]
-            found = profile_model(model, [search.device for search in now], f"{users} user{'s' if users > 1 else ''}", pipeline.profile_devices,
+            place = f"{users} user{'s' if users > 1 else ''}"
+            found = profile_model(model, [search.device for search in now], place, pipeline.profile_devices,
                                   {"dataset": dataset, **options, "users": users})  # fmt: skip
             for search, cell in zip(now, found, strict=True):
                 if cell.report is None:
