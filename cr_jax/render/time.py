@@ -13,9 +13,10 @@ _STANDING = "place: against the fastest of the same work; tie: the interval over
 
 
 def time_sheets(document: Mapping[str, Any]) -> list[Sheet]:
-    """Training, item side and the last turn; what they stand on is told once, below the last."""
+    """Training, item side, the last turn, energy and price; what they stand on is told once, below the last."""
     rows = [row for row in document["rows"] if row["status"] == "ok"]
     found = [sheet for phase in ("train", "precompute", "infer") for sheet in _sheet(rows, phase)]
+    found += _costs(rows)
     if found:
         last = found[-1]
         found[-1] = Sheet(last.title, last.columns, last.rows, last.left, "\n".join(time_notes(document)))
@@ -28,26 +29,18 @@ def _sheet(rows: Sequence[Mapping[str, Any]], phase: str) -> list[Sheet]:
         return []
     turns = phase == "infer"
     places = any(p["time"]["standing"] for _, p in shown)
-    units = list(dict.fromkeys(p["time"]["unit"] for _, p in shown))
     columns: list[tuple[str, Callable[[Any, Any], str]]] = [("row", lambda row, p: row["name"])]
     if phase == "train":
         columns += [("objective", lambda row, p: p["objective"]), ("batch", lambda row, p: str(p["batch"]))]
     elif turns:
         columns += [("t", lambda row, p: str(p["t"])), ("users", lambda row, p: f"{p['turns_per_step']:g}")]
-    columns += [("time/step" if phase == "train" else "time", lambda row, p: time_text(p["time"]["seconds"])),
+    columns += [("time", lambda row, p: time_text(p["time"]["seconds"])),
                 ("interval", lambda row, p: interval(p["time"]["low_s"], p["time"]["high_s"])),
                 ("bound by", lambda row, p: p["time"]["bound"] or "-")]  # fmt: skip
     if phase != "precompute":
         columns.append(("time/turn", lambda row, p: time_text(p["time"]["seconds_per_turn"])))
     if places:
         columns.append(("place", lambda row, p: _place(p["time"])))
-    if any(p["time"]["energy_j"] is not None for _, p in shown):
-        columns.append(("energy/turn" if turns else "energy", lambda row, p: small(
-            p["time"]["energy_j_per_turn" if turns else "energy_j"], "J")))  # fmt: skip
-    for key, what in (("price_usd_per_unit", "USD"), ("carbon_g_per_unit", "g CO2e")):
-        if any(p["time"][key] is not None for _, p in shown):
-            for unit in units:
-                columns.append((f"{what}/{'M turns' if unit == 'million turns' else unit}", _per(key, unit)))
     left = (0, *(n for n, (name, _) in enumerate(columns) if name in ("objective", "bound by", "place")))
     lines = tuple(tuple(make(row, p) for _, make in columns) for row, p in shown)
     return [Sheet(_TITLES[phase], tuple(name for name, _ in columns), lines, left)]
@@ -57,8 +50,26 @@ def _is_shown(program: Mapping[str, Any]) -> bool:
     return program["phase"] != "infer" or program["program"] == "infer/incremental/last"
 
 
-def _per(key: str, unit: str) -> Callable[[Any, Any], str]:
-    return lambda row, p: plain_number(p["time"][key] if p["time"]["unit"] == unit else None)
+def _costs(rows: Sequence[Mapping[str, Any]]) -> list[Sheet]:
+    """Energy, price and carbon of the programs that have one."""
+    kinds = ("energy_j", "price_usd_per_unit", "carbon_g_per_unit")
+    shown = [(row["name"], p) for row in rows for p in row["programs"]
+             if _is_shown(p) and any(p["time"][kind] is not None for kind in kinds)]  # fmt: skip
+    if not shown:
+        return []
+    energy, price, carbon = (any(p["time"][kind] is not None for _, p in shown) for kind in kinds)
+    columns = ("row", "program", *(("energy/step", "energy/turn") if energy else ()),
+               *(("for",) if price or carbon else ()), *(("USD",) if price else ()),
+               *(("g CO2e",) if carbon else ()))  # fmt: skip
+    lines = []
+    for name, program in shown:
+        time = program["time"]
+        cells = [name, program["program"]]
+        cells += [small(time["energy_j"], "J"), small(time["energy_j_per_turn"], "J")] if energy else []
+        cells += ["1 M turns" if time["unit"] == "million turns" else time["unit"]] if price or carbon else []
+        cells += [plain_number(time[kind]) for kind, is_there in zip(kinds[1:], (price, carbon), strict=True) if is_there]
+        lines.append(tuple(cells))
+    return [Sheet("Predicted energy and price", columns, tuple(lines), (0, 1))]
 
 
 def _place(time: Mapping[str, Any]) -> str:
@@ -75,7 +86,7 @@ def time_notes(document: Mapping[str, Any]) -> list[str]:
         notes.append(_STANDING)
     if any(p["time"]["price_usd_per_unit"] is not None or p["time"]["carbon_g_per_unit"] is not None
            for row in rows for p in row["programs"]):  # fmt: skip
-        notes.append("M turns: a million turns answered or learnt from.")
+        notes.append("1 M turns: a million turns, answered or learnt from.")
     notes += _grouped("times of", [(one["device"], _basis(one)) for one in grounds])
     notes += [f"! {one['profile_error']}." for one in grounds if one["profile_error"]]
     notes += _grouped("energy of", [(one["device"], energy_text(one["energy"])) for one in grounds if one["energy"]])
