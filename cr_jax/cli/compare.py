@@ -77,7 +77,7 @@ def compare(
         cells = _saved(reports or [])
         rates = read_rates(*options, list(dict.fromkeys(cell.device for cell in cells)))
     else:
-        models, devices = _names("--model", model), _names("--device", device)
+        models, devices = names("--model", model), names("--device", device)
         rates = read_rates(*options, devices)
         if set_ and len(models) > 1:
             raise BadConfig("--set: models do not share configuration keys; legal with one --model")
@@ -116,11 +116,12 @@ def diff(
     show(render_diff(document))
 
 
-def _names(option: str, text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
+def names(option: str, text: str) -> list[str]:
+    """Names with commas between them, each once. Raises ``BadConfig``."""
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
         raise BadConfig(f"{option} {text!r}: an empty name; legal: names with commas between them")
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(found))
 
 
 def _saved(files: Sequence[Path]) -> "list[Cell]":
@@ -157,8 +158,8 @@ def _capacity(
     from cr_jax import pipeline
     from cr_jax.report.capacity import Search, block
 
-    names = [row["name"] for row in document["rows"]]
-    searches = [Search(name, cell.device, turns_per_second, p95_s) for name, cell in zip(names, cells, strict=True)]
+    searches = [Search(row["name"], cell.device, turns_per_second, p95_s)
+                for row, cell in zip(document["rows"], cells, strict=True)]  # fmt: skip
     for search, cell in zip(searches, cells, strict=True):
         if cell.report is None:
             search.fail(f"no figures: {' '.join((cell.error or 'no report').split())}")
