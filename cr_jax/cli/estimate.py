@@ -21,7 +21,7 @@ def estimate(
     model: Annotated[str, typer.Option(help="Names of `crjax list models`, or package.module:SPEC; such as dmn,mmn.")],
     dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
     device: Annotated[str, typer.Option(help="cpu, gpu, tpu or names of `crjax list accelerators`; such as cpu,h100.")] = "cpu",
-    schedule: Annotated[str, typer.Option(help="published, epochs=N, or equal-turns[=N], N times the data's turns.")] = "published",
+    schedule: Annotated[str, typer.Option(help="published, epochs=N, or equal-turns[=N] (times the data set).")] = "published",
     preset: Annotated[str | None, typer.Option(help="Default: published for one model, matched across models.")] = None,
     batch: Annotated[int | None, typer.Option(help="Examples per training step. Default: as published.")] = None,
     precision: Annotated[str, typer.Option(help="default, high or highest matmul precision.")] = "default",
