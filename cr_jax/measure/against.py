@@ -6,10 +6,12 @@ versioned StableHLO of ``jax.export``), and both sides are compiled now, by one 
 is what the source makes of the same workload. Another compiler's effect is not seen here.
 """
 
+import contextlib
 import dataclasses
 import json
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ from cr_jax.steps.step import Step
 #: Samples per pair of programs: a second of each at least, ten seconds for both at most.
 PLAN = Plan(warmup=3, runs=20, seconds=1.0, limit_s=10.0, tightness=0.01)
 _LIST = "programs.json"
+#: Where an operation came from, at the end of its line or of an argument.
+_LOCATION = re.compile(r' loc\((?:[^()"]|"[^"]*"|\([^()]*\))*\)')
 
 
 def folder(baseline: Path) -> Path:
@@ -85,8 +89,20 @@ def exported(step: Step, precision: str, device: Any) -> export.Exported:
     def flat(*leaves: Any) -> list[Any]:
         return jax.tree.leaves(step.function(*jax.tree.unflatten(tree, leaves)))
 
-    with jax.default_matmul_precision(precision), jax.default_device(device):
+    with jax.default_matmul_precision(precision), jax.default_device(device), _no_paths():
         return export.export(jax.jit(flat, keep_unused=True), platforms=(_jax_platform(device),))(*leaves)
+
+
+@contextlib.contextmanager
+def _no_paths() -> Iterator[None]:
+    """Programs without the files and lines they were traced from: these name the machine's folders."""
+    option = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, option)
+    jax.config.update(option, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(option, before)
 
 
 def _signature(program: export.Exported) -> dict[str, Any]:
@@ -160,8 +176,9 @@ def _read(file: Path, like: export.Exported) -> export.Exported:
 
 
 def _text(program: export.Exported) -> str:
-    # Without locations: lines of source that have only moved are no change.
-    return str(program.mlir_module())
+    """The program without its locations: source that has only moved is no change."""
+    lines = (line for line in program.mlir_module().splitlines() if not line.startswith("#loc"))
+    return "\n".join(_LOCATION.sub("", line) for line in lines)
 
 
 def _program(program: Any, step: Step, prepared: Prepared, values: Any, device: Any) -> run.Program:
