@@ -68,9 +68,9 @@ def recost(report: Mapping[str, Any], accelerator: Accelerator | None, rates: Ra
     steps = []
     for step in report["steps"]:
         found = step.get("prediction")
-        again = found is not None and found["energy"] is not None
-        steps.append(step | {"prediction": found | costs(found["seconds"], found["shares"], accelerator, rates)}
-                     if again else step)  # fmt: skip
+        if found is not None and found["energy"] is not None:
+            step = step | {"prediction": found | costs(found["seconds"], found["shares"], accelerator, rates)}
+        steps.append(step)
     return dict(report) | {"steps": steps}
 
 
