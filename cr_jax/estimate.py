@@ -20,9 +20,9 @@ NOTES = (
     "the ends of an interval are added: the errors of one device's predictions go the same way",
     f"evaluation as crjax train does it: a tenth of the conversations, every turn replayed, {EVALUATED} states at once (top k is "
     "in it); after each epoch of a stage, and once on the test part",
-    "the item side is computed once more for the trained weights; frozen modules are within the rows above, and cost what "
-    "'once' says where their outputs are kept",
 )
+ONCE = "the item side is computed once more for the trained weights"
+FROZEN = "frozen modules are within the rows above, and cost what 'once' says where their outputs are kept"
 
 
 def estimate(
@@ -119,6 +119,7 @@ def _run(
     judged = evaluation(tested, passes, accelerator, rates, checked)
     once = item_side(tested, accelerator, rates)
     whole = [*rows, judged, *([once] if once else [])]
+    fixed = frozen(report, {r["objective"]: r["optimizer_steps"] for r in rows})
     seen = [r["measured"]["seconds"] if r["measured"] else None for r in rows]
     document = {
         "schema": SCHEMA_ID,
@@ -129,13 +130,13 @@ def _run(
         "target": report["target"],
         "versions": report["versions"],
         "schedule": schedule,
-        "note": "\n".join(NOTES),
+        "note": "\n".join([*NOTES, *([ONCE] if once else []), *([FROZEN] if fixed else [])]),
         "objectives": rows,
         "total": {"optimizer_steps": sum(r["optimizer_steps"] for r in rows), **_sums(rows), "measured_s": total(seen),
                   "peak_bytes": _largest(rows), "tag": "predicted"},
         "evaluation": judged,
         "item_side": once,
-        "frozen": frozen(report, {r["objective"]: r["optimizer_steps"] for r in rows}),
+        "frozen": fixed,
         "whole": {**_sums(whole), "peak_bytes": _largest(whole), "tag": "predicted"},
         "grounds": _grounds(report, accelerator, rates),
     }  # fmt: skip
