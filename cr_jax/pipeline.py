@@ -17,7 +17,8 @@ from cr_jax.cost.walk import collector_paused, count_hlo, count_module
 from cr_jax.data.detect import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
 from cr_jax.hlo.parse import parse
-from cr_jax.records import PHASES, PRECISIONS, CompiledStep, Workload, plain
+from cr_jax.predict.rates import Rates
+from cr_jax.records import MODES, PHASES, PRECISIONS, CompiledStep, Workload, plain
 from cr_jax.report import build
 from cr_jax.report.build import CountedStep
 from cr_jax.report.document import validate
@@ -25,7 +26,7 @@ from cr_jax.report.prediction import Refine, prediction_entry
 
 PRESETS = ("published", "matched", "paper")
 DTYPES = ("float32", "bfloat16")
-TURNS_COMPILED = ("all", "ends")
+TURNS_COMPILED = ("all", "ends", "last", "replay")
 
 #: Told the name of each step as it is about to be compiled; one line at a time.
 Progress = Callable[[str], None]
@@ -53,6 +54,7 @@ def profile(
     require_compiled: bool = False,
     turns_compiled: str = "all",
     refine: Refine | None = None,
+    rates: Rates = Rates(),
 ) -> dict[str, Any]:
     """Count what training and serving ``model`` on ``dataset`` costs; returns the cost report.
 
@@ -62,15 +64,16 @@ def profile(
     conversations are not longer). settings: configuration values to change. warn: told what went
     wrong without spoiling the report. require_compiled: refuse a step that was not compiled for the
     device (``NotCompiled``). turns_compiled: ``all``, or ``ends`` to compile inference at the first
-    and the last turn only; the turns between are then counted as traced, and say so. refine: times the
-    program's own operations to predict better, where the device is attached and calibrated. Raises
-    ``CrJaxError`` for anything a caller can mend.
+    and the last turn only; the turns between are then counted as traced, and say so. ``last`` has no
+    programs but the incremental one of the last turn, ``replay`` none but those that replay. refine: times the
+    program's own operations to predict better, where the device is attached and calibrated. rates: the
+    user's prices, host, building and grid. Raises ``CrJaxError`` for anything a caller can mend.
     """
     found = profile_devices(
         model, dataset, [device], preset=preset, phases=phases, batch=batch, users=users, turns=turns,
         items_scored=items_scored, question_items=question_items, top_k=top_k, precision=precision, dtype=dtype,
         settings=settings, command=command, progress=progress, warn=warn, require_compiled=require_compiled,
-        turns_compiled=turns_compiled, refine=refine,
+        turns_compiled=turns_compiled, refine=refine, rates=rates,
     )[0]  # fmt: skip
     if isinstance(found, CrJaxError):
         raise found
@@ -99,6 +102,7 @@ def profile_devices(
     require_compiled: bool = False,
     turns_compiled: str = "all",
     refine: Refine | None = None,
+    rates: Rates = Rates(),
 ) -> list[dict[str, Any] | CrJaxError]:
     """:func:`profile` for several devices: traced once, compiled side by side. A device that cannot
     be profiled has its error in the list; what is wrong for every device is raised."""
@@ -146,7 +150,7 @@ def profile_devices(
         counted = [count(step) for step in steps]
         document = report_document(
             spec, config, data, problems, work, target, phases, parameters, counted, versions(), command, settings,
-            refine,
+            refine, rates,
         )
         validate(document, "the report (a bug in cr_jax: please report it)")
         return document
@@ -186,10 +190,10 @@ def compile_steps(
         steps += train.training_steps(model, work)
     if "precompute" in phases or "infer" in phases:
         items = turn.precompute_step(model, work)
-        steps += [items] if items is not None else []
+        steps += [items] if items is not None and turns_compiled != "last" else []
     if "infer" in phases:
-        steps += turn.turn_steps(model, work)
-    wanted = frozenset(s.name for s in steps) if turns_compiled == "all" else turn.ends(steps)
+        steps += turn.of_kind(turn.turn_steps(model, work), turns_compiled)
+    wanted = turn.ends(steps) if turns_compiled == "ends" else frozenset(s.name for s in steps)
 
     if not targets:
         return []
@@ -237,6 +241,7 @@ def report_document(
     command: Sequence[str] | None,
     settings: Mapping[str, str] | None = None,
     refine: Refine | None = None,
+    rates: Rates = Rates(),
 ) -> dict[str, Any]:
     """The cost report of counted steps."""
     epochs = {o.name: o.examples_per_epoch(config, data) for o in spec.objectives(config)}
@@ -267,9 +272,10 @@ def report_document(
         "parameters": account,
         "summary": build.summary(counted, turns, account),
         "steps": [build.step_entry(s, epochs.get(s.step.labels.get("objective", ""))) | {
-            "prediction": prediction_entry(s.step, _accelerator(target["name"]), work.dtype, refine)} for s in counted],
+            "prediction": prediction_entry(s.step, _accelerator(target["name"]), work.dtype, refine, rates)} for s in counted],
         "turns": turns,
-        "conversation": build.conversation_rows(turns, data.turn_histogram) if turns else None,
+        "conversation": build.conversation_rows(turns, data.turn_histogram)
+        if {row["mode"] for row in turns} == set(MODES) else None,
     }  # fmt: skip
 
 

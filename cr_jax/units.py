@@ -23,3 +23,34 @@ def scaled(value: float | None, unit: str = "") -> str:
 def count(value: int | None) -> str:
     """``1234567`` -> ``1,234,567``; ``None`` -> ``unknown``."""
     return "unknown" if value is None else f"{value:,}"
+
+
+_SMALL = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+_LONG = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def small(value: float | None, unit: str) -> str:
+    """``0.00123, "J"`` -> ``1.23 mJ``, large ones as ``scaled``; ``None`` -> ``-``."""
+    if value is None:
+        return "-"
+    if value == 0 or abs(value) >= 999.5:
+        return scaled(value, unit)
+    for factor, prefix in _SMALL:
+        if abs(value) >= factor * 0.9995 or factor == _SMALL[-1][0]:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    raise AssertionError("the last prefix takes everything")
+
+
+def time_text(seconds: float | None) -> str:
+    """``0.0123`` -> ``12.3 ms``, ``5400`` -> ``1.5 h``; ``None`` -> ``-``."""
+    if seconds is not None and seconds >= 60:
+        factor, unit = next((size, unit) for size, unit in _LONG if seconds >= size)
+        return f"{seconds / factor:.3g} {unit}"
+    return small(seconds, "s")
+
+
+def plain_number(value: float | None) -> str:
+    """``0.01234`` -> ``0.0123``, ``12345.6`` -> ``12,346``; ``None`` -> ``-``."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"

@@ -1,11 +1,21 @@
 """Whole runs: the published schedules times the cost of a step."""
 
+import io
+
 import pytest
+from tiny import SMALL
 
 from cr_jax import profile
-from cr_jax.errors import BadConfig
-from cr_jax.estimate import estimate
-from cr_jax.render.estimate import duration
+from cr_jax.catalog import load
+from cr_jax.errors import BadConfig, BadInput
+from cr_jax.estimate import estimate, estimates
+from cr_jax.predict.energy import Site
+from cr_jax.predict.rates import Rates, costs
+from cr_jax.render.cost import show
+from cr_jax.render.estimate import duration, render_estimate
+from cr_jax.report.measured import measured_steps
+from cr_jax.report.run_estimate import length, read_schedule, states_by_turn
+from cr_jax.train.evaluate import ROWS
 
 
 def test_published_steps_and_epochs():
@@ -29,7 +39,7 @@ def test_epochs_of_both_objectives_of_a_stage_add_up():
     assert found["total"]["optimizer_steps"] == sum(r["optimizer_steps"] for r in rows)
 
 
-@pytest.mark.parametrize("schedule", ["epochs=0", "epochs=x", "forever", ""])
+@pytest.mark.parametrize("schedule", ["epochs=0", "epochs=x", "forever", "", "equal-turns=0", "equal-turns=1.5", "published=2"])
 def test_other_schedules_are_refused(schedule):
     with pytest.raises(BadConfig, match="legal: published"):
         estimate("dmn", schedule=schedule)
@@ -37,3 +47,139 @@ def test_other_schedules_are_refused(schedule):
 
 def test_durations():
     assert [duration(s) for s in (None, 0.5, 90, 5400, 180_000)] == ["unknown", "0.5 s", "1.5 min", "1.5 h", "2.08 d"]
+
+
+def _fast(monkeypatch, seconds=0.002):
+    """Every prediction becomes ``seconds``, on any device."""
+    import cr_jax.pipeline as pipeline
+
+    def predicted(step, accelerator, dtype, refine, rates):
+        shares = {"compute": 1.0}
+        return {
+            "seconds": seconds, "seconds_per_turn": None, "low_s": seconds / 2, "high_s": seconds * 2, "coverage": None,
+            "bound": "compute", "shares": shares, "method": "peaks", "reason": None,
+            "validated_on": "not validated on this device class", "utilisation": {"matmul": None, "memory": None},
+            "profile_error": None, "calibration": None, "operations": [], "tag": "predicted",
+            **costs(seconds, shares, accelerator, rates),
+        }  # fmt: skip
+
+    monkeypatch.setattr(pipeline, "prediction_entry", predicted)
+
+
+def test_equal_turns_gives_every_model_the_data_sets_turns():
+    turns = load.dataset("cell-phones").turns
+    dmn = estimate("dmn", schedule="equal-turns=2", turns=1)["objectives"][0]
+    assert dmn["optimizer_steps"] == -(-2 * turns // 16) and 2 * turns <= dmn["supervised_turns"] < 2 * turns + 16
+    assert read_schedule("equal-turns") == ("equal-turns", 1)
+    step = {"labels": {"batch": 16, "supervised_turns_per_example": 2.5}, "per": {"steps_per_epoch": 7.0}}
+    assert length(None, step, "equal-turns", 3, 1000) == 75  # 75 batches of 40 turns
+    step["labels"]["supervised_turns_per_example"] = None
+    assert length(None, step, "equal-turns", 3, 1000) == 21
+
+
+def test_conversation_states_by_turn_are_counted():
+    dataset = {"sizes": {"conversations": 20}, "turn_histogram": [2, 4, 1, 3]}  # of 1, 2, 3 and 4 turns; 10 seen, 20 in all
+    by_hand = [sum(2 * n for turns, n in ((1, 2), (2, 4), (3, 1), (4, 3)) if turns >= t) for t in range(5)]
+    assert states_by_turn(dataset, 4) == by_hand == [20, 20, 16, 8, 6]
+    assert states_by_turn(dataset, 2) == [20, 20, 16 + 8 + 6]
+    assert states_by_turn(dataset, 6) == [20, 20, 16, 8, 6, 0, 0]
+
+
+def test_evaluation_replays_every_state_once_a_pass(monkeypatch):
+    _fast(monkeypatch)
+    found = estimate("mmn", schedule="epochs=2", turns=1, settings=SMALL["mmn"])
+    judged, data = found["evaluation"], load.dataset("cell-phones")
+    assert judged["batch"] == ROWS and (judged["validation_passes"], judged["test_passes"]) == (2, 1)
+    report = profile("mmn", turns=1, phases=["infer"], users=ROWS, settings=SMALL["mmn"])
+    steps = {step["name"]: step["compiled"]["flops"] for step in report["steps"]}
+    by_turn = {row["t"]: steps[row["step"]] for row in report["turns"] if row["mode"] == "replay"}
+    total = sum(data.turn_histogram)
+    states = {0: data.conversations, 1: sum(n * t for t, n in enumerate(data.turn_histogram, 1)) * data.conversations / total}
+    batches = {t: -(-round(0.1 * n) // ROWS) for t, n in states.items()}
+    assert judged["flops"] == 3 * (sum(by_turn[t] * n for t, n in batches.items()) + steps["precompute/items"])
+    assert judged["seconds"] == pytest.approx(3 * (sum(batches.values()) + 1) * 0.002)
+    assert found["item_side"]["flops"] == steps["precompute/items"]
+    whole = [*found["objectives"], judged, found["item_side"]]
+    for key in ("flops", "seconds", "low_s", "high_s"):
+        assert found["whole"][key] == pytest.approx(sum(one[key] for one in whole))
+    assert found["frozen"] is None
+
+
+def test_frozen_modules_and_forwards_of_their_own_stand_apart():
+    found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SMALL["srnn-ae"])
+    frozen, rows = found["frozen"], {r["objective"]: r for r in found["objectives"]}
+    assert any("words" in name for name in frozen["modules"])
+    assert 0 < frozen["flops"] < rows["sentiment"]["flops"] and frozen["flops"] == 3 * frozen["flops_once"]
+    assert found["evaluation"]["seconds"] is None and "forward of sentiment and autorec" in found["evaluation"]["reason"]
+    assert found["whole"]["flops"] is None and found["total"]["flops"] == sum(r["flops"] for r in rows.values())
+
+
+def test_rates_reach_energy_price_and_carbon(monkeypatch):
+    _fast(monkeypatch)
+    rates = Rates(Site(100.0, 1.5, 360.0, "a test"), {"h100": 3.6})
+    found = estimate("dmn", schedule="epochs=1", device="h100", rates=rates, turns=1)
+    seconds = found["objectives"][0]["seconds"]
+    assert found["objectives"][0]["price_usd"] == pytest.approx(seconds / 1000)
+    watts = (0.15 * 700 + 0.9 * 0.85 * 700 + 100) * 1.5  # idle, active, host, building
+    assert found["total"]["energy_j"] == pytest.approx(watts * seconds)
+    assert found["total"]["carbon_g"] == pytest.approx(watts * seconds / 3.6e6 * 360)
+    text = printed(found)
+    assert "3.6 USD an hour, given by the user" in text and "PUE 1.5" in text and "(a test)" in text
+
+
+def bench_report(report, seconds):
+    """What measured_steps reads of a bench report."""
+    step = {"phase": "train", "labels": {"objective": "answer", "batch": 16}, "time": {"median_s": seconds}}
+    return {"kind": "bench-report", "model": dict(report["model"]), "dataset": {"name": report["dataset"]["name"]},
+            "device": {"platform": "cpu", "kind": "cpu", "profile": None}, "steps": [step],
+            "case": {key: report["workload"][key] for key in ("dtype", "precision", "preset")}}  # fmt: skip
+
+
+def test_a_measured_step_stands_beside_the_prediction_and_makes_the_price(monkeypatch):
+    _fast(monkeypatch)
+    report = profile("dmn", turns=1, phases=["train"])
+    options = {"turns": 1, "schedule": "epochs=1", "rates": Rates(per_hour_usd={"": 3.6})}
+    row = (found := estimate("dmn", measured={"b.json": bench_report(report, 0.01)}, **options))["objectives"][0]
+    assert row["measured"]["seconds"] == pytest.approx(4295 * 0.01) and row["seconds"] == pytest.approx(4295 * 0.002)
+    assert row["price_usd"] == pytest.approx(4295 * 0.01 / 1000) and found["total"]["measured_s"] == row["measured"]["seconds"]
+    assert "measured" in printed(found) and "b.json" in printed(found)
+    for change in (("model", {"name": "mmn", "config": report["model"]["config"]}), ("dataset", {"name": "other"}),
+                   ("device", {"platform": "gpu", "kind": "x", "profile": "h100"}), ("steps", [])):  # fmt: skip
+        other = bench_report(report, 0.01) | dict([change])
+        with pytest.raises(BadInput, match="legal"):
+            estimate("dmn", measured={"b.json": other}, **options)
+    other = bench_report(report, 0.01)
+    other["steps"][0]["labels"]["batch"] = 32
+    with pytest.raises(BadInput, match="batch of answer: 32 was measured, 16 is estimated"):
+        estimate("dmn", measured={"b.json": other}, **options)
+
+
+def test_a_training_report_gives_its_seconds_per_step_and_a_shared_time_is_refused():
+    report = profile("dmn", turns=1, phases=["train"])
+    trained = {
+        "kind": "training-report", "model": report["model"], "dataset": {"name": report["dataset"]["name"]},
+        "target": {"platform": "cpu", "kind": "cpu", "devices": 1}, "stages": [{"objectives": ["answer"], "batch": 16}],
+        "cost": {"measured": {"training_s": 30.0, "steps": 1500}},
+    }  # fmt: skip
+    assert measured_steps(trained, "t.json", report)["answer"]["seconds_per_step"] == pytest.approx(0.02)
+    trained["stages"][0]["objectives"] = ["discriminator", "generator"]
+    with pytest.raises(BadInput, match="one time for discriminator, generator together"):
+        measured_steps(trained, "t.json", report)
+
+
+def test_runs_side_by_side_and_one_that_fails():
+    found = estimates(["dmn", "mmn"], ["cpu", "h100"], turns=1, settings={}, preset="matched", schedule="epochs=1")
+    assert [(r["model"]["name"], r["target"]["name"]) for r in found["runs"]] == [
+        ("dmn", "cpu"), ("dmn", "h100"), ("mmn", "cpu"), ("mmn", "h100")]  # fmt: skip
+    alone = estimate("mmn", turns=1, preset="matched", schedule="epochs=1")
+    assert found["runs"][2]["whole"] == alone["whole"]
+    text = printed(found)
+    assert all(name in text for name in ("dmn@cpu", "mmn@h100")) and max(map(len, text.splitlines())) <= 140
+    failing = estimates(["dmn"], ["cpu", "h1000"], turns=1)
+    assert "h1000" in failing["runs"][1]["error"] and "failed" in printed(failing)
+
+
+def printed(document):
+    text = io.StringIO()
+    show(render_estimate(document), text)
+    return text.getvalue()

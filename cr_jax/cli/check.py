@@ -30,6 +30,10 @@ def check(
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="No baseline file: say so and exit with 0.")] = False,
     dataset: Annotated[str | None, typer.Option(help="The baseline's data set, where its file has moved.")] = None,
     device: Annotated[str | None, typer.Option(help="Run for this device: only exact figures are then compared.")] = None,
+    time: Annotated[float | None, typer.Option(
+        "--time", help="Percent that a step's time may rise by; needs an attached device and kept programs.")] = None,
+    keep_programs: Annotated[bool, typer.Option(
+        "--keep-programs", help="Keep this run's programs beside the baseline (NAME.programs), for --time.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="The result as JSON to stdout, nothing else.")] = False,
 ) -> None:
     """Run a baseline's own workload again and hold the figures against it.
@@ -37,11 +41,20 @@ def check(
     Parameters and model FLOPs must be equal; compiled FLOPs, bytes and peak memory may rise by their
     limits (1, 2 and 2%) and are compared on the same toolchain only. Exit code 0: within limits;
     1: regression; 2: misuse; 3: not comparable.
+
+    --time never holds a time of today against one of another day. The programs that --keep-programs
+    kept with the baseline (as traced) are compiled again beside today's, by today's compiler, and both
+    run in turn on the attached device: a step breaks the limit when the whole 95% interval of the
+    ratio lies above it, and is undecided, not within, when the interval holds it. A program that has not
+    changed is not run. Without kept programs or the device: 3. What another compiler changes is not seen.
     """  # fmt: skip
+    from cr_jax.catalog import load
     from cr_jax.report import gate
     from cr_jax.report.document import to_json, validate
 
     limits = gate.read_limits(limit or [])
+    if time is not None and not 0 <= time < float("inf"):
+        raise BadConfig(f"--time {time:g}: legal: a percentage of 0 or more")
     if update and device is not None:
         raise BadConfig(f"--update with --device {device!r}: the baseline is of its own device; legal: one of the two")
     if not baseline.exists():
@@ -55,6 +68,16 @@ def check(
         old = gate.read_baseline(baseline)
         now = _again(old, baseline, dataset, device)
         document = gate.gate(old, now, limits, str(baseline), __version__)
+        arguments = gate.rerun(old, str(baseline), load.dataset_names(), dataset, device)
+        if time is not None:
+            from cr_jax.measure.against import timed
+            from cr_jax.report.gate_time import add
+
+            add(document, timed(baseline, arguments, time))
+        if keep_programs and (update or not document["breaches"]):
+            from cr_jax.measure.against import keep
+
+            print(f"programs kept in {keep(baseline, arguments)}", file=sys.stderr)
     except gate.NotComparable as error:
         raise _incomparable(error) from None
     if update:

@@ -10,10 +10,12 @@ import typer
 
 from cr_jax import __version__
 from cr_jax.cli.profile import settings
+from cr_jax.cli.rates import Grid, GridSource, HostW, Price, Pue
 from cr_jax.errors import BadConfig, CrJaxError, MissingExtra, UnknownName
 from cr_jax.records import PHASES
 
 if TYPE_CHECKING:
+    from cr_jax.predict.rates import Rates
     from cr_jax.report.compare import Cell
 
 FORMATS = ("table", "md", "csv", "latex")
@@ -46,21 +48,37 @@ def compare(
     json_: Annotated[bool, typer.Option("--json", help="The comparison as JSON.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw roofline and bars here: SVG, and PNG with cr-jax[plot].")] = None,
+    price_per_hour: Price = None,
+    pue: Pue = None,
+    host_w: HostW = None,
+    grid_g_per_kwh: Grid = None,
+    grid_source: GridSource = None,
+    turns_per_second: Annotated[
+        float | None, typer.Option("--turns-per-second", help="How many devices answer so many turns; with --p95-ms.")
+    ] = None,
+    p95_ms: Annotated[float | None, typer.Option("--p95-ms", help="95% of these turns are answered within so long.")] = None,
 ) -> None:
-    """Reports side by side: FLOPs, bytes, intensity, memory and fit, per step and turn.
+    """Reports side by side: FLOPs, bytes, intensity, memory and fit, predicted time, energy and price, per step and turn.
 
     Exit code 1 when no row has figures; a single failed row is shown and leaves the others alone.
     """
+    from cr_jax.predict.rates import read_rates
+    from cr_jax.report import capacity
     from cr_jax.report import compare as comparing
 
     if format_ not in FORMATS:
         raise UnknownName("format", format_, FORMATS)
     if bool(reports) == (model is not None):
         raise BadConfig("compare takes saved reports or --model, one of the two")
+    asked = capacity.target(turns_per_second, p95_ms, tuple(phase or PHASES), model is not None)
+    options = (price_per_hour, pue, host_w, grid_g_per_kwh, grid_source)
+    work: dict[str, Any] = {}
     if model is None:
         cells = _saved(reports or [])
+        rates = read_rates(*options, list(dict.fromkeys(cell.device for cell in cells)))
     else:
-        models, devices = _names("--model", model), _names("--device", device)
+        models, devices = names("--model", model), names("--device", device)
+        rates = read_rates(*options, devices)
         if set_ and len(models) > 1:
             raise BadConfig("--set: models do not share configuration keys; legal with one --model")
         work = {
@@ -69,7 +87,10 @@ def compare(
             "question_items": question_items, "precision": precision, "dtype": dtype, "settings": settings(set_ or []),
         }  # fmt: skip
         cells = _profiled(models, devices, dataset, work)
-    document = comparing.compare(cells, __version__, baseline, ["crjax", *sys.argv[1:]])
+    document = comparing.compare(cells, __version__, baseline, ["crjax", *sys.argv[1:]], rates)
+    if asked:
+        assert turns_per_second is not None and p95_ms is not None
+        document["capacity"] = _capacity(document, cells, dataset, work, turns_per_second, p95_ms / 1e3, rates)
     _emit(document, "json" if json_ else format_, out, plot)
     if all(row["status"] == "failed" for row in document["rows"]):
         raise typer.Exit(1)
@@ -95,11 +116,12 @@ def diff(
     show(render_diff(document))
 
 
-def _names(option: str, text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
+def names(option: str, text: str) -> list[str]:
+    """Names with commas between them, each once. Raises ``BadConfig``."""
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
         raise BadConfig(f"{option} {text!r}: an empty name; legal: names with commas between them")
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(found))
 
 
 def _saved(files: Sequence[Path]) -> "list[Cell]":
@@ -126,6 +148,38 @@ def _profiled(models: Sequence[str], devices: Sequence[str], dataset: str, work:
     for number, model in enumerate(models, 1):
         cells += profile_model(model, devices, f"{number}/{len(models)}", pipeline.profile_devices, work)
     return cells
+
+
+def _capacity(
+    document: dict[str, Any], cells: "Sequence[Cell]", dataset: str, work: dict[str, Any], turns_per_second: float,
+    p95_s: float, rates: "Rates",
+) -> dict[str, Any]:  # fmt: skip
+    """Profile the last turn of every row that has figures at 1, 2, 4, ... users, as long as that can save devices."""
+    from cr_jax import pipeline
+    from cr_jax.report.capacity import Search, block
+
+    searches = [Search(row["name"], cell.device, turns_per_second, p95_s)
+                for row, cell in zip(document["rows"], cells, strict=True)]  # fmt: skip
+    for search, cell in zip(searches, cells, strict=True):
+        if cell.report is None:
+            search.fail(f"no figures: {' '.join((cell.error or 'no report').split())}")
+    by_model: dict[str, list[Search]] = {}
+    for search, cell in zip(searches, cells, strict=True):
+        by_model.setdefault(cell.model, []).append(search)
+    options = {**work, "phases": ("infer",), "turns_compiled": "last"}
+    for model, some in by_model.items():
+        while going := [search for search in some if search.next is not None]:
+            users = min(search.next for search in going if search.next is not None)
+            now = [search for search in going if search.next == users]
+            place = f"{users} user{'s' if users > 1 else ''}"
+            found = profile_model(model, [search.device for search in now], place, pipeline.profile_devices,
+                                  {"dataset": dataset, **options, "users": users})  # fmt: skip
+            for search, cell in zip(now, found, strict=True):
+                if cell.report is None:
+                    search.fail(cell.error or "no report")
+                else:
+                    search.add(cell.report)
+    return block(searches, turns_per_second, p95_s, rates)
 
 
 def profile_model(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cr_jax.cli.rates import Grid, GridSource, HostW, Price, Pue
 from cr_jax.errors import BadConfig
 from cr_jax.records import PHASES
 
@@ -52,12 +53,18 @@ def profile(
     out: Annotated[Path | None, typer.Option(help="Write the report to this file (- for stdout).")] = None,
     json_: Annotated[bool, typer.Option("--json", help="The report to stdout, nothing else.")] = False,
     get: Annotated[str | None, typer.Option(help="Print one field, such as peak_bytes or parameters.trainable.")] = None,
+    price_per_hour: Price = None,
+    pue: Pue = None,
+    host_w: HostW = None,
+    grid_g_per_kwh: Grid = None,
+    grid_source: GridSource = None,
 ) -> None:
-    """Count the cost of training and of answering turns: FLOPs, bytes, memory, parameters.
+    """Count the cost of training and of answering turns: FLOPs, bytes, memory, parameters; predict time where it can be.
 
     profile counts, bench measures, estimate answers for a whole run. Nothing is run on data.
     """
     from cr_jax import pipeline
+    from cr_jax.predict.rates import read_rates
     from cr_jax.report.document import get_field, to_json, write
 
     # This process only traces, and compiles for the CPU; attached cards are a worker's business.
@@ -65,6 +72,7 @@ def profile(
 
     if memory_gb is not None and (not max_batch or memory_gb <= 0):
         raise BadConfig(f"--memory-gb {memory_gb}: must be more than 0, and belongs to --max-batch")
+    rates = read_rates(price_per_hour, pue, host_w, grid_g_per_kwh, grid_source, [device])
     common: dict[str, Any] = dict(
         model=model, dataset=dataset, device=device, preset=preset, users=users, turns=turns,
         items_scored=items_scored, question_items=question_items, top_k=top_k, precision=precision, dtype=dtype,
@@ -72,7 +80,7 @@ def profile(
     )  # fmt: skip
     report = pipeline.profile(
         **common, phases=tuple(phase or PHASES), batch=batch, command=["crjax", *sys.argv[1:]],
-        require_compiled=require_compiled, refine=_refine(device) if replay else None,
+        require_compiled=require_compiled, refine=_refine(device) if replay else None, rates=rates,
     )  # fmt: skip
     if max_batch:
         from cr_jax.fit import largest_batches

@@ -102,11 +102,13 @@ class Stage:
 class Training:
     """How an architecture is trained: the published schedule, stage after stage, and its examples.
 
-    examples(corpus, config, seed): what it trains on and is tested with.
+    examples(corpus, config, seed): what it trains on and is tested with. checks: whether each objective
+    is validated by its own forward (``Examples.checks``), not by ranking.
     """
 
     stages: tuple[Stage, ...]
     examples: Callable[[Corpus, Any, int], Examples]
+    checks: bool = False
 
 
 @dataclass(frozen=True)

@@ -374,5 +374,6 @@ SPEC = Spec(
     training=Training(
         (Stage(("sentiment",), epochs=50, patience=5), Stage(("autorec",), epochs=50, patience=5)),
         partial(examples, noise=noise_inputs, classify=classify, reconstruct=reconstruct),
+        checks=True,
     ),
 )

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cr_jax.render import sheet
 from cr_jax.render.sheet import Sheet
+from cr_jax.render.time import capacity_sheets, time_sheets
 from cr_jax.units import count, scaled
 
 _TRACED = "* of the traced program, which no compiler has fused for the device"
@@ -49,6 +50,8 @@ _CSV_ROW = ("name", "source", "status", "error", "model", "dataset", "device", "
 _CSV_PROGRAM = ("program", "phase", "objective", "mode", "t", "batch", "turns_per_step", "compiled", "bound",
                 "model_flops", "matmul_flops", "flops", "hbm_bytes", "intensity_flops_per_byte", "peak_bytes",
                 "flops_per_turn", "hbm_bytes_per_turn")  # fmt: skip
+_CSV_TIME = ("seconds", "low_s", "high_s", "seconds_per_turn", "bound", "method", "standing", "times_fastest", "energy_j",
+             "energy_j_per_turn", "unit", "price_usd_per_unit", "carbon_g_per_unit", "reason")  # fmt: skip
 
 
 def as_csv(document: dict[str, Any]) -> str:
@@ -57,21 +60,29 @@ def as_csv(document: dict[str, Any]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     kinds = ("flops", "hbm_bytes", "peak_bytes", "flops_per_turn", "hbm_bytes_per_turn")
     writer.writerow([*_CSV_ROW, "trainable_parameters", "total_parameters", "device_memory_bytes", *_CSV_PROGRAM,
-                     "fits", "ratio_to", *(f"ratio_{kind}" for kind in kinds)])  # fmt: skip
+                     "fits", "ratio_to", *(f"ratio_{kind}" for kind in kinds),
+                     *(f"time_{key}" for key in _CSV_TIME), "time_validated"])  # fmt: skip
+    grounds = {(one["device"], one["method"]): one["validated_on"] for one in document["grounds"]}
     for row in document["rows"]:
         start = [_plain(row.get(key)) for key in _CSV_ROW]
         if row["status"] == "failed":
-            writer.writerow(start + [""] * (3 + len(_CSV_PROGRAM) + 2 + len(kinds)))
+            writer.writerow(start + [""] * (3 + len(_CSV_PROGRAM) + 2 + len(kinds) + len(_CSV_TIME) + 1))
             continue
         parameters, memory = row["parameters"], row["memory"]
         start += [_plain(v) for v in (parameters["trainable"], parameters["total"], memory["device_memory_bytes"])]
         fits = {one["phase"]: one["fits"] for one in memory["phases"]}
         for program in row["programs"]:
-            ratio = program["ratio"]
+            ratio, time = program["ratio"], program["time"]
             to = f"{document['baseline']} {ratio['to']}" if ratio["to"] else ""
             writer.writerow([*start, *(_plain(program[key]) for key in _CSV_PROGRAM), fits[program["phase"]], to,
-                             *(_plain(ratio[kind]) for kind in kinds)])  # fmt: skip
+                             *(_plain(ratio[kind]) for kind in kinds), *(_plain(time[key]) for key in _CSV_TIME),
+                             _validation(grounds.get((row["device"], time["method"])))])  # fmt: skip
     return text.getvalue()
+
+
+def _validation(found: Any) -> str:
+    """yes, no, or nothing where there is no time."""
+    return "" if found is None else "no" if isinstance(found, str) else "yes"
 
 
 def _plain(value: Any) -> str:
@@ -113,14 +124,14 @@ def _who(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
 
 
 def sheets(document: dict[str, Any]) -> list[Sheet]:
-    """Overview, training, item side, first turn, last turn."""
+    """Overview, training, item side, first turn, last turn, then predicted times."""
     rows = [row for row in document["rows"] if row["status"] == "ok"]
     base = document["baseline"]
     found = [_overview(document)]
     found += _training(rows, base)
     found += _items(rows, base)
     found += _answering(rows, base, "first") + _answering(rows, base, "last")
-    return found
+    return found + time_sheets(document) + capacity_sheets(document)
 
 
 def _overview(document: dict[str, Any]) -> Sheet:

@@ -7,13 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from cr_jax.render.memory import memory_tables
+from cr_jax.render.predicted import render_predicted
 from cr_jax.units import count, scaled
 
 _SHOWN_MODULES = 12
 
 
 def render_cost(report: dict[str, Any], memory: bool = False) -> RenderableType:
-    """Header, parameters, training, precomputation, turns, modules, coverage; with ``memory`` its timelines."""
+    """Header, parameters, training, precomputation, turns, predicted times, modules, coverage; with ``memory`` its timelines."""
     parts: list[RenderableType] = [_header(report), _parameters(report)]
     train = [s for s in report["steps"] if s["phase"] == "train"]
     if train:
@@ -25,6 +26,9 @@ def render_cost(report: dict[str, Any], memory: bool = False) -> RenderableType:
         parts.append(_precompute(items))
     if report["turns"]:
         parts.append(_turns(report))
+    predicted = render_predicted(report, grid)
+    if predicted is not None:
+        parts.append(predicted)
     for step in _detailed(report["steps"]):
         parts.append(_modules(step))
     if memory:

@@ -1,50 +1,140 @@
-"""The estimate of a whole training run as a terminal table."""
+"""The estimate of training runs as terminal tables; input is the document alone."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cr_jax.render.cost import grid
-from cr_jax.units import count, scaled
+from cr_jax.render.words import METHODS, energy_text, interval, validated
+from cr_jax.units import count, plain_number, scaled, small, time_text
 
 
-def render_estimate(document: dict[str, Any]) -> RenderableType:
-    """A row per objective and the total; what is unknown says so."""
-    target = document["target"]
+def render_estimate(document: Mapping[str, Any]) -> RenderableType:
+    """One run: a row per objective, their total, evaluation, item side and the whole. Several: a row each."""
+    return _several(document["runs"]) if "runs" in document else _single(document)
+
+
+def _single(run: Mapping[str, Any]) -> RenderableType:
+    columns = _columns([run])
     table = grid(
-        f"Training {document['model']['name']} on {document['dataset']['name']}: {target['name']}, "
-        f"schedule {document['schedule']}",
-        "objective", "batch", "optimizer steps", "epochs", "FLOP", "bytes moved", "peak memory", "time", "energy", "price",
+        f"Training {run['model']['name']} on {run['dataset']['name']}: {run['target']['name']}, schedule {run['schedule']}",
+        "part", "batch", "steps", "epochs", "FLOP", "bytes moved", "peak memory", "time", "interval", *columns,
     )  # fmt: skip
-    for row in document["objectives"]:
-        epochs = "-" if row["epochs"] is None else f"{row['epochs']:.3g}"
+    for row in run["objectives"]:
+        epochs = "-" if row["epochs"] is None else plain_number(row["epochs"])
         if row["patience"]:
             epochs = f"up to {epochs}"
-        table.add_row(row["objective"], str(row["batch"]), count(row["optimizer_steps"]), epochs, *_figures(row))
-    if len(document["objectives"]) > 1:
-        total = document["total"]
-        table.add_row("total", "", count(total["optimizer_steps"]), "", *_figures(total | {"peak_bytes": False}), style="bold")
-    reasons = sorted({row["reason"] for row in document["objectives"] if row["reason"]})
-    lines = [f"no time: {reason}" for reason in reasons] + [document["note"]]
-    return Group(table, Text("\n".join(lines), style="dim"))
+        table.add_row(row["objective"], str(row["batch"]), count(row["optimizer_steps"]), epochs, *_figures(row, columns))
+    total, judged = run["total"], run["evaluation"]
+    if len(run["objectives"]) > 1:
+        table.add_row("training in all", "", count(total["optimizer_steps"]), "", *_figures(total, columns))
+    passes = judged["validation_passes"] + judged["test_passes"]
+    table.add_row(f"evaluation, {passes:,} passes", str(judged["batch"]), "", "", *_figures(judged, columns))
+    if run["item_side"]:
+        table.add_row("item side, once", "", "", "", *_figures(run["item_side"], columns))
+    table.add_row("whole run", "", "", "", *_figures(run["whole"], columns), style="bold")
+    return Group(table, Text("\n".join(_notes([run])), style="dim"))
 
 
-def _figures(row: dict[str, Any]) -> list[str]:
-    time = duration(row["seconds"])
-    if row["seconds"] is not None and row["low_s"] is not None and row["high_s"] is not None:
-        time += f" ({duration(row['low_s'])} to {duration(row['high_s'])})"
-    return [
-        scaled(row["flops"]), scaled(row["hbm_bytes"], "B"), "" if row["peak_bytes"] is False else scaled(row["peak_bytes"], "B"),
-        time, scaled(row["energy_j"], "J"), "unknown" if row["price_usd"] is None else f"{row['price_usd']:.2f} USD",
-    ]  # fmt: skip
+def _several(runs: list[dict[str, Any]]) -> RenderableType:
+    good = [run for run in runs if "error" not in run]
+    columns = _columns(good)
+    schedule = f", schedule {good[0]['schedule']}, on {good[0]['dataset']['name']}" if good else ""
+    table = grid(f"Training runs{schedule}", "run", "steps", "turns", "FLOP", "peak memory", "fits", "training", "evaluation",
+                 "whole run", "interval", *columns)  # fmt: skip
+    lines = []
+    for run in runs:
+        if "error" in run:
+            table.add_row(f"{run['model']}@{run['device']}", *["-"] * (9 + len(columns)))
+            lines.append(f"{run['model']}@{run['device']} failed: {run['error']}")
+            continue
+        turns = [row["supervised_turns"] for row in run["objectives"] if row["supervised_turns"]]
+        whole = run["whole"]
+        table.add_row(
+            f"{run['model']['name']}@{run['target']['name']}", count(run["total"]["optimizer_steps"]),
+            scaled(max(turns)) if turns else "-", scaled(whole["flops"]), scaled(whole["peak_bytes"], "B"), _fits(run),
+            time_text(run["total"]["seconds"]), time_text(run["evaluation"]["seconds"]), time_text(whole["seconds"]),
+            interval(whole["low_s"], whole["high_s"]), *_extra(_all(run), columns),
+        )  # fmt: skip
+    return Group(table, Text("\n".join(lines + _notes(good)), style="dim"))
+
+
+def _columns(runs: list[Any]) -> list[str]:
+    """Columns that are shown where some run has a figure for them."""
+    keys = {"measured": "measured_s", "energy": "energy_j", "USD": "price_usd", "g CO2e": "carbon_g"}
+    found = []
+    for title, key in keys.items():
+        rows = [row for run in runs for row in ((run["total"], *run["objectives"], run["evaluation"]))]
+        if any(_value(row, key) is not None for row in rows):
+            found.append(title)
+    return found
+
+
+def _value(row: Mapping[str, Any], key: str) -> float | None:
+    if key == "measured_s":
+        return row["measured"]["seconds"] if row.get("measured") else row.get("measured_s")
+    return row[key]
+
+
+def _all(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    return run["whole"] | {"measured_s": run["total"]["measured_s"]}
+
+
+def _figures(row: Mapping[str, Any], columns: list[str]) -> list[str]:
+    return [scaled(row["flops"]), scaled(row["hbm_bytes"], "B"), scaled(row["peak_bytes"], "B"), time_text(row["seconds"]),
+            interval(row["low_s"], row["high_s"]), *_extra(row, columns)]  # fmt: skip
+
+
+def _extra(row: Mapping[str, Any], columns: list[str]) -> list[str]:
+    made = {"measured": lambda: time_text(_value(row, "measured_s")), "energy": lambda: small(row["energy_j"], "J"),
+            "USD": lambda: plain_number(row["price_usd"]), "g CO2e": lambda: plain_number(row["carbon_g"])}  # fmt: skip
+    return [made[column]() for column in columns]
+
+
+def _fits(run: Mapping[str, Any]) -> str:
+    size, peak = run["grounds"]["device_memory_bytes"], run["whole"]["peak_bytes"]
+    return "unknown" if size is None or peak is None else "yes" if peak <= size else "no"
+
+
+def _notes(runs: list[Any]) -> list[str]:
+    lines: dict[str, list[str]] = {}
+
+    def say(line: str, run: Mapping[str, Any], who: str = "device") -> None:
+        names = lines.setdefault(line, [])
+        name = run["target"]["name"] if who == "device" else f"{run['model']['name']}@{run['target']['name']}"
+        if name not in names:
+            names.append(name)
+
+    for run in runs:
+        grounds = run["grounds"]
+        for row in (*run["objectives"], run["evaluation"]):
+            if row["reason"]:
+                say(f"no time: {row['reason']}", run, "run")
+            if row.get("measured"):
+                measured = row["measured"]
+                say(f"measured: {row['objective']} {time_text(measured['seconds_per_step'])} a step, {measured['source']} "
+                    f"({measured['note']}); its energy and price are of the measured time", run, "run")  # fmt: skip
+        if run["frozen"]:
+            frozen = run["frozen"]
+            say(f"frozen {', '.join(frozen['modules'])}: {scaled(frozen['flops'])}FLOP of the training, in the rows above; "
+                f"{scaled(frozen['flops_once'])}FLOP once, if its outputs are kept", run, "run")  # fmt: skip
+        if grounds["method"]:
+            width = "an assumption" if grounds["coverage"] is None else f"{grounds['coverage']:.0%} of past comparisons"
+            say(f"times by {METHODS[grounds['method']]}; {validated(grounds['validated_on'])}; the interval is {width}", run)
+        if grounds["energy"]:
+            say(f"energy: {energy_text(grounds['energy'])}", run)
+        if grounds["per_hour_usd"] is not None:
+            say(f"price: {grounds['per_hour_usd']:g} USD an hour, {grounds['price_source']}", run)
+        for what in ("energy", "price"):
+            if grounds[f"{what}_reason"] and grounds["method"]:
+                say(f"no {what}: {grounds[f'{what}_reason']}", run)
+    several = len(runs) > 1
+    shown = [f"{', '.join(names)}: {line}" if several else line for line, names in lines.items()]
+    return shown + list(dict.fromkeys(line for run in runs for line in run["note"].splitlines()))
 
 
 def duration(seconds: float | None) -> str:
     """``5400`` -> ``1.5 h``; ``None`` -> ``unknown``."""
-    if seconds is None:
-        return "unknown"
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
+    return "unknown" if seconds is None else f"{seconds:.3g} s" if seconds < 60 else time_text(seconds)

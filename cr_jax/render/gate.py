@@ -14,6 +14,12 @@ def render_gate(document: dict[str, Any]) -> Text:
         text.append("improvement ", style="green").append(f"{one['text']}\n")
     for one in document["skipped"]:
         text.append("skipped     ", style="yellow").append(f"{one['what']}: {one['reason']}\n")
+    for row in (document["time"] or {"steps": ()})["steps"]:
+        if row["status"] == "within":
+            text.append("time        ", style="dim").append(f"{row['step']}: {_ratio(row)}\n")
+    same = [row["step"] for row in (document["time"] or {"steps": ()})["steps"] if row["status"] == "same program"]
+    if same:
+        text.append("time        ", style="dim").append(f"the same program as the baseline's, not run: {', '.join(same)}\n")
     for note in document["notes"]:
         text.append("note        ", style="dim").append(f"{note}\n")
     within = document["status"] == "within"
@@ -23,3 +29,9 @@ def render_gate(document: dict[str, Any]) -> Text:
     if document["updated"]:
         text.append(f" · {document['baseline']} rewritten")
     return text
+
+
+def _ratio(row: dict[str, Any]) -> str:
+    low, high = row["ratio_interval"]
+    return (f"{(row['ratio'] - 1) * 100:+.3g}% ({(low - 1) * 100:+.3g} to {(high - 1) * 100:+.3g}%) of {row['samples']} pairs "
+            "run in turn")  # fmt: skip

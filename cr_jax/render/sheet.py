@@ -15,7 +15,7 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Sheet:
-    """One table. left: columns that hold words; all others are right-aligned numbers."""
+    """One table. left: columns that hold words; all others are right-aligned numbers. note: lines below it."""
 
     title: str
     columns: tuple[str, ...]
@@ -41,7 +41,9 @@ def markdown(sheet: Sheet) -> str:
     lines = [f"### {markdown_text(sheet.title)}", ""]
     for cells in (sheet.columns, marks, *sheet.rows):
         lines.append("| " + " | ".join(c if cells is marks else markdown_text(c) for c in cells) + " |")
-    return "\n".join([*lines, "", *([markdown_text(sheet.note), ""] if sheet.note else [])])
+    notes = [markdown_text(line) for line in sheet.note.splitlines()]
+    notes = notes if len(notes) < 2 else [f"- {note}" for note in notes]
+    return "\n".join([*lines, "", *([*notes, ""] if notes else [])])
 
 
 def latex(sheet: Sheet) -> str:
@@ -52,7 +54,7 @@ def latex(sheet: Sheet) -> str:
         lines.append(" & ".join(map(latex_text, cells)) + r" \\" + (" \\hline" if number == 0 else ""))
     lines += ["\\hline", "\\end{tabular}"]
     if sheet.note:
-        lines += ["", f"\\smallskip {latex_text(sheet.note)}"]
+        lines += ["", "\\smallskip " + "\n\n".join(map(latex_text, sheet.note.splitlines()))]
     return "\n".join([*lines, "\\end{table}", ""])
 
 

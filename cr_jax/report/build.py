@@ -200,7 +200,7 @@ def turn_rows(steps: Sequence[CountedStep]) -> list[dict[str, Any]]:
                     "useful_positions": positions.useful,
                     "executed_positions": positions.executed,
                     "padding_share": max(0.0, 1 - positions.useful / positions.executed),
-                    "saving_over_replay": _saving(replay[t], counted),
+                    "saving_over_replay": _saving(replay[t], counted) if t in replay else None,
                     "program": "compiled" if counted.compiled else "traced",
                     "tag": "counted",
                 })  # fmt: skip

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.predict.rates import Rates
+from cr_jax.report.prediction import recost
 from cr_jax.report.rows import figures, ratios
+from cr_jax.report.timing import grounds, rank
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 SCHEMA_ID = f"urn:cr-jax:schema:comparison:{SCHEMA_VERSION}"
 
 
@@ -32,12 +35,14 @@ def saved(report: Mapping[str, Any], source: str) -> Cell:
 
 
 def compare(
-    cells: Sequence[Cell], version: str, baseline: str | None = None, command: Sequence[str] | None = None
-) -> dict[str, Any]:
+    cells: Sequence[Cell], version: str, baseline: str | None = None, command: Sequence[str] | None = None,
+    rates: Rates = Rates(),
+) -> dict[str, Any]:  # fmt: skip
     """The comparison document of ``cells``, in their order.
 
     version: crjax's own. baseline: a row's name, or a model, device or file that one row alone has; by default the first
-    row that has figures. A row without a report is ``failed`` and takes no other down. Raises
+    row that has figures. rates: the user's prices, host, building and grid. A row without a report is ``failed`` and
+    takes no other down. Raises
     ``BadConfig`` without cells, ``UnknownName`` for a baseline that is none of them.
     """
     if not cells:
@@ -45,7 +50,10 @@ def compare(
     names = row_names(cells)
     chosen = find_row(baseline, cells, names) if baseline is not None else None
     found = {device: _accelerator(device) for device in dict.fromkeys(cell.device for cell in cells)}
+    cells = [cell if cell.report is None else replace(cell, report=recost(cell.report, found[cell.device], rates))
+             for cell in cells]  # fmt: skip
     rows = [_row(name, cell, found[cell.device]) for name, cell in zip(names, cells, strict=True)]
+    rank(rows)
     if chosen is None:
         chosen = next((number for number, row in enumerate(rows) if row["status"] == "ok"), None)
     base = rows[chosen] if chosen is not None else None
@@ -64,7 +72,9 @@ def compare(
         "differs": differences(rows, reports),
         "warnings": warnings(rows, base),
         "devices": [_device(name, one) for name, one in found.items()],
+        "grounds": grounds(reports),
         "rows": rows,
+        "capacity": None,
     }
 
 

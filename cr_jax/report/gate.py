@@ -18,7 +18,7 @@ from cr_jax.errors import BadConfig, BadInput, CrJaxError, UnknownName
 from cr_jax.report.build import SCHEMA_VERSION as REPORT_VERSION
 from cr_jax.report.rows import LEFT_OUT
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 SCHEMA_ID = f"urn:cr-jax:schema:gate-result:{SCHEMA_VERSION}"
 
 #: Percent that a compiled figure may rise by.
@@ -173,6 +173,7 @@ def gate(
         "improvements": findings.improvements,
         "skipped": findings.skipped,
         "notes": _notes(baseline, now),
+        "time": None,
         "updated": False,
     }
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.cost.operations import Program, operations
-from cr_jax.predict.energy import Site, energy
-from cr_jax.predict.price import price
+from cr_jax.predict.rates import Rates, costs
 from cr_jax.predict.roofline import Prediction, predict
 from cr_jax.records import CompiledStep, plain
 
@@ -18,7 +17,7 @@ Refine = Callable[[str, Program, Prediction, Accelerator], tuple[Prediction, Seq
 
 
 def prediction_entry(
-    step: CompiledStep, accelerator: Accelerator | None, dtype: str, refine: Refine | None = None, site: Site = Site()
+    step: CompiledStep, accelerator: Accelerator | None, dtype: str, refine: Refine | None = None, rates: Rates = Rates()
 ) -> dict[str, Any]:
     """What ``step`` would take on ``accelerator``; every figure ``None`` with a reason where that is unknown."""
     if accelerator is None:
@@ -29,12 +28,12 @@ def prediction_entry(
     program = operations(step.compiled_hlo)
     found = predict(program, accelerator, step.precision, dtype, step.memory.temp_bytes)
     if refine is None or found.method != "calibrated":
-        return entry(found, step, accelerator, site)
+        return entry(found, step, accelerator, rates)
     found, rows = refine(step.compiled_hlo, program, found, accelerator)
-    return entry(found, step, accelerator, site) | {"replayed": [dict(row) for row in rows]}
+    return entry(found, step, accelerator, rates) | {"replayed": [dict(row) for row in rows]}
 
 
-def entry(found: Prediction, step: CompiledStep, accelerator: Accelerator, site: Site = Site()) -> dict[str, Any]:
+def entry(found: Prediction, step: CompiledStep, accelerator: Accelerator, rates: Rates = Rates()) -> dict[str, Any]:
     """The block of a prediction."""
     turns = _turns(step)
     ranked = sorted(found.operations, key=lambda t: (-t.seconds, t.operation.name))[:_LISTED]
@@ -57,10 +56,22 @@ def entry(found: Prediction, step: CompiledStep, accelerator: Accelerator, site:
         if block else None,
         "operations": [{"name": t.operation.name, "family": t.operation.family, "times": t.operation.times,
                         "seconds": t.seconds, "bound": t.parts.bound} for t in ranked],
-        "energy": energy(found.seconds, found.shares, accelerator, site),
-        "price": price(found.seconds, accelerator),
+        **costs(found.seconds, found.shares, accelerator, rates),
         "tag": "predicted",
     }  # fmt: skip
+
+
+def recost(report: Mapping[str, Any], accelerator: Accelerator | None, rates: Rates) -> dict[str, Any]:
+    """A saved cost report with energy and price by ``rates``; its times stay as they are."""
+    if accelerator is None or not rates.given:
+        return dict(report)
+    steps = []
+    for step in report["steps"]:
+        found = step.get("prediction")
+        if found is not None and found["energy"] is not None:
+            step = step | {"prediction": found | costs(found["seconds"], found["shares"], accelerator, rates)}
+        steps.append(step)
+    return dict(report) | {"steps": steps}
 
 
 def _turns(step: CompiledStep) -> float | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision
+from cr_jax.report.timing import times
 
 #: The outcome of a step between the first and the last turn, which is not asked to be compiled.
 LEFT_OUT = "left out"
@@ -100,6 +101,7 @@ def _program(
         "peak_bytes": step["memory"]["peak_bytes"],
         "flops_per_turn": flops / units if units else None,
         "hbm_bytes_per_turn": moved / units if units else None,
+        "time": times(step.get("prediction"), units),
         "tag": "counted",
     }
 

@@ -104,3 +104,10 @@ def ends(steps: Sequence[Step]) -> frozenset[str]:
         of_mode = sorted((s for s in turns if s.labels["mode"] == mode), key=lambda s: s.labels["turns"][0])
         kept |= {s.name for s in (*of_mode[:1], *of_mode[-1:])}
     return frozenset(kept)
+
+
+def of_kind(steps: Sequence[Step], kind: str) -> list[Step]:
+    """Turn steps: ``last``: the incremental one of the last turn; ``replay``: those; else all."""
+    if kind == "last":
+        return [max((s for s in steps if s.labels["mode"] == "incremental"), key=lambda s: s.labels["turns"][-1])]
+    return [s for s in steps if kind != "replay" or s.labels["mode"] == "replay"]

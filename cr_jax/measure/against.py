@@ -1,0 +1,194 @@
+"""A baseline's programs kept as portable StableHLO, and timed later in turn with today's.
+
+A mean of last week against a mean of today says how the machine was doing; two programs that run in
+turn on one machine meet the same busy moments. So a baseline keeps its programs as traced (the
+versioned StableHLO of ``jax.export``), and both sides are compiled now, by one toolchain: what differs
+is what the source makes of the same workload. Another compiler's effect is not seen here.
+"""
+
+import contextlib
+import dataclasses
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax import export
+
+from cr_jax.catalog.check import read_json
+from cr_jax.errors import NotWritten
+from cr_jax.measure import device as devices
+from cr_jax.measure import inputs, run
+from cr_jax.measure import machine as machines
+from cr_jax.measure.case import Case, Prepared, prepare
+from cr_jax.measure.clock import Clock, Plan, interleave
+from cr_jax.measure.statistics import compare
+from cr_jax.report.gate import NotComparable
+from cr_jax.report.gate_time import verdict
+from cr_jax.resources import write_atomically
+from cr_jax.steps.step import Step
+
+#: Samples per pair of programs: a second of each at least, ten seconds for both at most.
+PLAN = Plan(warmup=3, runs=20, seconds=1.0, limit_s=10.0, tightness=0.01)
+_LIST = "programs.json"
+#: Where an operation came from, at the end of its line or of an argument.
+_LOCATION = re.compile(r' loc\((?:[^()"]|"[^"]*"|\([^()]*\))*\)')
+
+
+def folder(baseline: Path) -> Path:
+    """Where a baseline's programs lie: ``dmn.json`` -> ``dmn.programs``."""
+    return baseline.with_suffix(".programs")
+
+
+def cases(arguments: Mapping[str, Any]) -> list[Prepared]:
+    """The steps of a workload that are timed: every objective, the item side, the last turn in both modes.
+
+    arguments: as ``cr_jax.report.gate.rerun`` gives them.
+    """
+    names = {field.name for field in dataclasses.fields(Case)}
+    common = {key: value for key, value in arguments.items() if key in names}
+    found = [prepare(Case(**{**common, "phase": phase})) for phase in ("train", "infer") if phase in arguments["phases"]]
+    if {"precompute", "infer"} & set(arguments["phases"]) and _has_items(common):
+        found.append(prepare(Case(**{**common, "phase": "precompute"})))
+    return found
+
+
+def _has_items(common: Mapping[str, Any]) -> bool:
+    prepared = prepare(Case(**{**common, "phase": "infer"}))
+    return prepared.model.spec.conversation.items(prepared.model.config, prepared.work) is not None
+
+
+def keep(baseline: Path, arguments: Mapping[str, Any]) -> Path:
+    """Write the programs of a workload beside its baseline; returns the folder. Raises ``NotComparable`` for a
+    device that is not attached: its programs could never run in turn."""
+    place = _place(arguments["device"])
+    where = folder(baseline)
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritten(f"{where}: no folder: {error.strerror}") from None
+    steps = {}
+    for prepared in cases(arguments):
+        for step in prepared.steps:
+            file = f"{step.name.replace('/', '_')}.stablehlo"
+            program = exported(step, prepared.case.precision, place.device)
+            write_atomically(where / file, program.mlir_module_serialized)
+            steps[step.name] = {"file": file, **_signature(program)}
+    about = {"platform": place.platform, "jax": jax.__version__, "steps": steps}
+    write_atomically(where / _LIST, json.dumps(about, indent=2) + "\n")  # last: it says that the others are whole
+    return where
+
+
+def exported(step: Step, precision: str, device: Any) -> export.Exported:
+    """A step over its flat arguments, every one of them kept, as portable StableHLO."""
+    leaves, tree = jax.tree.flatten(step.arguments)
+
+    def flat(*leaves: Any) -> list[Any]:
+        return jax.tree.leaves(step.function(*jax.tree.unflatten(tree, leaves)))
+
+    with jax.default_matmul_precision(precision), jax.default_device(device), _no_paths():
+        return export.export(jax.jit(flat, keep_unused=True), platforms=(_jax_platform(device),))(*leaves)
+
+
+@contextlib.contextmanager
+def _no_paths() -> Iterator[None]:
+    """Programs without the files and lines they were traced from: these name the machine's folders."""
+    option = "jax_traceback_in_locations_limit"
+    before = getattr(jax.config, option)
+    jax.config.update(option, 0)
+    try:
+        yield
+    finally:
+        jax.config.update(option, before)
+
+
+def _signature(program: export.Exported) -> dict[str, Any]:
+    """What two programs must share to run on the same arguments."""
+    return {"calling_convention": program.calling_convention_version, "arguments": [str(a) for a in program.in_avals],
+            "results": [str(a) for a in program.out_avals]}  # fmt: skip
+
+
+def timed(baseline: Path, arguments: Mapping[str, Any], limit_percent: float, plan: Plan = PLAN,
+          clock: Clock = time.perf_counter) -> dict[str, Any]:  # fmt: skip
+    """Each kept program of ``baseline`` in turn with today's of its name: the gate's ``time`` block.
+
+    Raises ``NotComparable`` where there are no programs, they cannot be read by this JAX, or the device is not
+    attached.
+    """
+    place, where = _place(arguments["device"]), folder(baseline)
+    if not (where / _LIST).is_file():
+        raise NotComparable(f"--time: {where} is not there, and times of another moment say nothing; legal: a baseline that "
+                            "crjax check --keep-programs kept the programs of")  # fmt: skip
+    about = read_json(where / _LIST)
+    if about["platform"] != place.platform:
+        raise NotComparable(f"--time: {where} was kept for {about['platform']}, the device here is {place.platform}")
+    before, rows, seen = machines.read(), [], set()
+    for prepared in cases(arguments):
+        values = None
+        for step in prepared.steps:
+            seen.add(step.name)
+            if step.name not in about["steps"]:
+                rows.append(verdict(step.name, None, limit_percent, "the baseline kept no program of it"))
+                continue
+            kept = about["steps"][step.name]
+            new = exported(step, prepared.case.precision, place.device)
+            old = _read(where / kept["file"], new)
+            if any(kept[key] != value for key, value in _signature(new).items()):
+                rows.append(verdict(step.name, None, limit_percent, "its arguments or results have other shapes now"))
+            elif _text(old) == _text(new):
+                rows.append(verdict(step.name, None, limit_percent, None))
+            else:
+                values = inputs.weights(prepared.model) if values is None else values
+                programs = [_program(one, step, prepared, values, place.device) for one in (new, old)]
+                samples = interleave(programs, plan, clock)
+                pairs = [(a, b) for a, b in zip(*(s.times_s for s in samples), strict=True) if a and b]
+                rows.append(verdict(step.name, compare([a for a, _ in pairs], [b for _, b in pairs], paired=True)
+                                    | {"samples": len(pairs)}, limit_percent, None))  # fmt: skip
+    rows += [verdict(name, None, limit_percent, "the step is gone") for name in about["steps"] if name not in seen]
+    _, busy = machines.contention(before, machines.read(), machines.machine()["cores"] or 1)
+    return {"limit_percent": limit_percent, "programs": str(where), "kept_with_jax": about["jax"], "steps": rows,
+            "warnings": busy, "tag": "measured"}  # fmt: skip
+
+
+def _place(device: str) -> devices.Attached:
+    try:
+        return devices.attached(device)
+    except Exception as error:
+        raise NotComparable(f"--time: {error}") from None
+
+
+def _jax_platform(device: Any) -> str:
+    return "cuda" if device.platform == "gpu" else device.platform
+
+
+def _read(file: Path, like: export.Exported) -> export.Exported:
+    """The kept program, which takes and gives what ``like`` does. Raises ``NotComparable``."""
+    try:
+        found = dataclasses.replace(like, mlir_module_serialized=file.read_bytes())
+        _text(found)
+        return found
+    except Exception as error:  # of whatever kind: bytes of another format, or none
+        said = " ".join(str(error).split())[:200]
+        raise NotComparable(f"--time: {file} is not read by jax {jax.__version__}: {said}; legal: keep it anew") from None
+
+
+def _text(program: export.Exported) -> str:
+    """The program without its locations: source that has only moved is no change."""
+    lines = (line for line in program.mlir_module().splitlines() if not line.startswith("#loc"))
+    return "\n".join(_LOCATION.sub("", line) for line in lines)
+
+
+def _program(program: Any, step: Step, prepared: Prepared, values: Any, device: Any) -> run.Program:
+    """Both sides take this way, so that nothing but the program differs."""
+    leaves = jax.tree.leaves(step.arguments)
+    offsets: Sequence[int] = [0]
+    for argument in step.arguments:
+        offsets = [*offsets, offsets[-1] + len(jax.tree.leaves(argument))]
+    donated = [leaf for number in step.donated for leaf in range(offsets[number], offsets[number + 1])]
+    with jax.default_device(device):
+        executable = jax.jit(program.call, donate_argnums=donated).lower(*leaves).compile()
+    compiled = run.Compiled(step, executable, device, tuple(donated), (True,) * len(leaves), {})
+    return run.start(compiled, prepared.model, values)

@@ -1,0 +1,123 @@
+"""How many devices answer a rate of turns within a latency, from predicted times at several batch sizes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cr_jax.catalog import load
+from cr_jax.errors import BadConfig
+from cr_jax.predict.price import MONTH_HOURS, price
+from cr_jax.predict.queue import FULLEST, Fleet, smallest_fleet
+from cr_jax.predict.rates import Rates
+from cr_jax.units import scaled, time_text
+
+#: Users answered at once that are tried, each a program of its own: 1, 2, 4, ... up to this.
+MOST_USERS = 256
+ASSUMPTIONS = (
+    "turns arrive as a Poisson stream, each sent to one device at random; a free device takes what waits, at most the users "
+    "answered at once, without waiting for more, and computes the whole batch however full it is; the item side is there",
+    "latency is wait and service: the bulk-service queue M/D[1,B]/1 (Bailey 1954, Neuts 1967), exact; the network, the "
+    "tokenizer and the host are not in it",
+    "service time: the upper end of the predicted interval of the last turn, incremental; earlier turns are taken to be as dear",
+    f"no device is planned above {FULLEST:.0%} of what full batches carry; there is no spare device",
+    "states of conversations that wait for their user are kept outside the device; sizes tried: 1, 2, 4, ... as long as a "
+    f"larger one can save devices, at most {MOST_USERS}",
+    f"a month has {MONTH_HOURS:g} hours, rented whole",
+)
+
+
+def target(turns_per_second: float | None, p95_ms: float | None, phases: Sequence[str], profiled: bool) -> bool:
+    """Whether a capacity is asked for. Raises ``BadConfig`` for half of the question or a bad one."""
+    if turns_per_second is None and p95_ms is None:
+        return False
+    for option, value in (("--turns-per-second", turns_per_second), ("--p95-ms", p95_ms)):
+        if value is None:
+            raise BadConfig(f"{option} is missing; legal: --turns-per-second and --p95-ms together")
+        if not 0 < value < float("inf"):
+            raise BadConfig(f"{option} {value:g}: legal: a number above 0")
+    if not profiled:
+        raise BadConfig("--turns-per-second with saved reports: every number of users is profiled anew; legal: with --model")
+    if "infer" not in phases:
+        raise BadConfig(f"--turns-per-second with --phase {', '.join(phases)}: legal: with the phase infer")
+    return True
+
+
+class Search:
+    """The batch sizes of one row: which to profile next, and the best fleet of those seen."""
+
+    def __init__(self, name: str, device: str, turns_per_second: float, p95_s: float):
+        self.name, self.device = name, device
+        self.rate, self.p95_s = turns_per_second, p95_s
+        self.tried: list[dict[str, Any]] = []
+        self.best: tuple[int, Fleet] | None = None
+        self.reason: str | None = None
+        self.next: int | None = 1
+
+    def fail(self, reason: str) -> None:
+        """A size that cannot be profiled ends the search."""
+        if not self.tried:
+            self.reason = reason
+        self.next = None
+
+    def add(self, report: Mapping[str, Any]) -> None:
+        """A report of the last incremental turn at ``next`` users."""
+        users, step = self.next, next(s for s in report["steps"] if s["phase"] == "infer")
+        assert users is not None and step["labels"]["users"] == users
+        prediction, peak = step["prediction"], step["memory"]["peak_bytes"]
+        if prediction["seconds"] is None:
+            return self.fail(f"no time is predicted: {prediction['reason']}")
+        fits = _fits(peak, self.device)
+        fleet = smallest_fleet(self.rate, users, prediction["high_s"], self.p95_s) if fits != "no" else None
+        self.tried.append({
+            "users": users, "seconds": prediction["seconds"], "high_s": prediction["high_s"], "peak_bytes": peak, "fits": fits,
+            "devices": fleet.devices if fleet else None, "p95_s": fleet.p95_s if fleet else None,
+            "busy_share": fleet.queue.busy_share if fleet else None,
+        })  # fmt: skip
+        if fleet is not None and (self.best is None or fleet.devices < self.best[1].devices):
+            self.best = (users, fleet)
+        if fleet is None and self.best is None:
+            self.reason = (f"even one user at once needs {scaled(peak, 'B')}, more than the device has" if fits == "no" else
+                           f"even one user at once takes up to {time_text(prediction['high_s'])} (predicted "
+                           f"{time_text(prediction['seconds'])})")  # fmt: skip
+        done = fleet is None or (self.best is not None and self.best[1].devices == 1) or 2 * users > MOST_USERS
+        self.next = None if done else 2 * users
+
+    def row(self, rates: Rates) -> dict[str, Any]:
+        """The finished row."""
+        status = "met" if self.best else "not met" if self.tried else "unknown"
+        users, fleet = self.best or (None, None)
+        chosen = next((t for t in self.tried if t["users"] == users), None)
+        cost: dict[str, Any] = {"price_usd": None, "reason": None}
+        if fleet is not None and self.device in load.accelerator_names():
+            cost = price(3600.0 * MONTH_HOURS * fleet.devices, load.accelerator(self.device), rates.hourly(self.device))
+        return {
+            "name": self.name,
+            "status": status,
+            "reason": None if self.best else self.reason,
+            "users": users,
+            "devices": fleet.devices if fleet else None,
+            "service_s": chosen["high_s"] if chosen else None,
+            "p95_s": fleet.p95_s if fleet else None,
+            "busy_share": fleet.queue.busy_share if fleet else None,
+            "mean_batch": fleet.queue.mean_batch if fleet else None,
+            "peak_bytes": chosen["peak_bytes"] if chosen else None,
+            "price_usd_per_month": cost["price_usd"],
+            "price_reason": cost["reason"],
+            "tried": self.tried,
+            "tag": "predicted",
+        }
+
+
+def block(searches: Sequence[Search], turns_per_second: float, p95_s: float, rates: Rates) -> dict[str, Any]:
+    """The comparison's ``capacity``."""
+    return {
+        "turns_per_second": turns_per_second,
+        "p95_s": p95_s,
+        "assumptions": list(ASSUMPTIONS),
+        "rows": [search.row(rates) for search in searches],
+        "tag": "predicted",
+    }
+
+
+def _fits(peak: int | None, device: str) -> str:
+    size = load.accelerator(device).memory_bytes if device in load.accelerator_names() else None
+    return "unknown" if peak is None or size is None else "yes" if peak <= size else "no"

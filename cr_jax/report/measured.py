@@ -1,0 +1,65 @@
+"""Seconds of a training step by the clock, from a saved training or bench report of the same run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cr_jax.errors import BadInput
+
+#: JAX's names of platforms as accelerator profiles spell them.
+_PLATFORM = {"gpu": "cuda"}
+
+
+def measured_steps(document: Mapping[str, Any], where: str, report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """By objective: ``seconds_per_step``, ``source`` and ``note``.
+
+    document: a training-report or bench-report. report: the cost report that is estimated from. Raises
+    ``BadInput`` where model, configuration, data set, device or batch are not the same, with both.
+    """
+    batches = {s["labels"]["objective"]: s["labels"]["batch"] for s in report["steps"] if s["phase"] == "train"}
+    found = _bench(document) if document["kind"] == "bench-report" else _trained(document, where)
+    target = report["target"]
+    pairs = [("model", document["model"]["name"], report["model"]["name"]),
+             ("data set", document["dataset"]["name"], report["dataset"]["name"])]  # fmt: skip
+    config, wanted = document["model"]["config"], report["model"]["config"]
+    pairs += [(f"configuration {key}", config.get(key), wanted.get(key)) for key in dict.fromkeys([*wanted, *config])]
+    device = document["device"] if document["kind"] == "bench-report" else document["target"]
+    pairs.append(("platform", _PLATFORM.get(device["platform"], device["platform"]), target["platform"]))
+    if target["platform"] != "cpu":
+        profile = device.get("profile")
+        pairs.append(("device", profile or device["kind"], target["name"] if profile else target["kind"]))
+    if document["kind"] == "bench-report":
+        work = report["workload"]
+        pairs += [(key, document["case"][key], work[key]) for key in ("dtype", "precision", "preset")]
+    pairs += [(f"batch of {name}", one["batch"], batches[name]) for name, one in found.items() if name in batches]
+    for what, theirs, ours in pairs:
+        if theirs != ours:
+            raise BadInput(where, f"{what}: {theirs!r} was measured, {ours!r} is estimated; legal: a report of the same run")
+    found = {name: one for name, one in found.items() if name in batches}
+    if not found:
+        raise BadInput(where, "no training step was measured; legal: a report of crjax train, or of crjax bench --phase train")
+    return {name: {"seconds_per_step": one["seconds_per_step"], "source": where, "note": one["note"]}
+            for name, one in found.items()}  # fmt: skip
+
+
+def _bench(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        step["labels"]["objective"]: {
+            "batch": step["labels"]["batch"], "seconds_per_step": step["time"]["median_s"],
+            "note": "median of the steady state; waiting for batches is not in it"}
+        for step in document["steps"] if step["phase"] == "train" and step["time"]["median_s"]
+    }  # fmt: skip
+
+
+def _trained(document: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    cost, stages = document["cost"]["measured"], document["stages"]
+    if len(stages) != 1 or len(stages[0]["objectives"]) != 1:
+        names = ", ".join(name for stage in stages for name in stage["objectives"])
+        raise BadInput(where, f"one time for {names} together; legal: crjax bench --phase train, which times each")
+    if document["target"]["devices"] != 1:
+        raise BadInput(where, f"trained on {document['target']['devices']} devices; legal: a run on one")
+    if not cost["steps"]:
+        raise BadInput(where, "no step was taken; legal: a run that trained")
+    stage = stages[0]
+    note = "the whole run's training time over its steps: its own text lengths, compiling and waiting for batches are in it"
+    seconds = cost["training_s"] / cost["steps"]
+    return {stage["objectives"][0]: {"batch": stage["batch"], "seconds_per_step": seconds, "note": note}}

@@ -1,0 +1,179 @@
+"""A whole training run from the cost reports of its steps: lengths, totals, evaluation, what is paid once."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+from typing import Any
+
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.data.corpus import TEST, VALIDATION
+from cr_jax.errors import BadConfig
+from cr_jax.predict.rates import Rates, costs
+
+#: Conversation states that evaluation ranks at once, as ``cr_jax.train.evaluate`` does.
+EVALUATED = 64
+SUMMED = ("flops", "hbm_bytes", "seconds", "low_s", "high_s", "energy_j", "price_usd", "carbon_g")
+_SCHEDULES = "legal: published, epochs=N, equal-turns or equal-turns=N with N of 1 or more"
+
+
+def read_schedule(text: str) -> tuple[str, int]:
+    """``published``, ``epochs=3`` or ``equal-turns=2`` -> the kind and N (1 where none is given). Raises ``BadConfig``."""
+    found = re.fullmatch(r"(published|equal-turns)|(epochs|equal-turns)=(\d{1,9})", text)
+    if found is None or (found[3] is not None and int(found[3]) < 1):
+        raise BadConfig(f"--schedule {text!r}: {_SCHEDULES}")
+    return found[1] or found[2], int(found[3] or 1)
+
+
+def length(stage: Any, step: Mapping[str, Any], kind: str, number: int, turns: int) -> int:
+    """Optimizer steps of an objective of ``stage`` under a schedule. turns: of the data set.
+
+    equal-turns: the fewest steps whose batches supervise ``number`` times the data set's turns; an
+    objective that supervises none (AutoRec learns from a user's ratings) takes ``number`` epochs.
+    """
+    labels, per_epoch = step["labels"], step["per"]["steps_per_epoch"]
+    if kind == "published":
+        return stage.steps if stage.steps is not None else round(stage.epochs * per_epoch)
+    supervised = labels["supervised_turns_per_example"]
+    if kind == "equal-turns" and supervised:
+        return ceil(number * turns / (labels["batch"] * supervised) - 1e-9)
+    return round(number * per_epoch)
+
+
+def row(
+    step: Mapping[str, Any], steps: int, patience: int | None, measured: Mapping[str, Any] | None,
+    accelerator: Accelerator | None, rates: Rates,
+) -> dict[str, Any]:  # fmt: skip
+    """An objective: ``steps`` times its step. measured: seconds of a step by the clock, with its source;
+    energy, price and carbon are then of the measured time."""
+    labels, per_epoch = step["labels"], step["per"]["steps_per_epoch"]
+    supervised = labels["supervised_turns_per_example"]
+    found = {
+        "objective": labels["objective"],
+        "batch": labels["batch"],
+        "optimizer_steps": steps,
+        "epochs": steps / per_epoch if per_epoch else None,
+        "supervised_turns": steps * labels["batch"] * supervised if supervised else None,
+        "patience": patience,
+        "peak_bytes": step["memory"]["peak_bytes"],
+        **_times([(step, steps)], accelerator, rates),
+        "measured": None,
+    }
+    if measured is not None:
+        seconds = measured["seconds_per_step"] * steps
+        found["measured"] = {"seconds": seconds, **measured, "tag": "measured"}
+        found |= _money(seconds, (step.get("prediction") or {}).get("shares") or {}, accelerator, rates)
+    return found
+
+
+def _times(parts: Sequence[tuple[Mapping[str, Any], int]], accelerator: Accelerator | None, rates: Rates) -> dict[str, Any]:
+    """Counts, predicted time, energy, price and carbon of steps run so many times each."""
+    found: dict[str, Any] = {"flops": 0, "hbm_bytes": 0}
+    rows, reasons = [], []
+    for step, times in parts:
+        counted, prediction = step["compiled"] or step["model"], step.get("prediction") or {}
+        found["flops"] += counted["flops"] * times
+        found["hbm_bytes"] += counted["hbm_bytes"] * times
+        one = {key: _over(prediction.get(key), times) for key in ("seconds", "low_s", "high_s")}
+        money = _money(prediction.get("seconds"), prediction.get("shares") or {}, accelerator, rates)
+        rows.append(one | {key: _over(value, times) for key, value in money.items()})
+        if one["seconds"] is None:
+            reasons.append(prediction.get("reason") or "the report holds no prediction")
+    sums = {key: total(one[key] for one in rows) for key in SUMMED[2:]}
+    return found | sums | {"reason": "; ".join(dict.fromkeys(reasons)) or None, "tag": "predicted"}
+
+
+def _money(seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator | None, rates: Rates) -> dict[str, Any]:
+    """Energy, price and carbon of seconds. Energy needs what they go to: without a prediction it is unknown."""
+    if accelerator is None:
+        return {"energy_j": None, "price_usd": None, "carbon_g": None}
+    found = costs(seconds, shares, accelerator, rates)
+    energy = found["energy"] if shares else {"energy_j": None, "carbon_g": None}
+    return {"energy_j": energy["energy_j"], "price_usd": found["price"]["price_usd"], "carbon_g": energy["carbon_g"]}
+
+
+def _over(value: float | None, times: int) -> float | None:
+    return None if value is None else value * times
+
+
+def total(values: Iterable[float | None]) -> float | None:
+    """The sum; ``None`` if a part is unknown."""
+    found = list(values)
+    return None if any(v is None for v in found) else sum(v for v in found if v is not None)
+
+
+def states_by_turn(dataset: Mapping[str, Any], last: int) -> list[int]:
+    """States of a data set's conversations at turn t = 0 to ``last``; later turns count as the last."""
+    histogram = dataset["turn_histogram"]
+    scale = dataset["sizes"]["conversations"] / sum(histogram)
+    reach = [sum(histogram[max(0, t - 1) :]) * scale for t in range(len(histogram) + 1)]
+    reach += [0.0] * (last + 1 - len(reach))
+    return [round(n) for n in [*reach[:last], sum(reach[last:])]]
+
+
+def evaluation(
+    report: Mapping[str, Any], passes: int, accelerator: Accelerator | None, rates: Rates, checked: Sequence[str] = ()
+) -> dict[str, Any]:  # fmt: skip
+    """Ranking after every turn: ``passes`` over the validation part, one over the test part.
+
+    report: the replaying turns at ``EVALUATED`` users and the item side. As crjax train splits, a tenth
+    of the conversations is in each part; every state of a conversation is a row, ``EVALUATED`` are ranked at once, and
+    the item side is computed once a pass. checked: objectives that are validated by their own forward,
+    which is no program of the report: the validation passes are then unknown, the test pass is not.
+    """
+    steps = {step["name"]: step for step in report["steps"]}
+    replays = {turn["t"]: steps[turn["step"]] for turn in report["turns"] if turn["mode"] == "replay"}
+    states = states_by_turn(report["dataset"], max(replays))
+    side = [step for step in report["steps"] if step["phase"] == "precompute"]
+    counted = {"validation": (VALIDATION, 0 if checked else passes), "test": (TEST, 1)}
+    parts: list[tuple[Mapping[str, Any], int]] = []
+    for share, times in counted.values():
+        parts += [(replays[t], times * ceil(share * n / EVALUATED)) for t, n in enumerate(states)]
+        parts += [(step, times) for step in side]
+    found = {
+        "validation_passes": passes,
+        "test_passes": 1,
+        "states_per_pass": round(VALIDATION * sum(states)),
+        "batch": EVALUATED,
+        "peak_bytes": _largest(step["memory"]["peak_bytes"] for step in (*replays.values(), *side)),
+        **_times(parts, accelerator, rates),
+    }
+    if checked:
+        reason = f"validation runs the forward of {' and '.join(checked)}, which is not compiled alone"
+        found |= dict.fromkeys(SUMMED) | {"reason": reason}
+    return found
+
+
+def frozen(report: Mapping[str, Any], steps: Mapping[str, int]) -> dict[str, Any] | None:
+    """Modules whose every weight is frozen, which the training steps run all the same: within the rows'
+    counts, and what one epoch of them costs, which is all that is paid if their outputs are kept.
+
+    steps: optimizer steps by objective. ``None``: no module is frozen.
+    """
+    names = {m["module"] for m in report["parameters"]["modules"] if m["frozen"] and not m["trainable"]}
+    found = {"modules": sorted(names), "flops": 0, "hbm_bytes": 0, "flops_once": 0, "hbm_bytes_once": 0}
+    for step in report["steps"]:
+        if step["phase"] != "train":
+            continue
+        epoch = round(step["per"]["steps_per_epoch"])
+        for module in step["modules"]:
+            if module["module"] in names:
+                taken = steps[step["labels"]["objective"]]
+                flops, moved = module["matmul_flops"] + module["other_flops"], module["hbm_bytes"]
+                found["flops"] += flops * taken
+                found["hbm_bytes"] += moved * taken
+                found["flops_once"] += flops * min(epoch, taken)
+                found["hbm_bytes_once"] += moved * min(epoch, taken)
+    return found | {"tag": "counted"} if names else None
+
+
+def item_side(report: Mapping[str, Any], accelerator: Accelerator | None, rates: Rates) -> dict[str, Any] | None:
+    """The item side of the trained weights, computed once before serving; ``None``: the model has none."""
+    side = [step for step in report["steps"] if step["phase"] == "precompute"]
+    if not side:
+        return None
+    return {"peak_bytes": _largest(s["memory"]["peak_bytes"] for s in side), **_times([(s, 1) for s in side], accelerator, rates)}
+
+
+def _largest(peaks: Iterable[int | None]) -> int | None:
+    found = list(peaks)
+    return None if None in found else max((p for p in found if p is not None), default=None)

@@ -1,0 +1,121 @@
+"""Predicted times of a comparison's programs: per step and per turn, who is fastest, and what they stand on."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+#: Turns, and steps, that a price and a carbon figure are given for.
+MILLION_TURNS, THOUSAND_STEPS = 1e6, 1e3
+NO_PREDICTION = "the report holds no prediction; legal: one that this crjax writes"
+
+
+def times(prediction: Mapping[str, Any] | None, turns: float | None) -> dict[str, Any]:
+    """A program's predicted time, energy, price and carbon. turns: per step, ``None``: not made of turns.
+
+    The figures ``per_unit`` are for a million turns, or for 1000 steps where there are no turns.
+    """
+    found = prediction or {}
+    energy, price = found.get("energy") or {}, found.get("price") or {}
+    seconds, joules = found.get("seconds"), energy.get("energy_j")
+    times = MILLION_TURNS / turns if turns else THOUSAND_STEPS
+    return {
+        "seconds": seconds,
+        "low_s": found.get("low_s"),
+        "high_s": found.get("high_s"),
+        "seconds_per_turn": _over(seconds, turns),
+        "low_s_per_turn": _over(found.get("low_s"), turns),
+        "high_s_per_turn": _over(found.get("high_s"), turns),
+        "bound": found.get("bound"),
+        "method": found.get("method"),
+        "standing": None,
+        "times_fastest": None,
+        "energy_j": joules,
+        "energy_j_per_turn": _over(joules, turns),
+        "unit": "million turns" if turns else "1000 steps",
+        "price_usd_per_unit": _scaled(price.get("price_usd"), times),
+        "carbon_g_per_unit": _scaled(energy.get("carbon_g"), times),
+        "reason": None if seconds is not None else found.get("reason") or NO_PREDICTION,
+        "tag": "predicted",
+    }
+
+
+def _over(value: float | None, turns: float | None) -> float | None:
+    return value / turns if value is not None and turns else None
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def rank(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Set ``standing`` of every program that shares its work with another row's: ``fastest``, ``tie``
+    (its interval overlaps the fastest's, which is then a tie too) or ``slower``, with the ratio.
+
+    The same work: the same data set and turn t of a conversation, answered in the same way; a training step by the
+    turn it learns from where the model has one objective, else the same objective at the same batch.
+    """
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for row in rows:
+        if row["status"] != "ok":
+            continue
+        single = sum(p["phase"] == "train" for p in row["programs"]) == 1
+        for program in row["programs"]:
+            if program["time"]["seconds"] is not None:
+                groups.setdefault(_work(row, program, single), []).append(program["time"])
+    for group in groups.values():
+        if len(group) > 1:
+            _stand(group)
+
+
+def _work(row: Mapping[str, Any], program: Mapping[str, Any], single: bool) -> tuple[Any, ...]:
+    if program["phase"] == "infer":
+        return (row["dataset"], program["program"], program["t"])
+    if program["phase"] == "precompute":
+        return (row["dataset"], "precompute")
+    if single and program["turns_per_step"]:
+        return (row["dataset"], "train")
+    return (row["dataset"], row["model"], program["program"], program["batch"])
+
+
+def _stand(group: list[dict[str, Any]]) -> None:
+    def of(entry: Mapping[str, Any], name: str) -> float:
+        value = entry[f"{name}_per_turn"]
+        return entry[name] if value is None else value
+
+    first = min(group, key=lambda entry: of(entry, "seconds"))
+    tied = [e for e in group if of(e, "low_s") <= of(first, "high_s")]
+    for entry in group:
+        entry["times_fastest"] = of(entry, "seconds") / of(first, "seconds")
+        entry["standing"] = "slower" if not any(e is entry for e in tied) else "tie" if len(tied) > 1 else "fastest"
+
+
+def grounds(reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the predictions stand on, an entry per device and method. reports: by row name."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for name, report in reports.items():
+        for prediction in _known(report):
+            device, method = report["target"]["name"], prediction["method"]
+            energy, price = prediction["energy"] or {}, prediction["price"] or {}
+            assumptions = energy.get("assumptions")
+            entry = {
+                "device": device,
+                "method": method,
+                "validated_on": prediction["validated_on"],
+                "coverage": prediction["coverage"],
+                "profile_error": prediction["profile_error"],
+                "energy": None if assumptions is None else {k: v for k, v in assumptions.items() if k != "active_share"},
+                "energy_reason": energy.get("reason"),
+                "per_hour_usd": price.get("per_hour_usd"),
+                "price_source": price.get("source"),
+                "price_reason": price.get("reason"),
+                "rows": [],
+            }
+            kept = found.setdefault((device, method, str(entry["energy"]), entry["per_hour_usd"]), entry)
+            kept["profile_error"] = kept["profile_error"] or entry["profile_error"]
+            if name not in kept["rows"]:
+                kept["rows"].append(name)
+    return list(found.values())
+
+
+def _known(report: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    found = (step.get("prediction") for step in report["steps"])
+    return (one for one in found if one is not None and one["seconds"] is not None)

@@ -1,0 +1,67 @@
+"""Kept programs: equal ones are known without running, others run in turn, and what cannot be is refused."""
+
+import json
+
+import pytest
+from tiny import SMALL
+
+from cr_jax.measure import against
+from cr_jax.measure.clock import Plan
+from cr_jax.report.gate import NotComparable
+
+ARGUMENTS = {"model": "dmn", "dataset": "cell-phones", "device": "cpu", "preset": "matched", "turns": 1, "users": 1,
+             "phases": ("train", "precompute", "infer"), "settings": SMALL["dmn"], "command": None}  # fmt: skip
+QUICK = Plan(warmup=1, runs=4, seconds=0.0, limit_s=0.5, tightness=1.0)
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory):
+    file = tmp_path_factory.mktemp("costs") / "dmn.json"
+    against.keep(file, ARGUMENTS)
+    return file
+
+
+def test_the_same_source_gives_the_same_programs_and_nothing_runs(baseline):
+    found = against.timed(baseline, ARGUMENTS, 5.0, QUICK, clock=None)  # a clock that is asked would fail
+    assert {row["step"]: row["status"] for row in found["steps"]} == dict.fromkeys(
+        ("train/answer", "infer/replay/t1", "infer/incremental/t1"), "same program")  # fmt: skip
+
+
+def test_kept_programs_name_no_folder_of_this_machine(baseline):
+    import cr_jax
+
+    home = cr_jax.__file__.rpartition("/cr_jax/")[0].encode()
+    files = list(against.folder(baseline).iterdir())
+    assert len(files) == 4 and not any(home in file.read_bytes() for file in files)
+
+
+def test_another_program_runs_in_turn_with_the_kept_one(baseline):
+    changed = ARGUMENTS | {"settings": SMALL["dmn"] | {"hops": "5"}}
+    found = against.timed(baseline, changed, 5.0, QUICK)
+    for row in found["steps"]:
+        assert row["status"] in ("within", "faster", "breach", "undecided") and row["samples"] >= 4
+        low, high = row["ratio_interval"]
+        assert 0 < low <= row["ratio"] <= high
+
+
+def test_other_shapes_are_skipped(baseline):
+    found = against.timed(baseline, ARGUMENTS | {"settings": {"embedding": "8", "hidden": "4"}}, 5.0, QUICK)
+    assert {row["status"] for row in found["steps"]} == {"skipped"} and "other shapes" in found["steps"][0]["reason"]
+    only = against.timed(baseline, ARGUMENTS | {"phases": ("train",)}, 5.0, QUICK)
+    assert [row["reason"] for row in only["steps"] if row["status"] == "skipped"] == ["the step is gone"] * 2
+
+
+def test_what_cannot_run_in_turn_is_not_comparable(baseline, tmp_path):
+    with pytest.raises(NotComparable, match="legal: a baseline that crjax check --keep-programs"):
+        against.timed(tmp_path / "none.json", ARGUMENTS, 5.0, QUICK)
+    with pytest.raises(NotComparable, match="none attached"):
+        against.timed(baseline, ARGUMENTS | {"device": "h100"}, 5.0, QUICK)
+    other = tmp_path / "other.json"
+    against.keep(other, ARGUMENTS)
+    (against.folder(other) / "train_answer.stablehlo").write_bytes(b"nothing")
+    with pytest.raises(NotComparable, match="is not read by jax"):
+        against.timed(other, ARGUMENTS, 5.0, QUICK)
+    listed = against.folder(other) / "programs.json"
+    listed.write_text(json.dumps(json.loads(listed.read_text()) | {"platform": "tpu"}))
+    with pytest.raises(NotComparable, match="kept for tpu"):
+        against.timed(other, ARGUMENTS, 5.0, QUICK)
