@@ -18,15 +18,21 @@ _TOKEN = re.compile(r"[.!?]+|[\w'-]*\w[\w'-]*")
 
 @dataclass(frozen=True)
 class Review:
-    """One user's review of one item; the text may be empty."""
+    """One user's review of one item; text and summary (its headline) may be empty."""
 
     user: str
     item: str
     text: str
+    summary: str = ""
 
 
 def reviews(path: str | Path, problems: Problems) -> Iterator[Review]:
     """The reviews of a plain or gzip file. Raises ``BadInput`` for a file without a valid one."""
+    return (review for _, review in numbered(path, problems))
+
+
+def numbered(path: str | Path, problems: Problems) -> Iterator[tuple[int, Review]]:
+    """The reviews with their line numbers."""
     valid = 0
     for number, line, ended in text_lines(path, problems):
         text = line.strip().lstrip("[").rstrip("],").strip()
@@ -34,15 +40,16 @@ def reviews(path: str | Path, problems: Problems) -> Iterator[Review]:
             continue
         try:
             found = json.loads(text)
-            review = Review(found["reviewerID"], found["asin"], found.get("reviewText") or "")
-            if not all(isinstance(field, str) for field in (review.user, review.item, review.text)):
-                raise TypeError("reviewerID, asin and reviewText must be texts")
+            review = Review(found["reviewerID"], found["asin"], found.get("reviewText") or "",
+                            found.get("summary") or "")  # fmt: skip
+            if not all(isinstance(field, str) for field in vars(review).values()):
+                raise TypeError("reviewerID, asin, reviewText and summary must be texts")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             kind = "malformed review" if ended else "cut line"
             problems.add(kind, number, str(error), str(path))
             continue
         valid += 1
-        yield review
+        yield number, review
     if not valid:
         raise BadInput(str(path), problems.complaints.get(str(path), "line 1: no review in this file"))
 
