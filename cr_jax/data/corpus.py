@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cr_jax.catalog import load
@@ -36,6 +36,7 @@ class Corpus:
     conversations: of aspects and values, by part, empty for a corpus of dialogues; dialogues: the
     other way round. words: of the training part, the most frequent first, then every aspect of more
     than one word. descriptions: words of an item with "." at each sentence end. split: in words.
+    titles: of items, where the data has such.
     """
 
     dataset: Dataset
@@ -49,6 +50,7 @@ class Corpus:
     aspects: tuple[str, ...]
     words: tuple[str, ...]
     descriptions: Mapping[str, tuple[str, ...]]
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_file: str | Path | None = None) -> Corpus:
@@ -177,7 +179,8 @@ def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
     everything = [one for part in PARTS for one in parts[part].values()]
     table = (place if place.is_dir() else place.parent) / "movies_with_mentions.csv"
     mentioned = {item for one in everything for item in (*one.forms, *one.ratings)}
-    items = tuple(sorted(mentioned | set(redial.movies(table)) if table.is_file() else mentioned))
+    titles = redial.movies(table) if table.is_file() else {}
+    items = tuple(sorted(mentioned | set(titles)))
     words = _by_count(Counter(w for one in parts["train"].values() for u in one.utterances for w in u.words))
     users = tuple(sorted({one.user for one in everything}))
     spoken = lengths_of(len(u.words) for one in everything for u in one.utterances)
@@ -195,7 +198,7 @@ def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
     )  # fmt: skip
     return Corpus(
         dataset, fingerprint(files), f"by user, seed {seed}: about 80, 10 and 10%", problems,
-        {part: () for part in PARTS}, {part: tuple(parts[part].values()) for part in PARTS}, users, items, (), words, {},
+        {part: () for part in PARTS}, {part: tuple(parts[part].values()) for part in PARTS}, users, items, (), words, {}, titles,
     )  # fmt: skip
 
 

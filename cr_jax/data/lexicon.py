@@ -26,7 +26,8 @@ Words = tuple[str, ...]
 @dataclass(frozen=True)
 class Lexicon:
     """signs: aspect -> value -> 1 liked, -1 disliked, all in words. pairs: valid pairs in the file;
-    rare: of these, met too seldom; stop_words: of these, left out for a value of stop words alone."""
+    rare: of these, met too seldom; stop_words: of these, left out for a value of stop words alone
+    (the aspect stays)."""
 
     signs: Mapping[Words, Mapping[Words, int]]
     pairs: int
@@ -67,11 +68,12 @@ def read_lexicon(path: str | Path, problems: Problems, min_count: int, keep_stop
             rare += 1
         elif not keep_stop_words and STOP_WORDS.issuperset(value):
             left_out += 1
+            signs.setdefault(aspect, {})  # still an aspect, which hides a shorter one
         else:
             signs.setdefault(aspect, {})[value] = sign
     if not seen:
         raise BadInput(str(path), problems.complaints.get(str(path), f"line 1: no pair in this file; {_FORM}"))
-    if not signs:
+    if not any(signs.values()):
         raise BadInput(str(path), f"none of {len(seen)} pairs is kept: {rare} were met fewer than {min_count} times, {left_out} "
                        "have a value of stop words alone; legal: a smaller --min-count")  # fmt: skip
     return Lexicon(signs, len(seen), rare, left_out)
