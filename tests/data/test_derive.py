@@ -76,7 +76,7 @@ def test_rules(tmp_path, text, summary, expected):
 def test_what_is_kept_of_the_lexicon(tmp_path):
     found, problems = lexicon(tmp_path)
     assert (found.pairs, found.rare, found.stop_words, found.kept, found.values) == (9, 1, 1, 7, 6)
-    assert len(found.signs) == 5 and problems.total == 0
+    assert len(found.signs) == 6 and problems.total == 0
     found, _ = lexicon(tmp_path, keep=True, min_count=1)
     assert (found.rare, found.stop_words, found.kept) == (0, 0, 9)
     assert derive.Matcher(found).turns(["the case of the phone"]) == (Turn("case", "of the", -1),)
