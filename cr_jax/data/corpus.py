@@ -102,6 +102,20 @@ def fingerprint(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def fingerprint_of(path: str | Path) -> str:
+    """The fingerprint of the corpus in a file or folder, without reading it. Raises ``BadInput``."""
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise BadInput(str(path), "no such file or folder")
+    return fingerprint(_files(place))
+
+
+def _files(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    return sorted(place.glob("*.jsonl")) or sorted(file for file in place.rglob("*") if file.is_file())
+
+
 def _parts(found: Iterable[Conversation], seed: int, only: Sequence[str] = PARTS) -> dict[str, list[Conversation]]:
     parts: dict[str, list[Conversation]] = {part: [] for part in PARTS}
     for one in found:
@@ -162,15 +176,14 @@ def _conversations(
         item_words=[len(text) for text in descriptions.values()],
         item_sentences=[text.count(".") for text in descriptions.values()],
     )  # fmt: skip
-    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
     return Corpus(
-        dataset, fingerprint(files), split, problems, {part: tuple(parts[part]) for part in PARTS},
+        dataset, fingerprint(_files(place)), split, problems, {part: tuple(parts[part]) for part in PARTS},
         {part: () for part in PARTS}, tuple(sorted({one.user for one in everything})), items, aspects, words, descriptions,
     )  # fmt: skip
 
 
 def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
-    files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
+    files = _files(place)
     parts: dict[str, dict[str, Dialogue]] = {part: {} for part in PARTS}
     for file in files:
         for one in redial.dialogues(file, problems):
