@@ -142,7 +142,7 @@ def voice(kept: Catalogue, config: Any) -> Voice:
 
     return Voice(
         _items(kept, config, index), turn, lambda found, t: len(_window(found, t, index, None)) > config.query_words,
-        lambda found: _histories(found, users, index, config), index.ids.__contains__, users is not None,
+        lambda found: _histories(found, users, index, config), index.ids.__contains__, users is not None, True,
     )  # fmt: skip
 
 

@@ -300,7 +300,7 @@ def voice(kept: Catalogue, config: Any) -> Voice:
 
     return Voice(
         None, turn, past, lambda found: _histories(found, texts, items, rated, config.mentions), texts.index.ids.__contains__,
-        not kept.dialogues, {"words": texts.padding},
+        not kept.dialogues, fill={"words": texts.padding},
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def parse(text: str) -> Dialogue:
     spoken: list[Utterance] = []
     for message in found["messages"]:
         sender = USER if message["senderWorkerId"] == seeker else SYSTEM
-        words, mentions = _words(message["text"], titles)
+        words, mentions = words_of_text(message["text"], titles)
         if spoken and spoken[-1].sender == sender:
             before = spoken.pop()
             words = (*before.words, LINE_BREAK, *words)
@@ -94,7 +94,8 @@ def _form(asked: Mapping[str, int], answered: Mapping[str, int]) -> Form:
     return (int(a == 1), b, c, int(d == 1), e, f)
 
 
-def _words(text: str, titles: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+def words_of_text(text: str, titles: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """Words of a message in lower case, and per word the item it names: ``@123`` becomes that item's title."""
     words: list[str] = []
     mentions: list[str | None] = []
     for token in _TOKEN.findall(text.lower()):

@@ -23,6 +23,7 @@ class Voice:
     conversation up to t is longer than the model's tests keep, so that the carried state holds more.
     histories(talks): the pool that tests rank after; its row t of one talk alone is its turn t.
     knows(word): whether the model tells the word from others. uses_user: whether who speaks matters.
+    aspect_is_word: whether an aspect is one word to the model, also where it is written as several.
     fill: by input, what pads it, 0 where nothing is said.
     """
 
@@ -32,6 +33,7 @@ class Voice:
     histories: Callable[[Sequence[Any]], Pool]
     knows: Callable[[str], bool]
     uses_user: bool = False
+    aspect_is_word: bool = False
     fill: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from cr_jax.catalog.check import check, read_json
 from cr_jax.data.catalogue import Catalogue, from_document, room
+from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.corpus import fingerprint_of
 from cr_jax.data.examples import Arrays
 from cr_jax.data.voice import Talk, fits, padded_to, turn_count, words_of
@@ -33,6 +34,8 @@ from cr_jax.train.state import shapes, unnamed
 
 #: Words of a free text that have room; of a longer one the newest are read.
 FREE_WORDS = 64
+#: Turns in which a conversation is taken to get past a model's limit.
+ENDLESS = 100
 #: Items that a free dialogue can mention; slots are rows of the state, not weights.
 DIALOGUE_SLOTS = 8
 
@@ -89,8 +92,8 @@ class Recommender:
 
     def prepare(self, talks: Sequence[Talk] | None = None) -> tuple[int, float]:
         """Compute the item side and compile what ``talks`` need, by default texts of ``FREE_WORDS``;
-        every program runs once. Returns how many programs, and the seconds it took. What a
-        conversation past the model's limit needs is compiled when the first gets there."""
+        every program runs once. Returns how many programs, and the seconds it took. A shape that a
+        conversation past the model's limit takes beyond these is compiled when it gets there, off the clock."""
         begin, longest = time.perf_counter(), self.catalogue.longest
         self._rooms = [self._room(longest["request"], longest["question"], longest["answer"])]
         if talks is None:
@@ -108,10 +111,10 @@ class Recommender:
         for shape in inputs:
             row = {name: np.zeros(struct.shape, struct.dtype) for name, struct in shape.items()}
             self._run(self._program("incremental", row), self.start(), row)
-        for found in talks or ():
+        for found in self._endless() if talks is None else talks:
             for t in range(turn_count(found)):
                 if self.voice.past(found, t):
-                    self._replayed(found, t)
+                    self._replayed(*self._window(found, t))
         return len(self._programs), time.perf_counter() - begin
 
     def start(self) -> Any:
@@ -121,6 +124,9 @@ class Recommender:
 
     def turn(self, state: Any, talk: Talk, t: int) -> tuple[Any, Answer]:
         """What is new in ``talk`` at turn t, after the turns before it; the state given is spent."""
+        past = self.voice.past(talk, t)
+        if past:
+            self._window(talk, t)  # compiled before the clock starts
         begin = time.perf_counter()
         row = self.voice.turn(talk, t)
         shape = next((s for s in self._shapes(t) if fits(row, s)), None)
@@ -129,8 +135,8 @@ class Recommender:
         row = padded_to(row, shape, self.voice.fill)
         state, best = self._run(self._program("incremental", row), state, row)
         mode = "incremental"
-        if self.voice.past(talk, t):
-            mode, best = "replay", self._replayed(talk, t)
+        if past:
+            mode, best = "replay", self._replayed(*self._window(talk, t))
         return state, self._answer(best, mode, time.perf_counter() - begin)
 
     def _room(self, request: int, question: int, answer: int) -> Workload:
@@ -153,10 +159,24 @@ class Recommender:
         state, best = program(self._weights, self._frozen, self._side, state, row)
         return state, jax.device_get(best)
 
-    def _replayed(self, talk: Talk, t: int) -> Arrays:
+    def _window(self, talk: Talk, t: int) -> tuple[Callable[..., Any], Arrays]:
+        """The program that reads the window again, and its input."""
         pool = self.voice.histories([talk])
         row = pool.make(np.array([t]), pool.shape(t), np.random.default_rng(0))
-        return jax.device_get(self._program("replay", row)(self._weights, self._frozen, self._side, row))
+        return self._program("replay", row), row
+
+    def _replayed(self, program: Callable[..., Any], row: Arrays) -> Arrays:
+        return jax.device_get(program(self._weights, self._frozen, self._side, row))
+
+    def _endless(self) -> tuple[Conversation, ...]:
+        """A conversation that gets past the model's limit, if any does."""
+        if self.catalogue.dialogues or not self.catalogue.aspects:
+            return ()
+        turns = [Turn(aspect, values[0], None) for aspect, values in self.catalogue.values.items() if values]
+        turns = (turns * (1 + ENDLESS // max(1, len(turns))))[:ENDLESS]
+        talk = Conversation("", "", tuple(turns))
+        first = next((t for t in range(len(turns) + 1) if self.voice.past(talk, t)), None)
+        return () if first is None else (dataclasses.replace(talk, turns=talk.turns[:first]),)
 
     def _answer(self, best: Arrays, mode: str, latency: float) -> Answer:
         items = [self.catalogue.items[i] for i in best["top_items"][0]]
