@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
 def stats(
     dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")],
     reviews: Annotated[Path | None, typer.Option(help="5-core reviews (JSON lines) of the same items.")] = None,
+    lexicon: Annotated[Path | None, typer.Option(help="With reviews as the data set: the lexicon that derives them.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the data set profile (JSON) to this file.")] = None,
 ) -> None:
@@ -30,14 +31,14 @@ def stats(
     from cr_jax.render.cost import show
     from cr_jax.resources import write_atomically
 
-    if reviews is not None:
-        found, problems = read_dataset(dataset, strict, reviews)
+    if reviews is not None or lexicon is not None:
+        found, problems = read_dataset(Path(dataset).expanduser(), strict, reviews, lexicon)
     else:
         found, problems = find_dataset(dataset, strict)
     show(datasets([found]))
     show(lengths(found))
     for line in problems.lines():
-        print(f"skipped: {line}", file=sys.stderr)
+        print(line, file=sys.stderr)
     if out is not None:
         write_atomically(out, document_text(found))
 
@@ -79,6 +80,6 @@ def derive(
     left = f"{pairs.rare:,} met fewer than {min_count} times, {pairs.stop_words:,} with a value of stop words alone"
     print(f"lexicon: {pairs.kept:,} of {pairs.pairs:,} pairs; left out: {left}", file=sys.stderr)
     for text in problems.lines():
-        print(f"skipped: {text}", file=sys.stderr)
+        print(text, file=sys.stderr)
     place = "" if out == "-" else f" written to {out}"
     print(f"{made:,} conversations, {turns:,} turns{place}", file=sys.stderr)

@@ -66,7 +66,7 @@ def recommend(
 
         write_atomically(out, lines)
     for line in problems.lines():
-        _say(f"skipped: {line}")
+        _say(line)
 
 
 def _prepared(found: "Recommender", talks: "list[Talk] | None") -> None:

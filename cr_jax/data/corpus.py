@@ -8,18 +8,18 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cr_jax.catalog import load
-from cr_jax.catalog.dataset import Dataset, Origin
+from cr_jax.catalog.dataset import Dataset
 from cr_jax.data import aspect_value, hem, redial, reviews
 from cr_jax.data.conversation import Conversation, Problems
 from cr_jax.data.detect import STAND_IN
 from cr_jax.data.dialogue import Dialogue
-from cr_jax.data.profile import ITEM_WORDS, lengths_of, profile_conversations
+from cr_jax.data.profile import ITEM_WORDS, profile_conversations
+from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.errors import BadInput
-from cr_jax.records import TextLengths
 
 PARTS = ("train", "validation", "test")
 #: Shares of validation and test where the file states no split.
@@ -196,19 +196,9 @@ def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
     items = tuple(sorted(mentioned | set(titles)))
     words = _by_count(Counter(w for one in parts["train"].values() for u in one.utterances for w in u.words))
     users = tuple(sorted({one.user for one in everything}))
-    spoken = lengths_of(len(u.words) for one in everything for u in one.utterances)
-    pairs = Counter(max(1, (len(one.utterances) - 1) // 2) for one in everything)
-    stand_in = load.dataset(STAND_IN)
-    texts = {"request": spoken, "question": spoken, "answer": spoken}
     name = place.resolve().name.removesuffix(".gz").removesuffix(".jsonl")
-    counted = Origin("measured", f"counted in {place.name}")
-    dataset = replace(
-        stand_in, name=name, title=name, users=len(users), items=len(items), aspects=0, values=0,
-        turns=sum(n * c for n, c in pairs.items()), conversations=len(everything), words=len(words) + RESERVED,
-        lengths=TextLengths(**texts, item=stand_in.lengths.item, item_sentences=stand_in.lengths.item_sentences),
-        turn_histogram=tuple(pairs[n] for n in range(1, max(pairs) + 1)), paper={}, paper_printed={},
-        origins={"users": counted, "items": counted, "conversations": counted, "turns": counted, "words": counted},
-    )  # fmt: skip
+    dataset = profile_dialogues(everything, name=name, source=place.name, assumed=load.dataset(STAND_IN), items=len(items),
+                                words=len(words) + RESERVED)  # fmt: skip
     return Corpus(
         dataset, fingerprint(files), f"by user, seed {seed}: about 80, 10 and 10%", problems,
         {part: () for part in PARTS}, {part: tuple(parts[part].values()) for part in PARTS}, users, items, (), words, {}, titles,

@@ -11,12 +11,15 @@ from pathlib import Path
 from cr_jax.data.conversation import Problems, text_lines
 from cr_jax.errors import BadInput
 
+#: Pairs met fewer times are left out by default.
+MIN_COUNT = 10
 #: Articles, prepositions, conjunctions, pronouns and auxiliaries: a value of these alone says nothing.
-STOP_WORDS = frozenset(
+_STOP_WORDS = (
     "a an the this that these those of in on at by for from to with into over under about as than then so if and or but nor "
     "i me my we us our you your he him his she her it its they them their who whom which what am is are was were be been being "
-    "do does did have has had will would shall should can could may might must there here".split()
+    "do does did have has had will would shall should can could may might must there here"
 )
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 _SIGNS = {"[1]": 1, "[-1]": -1}
 _FORM = "legal: [1] or [-1], aspect|value, two counts, TAB between them"
 

@@ -26,13 +26,13 @@ class _Refused(Exception):
     """A dialogue that is skipped: its kind of problem, and the detail."""
 
 
-def dialogues(path: str | Path, problems: Problems) -> Iterator[Dialogue]:
-    """The dialogues of a plain or gzip file; each ``conversationId`` once.
+def dialogues(path: str | Path, problems: Problems, seen: set[str] | None = None) -> Iterator[Dialogue]:
+    """The dialogues of a plain or gzip file; each ``conversationId`` once, those in ``seen`` not again.
 
     Lines that are cut, malformed, without messages or seen before are skipped and counted. Raises
     ``BadInput`` for a file without one valid dialogue.
     """
-    seen: set[str] = set()
+    seen = set() if seen is None else seen
     for number, text, ended in text_lines(path, problems):
         try:
             found = parse(text)

@@ -55,22 +55,27 @@ def numbered(path: str | Path, problems: Problems) -> Iterator[tuple[int, Review
 
 
 def sentences_per_item(path: str | Path, problems: Problems, limit: int) -> dict[str, int]:
-    """Sentences of each item's description: its reviews joined, cut at ``limit`` positions.
+    """The sentences of ``sizes_per_item``."""
+    return {item: sentences for item, (_, sentences) in sizes_per_item(path, problems, limit).items()}
 
-    A position is a word or a sentence end; a review's end is a sentence end. Only sentences whose
-    end lies within the limit count, as in MMN, which reads a description's facts at the ends.
+
+def sizes_per_item(path: str | Path, problems: Problems, limit: int) -> dict[str, tuple[int, int]]:
+    """Words and sentences of each item's description: its reviews joined.
+
+    Words are cut at ``limit``. For sentences a position is a word or a sentence end, a review's end is a
+    sentence end, and only sentences whose end lies within ``limit`` positions count, as in MMN, which
+    reads a description's facts at the ends.
     """
     used: dict[str, int] = {}
-    sentences: dict[str, int] = {}
+    found: dict[str, tuple[int, int]] = {}
     for review in reviews(path, problems):
-        at, number = used.get(review.item, 0), sentences.get(review.item, 0)
+        at, (words, number) = used.get(review.item, 0), found.get(review.item, (0, 0))
         open_sentence = False
         for token in (*_TOKEN.findall(review.text), "."):
             end = token[0] in ".!?"
-            if at >= limit:
-                break
-            if end and not open_sentence:
+            words = min(limit, words + (not end))
+            if at >= limit or (end and not open_sentence):
                 continue
             at, number, open_sentence = at + 1, number + end, not end
-        used[review.item], sentences[review.item] = at, number
-    return sentences
+        used[review.item], found[review.item] = at, (words, number)
+    return found

@@ -155,7 +155,7 @@ def test_the_command(tmp_path, capsys):
     said = capsys.readouterr().err
     assert out.read_text() == "u1@i1,screen|great|1\n"
     assert "lexicon: 7 of 9 pairs; left out: 1 met fewer than 10 times, 1 with a value of stop words alone" in said
-    assert "skipped: 1 x malformed review: skipped (line 2)" in said and "1 conversations, 1 turns" in said
+    assert "1 x malformed review: skipped (line 2)" in said and "1 conversations, 1 turns" in said
     run("data", "derive", *given, "--out", "-")
     assert capsys.readouterr().out == out.read_text()
     before = out.read_text()
