@@ -68,11 +68,12 @@ def read_dataset(
         sizes = list(reviews.sizes_per_item(reviews_file, again, ITEM_WORDS).values())
     read = [Path(file).name for file in (lexicon_file, reviews_file) if file is not None and file != place]
     source = " with ".join([place.name, *read])
-    described = {"item_sentences": [sentences for _, sentences in sizes]}
+    words, ends = [words for words, _ in sizes], [sentences for _, sentences in sizes]
     if kind != "hem":
         found = aspect_value.conversations(place, problems) if talks is None else talks
-        described["item_words"] = [words for words, _ in sizes]
-        return profile_conversations(found, name=name, title=stem, source=source, assumed=stand_in, **described), problems
+        profile = profile_conversations(found, name=name, title=stem, source=source, assumed=stand_in, item_words=words,
+                                        item_sentences=ends)  # fmt: skip
+        return profile, problems
     opened = hem.open_directory(place, problems)
     profile = profile_conversations(
         hem.conversations(opened, problems),
@@ -85,7 +86,7 @@ def read_dataset(
         words=len(opened.vocabulary),
         requests=opened.queries,
         item_words=[len(words) for words in hem.item_texts(opened, problems, ITEM_WORDS)],
-        **described,
+        item_sentences=ends,
     )
     return profile, problems
 
