@@ -29,6 +29,7 @@ from cr_jax.records import Workload, plain
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.turn import turn_functions
 from cr_jax.train.checkpoint import Stored, difference, stored
+from cr_jax.train.metrics import tie_order
 from cr_jax.train.run import RECOMMENDER
 from cr_jax.train.state import shapes, unnamed
 
@@ -84,7 +85,10 @@ class Recommender:
         self._weights, self._frozen = (jax.device_put(unnamed(tree, flat)) for tree in (weights, frozen))
         # As many as a conversation may have refused before; one alone has another shape of answer.
         questions = max(1, len(self.catalogue.aspects))
-        self._functions = turn_functions(self._model, self.top, questions)
+        number = len(self.catalogue.items)
+        # All items, not the top alone: the tests break ties by an order of their own.
+        self._functions = turn_functions(self._model, number, questions)
+        self._order = tie_order(number)
         self._programs: dict[tuple[str, str], Callable[..., Any]] = {}
         self._rooms: list[Workload] = []
         self._side: Any = None
@@ -179,13 +183,15 @@ class Recommender:
         return () if first is None else (dataclasses.replace(talk, turns=talk.turns[:first]),)
 
     def _answer(self, best: Arrays, mode: str, latency: float) -> Answer:
-        items = [self.catalogue.items[i] for i in best["top_items"][0]]
+        numbers, values = best["top_items"][0], best["top_scores"][0]
+        first = np.lexsort((self._order[numbers], -values))[: self.top]
+        items = [self.catalogue.items[i] for i in numbers[first]]
         questions = None
         if "next_question" in best:
             asked = np.reshape(best["next_question"], -1)
             scores = np.reshape(best["next_question_score"], -1)
             questions = tuple((self.catalogue.aspects[i], float(s)) for i, s in zip(asked, scores, strict=True))
-        return Answer(tuple(zip(items, map(float, best["top_scores"][0]), strict=True)), questions, latency, mode)
+        return Answer(tuple(zip(items, map(float, values[first]), strict=True)), questions, latency, mode)
 
     def _expect(self, found: Stored, model: str | None, dataset: str | Path | None, settings: Mapping[str, str]) -> None:
         theirs = found.identity

@@ -17,6 +17,7 @@ from cr_jax.data.corpus import read_corpus
 from cr_jax.data.dialogue import SYSTEM, USER, Dialogue, Utterance, turns_of
 from cr_jax.errors import BadInput
 from cr_jax.report.document import validate, validate_file
+from cr_jax.train import metrics
 from cr_jax.train.recommend import Recommender
 from cr_jax.train.run import RECOMMENDER, train
 
@@ -66,6 +67,15 @@ def test_ranks_as_the_training_runs_test_does(name, runs):
         wanted = ranking.aspect[ranking.aspect >= 0]
         order = [[q for q, _ in a.questions].index(trained.corpus.aspects[i]) + 1 for a, i in zip(asked, wanted, strict=True)]
         assert order == trained.ranked.aspects.tolist()
+
+
+def test_ties_are_broken_as_in_the_tests(runs):
+    found = Recommender(runs("dmn")[0], top=10_000)
+    number = len(found.catalogue.items)
+    best = {"top_items": np.arange(number)[None], "top_scores": np.zeros((1, number), np.float32)}
+    listed = [item for item, _ in found._answer(best, "incremental", 0.0).items]
+    ranks = metrics.ranks(np.zeros((number, number)), np.arange(number))
+    assert [listed.index(item) + 1 for item in found.catalogue.items] == ranks.tolist()
 
 
 @pytest.mark.parametrize("name", ["dmn", "mmn"])
