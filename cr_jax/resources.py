@@ -10,9 +10,10 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cr_jax.errors import BadConfig, NotWritten, UnknownName
 
@@ -90,22 +91,23 @@ def schema(name: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_atomically(path: str | Path, text: str | bytes) -> None:
+def write_atomically(path: str | Path, text: str | bytes | Iterable[str]) -> None:
     """Write ``text`` to ``path`` as a whole: a reader sees the old file or the new one, never a part.
 
-    Text is written as UTF-8, bytes as they are. They go to a temporary file in the same folder,
-    which is flushed to the disk, then takes the place of the old file. Devices and pipes are
-    written to directly. Raises ``NotWritten``; the old file is then intact and no temporary file
-    is left.
+    Text is written as UTF-8, bytes as they are, an iterable's texts one by one as it gives them.
+    They go to a temporary file in the same folder, which is flushed to the disk, then takes the place
+    of the old file. Devices and pipes are written to directly. Raises ``NotWritten``, and whatever the
+    iterable raises; the old file is then intact and no temporary file is left.
     """
     target = Path(path)
     temporary: Path | None = None
     try:
-        data = text.encode("utf-8") if isinstance(text, str) else text
+        parts = [text] if isinstance(text, str | bytes) else text
         target = target.resolve()
         mode = target.stat().st_mode if target.exists() else None
         if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            target.write_bytes(data)
+            with open(target, "wb") as file:
+                _write(file, parts)
             return
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError("it is a folder")
@@ -113,17 +115,25 @@ def write_atomically(path: str | Path, text: str | bytes) -> None:
         with open(temporary, "xb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))
-            file.write(data)
+            _write(file, parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except (OSError, UnicodeError, RuntimeError) as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):  # its folder may be no folder
-                temporary.unlink(missing_ok=True)
+        _remove(temporary)
         reason = getattr(error, "strerror", None) or str(error)
         raise NotWritten(f"{path}: not written: {reason}") from None
-    except KeyboardInterrupt:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    except BaseException:
+        _remove(temporary)
         raise
+
+
+def _write(file: BinaryIO, parts: Iterable[str | bytes]) -> None:
+    for part in parts:
+        file.write(part.encode("utf-8") if isinstance(part, str) else part)
+
+
+def _remove(temporary: Path | None) -> None:
+    if temporary is not None:
+        with contextlib.suppress(OSError):  # its folder may be no folder
+            temporary.unlink(missing_ok=True)

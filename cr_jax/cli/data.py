@@ -1,6 +1,7 @@
 """``crjax data``: what a file of conversations holds."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,14 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Real conversations: sizes, text lengths, profiles.", no_args_is_help=True,
                         rich_markup_mode=None)  # fmt: skip
     group.command("stats")(stats)
+    group.command("derive")(derive)
     app.add_typer(group, name="data")
 
 
 def stats(
     dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")],
     reviews: Annotated[Path | None, typer.Option(help="5-core reviews (JSON lines) of the same items.")] = None,
+    lexicon: Annotated[Path | None, typer.Option(help="With reviews as the data set: the lexicon that derives them.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the data set profile (JSON) to this file.")] = None,
 ) -> None:
@@ -28,13 +31,55 @@ def stats(
     from cr_jax.render.cost import show
     from cr_jax.resources import write_atomically
 
-    if reviews is not None:
-        found, problems = read_dataset(dataset, strict, reviews)
+    if reviews is not None or lexicon is not None:
+        found, problems = read_dataset(Path(dataset).expanduser(), strict, reviews, lexicon)
     else:
         found, problems = find_dataset(dataset, strict)
     show(datasets([found]))
     show(lengths(found))
     for line in problems.lines():
-        print(f"skipped: {line}", file=sys.stderr)
+        print(line, file=sys.stderr)
     if out is not None:
         write_atomically(out, document_text(found))
+
+
+def derive(
+    reviews: Annotated[Path, typer.Argument(help="5-core reviews, JSON lines, plain or gzip.")],
+    lexicon: Annotated[Path, typer.Argument(help="Aspect-value lexicon: [sign], aspect|value and two counts, TAB between.")],
+    out: Annotated[str, typer.Option(help="The conversations' file; - is stdout.")],
+    min_count: Annotated[int, typer.Option(help="Leave out pairs the lexicon met fewer times.")] = 10,
+    keep_stop_words: Annotated[bool, typer.Option("--keep-stop-words", help="Keep values of stop words alone.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,
+) -> None:
+    """Derive conversations from reviews: one line of aspects, values and sentiments per review that has any."""
+    from cr_jax.data import derive as rules
+    from cr_jax.data.conversation import Problems
+    from cr_jax.data.lexicon import read_lexicon
+    from cr_jax.errors import BadInput
+    from cr_jax.resources import write_atomically
+
+    if min_count < 1:
+        raise typer.BadParameter(f"--min-count {min_count}: legal: 1 or more")
+    problems = Problems(str(reviews), strict)
+    pairs = read_lexicon(lexicon, problems, min_count, keep_stop_words)
+    made = turns = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal made, turns
+        for found in rules.conversations(reviews, pairs, problems):
+            made, turns = made + 1, turns + len(found.turns)
+            yield rules.line(found) + "\n"
+        if not made:
+            raise BadInput(str(reviews), f"no review mentions one of the {pairs.kept:,} pairs of {lexicon}")
+
+    if out == "-":
+        for text in lines():
+            sys.stdout.write(text)
+    else:
+        write_atomically(out, lines())
+    left = f"{pairs.rare:,} met fewer than {min_count} times, {pairs.stop_words:,} with a value of stop words alone"
+    print(f"lexicon: {pairs.kept:,} of {pairs.pairs:,} pairs; left out: {left}", file=sys.stderr)
+    for text in problems.lines():
+        print(text, file=sys.stderr)
+    place = "" if out == "-" else f" written to {out}"
+    print(f"{made:,} conversations, {turns:,} turns{place}", file=sys.stderr)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cr_jax.cli import bench, calibrate, check, compare, data, documents, estimate, hlo, paper, profile, targets, train
+from cr_jax.cli import bench, calibrate, check, compare, data, documents, estimate, hlo, paper, profile, recommend, targets, train
 from cr_jax.errors import CrJaxError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ compare.register(app)
 check.register(app)
 documents.register(app)
 train.register(app)
+recommend.register(app)
 estimate.register(app)
 targets.register(app)
 bench.register(app)

@@ -39,7 +39,7 @@ class Conversation:
 
 @dataclass
 class Problems:
-    """What was skipped while reading one file, by kind: how often, and the first line numbers.
+    """What was wrong with a file, by kind: how often, and the first line numbers.
 
     strict: refuse the first problem (``BadInput``) instead of counting it. complaints: the first
     problem of each file in words.
@@ -50,14 +50,18 @@ class Problems:
     counts: dict[str, int] = field(default_factory=dict)
     first: dict[str, list[int]] = field(default_factory=dict)
     complaints: dict[str, str] = field(default_factory=dict)
+    kept: set[str] = field(default_factory=set)
 
-    def add(self, kind: str, line: int, detail: str, file: str | None = None) -> None:
-        """Count one problem at a line (1-based). Raises ``BadInput`` when strict."""
+    def add(self, kind: str, line: int, detail: str, file: str | None = None, kept: bool = False) -> None:
+        """Count one problem at a line (1-based). kept: the line is used all the same. Raises
+        ``BadInput`` when strict."""
         if self.strict:
             raise BadInput(f"{file or self.path}, line {line}", f"{kind}: {detail}")
         self.complaints.setdefault(file or self.path, f"line {line}: {kind}: {detail}")
         if file is not None and file != self.path:
             kind = f"{kind} in {Path(file).name}"
+        if kept:
+            self.kept.add(kind)
         self.counts[kind] = self.counts.get(kind, 0) + 1
         lines = self.first.setdefault(kind, [])
         if len(lines) < KEPT_LINES:
@@ -74,7 +78,8 @@ class Problems:
         for kind, number in self.counts.items():
             shown = ", ".join(map(str, self.first[kind]))
             more = ", ..." if number > len(self.first[kind]) else ""
-            found.append(f"{number} x {kind}: skipped (line{'s' if number > 1 else ''} {shown}{more})")
+            done = "kept" if kind in self.kept else "skipped"
+            found.append(f"{number} x {kind}: {done} (line{'s' if number > 1 else ''} {shown}{more})")
         return found
 
 

@@ -8,18 +8,18 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cr_jax.catalog import load
-from cr_jax.catalog.dataset import Dataset, Origin
+from cr_jax.catalog.dataset import Dataset
 from cr_jax.data import aspect_value, hem, redial, reviews
 from cr_jax.data.conversation import Conversation, Problems
 from cr_jax.data.detect import STAND_IN
 from cr_jax.data.dialogue import Dialogue
-from cr_jax.data.profile import ITEM_WORDS, lengths_of, profile_conversations
+from cr_jax.data.profile import ITEM_WORDS, profile_conversations
+from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.errors import BadInput
-from cr_jax.records import TextLengths
 
 PARTS = ("train", "validation", "test")
 #: Shares of validation and test where the file states no split.
@@ -36,6 +36,7 @@ class Corpus:
     conversations: of aspects and values, by part, empty for a corpus of dialogues; dialogues: the
     other way round. words: of the training part, the most frequent first, then every aspect of more
     than one word. descriptions: words of an item with "." at each sentence end. split: in words.
+    titles: of items, where the data has such.
     """
 
     dataset: Dataset
@@ -49,6 +50,7 @@ class Corpus:
     aspects: tuple[str, ...]
     words: tuple[str, ...]
     descriptions: Mapping[str, tuple[str, ...]]
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_file: str | Path | None = None) -> Corpus:
@@ -98,6 +100,20 @@ def fingerprint(files: Iterable[Path]) -> str:
             while block := stream.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def fingerprint_of(path: str | Path) -> str:
+    """The fingerprint of the corpus in a file or folder, without reading it. Raises ``BadInput``."""
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise BadInput(str(path), "no such file or folder")
+    return fingerprint(_files(place))
+
+
+def _files(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    return sorted(place.glob("*.jsonl")) or sorted(file for file in place.rglob("*") if file.is_file())
 
 
 def _parts(found: Iterable[Conversation], seed: int, only: Sequence[str] = PARTS) -> dict[str, list[Conversation]]:
@@ -160,15 +176,14 @@ def _conversations(
         item_words=[len(text) for text in descriptions.values()],
         item_sentences=[text.count(".") for text in descriptions.values()],
     )  # fmt: skip
-    files = sorted(file for file in place.rglob("*") if file.is_file()) if place.is_dir() else [place]
     return Corpus(
-        dataset, fingerprint(files), split, problems, {part: tuple(parts[part]) for part in PARTS},
+        dataset, fingerprint(_files(place)), split, problems, {part: tuple(parts[part]) for part in PARTS},
         {part: () for part in PARTS}, tuple(sorted({one.user for one in everything})), items, aspects, words, descriptions,
     )  # fmt: skip
 
 
 def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
-    files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
+    files = _files(place)
     parts: dict[str, dict[str, Dialogue]] = {part: {} for part in PARTS}
     for file in files:
         for one in redial.dialogues(file, problems):
@@ -177,25 +192,16 @@ def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
     everything = [one for part in PARTS for one in parts[part].values()]
     table = (place if place.is_dir() else place.parent) / "movies_with_mentions.csv"
     mentioned = {item for one in everything for item in (*one.forms, *one.ratings)}
-    items = tuple(sorted(mentioned | set(redial.movies(table)) if table.is_file() else mentioned))
+    titles = redial.movies(table) if table.is_file() else {}
+    items = tuple(sorted(mentioned | set(titles)))
     words = _by_count(Counter(w for one in parts["train"].values() for u in one.utterances for w in u.words))
     users = tuple(sorted({one.user for one in everything}))
-    spoken = lengths_of(len(u.words) for one in everything for u in one.utterances)
-    pairs = Counter(max(1, (len(one.utterances) - 1) // 2) for one in everything)
-    stand_in = load.dataset(STAND_IN)
-    texts = {"request": spoken, "question": spoken, "answer": spoken}
     name = place.resolve().name.removesuffix(".gz").removesuffix(".jsonl")
-    counted = Origin("measured", f"counted in {place.name}")
-    dataset = replace(
-        stand_in, name=name, title=name, users=len(users), items=len(items), aspects=0, values=0,
-        turns=sum(n * c for n, c in pairs.items()), conversations=len(everything), words=len(words) + RESERVED,
-        lengths=TextLengths(**texts, item=stand_in.lengths.item, item_sentences=stand_in.lengths.item_sentences),
-        turn_histogram=tuple(pairs[n] for n in range(1, max(pairs) + 1)), paper={}, paper_printed={},
-        origins={"users": counted, "items": counted, "conversations": counted, "turns": counted, "words": counted},
-    )  # fmt: skip
+    dataset = profile_dialogues(everything, name=name, source=place.name, assumed=load.dataset(STAND_IN), items=len(items),
+                                words=len(words) + RESERVED)  # fmt: skip
     return Corpus(
         dataset, fingerprint(files), f"by user, seed {seed}: about 80, 10 and 10%", problems,
-        {part: () for part in PARTS}, {part: tuple(parts[part].values()) for part in PARTS}, users, items, (), words, {},
+        {part: () for part in PARTS}, {part: tuple(parts[part].values()) for part in PARTS}, users, items, (), words, {}, titles,
     )  # fmt: skip
 
 

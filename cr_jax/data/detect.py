@@ -5,10 +5,12 @@ from pathlib import Path
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
-from cr_jax.data import aspect_value, hem, reviews
-from cr_jax.data.conversation import Problems
+from cr_jax.data import aspect_value, derive, hem, redial, reviews
+from cr_jax.data.conversation import Problems, text_lines
+from cr_jax.data.lexicon import MIN_COUNT, read_lexicon
 from cr_jax.data.profile import ITEM_WORDS, profile_conversations
-from cr_jax.errors import UnknownName
+from cr_jax.data.profile_dialogues import profile_dialogues
+from cr_jax.errors import BadInput, UnknownName
 
 #: The shipped profile whose text lengths stand in for what a file says nothing about.
 STAND_IN = "cell-phones"
@@ -24,35 +26,53 @@ def find_dataset(text: str, strict: bool = False) -> tuple[Dataset, Problems]:
     path = Path(text).expanduser()
     if not path.exists():
         raise UnknownName("data set or file", text, load.dataset_names())
-    if path.suffix == ".json":
+    if path.suffix == ".json" and path.is_file() and '"dataset-profile"' in path.read_bytes()[:2000].decode(errors="replace"):
         return load.load_dataset(path), Problems(str(path))
     return read_dataset(path, strict)
 
 
 def read_dataset(
-    path: str | Path, strict: bool = False, reviews_file: str | Path | None = None
-) -> tuple[Dataset, Problems]:
-    """The profile of a file or folder of conversations, and what was skipped while reading it.
+    path: str | Path, strict: bool = False, reviews_file: str | Path | None = None, lexicon_file: str | Path | None = None,
+) -> tuple[Dataset, Problems]:  # fmt: skip
+    """The profile of a file or folder of conversations, and what was wrong with it.
 
-    A folder has the integer-id layout of Bi et al., a file the aspect-value text form; the name is
-    the file's stem. reviews_file: 5-core reviews of the same items, for the sentences of their
-    descriptions. What the files say nothing about is taken from the profile ``cell-phones`` and
-    tagged ``assumed``. Raises ``BadInput``.
+    A folder is ReDial (``.jsonl`` files) or has the integer-id layout of Bi et al.; a file is ReDial,
+    5-core reviews (conversations are then derived with ``lexicon_file``) or aspect-value text; the name
+    is the file's stem. reviews_file: 5-core reviews of the same items, for the lengths of their
+    descriptions. What the files say nothing about is taken from the profile ``cell-phones`` and tagged
+    ``assumed``. Raises ``BadInput``.
     """
-    place = Path(path)
-    problems = Problems(str(path), strict)
-    stem = place.resolve().name.removesuffix(".gz").removesuffix(".txt")
+    place, problems = Path(path), Problems(str(path), strict)
+    stem = re.sub(r"(\.jsonl|\.json|\.txt)$", "", place.resolve().name.removesuffix(".gz"))
     name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "conversations"
-    sentences: list[int] = []
+    stand_in, kind = load.dataset(STAND_IN), _kind(place)
+    if lexicon_file is not None and kind != "reviews":
+        raise BadInput(str(path), "a lexicon derives conversations from 5-core reviews (JSON lines), which this is not")
+    if kind == "redial":
+        return _redial(place, name, stand_in, problems), problems
+    if kind == "reviews":
+        if lexicon_file is None:
+            raise BadInput(str(path), "5-core reviews hold no conversations; legal: with --lexicon FILE, which derives them "
+                           "(crjax data derive writes them)")  # fmt: skip
+        pairs = read_lexicon(lexicon_file, problems, MIN_COUNT)
+        talks = list(derive.conversations(place, pairs, problems))
+        if not talks:
+            raise BadInput(str(path), f"no review mentions one of the {pairs.kept:,} pairs of {lexicon_file}")
+        reviews_file = place
+    else:
+        talks = None
+    sizes: list[tuple[int, int]] = []
     if reviews_file is not None:
-        sentences = list(reviews.sentences_per_item(reviews_file, problems, ITEM_WORDS).values())
-    stand_in = load.dataset(STAND_IN)
-    source = place.name if reviews_file is None else f"{place.name} with {Path(reviews_file).name}"
-    if not place.is_dir():
-        found = aspect_value.conversations(place, problems)
-        profile = profile_conversations(
-            found, name=name, title=stem, source=source, assumed=stand_in, item_sentences=sentences
-        )
+        # Reviews that conversations were derived from are read a second time: their faults are counted.
+        again = problems if kind != "reviews" else Problems(str(place))
+        sizes = list(reviews.sizes_per_item(reviews_file, again, ITEM_WORDS).values())
+    read = [Path(file).name for file in (lexicon_file, reviews_file) if file is not None and file != place]
+    source = " with ".join([place.name, *read])
+    words, ends = [words for words, _ in sizes], [sentences for _, sentences in sizes]
+    if kind != "hem":
+        found = aspect_value.conversations(place, problems) if talks is None else talks
+        profile = profile_conversations(found, name=name, title=stem, source=source, assumed=stand_in, item_words=words,
+                                        item_sentences=ends)  # fmt: skip
         return profile, problems
     opened = hem.open_directory(place, problems)
     profile = profile_conversations(
@@ -66,6 +86,37 @@ def read_dataset(
         words=len(opened.vocabulary),
         requests=opened.queries,
         item_words=[len(words) for words in hem.item_texts(opened, problems, ITEM_WORDS)],
-        item_sentences=sentences,
+        item_sentences=ends,
     )
     return profile, problems
+
+
+def _kind(place: Path) -> str:
+    """``redial``, ``reviews``, ``hem`` or ``text``; raises ``BadInput`` for a known file without conversations."""
+    if place.is_dir():
+        names = [file.name for file in place.iterdir()]
+        if any(".qrels" in name for name in names):
+            raise BadInput(str(place), "a split of queries and reviews (qrels), no conversations; legal: a file of "
+                           "conversations, a folder in the layout of Bi et al. or of ReDial")  # fmt: skip
+        return "redial" if any(name.endswith((".jsonl", ".jsonl.gz")) for name in names) else "hem"
+    if place.name.removesuffix(".gz").endswith(".jsonl"):
+        return "redial"
+    line = next(text_lines(place, Problems(str(place))), (0, "", True))[1]
+    first = line.lstrip("[").strip()
+    if first.startswith("{") or (not first and ".json" in place.suffixes):
+        return "redial" if '"messages"' in first else "reviews"
+    if re.match(r"\[-?\d+\]\t[^\t]*\|", line):
+        raise BadInput(str(place), "an aspect-value lexicon, no conversations; legal: reviews, with this as --lexicon")
+    return "text"
+
+
+def _redial(place: Path, name: str, stand_in: Dataset, problems: Problems) -> Dataset:
+    files = sorted(place.glob("*.jsonl*")) if place.is_dir() else [place]
+    seen: set[str] = set()
+    talks = [one for file in files for one in redial.dialogues(file, problems, seen)]
+    table = (place if place.is_dir() else place.parent) / "movies_with_mentions.csv"
+    items = {item for one in talks for item in (*one.forms, *one.ratings)}
+    items |= set(redial.movies(table)) if table.is_file() else set()
+    words = {word for one in talks for spoken in one.utterances for word in spoken.words}
+    source = place.name if not table.is_file() else f"{place.name} with {table.name}"
+    return profile_dialogues(talks, name=name, source=source, assumed=stand_in, items=len(items), words=len(words))

@@ -55,3 +55,9 @@ def from_conversation(found: Conversation, mentions: bool = True) -> Dialogue:
     form = (0, 1, liked, 1, 1, liked)
     key = f"{found.user}@{found.item}"
     return Dialogue(key, found.user, tuple(spoken), {found.item: form}, {found.item: 1.0})
+
+
+def turns_of(found: Dialogue) -> list[slice]:
+    """The utterances of each turn: the user's, and what the system said before; none where the user is silent."""
+    ends = [i + 1 for i, one in enumerate(found.utterances) if one.sender == USER]
+    return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []

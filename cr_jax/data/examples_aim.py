@@ -5,13 +5,16 @@ asked; the answer is the value. Ids: 0 padding, 1 GO, 2 unknown, then the words 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from cr_jax.data.catalogue import Catalogue
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig
 
 UNKNOWN, FIRST = 2, 3
@@ -36,7 +39,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         raise BadConfig(f"{corpus.dataset.name}: aim reads turns of aspect and value; legal: aspect-value conversations")
     if config.words <= FIRST:
         raise BadConfig(f"words={config.words}: ids 0 to 2 are padding, GO and unknown; legal: {FIRST + 1} or more")
-    index = Index({word: FIRST + i for i, word in enumerate(corpus.words[: config.words - FIRST])}, UNKNOWN)
+    index = _index(corpus.words, config)
     items = {item: number for number, item in enumerate(corpus.items)}
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
     if len(items) != config.items:
@@ -55,27 +58,55 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         }
 
     def histories(found: Sequence[Conversation]) -> Pool:
-        texts = [index.encode(history(found[c], t))[-limit:] for c, t in turn_rows(found)]
-        noise = np.random.default_rng([seed, 1]).uniform(-1, 1, (len(texts), config.noise)).astype(np.float32)
-
-        def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
-            del shape, rng
-            spoken = [texts[row] for row in chosen]
-            lengths = np.array([len(text) for text in spoken], np.int32)
-            return {"words": padded(spoken, limit), "lengths": lengths, "z": noise[chosen]}
-
-        useful = np.array([len(text) for text in texts])
-        return Pool([() for _ in texts], make, useful, lambda shape: config.source_words, np.ones(len(texts)))
+        return _histories(found, config, index, seed)
 
     useful = np.array([len(q) + len(a) for q, a in zip(asked, answers, strict=True)])
     both = config.source_words + config.target_words
     pool = Pool([() for _ in rows], pair, useful, lambda shape: both, np.ones(len(rows)))
-    described = [index.encode(corpus.descriptions[item]) for item in corpus.items]
     return Examples(
         pools={"discriminator": pool, "generator": pool},
-        items={"words": padded(described, limit)},
+        items=_items(corpus, config, index),
         rankings={
             part: ranking(histories(found), found, items, aspects) for part in PARTS[1:] if (found := corpus.conversations[part])
         },
         notes=("no training example holds an item description: scores come from the discriminator as it is",),
     )
+
+
+def voice(kept: Catalogue, config: Any) -> Voice:
+    """Newest words and noise; the window forgets alike in both modes, so that nothing is ever past it."""
+    index = _index(kept.words, config)
+
+    def turn(found: Conversation, t: int) -> Arrays:
+        new = found.request.lower().split() if t == 0 else history(replace(found, request="", turns=found.turns[t - 1 : t]), 1)
+        ids = index.encode(new)[-config.max_words :]
+        noise = np.random.default_rng([kept.seed, 1, t]).uniform(-1, 1, (1, config.noise)).astype(np.float32)
+        return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32), "z": noise}
+
+    return Voice(
+        _items(kept, config, index), turn, lambda found, t: False,
+        lambda found: _histories(found, config, index, kept.seed), index.ids.__contains__,
+    )  # fmt: skip
+
+
+def _index(words: Sequence[str], config: Any) -> Index:
+    return Index({word: FIRST + i for i, word in enumerate(words[: config.words - FIRST])}, UNKNOWN)
+
+
+def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
+    return {"words": padded([index.encode(source.descriptions[item]) for item in source.items], config.max_words)}
+
+
+def _histories(found: Sequence[Conversation], config: Any, index: Index, seed: int) -> Pool:
+    limit = config.max_words
+    texts = [index.encode(history(found[c], t))[-limit:] for c, t in turn_rows(found)]
+    noise = np.random.default_rng([seed, 1]).uniform(-1, 1, (len(texts), config.noise)).astype(np.float32)
+
+    def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+        del shape, rng
+        spoken = [texts[row] for row in chosen]
+        lengths = np.array([len(text) for text in spoken], np.int32)
+        return {"words": padded(spoken, limit), "lengths": lengths, "z": noise[chosen]}
+
+    useful = np.array([len(text) for text in texts])
+    return Pool([() for _ in texts], make, useful, lambda shape: config.source_words, np.ones(len(texts)))

@@ -5,14 +5,16 @@ Sentence 0 is the request, sentence i "aspect value" of turn i, each with its ".
 turn t is turn t's aspect (the request at t = 0). Older sentences than there are fact slots are left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from cr_jax.data.catalogue import Catalogue
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig
 
 VECTOR_SEED = 50
@@ -49,25 +51,10 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     if len(items) != config.items:
         raise BadConfig(f"items={config.items}: legal: {len(items)}, the items of the conversations")
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
-    index = Index({word: 1 + i for i, word in enumerate(corpus.words)}, unknown=len(corpus.words) + 1)
-    vectors = word_vectors(len(corpus.words), config.embedding)
+    index, vectors = _index(corpus.words), word_vectors(len(corpus.words), config.embedding)
 
     def pool(found: Sequence[Conversation], rows: list[tuple[int, int]], answered: bool) -> Pool:
-        states = [state_of(found[c], t, config.facts, index) for c, t in rows]
-        target = np.array([items[found[c].item] for c, _ in rows], np.int32)
-
-        def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
-            del rng
-            text, question = shape
-            batch = {
-                "text": vectors[padded([states[row][0] for row in chosen], text)],
-                "ends": padded([states[row][1] for row in chosen], config.facts),
-                "question": vectors[padded([states[row][2] for row in chosen], question)],
-            }
-            return batch | {"target": target[chosen]} if answered else batch
-
-        lengths = [(len(words), len(question)) for words, _, question in states]
-        return Pool(lengths, make, np.array([sum(size) for size in lengths]), sum, np.ones(len(rows)))
+        return _pool(found, rows, config, index, vectors, items if answered else None)
 
     train = corpus.conversations["train"]
     return Examples(
@@ -80,3 +67,44 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         },
         notes=(f"word vectors: fixed, N(0, {SPREAD}²), seed {VECTOR_SEED}; the public code takes GloVe's",),
     )
+
+
+def voice(kept: Catalogue, config: Any) -> Voice:
+    """Sentences and questions in word vectors; a text of many turns is encoded from its newest facts on."""
+    index, vectors = _index(kept.words), word_vectors(len(kept.words), config.embedding)
+
+    def turn(found: Conversation, t: int) -> Arrays:
+        words, _, question = state_of(found, t, 1, index)
+        return {"words": vectors[[words]], "lengths": np.array([len(words)], np.int32), "question": vectors[padded([question],
+                len(question))]}  # fmt: skip
+
+    return Voice(
+        None, turn, lambda found, t: t + 1 > config.facts,
+        lambda found: _pool(found, turn_rows(found), config, index, vectors, None), index.ids.__contains__,
+    )  # fmt: skip
+
+
+def _index(words: Sequence[str]) -> Index:
+    return Index({word: 1 + i for i, word in enumerate(words)}, unknown=len(words) + 1)
+
+
+def _pool(
+    found: Sequence[Conversation], rows: list[tuple[int, int]], config: Any, index: Index, vectors: np.ndarray,
+    items: Mapping[str, int] | None,
+) -> Pool:  # fmt: skip
+    """States of conversations; with ``items`` also the target."""
+    states = [state_of(found[c], t, config.facts, index) for c, t in rows]
+    target = None if items is None else np.array([items[found[c].item] for c, _ in rows], np.int32)
+
+    def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+        del rng
+        text, question = shape
+        batch = {
+            "text": vectors[padded([states[row][0] for row in chosen], text)],
+            "ends": padded([states[row][1] for row in chosen], config.facts),
+            "question": vectors[padded([states[row][2] for row in chosen], question)],
+        }
+        return batch if target is None else batch | {"target": target[chosen]}
+
+    lengths = [(len(words), len(question)) for words, _, question in states]
+    return Pool(lengths, make, np.array([sum(size) for size in lengths]), sum, np.ones(len(rows)))

@@ -10,15 +10,17 @@ one that none has trained is noise. PMMN's users with fewer than ``KNOWN_FROM`` 
 therefore share a row of the user table; the table keeps its published size.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from cr_jax.data.catalogue import Catalogue
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig
 
 #: Words of a category and of a description that the public loader keeps.
@@ -58,9 +60,7 @@ def other(rng: np.random.Generator, number: int, taken: frozenset[int]) -> int:
 
 def user_rows(corpus: Corpus) -> dict[str, int]:
     """Each user's row of the user table; those too rare for one share that of the first of them."""
-    talks = Counter(one.user for one in corpus.conversations["train"])
-    rare = next((number for number, user in enumerate(corpus.users) if talks[user] < KNOWN_FROM), 0)
-    return {user: number if talks[user] >= KNOWN_FROM else rare for number, user in enumerate(corpus.users)}
+    return _user_rows(corpus.users, Counter(one.user for one in corpus.conversations["train"]))
 
 
 def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
@@ -68,35 +68,24 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     del seed  # what is drawn comes from the pipeline's generator
     if not corpus.conversations["train"]:
         raise BadConfig(f"{corpus.dataset.name}: mmn reads turns of aspect and value; legal: aspect-value conversations")
-    index = Index({word: 1 + i for i, word in enumerate(corpus.words[: config.words - 1])} | {"": 0})
+    index = _index(corpus.words, config)
     items = {item: number for number, item in enumerate(corpus.items)}
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
     users = user_rows(corpus) if hasattr(config, "users") else None
     for name, wanted in (("items", len(items)), ("aspects", len(aspects)), ("users", len(users or ()))):
         if getattr(config, name, wanted) < wanted:
             raise BadConfig(f"{name}={getattr(config, name)}: legal: {wanted} or more, those of the conversations")
-    texts = [
-        description(item_text((), corpus.descriptions[item]), index, config.item_words, config.facts) for item in corpus.items
-    ]
-    words = padded([ids for ids, _ in texts], config.item_words)
-    ends = padded([found for _, found in texts], config.facts)
-    aspect_words = np.array([index.ids.get(aspect.lower(), 0) for aspect in corpus.aspects], np.int32)
+    side = _items(corpus, config, index)
+    words, ends, aspect_words = (side[name] for name in ("words", "ends", "aspects"))
     common = np.arange(config.question_items)
     train = corpus.conversations["train"]
     known: dict[str, set[int]] = {}
     for one in train:
         known.setdefault(one.user, set()).add(items[one.item])
 
-    def windows(found: Sequence[Conversation], rows: list[tuple[int, int]]) -> list[list[int]]:
-        return [_window(found[c], t, index, config.query_words) for c, t in rows]
-
-    def make_pool(found: Sequence[Conversation], rows: list[tuple[int, int]], make: Any) -> Pool:
-        useful = np.array([len(window) for window in windows(found, rows)])
-        return Pool([() for _ in rows], make, useful, lambda shape: config.query_words, np.ones(len(rows)))
-
     def training() -> Pool:
         rows = [(c, t) for c, one in enumerate(train) for t in range(len(one.turns))]
-        queries = padded(windows(train, rows), config.query_words)
+        queries = padded([_window(train[c], t, index, config.query_words) for c, t in rows], config.query_words)
         target = np.array([items[train[c].item] for c, _ in rows])
         asked = np.array([aspects[train[c].turns[t].aspect] for c, t in rows])
         taken = [frozenset(aspects[turn.aspect] for turn in one.turns) for one in train]
@@ -116,24 +105,16 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
             }  # fmt: skip
             return batch | _users(users, [train[c].user for c in spoken])
 
-        return make_pool(train, rows, make)
-
-    def histories(found: Sequence[Conversation]) -> Pool:
-        rows = turn_rows(found)
-        queries = padded(windows(found, rows), config.query_words)
-
-        def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
-            del shape, rng
-            return {"query": queries[chosen]} | _users(users, [found[rows[row][0]].user for row in chosen])
-
-        return make_pool(found, rows, make)
+        return _pool(train, rows, make, index, config)
 
     bare = sum(not corpus.descriptions[item] for item in corpus.items)
     return Examples(
         pools={"joint": training()},
-        items={"words": words, "ends": ends, "aspects": aspect_words},
+        items=side,
         rankings={
-            part: ranking(histories(found), found, items, aspects) for part in PARTS[1:] if (found := corpus.conversations[part])
+            part: ranking(_histories(found, users, index, config), found, items, aspects)
+            for part in PARTS[1:]
+            if (found := corpus.conversations[part])
         },
         notes=(
             "negatives: one item without a training conversation of the user, one aspect not in the conversation, per example",
@@ -144,9 +125,70 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     )
 
 
-def _window(found: Conversation, t: int, index: Index, size: int) -> list[int]:
-    turns = [(turn.aspect.lower(), turn.value.lower()) for turn in found.turns[:t]]
-    return index.encode(query(found.request.lower().split(), turns))[-size:]
+def voice(kept: Catalogue, config: Any) -> Voice:
+    """The request, then ". aspect value" per turn; both are cut to the newest words of the window."""
+    index, users = _index(kept.words, config), None
+    if hasattr(config, "users"):
+        talks = {user: len(items) for user, items in kept.talks.items()}
+        # A user that training did not know speaks as the rare ones do.
+        users = _user_rows(tuple(talks), talks)
+        rare = next((users[user] for user in talks if talks[user] < KNOWN_FROM), 0)
+        users = defaultdict(lambda: rare, users)
+
+    def turn(found: Conversation, t: int) -> Arrays:
+        said = query((), [_spoken(found, t - 1)]) if t else found.request.lower().split()
+        ids = index.encode(said)[-config.query_words :]
+        return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32)} | _users(users, [found.user])
+
+    return Voice(
+        _items(kept, config, index), turn, lambda found, t: len(_window(found, t, index, None)) > config.query_words,
+        lambda found: _histories(found, users, index, config), index.ids.__contains__, users is not None, True,
+    )  # fmt: skip
+
+
+def _index(words: Sequence[str], config: Any) -> Index:
+    return Index({word: 1 + i for i, word in enumerate(words[: config.words - 1])} | {"": 0})
+
+
+def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
+    texts = [
+        description(item_text((), source.descriptions[item]), index, config.item_words, config.facts) for item in source.items
+    ]
+    return {
+        "words": padded([ids for ids, _ in texts], config.item_words),
+        "ends": padded([found for _, found in texts], config.facts),
+        "aspects": np.array([index.ids.get(aspect.lower(), 0) for aspect in source.aspects], np.int32),
+    }
+
+
+def _pool(found: Sequence[Conversation], rows: list[tuple[int, int]], make: Any, index: Index, config: Any) -> Pool:
+    useful = np.array([len(_window(found[c], t, index, config.query_words)) for c, t in rows])
+    return Pool([() for _ in rows], make, useful, lambda shape: config.query_words, np.ones(len(rows)))
+
+
+def _histories(found: Sequence[Conversation], users: Mapping[str, int] | None, index: Index, config: Any) -> Pool:
+    rows = turn_rows(found)
+    queries = padded([_window(found[c], t, index, config.query_words) for c, t in rows], config.query_words)
+
+    def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+        del shape, rng
+        return {"query": queries[chosen]} | _users(users, [found[rows[row][0]].user for row in chosen])
+
+    return _pool(found, rows, make, index, config)
+
+
+def _window(found: Conversation, t: int, index: Index, size: int | None) -> list[int]:
+    ids = index.encode(query(found.request.lower().split(), [_spoken(found, i) for i in range(t)]))
+    return ids if size is None else ids[-size:]
+
+
+def _spoken(found: Conversation, turn: int) -> tuple[str, str]:
+    return found.turns[turn].aspect.lower(), found.turns[turn].value.lower()
+
+
+def _user_rows(users: Sequence[str], talks: Mapping[str, int]) -> dict[str, int]:
+    rare = next((number for number, user in enumerate(users) if talks.get(user, 0) < KNOWN_FROM), 0)
+    return {user: number if talks.get(user, 0) >= KNOWN_FROM else rare for number, user in enumerate(users)}
 
 
 def _users(users: Mapping[str, int] | None, names: Sequence[str]) -> Arrays:

@@ -5,15 +5,19 @@ An utterance is ``<s>``, its words, ``</s>``. The last five ids of the vocabular
 utterance its first 80 words.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from cr_jax.data.catalogue import Catalogue
+from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
-from cr_jax.data.dialogue import NOT_SAID, Dialogue, Form, from_conversation
+from cr_jax.data.dialogue import NOT_SAID, Dialogue, Form, from_conversation, turns_of
 from cr_jax.data.examples import Arrays, Check, Examples, Index, Pool, Shape, ranking, turn_rows
 from cr_jax.data.redial import LINE_BREAK
+from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig
 
 UTTERANCES, WORDS = 40, 80
@@ -228,29 +232,78 @@ def _ranking(
     corpus: Corpus, part: str, texts: Texts, items: Mapping[str, int], rated: Mapping[str, Mapping[int, float]], slots: int
 ) -> Any:
     found = corpus.conversations[part]
-    rows = turn_rows(found)
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
+    return ranking(_histories(found, texts, items, rated, slots), found, items, aspects)
+
+
+def _histories(
+    found: Sequence[Conversation], texts: Texts, items: Mapping[str, int], rated: Mapping[str, Iterable[int]], slots: int
+) -> Pool:
+    rows = turn_rows(found)
     whole = [from_conversation(one, mentions=False) for one in found]
     cut = [_first(whole[c], 1 + 2 * t) for c, t in rows]
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del rng
-        arrays = texts.arrays([cut[row] for row in chosen], [[None] * slots] * len(chosen), shape)
-        known = np.full((len(chosen), slots), -1, np.int32)
-        for i, row in enumerate(chosen):
-            one = found[rows[row][0]]
-            # A user may come back to an item; it is what is sought here and stays unmarked.
-            mine = [item for item in rated.get(one.user, {}) if item != items[one.item]][-slots:]
-            known[i, : len(mine)] = mine
-        written = np.arange(arrays["words"].shape[2]) < arrays["lengths"][..., None]
-        arrays["mentions"][:] = (known >= 0)[:, :, None, None] & written[:, None]
-        return arrays | {"items": known}
+        known = [_known(found[rows[row][0]], items, rated, slots) for row in chosen]
+        return _marked(texts, [cut[row] for row in chosen], np.stack(known), shape)
 
     useful = np.array([texts.positions(one) for one in cut])
-    pool = Pool([texts.lengths(one) for one in cut], make, useful,
+    return Pool([texts.lengths(one) for one in cut], make, useful,
                 lambda shape: slots * min(shape[0], UTTERANCES) * min(shape[1], WORDS), np.ones(len(cut)))  # fmt: skip
-    return ranking(pool, found, items, aspects)
+
+
+def _known(
+    found: Conversation, items: Mapping[str, int], rated: Mapping[str, Iterable[int]], slots: int
+) -> np.ndarray:
+    """The user's items of the training part [M], −1 in empty slots. A user may come back to an item; it
+    is what is sought here and stays unmarked."""
+    known = np.full(slots, -1, np.int32)
+    mine = [item for item in rated.get(found.user, ()) if item != items.get(found.item)][-slots:]
+    known[: len(mine)] = mine
+    return known
+
+
+def _marked(texts: Texts, spoken: Sequence[Dialogue], known: np.ndarray, shape: Shape) -> Arrays:
+    """Dialogues whose every word mentions each of the ``known`` items [N, M]."""
+    arrays = texts.arrays(spoken, [[None] * known.shape[1]] * len(spoken), shape)
+    written = np.arange(arrays["words"].shape[2]) < arrays["lengths"][..., None]
+    arrays["mentions"][:] = (known >= 0)[:, :, None, None] & written[:, None]
+    return arrays | {"items": known}
 
 
 def _first(found: Dialogue, utterances: int) -> Dialogue:
     return Dialogue(found.key, found.user, found.utterances[:utterances], found.forms, found.ratings)
+
+
+def voice(kept: Catalogue, config: Any) -> Voice:
+    """Utterances: the request, then aspect and value; of a dialogue what the system and the user said.
+
+    Of a conversation the slots hold the user's items of the training part, of a dialogue the items
+    in the order of their first mention.
+    """
+    items, texts = {item: number for number, item in enumerate(kept.items)}, Texts(kept.words, config.words)
+    rated = {user: list(dict.fromkeys(items[item] for item in theirs)) for user, theirs in kept.talks.items()}
+
+    def turn(found: Conversation | Dialogue, t: int) -> Arrays:
+        if isinstance(found, Conversation):
+            whole = from_conversation(found, mentions=False)
+            new = replace(whole, utterances=whole.utterances[2 * t - 1 : 2 * t + 1] if t else whole.utterances[:1])
+            return _marked(texts, [new], _known(found, items, rated, config.mentions)[None], texts.lengths(new))
+        slots = _slots(found, turns_of(found)[t].stop, config.mentions)
+        new = replace(found, utterances=found.utterances[turns_of(found)[t]])
+        numbers = [-1 if item is None else items.get(item, -1) for item in slots]
+        return texts.arrays([new], [slots], texts.lengths(new)) | {"items": np.array([numbers], np.int32)}
+
+    def past(found: Conversation | Dialogue, t: int) -> bool:
+        return isinstance(found, Conversation) and 1 + 2 * t > UTTERANCES
+
+    return Voice(
+        None, turn, past, lambda found: _histories(found, texts, items, rated, config.mentions), texts.index.ids.__contains__,
+        not kept.dialogues, fill={"words": texts.padding},
+    )  # fmt: skip
+
+
+def _slots(found: Dialogue, utterances: int, number: int) -> list[str | None]:
+    named = dict.fromkeys(item for one in found.utterances[:utterances] for item in one.mentions if item is not None)
+    return [*list(named)[:number], *([None] * (number - len(named)))]

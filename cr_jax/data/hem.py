@@ -74,6 +74,9 @@ def reviews(
             if at is None or of is None or words is None or text.count("\t") != 2:
                 problems.add("malformed review", number, text[:60], str(file))
                 continue
+            if not words:
+                problems.add("empty review", number, text[:60], str(file))
+                continue
             yield at, of, words
 
 
@@ -84,6 +87,10 @@ def item_texts(hem: HemDirectory, problems: Problems, limit: int, split: str = "
         room = limit - len(found[product])
         if room > 0:
             found[product].extend(text.split()[:room])
+    for number, words in enumerate(found, 1):
+        if not words:
+            problems.add("item without a description", number, f"no {split} review of {hem.products[number - 1]!r} says anything",
+                         str(_file(hem.path, "product.txt")), kept=True)  # fmt: skip
     return found
 
 
@@ -112,9 +119,13 @@ def _file(folder: Path, name: str) -> Path:
 def _table(folder: Path, name: str, problems: Problems) -> tuple[str, ...]:
     # An id is a line number, so a line that cannot be read must keep its place.
     table: list[str] = []
+    seen: set[str] = set()
     for number, text, _ in text_lines(_file(folder, name), problems):
         table.extend("" for _ in range(number - 1 - len(table)))
         table.append(text.strip())
+        if table[-1] in seen:
+            problems.add("duplicate name", number, f"{table[-1]!r} has an earlier id too", str(_file(folder, name)), kept=True)
+        seen.add(table[-1])
     return tuple(table)
 
 

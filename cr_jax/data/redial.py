@@ -26,13 +26,13 @@ class _Refused(Exception):
     """A dialogue that is skipped: its kind of problem, and the detail."""
 
 
-def dialogues(path: str | Path, problems: Problems) -> Iterator[Dialogue]:
-    """The dialogues of a plain or gzip file; each ``conversationId`` once.
+def dialogues(path: str | Path, problems: Problems, seen: set[str] | None = None) -> Iterator[Dialogue]:
+    """The dialogues of a plain or gzip file; each ``conversationId`` once, those in ``seen`` not again.
 
     Lines that are cut, malformed, without messages or seen before are skipped and counted. Raises
     ``BadInput`` for a file without one valid dialogue.
     """
-    seen: set[str] = set()
+    seen = set() if seen is None else seen
     for number, text, ended in text_lines(path, problems):
         try:
             found = parse(text)
@@ -58,7 +58,7 @@ def parse(text: str) -> Dialogue:
     spoken: list[Utterance] = []
     for message in found["messages"]:
         sender = USER if message["senderWorkerId"] == seeker else SYSTEM
-        words, mentions = _words(message["text"], titles)
+        words, mentions = words_of_text(message["text"], titles)
         if spoken and spoken[-1].sender == sender:
             before = spoken.pop()
             words = (*before.words, LINE_BREAK, *words)
@@ -94,7 +94,8 @@ def _form(asked: Mapping[str, int], answered: Mapping[str, int]) -> Form:
     return (int(a == 1), b, c, int(d == 1), e, f)
 
 
-def _words(text: str, titles: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+def words_of_text(text: str, titles: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """Words of a message in lower case, and per word the item it names: ``@123`` becomes that item's title."""
     words: list[str] = []
     mentions: list[str | None] = []
     for token in _TOKEN.findall(text.lower()):

@@ -18,15 +18,21 @@ _TOKEN = re.compile(r"[.!?]+|[\w'-]*\w[\w'-]*")
 
 @dataclass(frozen=True)
 class Review:
-    """One user's review of one item; the text may be empty."""
+    """One user's review of one item; text and summary (its headline) may be empty."""
 
     user: str
     item: str
     text: str
+    summary: str = ""
 
 
 def reviews(path: str | Path, problems: Problems) -> Iterator[Review]:
     """The reviews of a plain or gzip file. Raises ``BadInput`` for a file without a valid one."""
+    return (review for _, review in numbered(path, problems))
+
+
+def numbered(path: str | Path, problems: Problems) -> Iterator[tuple[int, Review]]:
+    """The reviews with their line numbers."""
     valid = 0
     for number, line, ended in text_lines(path, problems):
         text = line.strip().lstrip("[").rstrip("],").strip()
@@ -34,36 +40,42 @@ def reviews(path: str | Path, problems: Problems) -> Iterator[Review]:
             continue
         try:
             found = json.loads(text)
-            review = Review(found["reviewerID"], found["asin"], found.get("reviewText") or "")
-            if not all(isinstance(field, str) for field in (review.user, review.item, review.text)):
-                raise TypeError("reviewerID, asin and reviewText must be texts")
+            review = Review(found["reviewerID"], found["asin"], found.get("reviewText") or "",
+                            found.get("summary") or "")  # fmt: skip
+            if not all(isinstance(field, str) for field in vars(review).values()):
+                raise TypeError("reviewerID, asin, reviewText and summary must be texts")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             kind = "malformed review" if ended else "cut line"
             problems.add(kind, number, str(error), str(path))
             continue
         valid += 1
-        yield review
+        yield number, review
     if not valid:
         raise BadInput(str(path), problems.complaints.get(str(path), "line 1: no review in this file"))
 
 
 def sentences_per_item(path: str | Path, problems: Problems, limit: int) -> dict[str, int]:
-    """Sentences of each item's description: its reviews joined, cut at ``limit`` positions.
+    """The sentences of ``sizes_per_item``."""
+    return {item: sentences for item, (_, sentences) in sizes_per_item(path, problems, limit).items()}
 
-    A position is a word or a sentence end; a review's end is a sentence end. Only sentences whose
-    end lies within the limit count, as in MMN, which reads a description's facts at the ends.
+
+def sizes_per_item(path: str | Path, problems: Problems, limit: int) -> dict[str, tuple[int, int]]:
+    """Words and sentences of each item's description: its reviews joined.
+
+    Words are cut at ``limit``. For sentences a position is a word or a sentence end, a review's end is a
+    sentence end, and only sentences whose end lies within ``limit`` positions count, as in MMN, which
+    reads a description's facts at the ends.
     """
     used: dict[str, int] = {}
-    sentences: dict[str, int] = {}
+    found: dict[str, tuple[int, int]] = {}
     for review in reviews(path, problems):
-        at, number = used.get(review.item, 0), sentences.get(review.item, 0)
+        at, (words, number) = used.get(review.item, 0), found.get(review.item, (0, 0))
         open_sentence = False
         for token in (*_TOKEN.findall(review.text), "."):
             end = token[0] in ".!?"
-            if at >= limit:
-                break
-            if end and not open_sentence:
+            words = min(limit, words + (not end))
+            if at >= limit or (end and not open_sentence):
                 continue
             at, number, open_sentence = at + 1, number + end, not end
-        used[review.item], sentences[review.item] = at, number
-    return sentences
+        used[review.item], found[review.item] = at, (words, number)
+    return found

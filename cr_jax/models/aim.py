@@ -25,7 +25,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from cr_jax.catalog.dataset import Dataset
-from cr_jax.data.examples_aim import examples
+from cr_jax.data.examples_aim import examples, voice
 from cr_jax.errors import BadConfig
 from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
 from cr_jax.nn import aim_losses as losses
@@ -364,5 +364,5 @@ SPEC = Spec(
     published=published,
     paper_count=lambda config, trainable: None,  # inconsistent with the public configuration
     scores_subset=True,
-    training=Training((Stage(("discriminator", "generator"), epochs=1),), examples),
+    training=Training((Stage(("discriminator", "generator"), epochs=1),), examples, voice),
 )

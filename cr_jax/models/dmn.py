@@ -25,7 +25,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from cr_jax.catalog.dataset import Dataset
-from cr_jax.data.examples_dmn import examples
+from cr_jax.data.examples_dmn import examples, voice
 from cr_jax.errors import BadConfig
 from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
 from cr_jax.nn.dmn_blocks import Answer, EpisodicMemory, InputModule
@@ -299,5 +299,5 @@ SPEC = Spec(
     published=published,
     paper_count=lambda config, trainable: 3 * trainable + 4,  # moments of Adam and four scalars too
     scores_subset=False,
-    training=Training((Stage(("answer",), steps=100_000),), examples),
+    training=Training((Stage(("answer",), steps=100_000),), examples, voice),
 )

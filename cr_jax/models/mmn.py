@@ -22,7 +22,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from cr_jax.catalog.dataset import Dataset
-from cr_jax.data.examples_mmn import examples
+from cr_jax.data.examples_mmn import examples, voice
 from cr_jax.errors import BadConfig
 from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
 from cr_jax.nn.chunks import in_chunks
@@ -338,7 +338,7 @@ MMN_SPEC = Spec(
     published=lambda config: public_names(users=isinstance(config, PmmnConfig)),
     paper_count=lambda config, trainable: trainable,
     scores_subset=True,
-    training=Training((Stage(("joint",), epochs=3),), examples),
+    training=Training((Stage(("joint",), epochs=3),), examples, voice),
 )
 
 PMMN_SPEC = dataclasses.replace(

@@ -13,8 +13,10 @@ import optax
 from flax import nnx
 
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.data.catalogue import Catalogue
 from cr_jax.data.corpus import Corpus
 from cr_jax.data.examples import Examples
+from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.nn.module import Module
 from cr_jax.records import Workload
@@ -102,12 +104,14 @@ class Stage:
 class Training:
     """How an architecture is trained: the published schedule, stage after stage, and its examples.
 
-    examples(corpus, config, seed): what it trains on and is tested with. checks: whether each objective
-    is validated by its own forward (``Examples.checks``), not by ranking.
+    examples(corpus, config, seed): what it trains on and is tested with. voice(catalogue, config): how
+    the trained model holds a conversation, ``None``: ``crjax recommend`` refuses it. checks: whether each
+    objective is validated by its own forward (``Examples.checks``), not by ranking.
     """
 
     stages: tuple[Stage, ...]
     examples: Callable[[Corpus, Any, int], Examples]
+    voice: Callable[[Catalogue, Any], Voice] | None = None
     checks: bool = False
 
 

@@ -21,7 +21,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from cr_jax.catalog.dataset import Dataset
-from cr_jax.data.examples_srnn import examples
+from cr_jax.data.examples_srnn import examples, voice
 from cr_jax.errors import BadConfig
 from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
 from cr_jax.nn import dialogue_inputs as shapes
@@ -374,6 +374,7 @@ SPEC = Spec(
     training=Training(
         (Stage(("sentiment",), epochs=50, patience=5), Stage(("autorec",), epochs=50, patience=5)),
         partial(examples, noise=noise_inputs, classify=classify, reconstruct=reconstruct),
+        voice,
         checks=True,
     ),
 )

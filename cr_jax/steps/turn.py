@@ -1,6 +1,6 @@
 """Inference: the item side, paid once, and the pass that answers a turn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -25,16 +25,19 @@ def check_turns(model: AbstractModel, work: Workload, items: int) -> None:
         raise BadConfig(f"top_k={work.top_k}: must not exceed the {scored} items scored")
 
 
-def _best(outputs: dict[str, jax.Array], k: int) -> dict[str, jax.Array]:
-    """Item scores [B, I] become the k best with their scores; question scores the best question."""
+def _best(outputs: dict[str, jax.Array], k: int, questions: int) -> dict[str, jax.Array]:
+    """Item scores [B, I] become the k best with their scores; question scores the best question, or
+    the best ``questions`` [B, questions]."""
     outputs = dict(outputs)
     with jax.named_scope("top_k"):
         scores, items = jax.lax.top_k(outputs.pop("item_scores"), k)
         result = {"top_items": items, "top_scores": scores}
-        questions = outputs.pop("question_scores", None)
-        if questions is not None:
-            best, aspect = jax.lax.top_k(questions, 1)
-            result |= {"next_question": aspect[:, 0], "next_question_score": best[:, 0]}
+        asked = outputs.pop("question_scores", None)
+        if asked is not None:
+            best, aspect = jax.lax.top_k(asked, questions)
+            if questions == 1:
+                best, aspect = best[:, 0], aspect[:, 0]
+            result |= {"next_question": aspect, "next_question_score": best}
     return result | outputs
 
 
@@ -55,6 +58,24 @@ def precompute_step(model: AbstractModel, work: Workload) -> Step | None:
                 {"items": work.items_scored})  # fmt: skip
 
 
+def turn_functions(model: AbstractModel, top_k: int, questions: int = 1) -> dict[str, Callable[..., Any]]:
+    """The pass that answers a turn, by mode, without its shapes: what is counted and what recommends.
+
+    ``replay(weights, frozen, side, history) -> best`` and ``incremental(weights, frozen, side, state,
+    utterance) -> (state, best)``; best: the ``top_k`` items and the best ``questions`` questions.
+    """
+    talk, merge = model.spec.conversation, model.merger(Frozen)
+
+    def replay(weights: Any, frozen: Any, side: Any, history: Any):
+        return _best(talk.replay(merge(frozen, weights), side, history), top_k, questions)
+
+    def incremental(weights: Any, frozen: Any, side: Any, state: Any, utterance: Any):
+        state, outputs = talk.turn(merge(frozen, weights), side, state, utterance)
+        return state, _best(outputs, top_k, questions)
+
+    return {"replay": replay, "incremental": incremental}
+
+
 def turn_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
     """One step per distinct program; ``labels["turns"]`` lists the turns t that run it."""
     talk, config, users = model.spec.conversation, model.config, work.users
@@ -65,13 +86,7 @@ def turn_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
     if items is not None:
         side = jax.eval_shape(lambda w, f, i: talk.precompute(merge(f, w), i), weights, frozen, dict(items))
     state = jax.eval_shape(lambda w, f, s: talk.start(merge(f, w), s, users), weights, frozen, side)
-
-    def replay(weights: Any, frozen: Any, side: Any, history: Any):
-        return _best(talk.replay(merge(frozen, weights), side, history), work.top_k)
-
-    def incremental(weights: Any, frozen: Any, side: Any, state: Any, utterance: Any):
-        state, outputs = talk.turn(merge(frozen, weights), side, state, utterance)
-        return state, _best(outputs, work.top_k)
+    answer = turn_functions(model, work.top_k)
 
     steps: list[Step] = []
     for mode in MODES:
@@ -86,11 +101,11 @@ def turn_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
             labels = {"mode": mode, "turns": turns, "users": users, "positions": padding}
             name = f"infer/{mode}/t{turns[0]}" + (f"-{turns[-1]}" if len(turns) > 1 else "")
             if mode == "replay":
-                steps.append(Step(name, "infer", replay, (weights, frozen, side, inputs),
+                steps.append(Step(name, "infer", answer[mode], (weights, frozen, side, inputs),
                                   ("weights", "frozen", "items", "history"),
                                   ("weights", "frozen", "items", "batch"), (), model.modules, labels))  # fmt: skip
             else:
-                steps.append(Step(name, "infer", incremental, (weights, frozen, side, state, inputs),
+                steps.append(Step(name, "infer", answer[mode], (weights, frozen, side, state, inputs),
                                   ("weights", "frozen", "items", "state", "utterance"),
                                   ("weights", "frozen", "items", "state", "batch"), (3,), model.modules, labels))  # fmt: skip
     return tuple(steps)

@@ -6,7 +6,8 @@ refused for another model, configuration, data set or seed, with the difference.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,7 @@ class Checkpoints:
 
     def __init__(self, folder: str | Path, identity: Mapping[str, Any]):
         """identity: plain values that a run must agree in to go on from a checkpoint."""
-        try:
-            import orbax.checkpoint as ocp  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise BadConfig("checkpoints need Orbax, which is not installed; pip install 'cr-jax[train]'") from None
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        ocp = _orbax()
         self._ocp = ocp
         self.folder = Path(folder).resolve()
         self.identity = json.loads(json.dumps(identity))
@@ -86,6 +83,63 @@ class Checkpoints:
     def close(self) -> None:
         """Let go of the folder."""
         self._manager.close()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The newest checkpoint of a folder, without its arrays. identity, progress: as they were saved."""
+
+    place: str
+    identity: dict[str, Any]
+    progress: dict[str, Any]
+    weights: Callable[[Mapping[str, jax.ShapeDtypeStruct]], dict[str, Any]]
+
+
+def stored(folder: str | Path) -> Stored:
+    """Open the newest checkpoint for reading; nothing in it is executed and nothing is written.
+
+    ``weights(like)`` reads the weights alone, which must have the names, shapes and kinds of ``like``.
+    Both raise ``BadInput`` where there is no checkpoint, or it is damaged or of another shape.
+    """
+    ocp, place = _orbax(), Path(folder).resolve()
+    if not place.is_dir():
+        raise BadInput(str(folder), "no checkpoint here; legal: a folder that crjax train wrote to")
+    handlers = {"arrays": ocp.PyTreeCheckpointHandler(), "identity": ocp.JsonCheckpointHandler(),
+                "progress": ocp.JsonCheckpointHandler()}  # fmt: skip
+    options = ocp.CheckpointManagerOptions(create=False, read_only=True)
+    manager = ocp.CheckpointManager(place, item_handlers=handlers, options=options)
+    step = manager.latest_step()
+    if step is None:
+        raise BadInput(str(folder), "no checkpoint here; legal: a folder that crjax train wrote to")
+    where = f"{folder}/{step}"
+
+    def read(**items: Any) -> Any:
+        try:
+            return manager.restore(step, args=ocp.args.Composite(**items))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(where, f"damaged: {_line(error)}") from None
+
+    def weights(like: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
+        try:
+            saved = manager.item_metadata(step).arrays.tree["weights"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(where, f"damaged: {_line(error)}") from None
+        theirs, ours = ({name: [str(a.dtype), *a.shape] for name, a in tree.items()} for tree in (saved, like))
+        if differences := difference(theirs, ours):
+            raise BadInput(where, "weights of another configuration: " + "; ".join(differences[:3]))
+        return read(arrays=ocp.args.PyTreeRestore(item={"weights": dict(like)}, partial_restore=True))["arrays"]["weights"]
+
+    plain = read(identity=ocp.args.JsonRestore(), progress=ocp.args.JsonRestore())
+    return Stored(where, plain["identity"], plain["progress"], weights)
+
+
+def _orbax() -> Any:
+    try:
+        import orbax.checkpoint as ocp  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise BadConfig("checkpoints need Orbax, which is not installed; pip install 'cr-jax[train]'") from None
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    return ocp
 
 
 def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") -> list[str]:

@@ -20,10 +20,15 @@ DRAWS = 10_000
 def ranks(scores: Float[np.ndarray, "N I"], target: Int[np.ndarray, "N"], seed: int = 0) -> Int[np.ndarray, "N"]:
     """The rank of each row's target among all items; a score that is no number ranks last."""
     scores = np.where(np.isnan(scores), -np.inf, scores)
-    order = np.random.default_rng(seed).permutation(scores.shape[1])
+    order = tie_order(scores.shape[1], seed)
     mine = np.take_along_axis(scores, target[:, None], axis=1)
     ahead = (scores > mine) | ((scores == mine) & (order[None] < order[target][:, None]))
     return 1 + ahead.sum(axis=1)
+
+
+def tie_order(items: int, seed: int = 0) -> Int[np.ndarray, "I"]:
+    """The place of each item among items of equal score."""
+    return np.random.default_rng(seed).permutation(items)
 
 
 def at_cut(rank: Int[np.ndarray, "N"], k: int) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cr_jax.data import catalogue
 from cr_jax.data.batches import Batches
 from cr_jax.data.corpus import PARTS, Corpus, read_corpus
 from cr_jax.data.examples import Examples
@@ -22,6 +23,8 @@ from cr_jax.train.loop import Loop, Plan, Tick
 from cr_jax.train.report import Run, document
 from cr_jax.train.state import Layout, TrainState
 
+#: The file beside the checkpoints with words, items and aspects.
+RECOMMENDER = "recommender.json"
 #: Steps between two checkpoints, besides one per epoch.
 CHECKPOINT_STEPS = 1000
 
@@ -59,7 +62,7 @@ def train(
     tick: Callable[[Tick], None] | None = None,
 ) -> Trained:
     """Train ``model`` on the conversations in ``dataset`` and write ``out``: ``report.json``,
-    ``log.jsonl`` (a loss per step) and ``checkpoints/``.
+    ``log.jsonl`` (a loss per step), ``checkpoints/`` and ``recommender.json`` (what recommending needs).
 
     epochs or steps: of every stage, instead of the published schedule. patience: epochs without a
     better validation figure (0: never stop early). settings: configuration values to change. stages:
@@ -97,6 +100,7 @@ def train(
     }  # fmt: skip
     checkpoints = Checkpoints(folder / "checkpoints", identity)
     try:
+        write(catalogue.document(catalogue.catalogue(corpus, seed), spec.name), folder / RECOMMENDER)
         loop = Loop(spec, state, examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps, tick=tick)
         resumed = loop.resume() if resume else None
         position = loop.run()

@@ -110,7 +110,7 @@ class TrainState:
 
     def set_weights(self, flat: Mapping[str, Any]) -> None:
         """Weights from ``named(weights)``."""
-        self._weights = self.layout.weights(_unnamed(self.weights, flat))
+        self._weights = self.layout.weights(unnamed(self.weights, flat))
         self._held = None
 
     def arrays(self) -> dict[str, dict[str, np.ndarray]]:
@@ -122,7 +122,7 @@ class TrainState:
         """The inverse of ``arrays``."""
         self.set_weights(arrays["weights"])
         for name, moments in self.moments.items():
-            self.moments[name] = self.layout.weights(_unnamed(moments, arrays[f"moments.{name}"]))
+            self.moments[name] = self.layout.weights(unnamed(moments, arrays[f"moments.{name}"]))
 
     def _split(self, name: str) -> tuple[Any, Any, Any]:
         trained, frozen, others = nnx.split_state(self.weights, self.objectives[name].trains, Frozen, ...)
@@ -135,7 +135,14 @@ def named(tree: Any) -> dict[str, np.ndarray]:
     return {_name(path): np.array(leaf) for path, leaf in leaves}
 
 
-def _unnamed(like: Any, flat: Mapping[str, Any]) -> Any:
+def shapes(tree: Any) -> dict[str, jax.ShapeDtypeStruct]:
+    """A tree's shapes by dotted path."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {_name(path): jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in leaves}
+
+
+def unnamed(like: Any, flat: Mapping[str, Any]) -> Any:
+    """The inverse of ``named``, in the structure of ``like``."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     return jax.tree.unflatten(structure, [np.asarray(flat[_name(path)]) for path, _ in leaves])
 

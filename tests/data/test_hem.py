@@ -75,7 +75,7 @@ def test_malformed_reviews_are_counted(tmp_path):
     folder = make(tmp_path, **{"query_split/train.txt": "0\t0\t1\n0\t0\n0\t9\t1\n0\t0\t99\n"})
     opened, _, problems = open_all(folder)
     assert hem.item_texts(opened, problems, 128) == [["big"], []]
-    assert problems.counts == {"malformed review in train.txt.gz": 3}
+    assert problems.counts == {"malformed review in train.txt.gz": 3, "item without a description in product.txt.gz": 1}
 
 
 def test_a_split_without_a_usable_conversation_and_a_missing_table_are_refused(tmp_path):

@@ -1,0 +1,237 @@
+"""A trained model that holds conversations: loaded from a checkpoint, compiled, asked turn by turn.
+
+It runs the programs that ``crjax profile`` counts (``cr_jax.steps.turn``): the state is carried from
+turn to turn. Where a conversation gets longer than the model's tests keep, the window they keep is
+read again (``replay``), so that its answers are those of the tests at every length.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cr_jax.catalog.check import check, read_json
+from cr_jax.data.catalogue import Catalogue, from_document, room
+from cr_jax.data.conversation import Conversation, Turn
+from cr_jax.data.corpus import fingerprint_of
+from cr_jax.data.examples import Arrays
+from cr_jax.data.voice import Talk, fits, padded_to, turn_count, words_of
+from cr_jax.errors import BadConfig, BadInput
+from cr_jax.models import spec as specs
+from cr_jax.models.spec import Spec
+from cr_jax.nn.module import Frozen
+from cr_jax.records import Workload, plain
+from cr_jax.steps.step import abstract_model
+from cr_jax.steps.turn import turn_functions
+from cr_jax.train.checkpoint import Stored, difference, stored
+from cr_jax.train.metrics import tie_order
+from cr_jax.train.run import RECOMMENDER
+from cr_jax.train.state import shapes, unnamed
+
+#: Words of a free text that have room; of a longer one the newest are read.
+FREE_WORDS = 64
+#: Turns in which a conversation is taken to get past a model's limit.
+ENDLESS = 100
+#: Items that a free dialogue can mention; slots are rows of the state, not weights.
+DIALOGUE_SLOTS = 8
+
+
+@dataclass(frozen=True)
+class Answer:
+    """After one turn. items: the best with their scores. questions: aspects to ask, the best first,
+    ``None`` where the model scores none. latency_s: from the words to the list, on the host.
+    mode: ``incremental``, or ``replay`` past the model's limit."""
+
+    items: tuple[tuple[str, float], ...]
+    questions: tuple[tuple[str, float], ...] | None
+    latency_s: float
+    mode: str
+
+
+class Recommender:
+    """A model and its programs; ``prepare`` before the first turn."""
+
+    def __init__(self, folder: str | Path, top: int = 10, *, model: str | None = None, dataset: str | Path | None = None,
+                 settings: Mapping[str, str] | None = None):  # fmt: skip
+        """folder: what ``crjax train`` wrote. top: items listed. model, dataset, settings: what the
+        checkpoint must be of; a file's or folder's bytes are compared.
+
+        Raises ``BadInput`` for a folder without a whole checkpoint or with one of something else.
+        """
+        begin, place = time.perf_counter(), Path(folder).expanduser()
+        found = stored(place / "checkpoints")
+        self.identity, self.where = found.identity, str(folder)
+        self.spec = _spec(found, model)
+        self.config, self.catalogue = _config(found, self.spec), _catalogue(place, found)
+        self._expect(found, model, dataset, settings or {})
+        if self.catalogue.dialogues and hasattr(self.config, "mentions"):
+            self.config = dataclasses.replace(self.config, mentions=max(DIALOGUE_SLOTS, self.config.mentions))
+        specs.positive(top=top)
+        self.top = min(top, len(self.catalogue.items))
+        training = self.spec.training
+        if training is None or training.voice is None:
+            raise BadConfig(f"{self.spec.name} states no voice (Training.voice): it holds no conversations")
+        self.voice = training.voice(self.catalogue, self.config)
+        self.finished = found.progress["stage"] == len(found.identity["stages"])
+        self.steps = found.progress["total"]
+        self._model = abstract_model(self.spec, self.config)
+        frozen, weights = self._model.split(Frozen)
+        flat = found.weights(shapes(weights) | shapes(frozen))
+        self._weights, self._frozen = (jax.device_put(unnamed(tree, flat)) for tree in (weights, frozen))
+        # As many as a conversation may have refused before; one alone has another shape of answer.
+        questions = max(1, len(self.catalogue.aspects))
+        number = len(self.catalogue.items)
+        # All items, not the top alone: the tests break ties by an order of their own.
+        self._functions = turn_functions(self._model, number, questions)
+        self._order = tie_order(number)
+        self._programs: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._rooms: list[Workload] = []
+        self._side: Any = None
+        self.loaded_s = time.perf_counter() - begin
+
+    def prepare(self, talks: Sequence[Talk] | None = None) -> tuple[int, float]:
+        """Compute the item side and compile what ``talks`` need, by default texts of ``FREE_WORDS``;
+        every program runs once. Returns how many programs, and the seconds it took. A shape that a
+        conversation past the model's limit takes beyond these is compiled when it gets there, off the clock."""
+        begin, longest = time.perf_counter(), self.catalogue.longest
+        self._rooms = [self._room(longest["request"], longest["question"], longest["answer"])]
+        if talks is None:
+            free = max(FREE_WORDS, *longest.values())
+            more = {"request": free, "question": longest["question"], "answer": free}
+        else:
+            more = words_of(talks)
+        self._rooms.append(self._room(*(max(longest[key], more[key]) for key in ("request", "question", "answer"))))
+        talk = self.spec.conversation
+        if self.voice.items is not None:
+            merge = self._model.merger(Frozen)
+            side = jax.jit(lambda weights, frozen, items: talk.precompute(merge(frozen, weights), items))
+            self._side = jax.block_until_ready(side(self._weights, self._frozen, dict(self.voice.items)))
+        inputs = [talk.utterance(self.config, work, t, 1) for work in self._rooms for t in (0, 1)]
+        for shape in inputs:
+            row = {name: np.zeros(struct.shape, struct.dtype) for name, struct in shape.items()}
+            self._run(self._program("incremental", row), self.start(), row)
+        for found in self._endless() if talks is None else talks:
+            for t in range(turn_count(found)):
+                if self.voice.past(found, t):
+                    self._replayed(*self._window(found, t))
+        return len(self._programs), time.perf_counter() - begin
+
+    def start(self) -> Any:
+        """The state before the request."""
+        merge = self._model.merger(Frozen)
+        return self.spec.conversation.start(merge(self._frozen, self._weights), self._side, 1)
+
+    def turn(self, state: Any, talk: Talk, t: int) -> tuple[Any, Answer]:
+        """What is new in ``talk`` at turn t, after the turns before it; the state given is spent."""
+        past = self.voice.past(talk, t)
+        if past:
+            self._window(talk, t)  # compiled before the clock starts
+        begin = time.perf_counter()
+        row = self.voice.turn(talk, t)
+        shape = next((s for s in self._shapes(t) if fits(row, s)), None)
+        if shape is None:
+            raise BadConfig(f"turn {t}: longer than the programs that were compiled; legal: prepare() with this conversation")
+        row = padded_to(row, shape, self.voice.fill)
+        state, best = self._run(self._program("incremental", row), state, row)
+        mode = "incremental"
+        if past:
+            mode, best = "replay", self._replayed(*self._window(talk, t))
+        return state, self._answer(best, mode, time.perf_counter() - begin)
+
+    def _room(self, request: int, question: int, answer: int) -> Workload:
+        return Workload(turns=1, lengths=room(request, question, answer), turn_histogram=(1,), top_k=self.top)
+
+    def _shapes(self, t: int) -> list[Any]:
+        # A dialogue's first turn may hold what the system said before, which is a later turn's shape.
+        kinds = (0, 1) if t == 0 else (1,)
+        return [self.spec.conversation.utterance(self.config, work, kind, 1) for kind in kinds for work in self._rooms]
+
+    def _program(self, mode: str, row: Arrays) -> Callable[..., Any]:
+        key = mode, ",".join(f"{name}:{a.dtype}{list(a.shape)}" for name, a in sorted(row.items()))
+        if key not in self._programs:
+            state = (self.start(),) if mode == "incremental" else ()
+            function = jax.jit(self._functions[mode])
+            self._programs[key] = function.lower(self._weights, self._frozen, self._side, *state, row).compile()
+        return self._programs[key]
+
+    def _run(self, program: Callable[..., Any], state: Any, row: Arrays) -> tuple[Any, Arrays]:
+        state, best = program(self._weights, self._frozen, self._side, state, row)
+        return state, jax.device_get(best)
+
+    def _window(self, talk: Talk, t: int) -> tuple[Callable[..., Any], Arrays]:
+        """The program that reads the window again, and its input."""
+        pool = self.voice.histories([talk])
+        row = pool.make(np.array([t]), pool.shape(t), np.random.default_rng(0))
+        return self._program("replay", row), row
+
+    def _replayed(self, program: Callable[..., Any], row: Arrays) -> Arrays:
+        return jax.device_get(program(self._weights, self._frozen, self._side, row))
+
+    def _endless(self) -> tuple[Conversation, ...]:
+        """A conversation that gets past the model's limit, if any does."""
+        if self.catalogue.dialogues or not self.catalogue.aspects:
+            return ()
+        turns = [Turn(aspect, values[0], None) for aspect, values in self.catalogue.values.items() if values]
+        turns = (turns * (1 + ENDLESS // max(1, len(turns))))[:ENDLESS]
+        talk = Conversation("", "", tuple(turns))
+        first = next((t for t in range(len(turns) + 1) if self.voice.past(talk, t)), None)
+        return () if first is None else (dataclasses.replace(talk, turns=talk.turns[:first]),)
+
+    def _answer(self, best: Arrays, mode: str, latency: float) -> Answer:
+        numbers, values = best["top_items"][0], best["top_scores"][0]
+        first = np.lexsort((self._order[numbers], -values))[: self.top]
+        items = [self.catalogue.items[i] for i in numbers[first]]
+        questions = None
+        if "next_question" in best:
+            asked = np.reshape(best["next_question"], -1)
+            scores = np.reshape(best["next_question_score"], -1)
+            questions = tuple((self.catalogue.aspects[i], float(s)) for i, s in zip(asked, scores, strict=True))
+        return Answer(tuple(zip(items, map(float, values[first]), strict=True)), questions, latency, mode)
+
+    def _expect(self, found: Stored, model: str | None, dataset: str | Path | None, settings: Mapping[str, str]) -> None:
+        theirs = found.identity
+        ours = theirs | {"model": theirs["model"] if model is None else self.spec.name}
+        if settings:
+            ours |= {"config": plain(specs.override(self.spec, self.config, settings))}
+        if dataset is not None:
+            ours |= {"dataset": theirs["dataset"] | {"sha256": fingerprint_of(dataset)}}
+        if differences := difference(theirs, ours):
+            raise BadInput(found.place, "of something else: " + "; ".join(differences))
+
+
+def _spec(found: Stored, model: str | None) -> Spec:
+    name = found.identity["model"]
+    if model is None and ":" in name:  # a checkpoint must not choose what is imported
+        raise BadInput(found.place, f"model {name!r} is not in the package; legal: --model package.module:SPEC")
+    spec = specs.find(name if model is None else model)
+    if spec.name != name:
+        raise BadInput(found.place, "of something else: " + "; ".join(difference({"model": name}, {"model": spec.name})))
+    return spec
+
+
+def _config(found: Stored, spec: Spec) -> Any:
+    try:
+        return spec.config(**found.identity["config"])
+    except (TypeError, ValueError) as error:
+        raise BadInput(found.place, f"configuration of another version of {spec.name}: {error}") from None
+
+
+def _catalogue(place: Path, found: Stored) -> Catalogue:
+    file = place / RECOMMENDER
+    if not file.is_file():
+        raise BadInput(str(file), "not here; legal: the folder as crjax train wrote it (the same command with --resume adds it)")
+    document = read_json(file)
+    check(document, "recommender", str(file))
+    theirs, name = found.identity, document["dataset"]["name"]
+    ours = {"model": document["model"], "seed": document["seed"], "dataset": theirs["dataset"] | document["dataset"]}
+    if differences := difference({key: theirs[key] for key in ours}, ours):
+        raise BadInput(found.place, f"{RECOMMENDER} is of another run ({name}): " + "; ".join(differences))
+    try:
+        return from_document(document)
+    except IndexError:
+        raise BadInput(str(file), "users: an item number that is none") from None
