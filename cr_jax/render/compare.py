@@ -112,8 +112,8 @@ def _value(value: Any) -> str:
 
 
 def _who(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
-    # The rows of whole models or whole devices are named by these.
-    for axis in ("model", "device"):
+    # The rows of whole platforms, models or devices are named by these.
+    for axis in ("platform", "model", "device"):
         groups: dict[str, set[str]] = {}
         for row in rows:
             groups.setdefault(row[axis], set()).add(row["name"])
