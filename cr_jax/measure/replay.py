@@ -3,7 +3,9 @@
 Each distinct hot operation is cut out of the program's HLO text, put into a loop of its own, compiled
 alone and timed at two lengths of the loop; the difference is one execution. Layouts are left out (a
 piece that is compiled again chooses its own, so ``bitcast`` becomes ``reshape``), a fusion becomes a
-call that the compiler fuses again, and an in-place update gets its own result back.
+call that the compiler fuses again, and an in-place update gets its own result back. A loop keeps operands in
+the caches, so that no time is taken below what the model says of fetching cold ones; and it copies what it
+carries, so that large results of operations that memory bounds keep the model's time.
 """
 
 import re
@@ -40,6 +42,8 @@ _LONG_S, _MOST_TURNS = 4e-3, 4000
 #: of ``_SLOW_S`` and more is measured once.
 _MOST_PAIRS, _PAIRS_S, _SLOW_S = 25, 0.2, 0.1
 _TINY = "f32[8,8]"
+#: Results of this size and more are not replayed where memory bounds the operation.
+_LARGE_RESULT = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ def replay(
         analytic = sum(t.seconds for t in group) / max(1, times)
         seconds, reason = None, None
         try:
+            if first.parts.bound == "memory" and first.operation.output_bytes >= _LARGE_RESULT:
+                raise ValueError("the loop around it would copy its large result")
             each = _seconds(pieces.looped(first.operation), analytic, statistic)
             seconds = max(each - base, 0.02 * each)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:  # XLA's refusals come as these
@@ -97,7 +103,8 @@ def replay(
 
 
 def _scaled(parts: Parts, seconds: float) -> Parts:
-    """The measured seconds, bound by what the model says bounds them."""
+    """The measured seconds, not below fetching its operands, bound by what the model says bounds them."""
+    seconds = max(seconds, parts.memory_s)
     if parts.bound == "overhead":
         return Parts(overhead_s=seconds)
     return Parts(compute_s=seconds) if parts.bound == "compute" else Parts(memory_s=seconds)
@@ -239,7 +246,7 @@ class _Pieces:
         self, computations: list[str], work: str, result: Shape, shapes: list[Shape], back: int | None
     ) -> str:
         """The module: state is (turn, turns, tiny, result, operands...)."""
-        poked = _poked(shapes, back)
+        poked = _poked(shapes, back, result)
         kinds = ["s32[]", "s32[]", _TINY, _plain(result), *map(_plain, shapes)]
         state = f"({', '.join(kinds)})"
         body = [f"%s = {state} parameter(0)"]
@@ -279,10 +286,14 @@ class _Pieces:
         return "\n".join(parts)
 
 
-def _poked(shapes: list[Shape], back: int | None) -> int | None:
-    """The operand that changes every turn: the largest, or what it alone enters is taken out of the loop."""
+def _poked(shapes: list[Shape], back: int | None, result: Shape) -> int | None:
+    """The operand that changes every turn: the largest, or what it alone enters is taken out of the loop. Where a
+    part of something larger than the result is picked, the place it is picked from: to change the whole would copy it."""
     if back is not None:
         return None
+    places = [n for n, s in enumerate(shapes) if not s.dims and s.dtype in ("s32", "u32")]
+    if places and max(s.bytes for s in shapes) > 2 * sum(leaf.bytes for leaf in result.leaves):
+        return places[0]
     floats = [n for n, s in enumerate(shapes) if s.is_float]
     ranked = sorted(floats or range(len(shapes)), key=lambda n: (not shapes[n].dims, -shapes[n].elements))
     return ranked[0]

@@ -88,3 +88,39 @@ ENTRY e {
     hlo, _ = replaying._Pieces(text).looped(update)
     carried = next(line for line in hlo.split("\n") if "ROOT %out" in line)
     assert "%before, %w, %p1" in carried  # the result goes where the operand came from
+
+
+SLICE = """HloModule m
+
+ENTRY e {
+  a = f32[4096,64]{1,0} parameter(0)
+  i = s32[] parameter(1)
+  z = s32[] constant(0)
+  ROOT d = f32[64,64]{1,0} dynamic-slice(a, i, z), dynamic_slice_sizes={64,64}
+}
+"""
+
+
+def test_a_part_is_picked_anew_from_another_place_not_from_a_changed_whole():
+    """To change one element of the whole would copy it at every turn."""
+    (picked,) = operations(SLICE).operations
+    hlo, _ = replaying._Pieces(SLICE).looped(picked)
+    assert "dynamic-update-slice" not in hlo
+    assert "%p1 = s32[] reshape(%poke)" in hlo and "%p0 = f32[4096,64] reshape(%q0)" in hlo
+    assert replaying._compile(hlo)[0] is not None
+
+
+def test_fetching_cold_operands_is_the_least_a_replayed_operation_takes():
+    parts = replaying.Parts(compute_s=1e-6, memory_s=3e-6)
+    assert replaying._scaled(parts, 1e-6).seconds == 3e-6
+    assert replaying._scaled(parts, 5e-6).seconds == 5e-6
+
+
+def test_a_large_result_that_memory_bounds_keeps_the_models_time():
+    text = SLICE.replace("4096,64", "2097152,4").replace("f32[64,64]", "f32[1048576,4]").replace("={64,64}", "={1048576,4}")
+    device = dataclasses.replace(accelerator("cpu"), calibration=calibration())
+    program = operations(text)
+    analytic = predict(program, device, "default", "float32")
+    found, (row,) = replaying.replay(text, program, analytic, device)
+    assert row.replay_s is None and "copy" in (row.reason or "")
+    assert found.seconds == pytest.approx(analytic.seconds)
