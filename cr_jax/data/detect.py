@@ -7,7 +7,8 @@ from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data import aspect_value, hem, reviews
 from cr_jax.data.conversation import Problems
-from cr_jax.data.profile import ITEM_WORDS, profile_conversations
+from cr_jax.data.profile import profile_conversations
+from cr_jax.data.tally import ITEM_WORDS
 from cr_jax.errors import UnknownName
 
 #: The shipped profile whose text lengths stand in for what a file says nothing about.

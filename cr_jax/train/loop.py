@@ -20,6 +20,7 @@ from cr_jax.data.examples import Examples
 from cr_jax.errors import CrJaxError, NotWritten
 from cr_jax.models.spec import Spec, Stage
 from cr_jax.resources import write_atomically
+from cr_jax.train import hosts
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Tester, criterion
 from cr_jax.train.state import TrainState
@@ -104,16 +105,19 @@ class Loop:
         self._best = arrays.pop("best")
         self.state.set_arrays(arrays)
         self.at = Position(**progress)
+        hosts.first(self._cut)
+        return self.at.total
+
+    def _cut(self) -> None:
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
         # The last line may be cut: the run was killed.
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] < self.at.total]
         write_atomically(self.log, "".join(f"{line}\n" for line in kept))
-        return self.at.total
 
     def run(self) -> Position:
         """Train to the end. Raises ``NotFinite`` and leaves the last good checkpoint."""
         if not self.at.total:
-            write_atomically(self.log, "")
+            hosts.first(lambda: write_atomically(self.log, ""))
             self._save()
         while self.at.stage < len(self.plans):
             plan = self.plans[self.at.stage]
@@ -180,6 +184,9 @@ class Loop:
         self._write(lines)
 
     def _write(self, lines: list[str]) -> None:
+        hosts.first(lambda: self._append(lines))
+
+    def _append(self, lines: list[str]) -> None:
         try:
             with open(self.log, "a", encoding="utf-8") as file:
                 file.write("".join(f"{line}\n" for line in lines))
@@ -190,7 +197,8 @@ class Loop:
         at, epoch = self.at, (self.at.step - 1) // plan.batches.per_epoch
         taken = at.step - epoch * plan.batches.per_epoch
         begin = time.perf_counter()
-        figures = self.tester.figures(self.state.weights, "validation", plan.stage.objectives)
+        mine = self.tester.figures(self.state.tested, "validation", plan.stage.objectives)
+        figures = hosts.first(lambda: mine)  # all decide by the same figures
         row: dict[str, Any] = {
             "stage": plan.name, "epoch": epoch + 1, "step": at.total,
             "loss": {name: value / taken for name, value in at.sums.items()},

@@ -15,7 +15,7 @@ from cr_jax.targets.compile import versions
 from cr_jax.train.loop import Plan, Position
 from cr_jax.train.state import Layout
 
-SCHEMA_ID = "urn:cr-jax:schema:training-report:1.0"
+SCHEMA_ID = "urn:cr-jax:schema:training-report:1.1"
 DEFINITIONS = {
     "turn": "one question-answer pair; turns_per_s counts those that the training examples supervise",
     "recall@k, hit@k": "share of conversations with the item sought among the first k, after the last turn; one "
@@ -55,7 +55,7 @@ def document(run: Run) -> dict[str, Any]:
     return {
         "schema": SCHEMA_ID,
         "kind": "training-report",
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tool": {"name": "cr-jax", "version": __version__},
         "versions": versions(),
@@ -71,7 +71,7 @@ def document(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "resumed_at_step": run.resumed,
         "target": {"platform": device.platform, "kind": device.device_kind, "devices": run.layout.devices,
-                   "tables_sharded": run.layout.shard_tables},
+                   "hosts": run.layout.hosts, "tables_sharded": run.layout.shard_tables},
         "notes": list(run.examples.notes),
         "stages": [_stage(plan, at) for plan in run.plans],
         "epochs": at.epochs,
