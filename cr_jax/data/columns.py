@@ -4,6 +4,7 @@ A memory map would count every page it has touched as the program's memory.
 """
 
 import os
+import weakref
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,10 +53,11 @@ class Rows:
         """Raises ``BadInput`` for a file that is absent or holds no whole number of rows."""
         self.path, self.width = path, width
         try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+            self._file = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise BadInput(str(path), error.strerror or str(error)) from None
-        self._length, rest = divmod(os.fstat(self._file.fileno()).st_size, 4 * width)
+        weakref.finalize(self, os.close, self._file)
+        self._length, rest = divmod(os.fstat(self._file).st_size, 4 * width)
         if rest:
             raise BadInput(str(path), f"damaged: no whole number of rows of {width}; legal: remove it, it is made again")
 
@@ -65,7 +67,7 @@ class Rows:
     def read(self, begin: int, end: int) -> np.ndarray:
         """Rows ``begin`` to ``end`` − 1: int32 [end − begin, width]."""
         size = 4 * self.width
-        data = os.pread(self._file.fileno(), (end - begin) * size, begin * size)
+        data = os.pread(self._file, (end - begin) * size, begin * size)
         if len(data) != (end - begin) * size:
             raise BadInput(str(self.path), f"rows {begin} to {end} are not all there")
         return np.frombuffer(data, np.int32).reshape(-1, self.width)

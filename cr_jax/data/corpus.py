@@ -34,8 +34,9 @@ class Corpus:
     """dataset: its measured sizes, what ``configure`` is given. fingerprint: of the files' bytes.
 
     conversations: of aspects and values, by part, empty for a corpus of dialogues; dialogues: the
-    other way round; those of a large file lie on disk and are made one by one. words: of the training part, the most frequent first, then every aspect of more
-    than one word. descriptions: words of an item with "." at each sentence end. split: in words.
+    other way round. Conversations of a large file lie on disk and are made one by one. words: of the
+    training part, the most frequent first, then every aspect of more than one word. descriptions: words
+    of an item with "." at each sentence end. split: in words.
     """
 
     dataset: Dataset
@@ -54,8 +55,9 @@ class Corpus:
 def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_file: str | Path | None = None) -> Corpus:
     """The corpus in a file or folder, whatever its layout.
 
-    It is held in memory, but for aspect-value text of more than ``IN_MEMORY_BYTES``. A folder with ``users.txt`` is the directory of Bi et al. with its published test part; a
-    ``.jsonl`` file, or a folder of such, is ReDial; any other file is aspect-value text. reviews_file:
+    It is held in memory, but for aspect-value text of more than ``IN_MEMORY_BYTES``, which goes to the
+    cache first. A folder with ``users.txt`` is the directory of Bi et al. with its published test part;
+    a ``.jsonl`` file, or a folder of such, is ReDial; any other file is aspect-value text. reviews_file:
     5-core reviews of the same items; those of training conversations become the descriptions. Without
     texts an item's description is its training conversations. Raises ``BadInput``.
     """
@@ -68,7 +70,8 @@ def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_f
     split = f"by user and item, seed {seed}: 80, 10 and 10% of the conversations"
     if _large(place):
         if reviews_file is not None:
-            raise BadInput(str(path), f"over {IN_MEMORY_BYTES} bytes: reviews are joined in memory; legal: no reviews, or a smaller file")
+            reason = f"over {IN_MEMORY_BYTES} bytes, which reviews are not joined to; legal: no reviews, or a smaller file"
+            raise BadInput(str(path), reason)
         digest, tally, talks = store.opened(place, seed, problems)
         return _corpus(place, digest, talks, tally, None, problems, split)
     parts = _parts(aspect_value.conversations(place, problems), seed)

@@ -113,12 +113,12 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     problems.counts, problems.first, problems.complaints = (about["problems"][key] for key in ("counts", "first", "complaints"))
     tables = {name: _table(folder, name) for name in TABLES}
-    counts = {key: Counter(dict(zip(tables[name], about["counts"][key], strict=True)))
-              for key, name in (("aspects", "aspects"), ("asked", "aspects"), ("values", "values"), ("answered", "values"))}  # fmt: skip
+    counted = (("aspects", "aspects"), ("asked", "aspects"), ("values", "values"), ("answered", "values"))
+    counts = {key: Counter(dict(zip(tables[name], about["counts"][key], strict=True))) for key, name in counted}
     tally = Tally(
         *({text: number for number, text in enumerate(tables[name])} for name in ("users", "items")),
         turns=Counter({int(n): c for n, c in about["turns"].items()}), requests=Counter({"": about["training"]}),
-        described=about["described"], **{key: +counted for key, counted in counts.items()},
+        described=about["described"], **{key: +found for key, found in counts.items()},
     )  # fmt: skip
     return digest, tally, {part: Talks(folder, part, tables) for part in PARTS}
 
