@@ -118,7 +118,7 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
     tally = Tally(
         *({text: number for number, text in enumerate(tables[name])} for name in ("users", "items")),
         turns=Counter({int(n): c for n, c in about["turns"].items()}), requests=Counter({"": about["training"]}),
-        described=about["described"], **{key: +found for key, found in counts.items()},
+        described=_described(folder, tables["items"]), **{key: +found for key, found in counts.items()},
     )  # fmt: skip
     return digest, tally, {part: Talks(folder, part, tables) for part in PARTS}
 
@@ -170,8 +170,10 @@ def _fill(path: Path, seed: int, strict: bool, folder: Path) -> None:
     for name, texts in (("users", tally.users), ("items", tally.items), *numbers.items()):
         with open(folder / f"{name}.json", "w", encoding="utf-8") as file:
             json.dump(list(texts), file)
+    with open(folder / "described.txt", "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(" ".join(tally.described.get(item, ())) + "\n" for item in tally.items)
     about: dict[str, Any] = {
-        "problems": asdict(problems), "turns": tally.turns, "training": tally.requests.total(), "described": tally.described,
+        "problems": asdict(problems), "turns": tally.turns, "training": tally.requests.total(),
         "counts": {key: [counted[text] for text in texts] for key, counted, texts in (
             ("aspects", tally.aspects, aspects), ("asked", tally.asked, aspects),
             ("values", tally.values, values), ("answered", tally.answered, values))},
@@ -192,6 +194,11 @@ def _by_user(talks: Rows, users: int, folder: Path) -> None:
             place[user] += 1
     items.tofile(folder / "train.known")
     ends.astype(np.int32).tofile(folder / "train.ends")
+
+
+def _described(folder: Path, items: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    with open(folder / "described.txt", encoding="utf-8", newline="\n") as file:
+        return {item: tuple(map(sys.intern, line.split())) for item, line in zip(items, file, strict=True)}
 
 
 def _table(folder: Path, name: str) -> tuple[str, ...]:

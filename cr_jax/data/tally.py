@@ -1,6 +1,8 @@
 """What one pass over conversations counts: sizes and lengths for a profile, words for a vocabulary."""
 
+import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cr_jax.data.conversation import Conversation
@@ -26,7 +28,7 @@ class Tally:
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
-    described: dict[str, list[str]] = field(default_factory=dict)
+    described: dict[str, Sequence[str]] = field(default_factory=dict)
 
     def add(self, found: Conversation, training: bool = False) -> None:
         """Count one conversation."""
@@ -40,11 +42,13 @@ class Tally:
             return
         self.requests[found.request] += 1
         words = self.described.setdefault(found.item, [])
+        assert isinstance(words, list)
         for turn in found.turns:
             self.asked[turn.aspect] += 1
             self.answered[turn.value] += 1
             if len(words) < ITEM_WORDS:
-                words += [*turn.aspect.lower().split(), *turn.value.lower().split(), "."]
+                # One string for all places of a word.
+                words += map(sys.intern, (*turn.aspect.lower().split(), *turn.value.lower().split(), "."))
         del words[ITEM_WORDS:]
 
     def words(self) -> Counter[str]:
