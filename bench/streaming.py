@@ -32,8 +32,10 @@ def write(path: Path, size: int) -> int:
     draw = random.Random(1)
     users = [f"A{draw.randrange(36**12):013X}" for _ in range(USERS)]
     items = [f"B{draw.randrange(36**9):09d}"[:10] for _ in range(ITEMS)]
-    triples = [f"aspect{draw.randrange(ASPECTS)}{' part' * (draw.random() < 0.2)}|value{draw.randrange(VALUES)}|{draw.choice((1, 1, 1, -1))}"
-               for _ in range(200_000)]  # fmt: skip
+    triples = []
+    for _ in range(200_000):
+        part = " part" * (draw.random() < 0.2)
+        triples.append(f"aspect{draw.randrange(ASPECTS)}{part}|value{draw.randrange(VALUES)}|{draw.choice((1, 1, 1, -1))}")
     written = number = 0
     with open(path, "w", encoding="utf-8", buffering=1 << 20) as file:
         while written < size:
@@ -42,8 +44,8 @@ def write(path: Path, size: int) -> int:
                 turns += 1
             # Few items are most of the talk, as everywhere.
             item = items[int(ITEMS * draw.random() ** 3)]
-            line = f"{users[int(USERS * draw.random())]}@{item},{':'.join(triples[int(200_000 * draw.random())] for _ in range(turns))}\n"
-            written += file.write(line)
+            said = ":".join(triples[int(200_000 * draw.random())] for _ in range(turns))
+            written += file.write(f"{users[int(USERS * draw.random())]}@{item},{said}\n")
             number += 1
     return number
 
@@ -59,8 +61,8 @@ def pipeline(path: str, model: str, steps: int) -> None:
     corpus = read_corpus(path)
     opened = time.perf_counter()
     spec, data = specs.find(model), corpus.dataset
-    work = Workload(turns=data.last_turn, lengths=data.lengths, turn_histogram=data.turn_histogram, batch=BATCH, preset="published",
-                    question_items=10)  # fmt: skip
+    work = Workload(turns=data.last_turn, lengths=data.lengths, turn_histogram=data.turn_histogram, batch=BATCH,
+                    preset="published", question_items=10)  # fmt: skip
     assert spec.training is not None
     examples = spec.training.examples(corpus, spec.configure(data, work), 0)
     pool = next(iter(examples.pools.values()))
@@ -70,9 +72,11 @@ def pipeline(path: str, model: str, steps: int) -> None:
         pass
     done = time.perf_counter()
     own, child = (resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(json.dumps({"peak_bytes": own, "prepare_peak_bytes": child or None, "open_s": opened - begin, "examples_s": ready - opened,
-                      "batch_s": (done - ready) / steps, "examples": len(pool), "conversations": data.conversations,
-                      "padding_share": batches.padding_share()}))  # fmt: skip
+    print(json.dumps({
+        "peak_bytes": own, "prepare_peak_bytes": child or None, "open_s": opened - begin, "examples_s": ready - opened,
+        "batch_s": (done - ready) / steps, "examples": len(pool), "conversations": data.conversations,
+        "padding_share": batches.padding_share(),
+    }))  # fmt: skip
 
 
 def stats(path: Path) -> dict[str, Any]:
@@ -122,7 +126,8 @@ def main() -> int:
     table(("process", "peak MB", "s to the first batch", "examples", f"ms/batch of {BATCH}", "padding"), rows)
     over = [peak for peak in peaks if peak >= LIMIT_BYTES]
     print(f"\nunder {LIMIT_BYTES / 1e6:.0f} MB: {'no' if over else 'all'}")
-    finish("streaming", {"bytes": size, "lines": lines, "limit_bytes": LIMIT_BYTES, "stats": counted, "pipelines": found}, options.out)
+    figures = {"bytes": size, "lines": lines, "limit_bytes": LIMIT_BYTES, "stats": counted, "pipelines": found}
+    finish("streaming", figures, options.out)
     return 1 if over else 0
 
 

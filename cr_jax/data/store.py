@@ -115,8 +115,9 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
     tables = {name: _table(folder, name) for name in TABLES}
     counted = (("aspects", "aspects"), ("asked", "aspects"), ("values", "values"), ("answered", "values"))
     counts = {key: Counter(dict(zip(tables[name], about["counts"][key], strict=True))) for key, name in counted}
+    users, items = ({text: number for number, text in enumerate(tables[name])} for name in ("users", "items"))
     tally = Tally(
-        *({text: number for number, text in enumerate(tables[name])} for name in ("users", "items")),
+        users, items,
         turns=Counter({int(n): c for n, c in about["turns"].items()}), requests=Counter({"": about["training"]}),
         described=_described(folder, tables["items"]), **{key: +found for key, found in counts.items()},
     )  # fmt: skip
@@ -196,7 +197,7 @@ def _by_user(talks: Rows, users: int, folder: Path) -> None:
     ends.astype(np.int32).tofile(folder / "train.ends")
 
 
-def _described(folder: Path, items: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _described(folder: Path, items: Sequence[str]) -> dict[str, Sequence[str]]:
     with open(folder / "described.txt", encoding="utf-8", newline="\n") as file:
         return {item: tuple(map(sys.intern, line.split())) for item, line in zip(items, file, strict=True)}
 

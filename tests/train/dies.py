@@ -3,8 +3,8 @@
     python dies.py FOLDER CALLS ARGUMENT ...
 
 A file is opened to write, a folder is made, a thing is renamed or removed: before the call of number
-CALLS (from 0) the process gets SIGKILL. CALLS is "-" for a run to the end. The calls that were made
-are appended to FOLDER.calls, a line each.
+CALLS (from 0) the process gets SIGKILL. CALLS may also be "save N": before checkpoint N of this process
+gets its name; or "-": never. The calls that were made are appended to FOLDER.calls, a line each.
 """
 
 import os
@@ -17,10 +17,10 @@ MADE = {"os.mkdir": 0, "os.rename": 1, "os.remove": 0, "os.rmdir": 0, "open": 0}
 def main() -> None:
     folder, at = os.path.realpath(sys.argv[1]), sys.argv[2]
     written = os.open(folder + ".calls", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    count = 0
+    count = saves = 0
 
     def watch(event: str, arguments: tuple) -> None:
-        nonlocal count
+        nonlocal count, saves
         if event not in MADE or not isinstance(arguments[MADE[event]], (str, bytes, os.PathLike)):
             return
         path = os.fsdecode(arguments[MADE[event]])
@@ -28,10 +28,11 @@ def main() -> None:
             return
         if event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             return
-        if str(count) == at:
+        named = event == "os.rename" and os.path.basename(path).isdigit()
+        if at == str(count) or (named and at == f"save {saves}"):
             os.kill(os.getpid(), signal.SIGKILL)
         os.write(written, f"{event} {path[len(folder) :]}\n".encode())
-        count += 1
+        count, saves = count + 1, saves + named
 
     sys.addaudithook(watch)
     sys.argv = ["crjax", *sys.argv[3:]]

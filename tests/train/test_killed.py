@@ -17,7 +17,7 @@ DIES = str(Path(__file__).with_name("dies.py"))
 STEPS = 40
 
 
-def dies(out: Path, at: int | None, *arguments: str, cache: Path) -> list[str]:
+def dies(out: Path, at: int | str | None, *arguments: str, cache: Path) -> list[str]:
     """Run to the ``at``-th call, or to the end; the calls that were made."""
     calls = Path(f"{out}.calls")
     calls.unlink(missing_ok=True)
@@ -36,7 +36,7 @@ def test_killed_at_its_file_system_calls(tmp_path):
     assert len(saves) > STEPS // 20
     draw = random.Random(7)
     # In the first checkpoint before any is whole; in the midst of a later one; when one is about to appear.
-    kills = [draw.randrange(saves[0] - 4, saves[0]), draw.randrange(saves[1] + 1, saves[2]), saves[1]]
+    kills = [draw.randrange(saves[0] - 4, saves[0]), draw.randrange(saves[1] + 1, saves[2]), "save 1"]
     for at in kills:
         again = ["--resume"] if (cut / "checkpoints").is_dir() else []
         dies(cut, at, *command(path, cut, *again, steps=STEPS), cache=cache)
