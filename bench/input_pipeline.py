@@ -3,9 +3,9 @@
     python bench/input_pipeline.py [--models dmn mmn ...] [--steps 200] [--out]
 
 Trains each model on the shipped sample and, where ../shared is, on the real conversations, at its
-published batch and configuration, and reads from the training report: the waited share (the first steps,
-in which programs are compiled, included in the time: the share without them is given too), the time of a
-step, and the share of padding. Aim: under 5% waited. Exit status 1 where it is more.
+published batch and configuration, and reads from the training report the waited share, of all steps and
+without the first ones, in which programs are compiled; the time of a step; the share of padding. Aim:
+under 5% waited without the first steps. Exit status 1 where it is more.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SETTINGS: dict[str, dict[str, str]] = {
                 "conversation_hidden": "64", "conversation_layers": "1"},
 }  # fmt: skip
 #: A step of these takes longer than a second on two cores.
-SLOW = {"aim": 10, "srnn-ae": 20}
+SLOW = {"aim": 50, "srnn-ae": 60}
 
 
 def main() -> int:
@@ -45,20 +45,18 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 report = train(model, path, Path(folder) / "run", steps=steps, patience=0, settings=SETTINGS.get(model)).report
             cost: dict[str, Any] = report["cost"]["measured"]
-            waited = cost["input_wait_share"] * cost["training_s"]
-            later = cost["training_s"] - cost["first_steps_s"]
-            # Waiting in the first steps is not known apart: all of it is held against the rest.
-            share = waited / later if later > 0 else None
+            share = cost["later_input_wait_share"]
             padding = {stage["name"]: stage["padding_share"] for stage in report["stages"]}
             runs.append({"data": name, "model": model, "steps": cost["steps"], "input_wait_share": cost["input_wait_share"],
-                         "wait_share_of_later_steps_at_most": share, "training_s": cost["training_s"],
+                         "later_input_wait_share": share, "training_s": cost["training_s"],
                          "first_steps_s": cost["first_steps_s"], "padding_share": padding})  # fmt: skip
             rows.append((f"{model}, {name}", str(cost["steps"]), f"{1e3 * cost['training_s'] / cost['steps']:.1f}",
                          f"{cost['input_wait_share']:.2%}", "-" if share is None else f"{share:.2%}",
                          ", ".join(f"{value:.0%}" for value in padding.values())))  # fmt: skip
             print(*rows[-1], file=sys.stderr, flush=True)
-    table(("model, data", "steps", "ms/step", "waited", "at most, without first steps", "padding"), rows)
-    over = [f"{r['model']} on {r['data']}" for r in runs if r["input_wait_share"] >= LIMIT]
+    table(("model, data", "steps", "ms/step", "waited", "without the first steps", "padding"), rows)
+    kept = [r for r in runs if r["later_input_wait_share"] is not None and r["later_input_wait_share"] < LIMIT]
+    over = [f"{r['model']} on {r['data']}" for r in runs if r not in kept]
     print(f"\nwaited under {LIMIT:.0%}: {'not ' + ', '.join(over) if over else 'all'}")
     finish("input_pipeline", {"limit_share": LIMIT, "runs": runs}, options.out)
     return 1 if over else 0

@@ -53,7 +53,8 @@ class Position:
 
     stage, step: the next step to take, within its stage. total: steps taken before. epochs: rows of
     the report. best: by stage name, the best epoch. stopped: stages that ended early. sums: of the
-    current epoch. seconds, waited: training alone, and its part spent waiting for batches.
+    current epoch. seconds, waited: training alone, and its part spent waiting for batches;
+    first_...: of the first steps, in which programs are compiled.
     """
 
     stage: int = 0
@@ -66,6 +67,7 @@ class Position:
     seconds: float = 0.0
     waited: float = 0.0
     first_seconds: float = 0.0
+    first_waited: float = 0.0
     turns: float = 0.0
     examples: int = 0
 
@@ -159,7 +161,7 @@ class Loop:
         at.seconds, at.waited = at.seconds + spent, at.waited + waited
         at.turns, at.examples = at.turns + turns, at.examples + count
         if not self._began:  # compiling is in the first steps
-            self._began, at.first_seconds = True, at.first_seconds + spent
+            self._began, at.first_seconds, at.first_waited = True, at.first_seconds + spent, at.first_waited + waited
         at.step, at.total = until, at.total + number
         if self.tick is not None:
             self.tick(Tick(plan.name, until, plan.steps, fetched[-1], turns / spent, count / spent))

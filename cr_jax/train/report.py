@@ -89,11 +89,16 @@ def document(run: Run) -> dict[str, Any]:
                 "turns_per_s": at.turns / at.seconds if at.seconds else None,
                 "first_steps_s": at.first_seconds,
                 "input_wait_share": at.waited / at.seconds if at.seconds else None,
+                "later_input_wait_share": _share(at.waited - at.first_waited, at.seconds - at.first_seconds),
             },
             "predicted": None,
         },
         "definitions": DEFINITIONS,
     }  # fmt: skip
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
 
 
 def _stage(plan: Plan, at: Position) -> dict[str, Any]:

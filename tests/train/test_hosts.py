@@ -40,7 +40,7 @@ def together(path: Path, outs: list[Path], number: int, *more: str, model: str, 
     said = []
     try:
         for process in running:
-            said.append(process.communicate(timeout=280)[0])
+            said.append(process.communicate(timeout=580)[0])
     finally:
         for process in running:
             process.kill()
