@@ -30,25 +30,35 @@ def train(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,
     devices: Annotated[int | None, typer.Option(help="Devices to split a batch over. Default: all that divide it.")] = None,
     shard_tables: Annotated[bool, typer.Option("--shard-tables", help="Split large tables over the devices.")] = False,
+    coordinator: Annotated[
+        str | None, typer.Option(help="HOST:PORT of host 0, of a run on several hosts. Default: $JAX_COORDINATOR_ADDRESS.")
+    ] = None,
+    hosts: Annotated[int | None, typer.Option(help="How many hosts. Default: $JAX_NUM_PROCESSES, else one.")] = None,
+    host: Annotated[int | None, typer.Option(help="Which one this is, from 0; 0 writes. Default: $JAX_PROCESS_ID.")] = None,
     checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints, besides one per epoch.")] = 1000,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")] = None,
 ) -> None:
     """Train a model on conversations; test it against popularity and random order.
 
-    Killed at any moment, the same command with --resume goes on to the same losses.
+    Killed at any moment, the same command with --resume goes on to the same losses. On several hosts the
+    same command runs on each with its own --host; each needs the data set, host 0 alone writes --out.
     """
     from cr_jax.data.demo import demo_file
     from cr_jax.render.cost import show
     from cr_jax.render.training import render_training
+    from cr_jax.train.hosts import join, writes
     from cr_jax.train.run import train as run
 
-    with Bar() as bar:
+    join(coordinator, hosts, host)
+    with Bar(writes()) as bar:
         found = run(
             model, demo_file() if dataset is None else dataset, out, reviews=reviews, preset=preset, epochs=epochs, steps=steps,
             patience=patience, batch=batch, seed=seed, settings=settings(set_ or []), resume=resume, strict=strict,
             devices=devices, shard_tables=shard_tables, checkpoint_steps=checkpoint_steps, stages=stage,
             command=["crjax", *sys.argv[1:]], tick=bar.tick,
         )  # fmt: skip
+    if not writes():
+        return
     show(render_training(found.report))
     for line in found.report["dataset"]["problems"]:
         print(f"skipped: {line}", file=sys.stderr)
@@ -58,14 +68,14 @@ def train(
 class Bar:
     """A progress bar on a terminal's stderr: stage, loss, turns per second, time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: bool = True) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"),
                    TimeRemainingColumn())  # fmt: skip
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._progress = Progress(*columns, console=console, transient=True, disable=not shown or not console.is_terminal)
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> "Bar":

@@ -5,11 +5,13 @@ triples by ``, ``, the published code by ``:``; both are read. The sentiment is 
 ``positive``, ``negative`` or absent.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cr_jax.data.conversation import Conversation, Problems, Turn, text_lines
+from cr_jax.data.seen import Seen
 from cr_jax.errors import BadInput
 
 _BETWEEN_TRIPLES = re.compile(r":|,\s+")
@@ -34,22 +36,21 @@ def conversations(
     skipped and counted in ``problems``. Raises ``BadInput`` for an empty file and for a file
     without one valid conversation, and with ``problems.strict`` for the first such line.
     """
-    seen: set[int] = set()
+    seen = Seen()
     always_rated, valid = True, 0
     for number, text, ended in text_lines(path, problems):
         try:
             found = parse_line(text) if translate is None else translate(parse_line(text))
             if not ended and always_rated and valid and found.turns[-1].sentiment is None:
                 raise Malformed("cut line", "the last triple lost its sentiment")
-            # The hash, not the line: half a million conversations must fit beside the model.
-            if hash(found) in seen:
+            # The hash, not the line: twenty million conversations must fit.
+            if not seen.add(hash(found)):
                 raise Malformed("duplicate", "equal to an earlier line")
         except Malformed as error:
             kind, detail = error.args
             kind = "cut line" if not ended and kind == "wrong separator or cut triple" else kind
             problems.add(kind, number, detail, str(path))
             continue
-        seen.add(hash(found))
         always_rated = always_rated and all(turn.sentiment is not None for turn in found.turns)
         valid += 1
         yield found
@@ -69,6 +70,7 @@ def parse_line(text: str) -> Conversation:
     return Conversation(user, item, tuple(map(_turn, _BETWEEN_TRIPLES.split(rest.strip()))))
 
 
+@functools.lru_cache(maxsize=1 << 15)  # most are said often
 def _turn(triple: str) -> Turn:
     parts = [" ".join(part.split()) for part in triple.split("|")]
     if len(parts) not in (2, 3) or not parts[0] or not parts[1]:

@@ -5,7 +5,6 @@ epoch takes every example once; a group's last batch is filled up with examples 
 """
 
 import functools
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +12,15 @@ from typing import Any
 import numpy as np
 
 from cr_jax.data.examples import Arrays, Pool, Shape
+from cr_jax.data.states import Kinds
 from cr_jax.errors import BadConfig
 
 #: Groups a pool is cut into at most, and batches that a group holds at least.
 GROUPS, BATCHES_PER_GROUP = 6, 4
+#: Examples of which an epoch is shuffled in memory; of more, each batch is drawn when it is taken.
+SHUFFLED = 1 << 21
+#: Rounds of drawing, and rows looked at together.
+ROUNDS, CHUNK = 6, 1 << 20
 #: Batches made ahead of the device.
 AHEAD = 8
 
@@ -26,27 +30,50 @@ class Group:
     """Rows of a pool that are padded to one shape."""
 
     shape: Shape
-    rows: np.ndarray
+    rows: np.ndarray | range
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """The rows at some places among these."""
+        return places if isinstance(self.rows, range) else self.rows[places]
 
 
 def groups(pool: Pool, batch: int) -> tuple[Group, ...]:
     """The pool's rows by padded shape, neighbours joined until a group holds enough batches."""
     if not len(pool):
         raise BadConfig("nothing to train on: the training part holds no example of this objective")
-    shapes = [pool.shape(row) for row in range(len(pool))]
-    order = sorted(range(len(pool)), key=lambda row: (pool.executed(shapes[row]), shapes[row], row))
+    shapes = pool.shapes()
+    held = np.zeros(len(shapes.table), np.int64)
+    for begin in range(0, len(pool), CHUNK):
+        held += np.bincount(shapes.code[begin : begin + CHUNK], minlength=len(held))
+    order = sorted(range(len(held)), key=lambda kind: (pool.executed(shapes.table[kind]), shapes.table[kind]))
     enough = max(BATCHES_PER_GROUP * batch, len(pool) // GROUPS)
     runs: list[list[int]] = []
-    for _, same in itertools.groupby(order, key=lambda row: shapes[row]):
-        if runs and len(runs[-1]) < enough:
-            runs[-1] += same
+    for kind in order:
+        if runs and held[runs[-1]].sum() < enough:
+            runs[-1].append(kind)
         else:
-            runs.append(list(same))
-    if len(runs) > 1 and len(runs[-1]) < enough:
+            runs.append([kind])
+    if len(runs) > 1 and held[runs[-1]].sum() < enough:
         runs[-2:] = [runs[-2] + runs[-1]]
+    group = np.empty(len(held), np.uint8)
+    for number, run in enumerate(runs):
+        group[run] = number
     return tuple(
-        Group(tuple(map(max, zip(*(shapes[row] for row in run), strict=True))), np.array(sorted(run), np.int64)) for run in runs
-    )
+        Group(tuple(map(max, zip(*(shapes.table[kind] for kind in run), strict=True))),
+              _members(shapes, group, number, int(held[run].sum())))
+        for number, run in enumerate(runs)
+    )  # fmt: skip
+
+
+def _members(shapes: Kinds, group: np.ndarray, number: int, size: int) -> np.ndarray | range:
+    if size == len(shapes):
+        return range(size)
+    rows, held = np.empty(size, np.int32), 0
+    for begin in range(0, len(shapes), CHUNK):
+        found = np.flatnonzero(group[shapes.code[begin : begin + CHUNK]] == number)
+        rows[held : held + len(found)] = found + begin
+        held += len(found)
+    return rows
 
 
 class Batches:
@@ -58,6 +85,7 @@ class Batches:
         self.groups = groups(pool, batch)
         self.per_epoch = sum(-(-len(group.rows) // batch) for group in self.groups)
         self._epoch = functools.lru_cache(maxsize=2)(self._shuffled)
+        self._starts = np.cumsum([0, *(-(-len(group.rows) // batch) for group in self.groups)])
 
     def _shuffled(self, epoch: int) -> list[tuple[int, np.ndarray]]:
         rng = np.random.default_rng([self.seed, epoch])
@@ -69,9 +97,22 @@ class Batches:
             plan += [(number, part) for part in rows.reshape(-1, self.batch)]
         return [plan[i] for i in rng.permutation(len(plan))]
 
+    def _drawn(self, epoch: int, place: int) -> tuple[int, np.ndarray]:
+        """The batch at a place of an epoch that is too long to be shuffled in memory."""
+        keys = np.random.default_rng([self.seed, epoch]).integers(1, 2**32, (len(self.groups) + 1, ROUNDS), np.uint64)
+        number = int(scattered(np.array([place]), self.per_epoch, keys[-1])[0])
+        which = int(np.searchsorted(self._starts, number, side="right")) - 1
+        group, size = self.groups[which], len(self.groups[which].rows)
+        places = np.arange(self.batch) + (number - self._starts[which]) * self.batch
+        over = places >= size
+        if over.any():
+            places[over] = np.random.default_rng([self.seed, epoch, which]).integers(size, size=int(over.sum()))
+        return which, group.at(scattered(places, size, keys[which]))
+
     def rows(self, step: int) -> tuple[np.ndarray, Shape]:
         """The examples of a step and the shape they are padded to."""
-        group, rows = self._epoch(step // self.per_epoch)[step % self.per_epoch]
+        epoch, place = divmod(step, self.per_epoch)
+        group, rows = self._epoch(epoch)[place] if len(self.pool) <= SHUFFLED else self._drawn(epoch, place)
         return rows, self.groups[group].shape
 
     def __getitem__(self, step: Any) -> Arrays:
@@ -86,6 +127,27 @@ class Batches:
         """Positions computed on padding, of all positions of an epoch."""
         executed = sum(len(g.rows) * self.pool.executed(g.shape) for g in self.groups)
         return 1 - float(self.pool.useful.sum()) / executed if executed else 0.0
+
+
+def scattered(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
+    """Where a permutation of ``range(size)`` sends ``places``; which permutation, ``keys`` say.
+
+    A Feistel network permutes a power of four at least as large; a place that falls outside goes
+    through it again until it falls inside.
+    """
+    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    found = places.astype(np.uint64)
+    outside = np.ones(len(found), bool)
+    while outside.any():
+        left, right = found[outside] >> half, found[outside] & mask
+        for key in keys:
+            mixed = (right ^ key) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+            left, right = right, left ^ ((mixed >> np.uint64(32)) & mask)
+        found[outside] = (left << half) | right
+        outside = found >= size
+    return found.astype(np.int64)
 
 
 def prefetched(batches: Batches, first: int, last: int) -> Iterator[Arrays]:
@@ -103,6 +165,6 @@ def in_order(pool: Pool, batch: int, seed: int = 0) -> Iterator[tuple[np.ndarray
     """Every example once, for tests: the rows, and their batch, filled up to size with its first row."""
     for number, group in enumerate(groups(pool, batch)):
         for start in range(0, len(group.rows), batch):
-            rows = group.rows[start : start + batch]
+            rows = group.at(np.arange(start, min(start + batch, len(group.rows))))
             filled = np.concatenate([rows, np.repeat(rows[:1], batch - len(rows))])
             yield rows, pool.make(filled, group.shape, np.random.default_rng([seed, number, start]))

@@ -4,7 +4,6 @@ Everything that is learned from text (the vocabulary, item descriptions) comes f
 part alone; users, items and aspects are the catalogue and come from all parts.
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,17 +12,18 @@ from pathlib import Path
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
-from cr_jax.data import aspect_value, hem, redial, reviews
+from cr_jax.data import aspect_value, hem, redial, reviews, store
 from cr_jax.data.conversation import Conversation, Problems
 from cr_jax.data.detect import STAND_IN
 from cr_jax.data.dialogue import Dialogue
-from cr_jax.data.profile import ITEM_WORDS, profile_conversations
+from cr_jax.data.profile import profile
 from cr_jax.data.profile_dialogues import profile_dialogues
+from cr_jax.data.split import PARTS, fingerprint, part_of
+from cr_jax.data.tally import ITEM_WORDS, Tally
 from cr_jax.errors import BadInput
 
-PARTS = ("train", "validation", "test")
-#: Shares of validation and test where the file states no split.
-VALIDATION, TEST = 0.1, 0.1
+#: A larger file of aspect-value text is kept on disk; gzip counts this many times its size.
+IN_MEMORY_BYTES, PACKED = 64 << 20, 8
 #: Places in a word table beside the words: padding and the marks a model needs.
 RESERVED = 5
 _SENTENCE = re.compile(r"[.!?]+|[\w'-]*\w[\w'-]*")
@@ -34,16 +34,16 @@ class Corpus:
     """dataset: its measured sizes, what ``configure`` is given. fingerprint: of the files' bytes.
 
     conversations: of aspects and values, by part, empty for a corpus of dialogues; dialogues: the
-    other way round. words: of the training part, the most frequent first, then every aspect of more
-    than one word. descriptions: words of an item with "." at each sentence end. split: in words.
-    titles: of items, where the data has such.
+    other way round. Conversations of a large file lie on disk and are made one by one. words: of the
+    training part, the most frequent first, then every aspect of more than one word. descriptions: words
+    of an item with "." at each sentence end. split: in words. titles: of items, where the data has such.
     """
 
     dataset: Dataset
     fingerprint: str
     split: str
     problems: Problems
-    conversations: Mapping[str, tuple[Conversation, ...]]
+    conversations: Mapping[str, Sequence[Conversation]]
     dialogues: Mapping[str, tuple[Dialogue, ...]]
     users: tuple[str, ...]
     items: tuple[str, ...]
@@ -54,10 +54,11 @@ class Corpus:
 
 
 def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_file: str | Path | None = None) -> Corpus:
-    """The corpus in a file or folder, whatever its layout, held in memory.
+    """The corpus in a file or folder, whatever its layout.
 
-    A folder with ``users.txt`` is the directory of Bi et al. with its published test part; a
-    ``.jsonl`` file, or a folder of such, is ReDial; any other file is aspect-value text. reviews_file:
+    It is held in memory, but for aspect-value text of more than ``IN_MEMORY_BYTES``, which goes to the
+    cache first. A folder with ``users.txt`` is the directory of Bi et al. with its published test part;
+    a ``.jsonl`` file, or a folder of such, is ReDial; any other file is aspect-value text. reviews_file:
     5-core reviews of the same items; those of training conversations become the descriptions. Without
     texts an item's description is its training conversations. Raises ``BadInput``.
     """
@@ -67,19 +68,19 @@ def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_f
         return _hem(place, seed, problems)
     if place.is_dir() or place.name.removesuffix(".gz").endswith(".jsonl"):
         return _redial(place, seed, problems)
+    split = f"by user and item, seed {seed}: 80, 10 and 10% of the conversations"
+    if _large(place):
+        if reviews_file is not None:
+            reason = f"over {IN_MEMORY_BYTES} bytes, which reviews are not joined to; legal: no reviews, or a smaller file"
+            raise BadInput(str(path), reason)
+        digest, tally, talks = store.opened(place, seed, problems)
+        return _corpus(place, digest, talks, tally, None, problems, split)
     parts = _parts(aspect_value.conversations(place, problems), seed)
     texts = None
     if reviews_file is not None:
         kept = {(c.user, c.item) for c in parts["train"]}
         texts = _review_texts(reviews_file, kept, problems)
-    return _conversations(place, parts, texts, problems, f"by user and item, seed {seed}: 80, 10 and 10% of the conversations")
-
-
-def part_of(seed: int, key: str) -> str:
-    """The part that a user and item, or a user, belong to; the same in any order of the file."""
-    digest = hashlib.sha256(f"{seed}|{key}".encode()).digest()
-    where = int.from_bytes(digest[:8], "big") / 2**64
-    return "validation" if where < VALIDATION else "test" if where < VALIDATION + TEST else "train"
+    return _conversations(place, parts, texts, problems, split)
 
 
 def sentences(text: str) -> tuple[str, ...]:
@@ -90,16 +91,6 @@ def sentences(text: str) -> tuple[str, ...]:
         if word != "." or (found and found[-1] != "."):
             found.append(word)
     return tuple(found)
-
-
-def fingerprint(files: Iterable[Path]) -> str:
-    """SHA-256 of the bytes of ``files``, in order."""
-    digest = hashlib.sha256()
-    for file in files:
-        with open(file, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def fingerprint_of(path: str | Path) -> str:
@@ -147,39 +138,49 @@ def _hem(place: Path, seed: int, problems: Problems) -> Corpus:
 def _conversations(
     place: Path, parts: Mapping[str, list[Conversation]], texts: Mapping[str, list[str]] | None, problems: Problems, split: str
 ) -> Corpus:
-    everything = [one for part in PARTS for one in parts[part]]
+    tally = Tally()
+    for part in PARTS:
+        for one in parts[part]:
+            tally.add(one, part == PARTS[0])
+    requests = [one.request for part in PARTS for one in parts[part] if one.request]
+    talks = {part: tuple(parts[part]) for part in PARTS}
+    return _corpus(place, fingerprint(_files(place)), talks, tally, texts, problems, split, requests)
+
+
+def _corpus(
+    place: Path, digest: str, parts: Mapping[str, Sequence[Conversation]], tally: Tally,
+    texts: Mapping[str, list[str]] | None, problems: Problems, split: str, requests: Sequence[str] = (),
+) -> Corpus:  # fmt: skip
     _enough(place, {part: len(parts[part]) for part in PARTS})
-    items = tuple(sorted({one.item for one in everything}))
-    aspects = tuple(sorted({turn.aspect for one in everything for turn in one.turns}))
-    described: dict[str, list[str]] = {item: [] for item in items}
-    if texts is None:
-        for one in parts["train"]:
-            for turn in one.turns:
-                described[one.item] += [*turn.aspect.lower().split(), *turn.value.lower().split(), "."]
-    else:
-        described |= {item: list(words) for item, words in texts.items() if item in described}
-    descriptions = {item: tuple(words[:ITEM_WORDS]) for item, words in described.items()}
-    counted: Counter[str] = Counter()
+    items, aspects = tuple(sorted(tally.items)), tuple(sorted(tally.aspects))
+    described = tally.described if texts is None else texts
+    descriptions = {item: tuple(described.get(item, ())[:ITEM_WORDS]) for item in items}
+    counted = tally.words()
     for words in descriptions.values():
         counted.update(words)
-    for one in parts["train"]:
-        counted.update(one.request.lower().split())
-        for turn in one.turns:
-            counted.update((".", *turn.aspect.lower().split(), *turn.value.lower().split()))
     words = _by_count(counted)
     known = set(words)
     words = (*words, *(aspect.lower() for aspect in aspects if aspect.lower() not in known))
     name = place.resolve().name.removesuffix(".gz").removesuffix(".txt")
-    dataset = profile_conversations(
-        everything, name=name, title=name, source=place.name, assumed=load.dataset(STAND_IN),
-        words=len(words) + RESERVED, requests=[one.request for one in everything if one.request],
+    dataset = profile(
+        tally, name=name, title=name, source=place.name, assumed=load.dataset(STAND_IN),
+        words=len(words) + RESERVED, requests=requests,
         item_words=[len(text) for text in descriptions.values()],
         item_sentences=[text.count(".") for text in descriptions.values()],
     )  # fmt: skip
     return Corpus(
-        dataset, fingerprint(_files(place)), split, problems, {part: tuple(parts[part]) for part in PARTS},
-        {part: () for part in PARTS}, tuple(sorted({one.user for one in everything})), items, aspects, words, descriptions,
+        dataset, digest, split, problems, parts, {part: () for part in PARTS}, tuple(sorted(tally.users)), items, aspects,
+        words, descriptions,
     )  # fmt: skip
+
+
+def _large(place: Path) -> bool:
+    try:
+        with open(place, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        return place.stat().st_size * (PACKED if packed else 1) > IN_MEMORY_BYTES
+    except OSError as error:
+        raise BadInput(str(place), error.strerror or str(error)) from None
 
 
 def _redial(place: Path, seed: int, problems: Problems) -> Corpus:

@@ -8,8 +8,9 @@ from cr_jax.catalog.dataset import Dataset
 from cr_jax.data import aspect_value, derive, hem, redial, reviews
 from cr_jax.data.conversation import Problems, text_lines
 from cr_jax.data.lexicon import MIN_COUNT, read_lexicon
-from cr_jax.data.profile import ITEM_WORDS, profile_conversations
+from cr_jax.data.profile import profile_conversations
 from cr_jax.data.profile_dialogues import profile_dialogues
+from cr_jax.data.tally import ITEM_WORDS
 from cr_jax.errors import BadInput, UnknownName
 
 #: The shipped profile whose text lengths stand in for what a file says nothing about.

@@ -4,16 +4,18 @@ A model's hook (``Spec.training``) makes an :class:`Examples` from a corpus; the
 NumPy arrays of the objective's ``inputs`` at bucketed lengths.
 """
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from cr_jax.data.conversation import Conversation
+from cr_jax.data.states import Kinds, Shape, States, kinds
 from cr_jax.records import bucket
 
 Arrays = dict[str, np.ndarray]
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Pool:
     executed(shape): positions computed for one example. turns[i]: turns it supervises.
     """
 
-    lengths: Sequence[Shape]
+    lengths: Sequence[Shape] | Kinds
     make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays]
     useful: np.ndarray
     executed: Callable[[Shape], int]
@@ -37,7 +39,20 @@ class Pool:
 
     def shape(self, row: int) -> Shape:
         """The bucketed lengths of one example."""
-        return tuple(bucket(length) for length in self.lengths[row])
+        return padded_to(self.lengths[row])
+
+    def shapes(self) -> Kinds:
+        """The bucketed lengths of all."""
+        found = self.lengths if isinstance(self.lengths, Kinds) else kinds(self.lengths)
+        known: dict[Shape, int] = {}
+        again = np.array([known.setdefault(padded_to(one), len(known)) for one in found.table], np.uint16)
+        # Nothing to look up where all are alike, however many they are.
+        return Kinds(tuple(known), found.code if len(again) == 1 else again[found.code])
+
+
+def padded_to(lengths: Shape) -> Shape:
+    """Bucketed lengths."""
+    return tuple(bucket(length) for length in lengths)
 
 
 @dataclass(frozen=True)
@@ -107,18 +122,27 @@ def padded(rows: Sequence[Sequence[int]], length: int, lead: int = 0) -> np.ndar
     return found
 
 
-def turn_rows(conversations: Sequence[Any]) -> list[tuple[int, int]]:
+def turn_rows(conversations: Sequence[Conversation]) -> States:
     """(conversation, t) of every state of every conversation: t = 0, the request, to its last turn."""
-    return [(c, t) for c, one in enumerate(conversations) for t in range(len(one.turns) + 1)]
+    return States(conversations)
 
 
-def ranking(pool: Pool, conversations: Sequence[Any], items: Mapping[str, int], aspects: Mapping[str, int]) -> Ranking:
+def ranking(
+    pool: Pool, conversations: Sequence[Conversation], items: Mapping[str, int], aspects: Mapping[str, int]
+) -> Ranking:
     """The :class:`Ranking` of a pool whose rows are ``turn_rows(conversations)``."""
-    rows = turn_rows(conversations)
-    number = np.array([c for c, _ in rows], np.int64)
-    turns = np.array([t for _, t in rows], np.int64)
-    last = np.array([t == len(conversations[c].turns) for c, t in rows], bool)
-    target = np.array([items[conversations[c].item] for c, _ in rows], np.int64)
-    ahead = [None if end else conversations[c].turns[t].aspect for (c, t), end in zip(rows, last, strict=True)]
-    aspect = np.array([-1 if name is None else aspects[name] for name in ahead], np.int64)
-    return Ranking(pool, target, number, turns, last, tuple(one.user for one in conversations), aspect)
+    lengths, ahead, sought, users = array("i"), array("i"), array("i"), []
+    for one in conversations:
+        lengths.append(len(one.turns))
+        sought.append(items[one.item])
+        ahead.extend(aspects[turn.aspect] for turn in one.turns)
+        ahead.append(-1)
+        users.append(one.user)
+    states = np.array(lengths, np.int64) + 1
+    ends = np.cumsum(states)
+    number = np.repeat(np.arange(len(states)), states)
+    turns = np.arange(len(number)) - np.repeat(ends - states, states)
+    last = np.zeros(len(number), bool)
+    last[ends - 1] = True
+    target = np.repeat(np.array(sought, np.int64), states)
+    return Ranking(pool, target, number, turns, last, tuple(users), np.array(ahead, np.int64))

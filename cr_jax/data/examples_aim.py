@@ -14,6 +14,8 @@ from cr_jax.data.catalogue import Catalogue
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.data.states import Encoded, Later, States, alike, counts, sums
+from cr_jax.data.store import Talks
 from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig
 
@@ -33,6 +35,17 @@ def history(found: Conversation, t: int) -> list[str]:
     return words
 
 
+def stored_useful(talks: Talks, limit: int) -> np.ndarray:
+    """Words of question and answer of every turn, counted from the tables."""
+    asked, said = (counts(talks.tables[name], lambda text: len(text.split())) for name in ("aspects", "values"))
+    found = []
+    for here, turns in talks.chunks():
+        own = asked[turns[:, 0]] + said[turns[:, 1]] + 1
+        before = sums(here, own)[0] - own
+        found.append((np.minimum(limit, before + asked[turns[:, 0]]) + np.minimum(limit, said[turns[:, 1]])).astype(np.uint16))
+    return np.concatenate(found)
+
+
 def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     """One pool for both objectives, which train on the same batch."""
     if not corpus.conversations["train"]:
@@ -46,29 +59,37 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         raise BadConfig(f"items={config.items}: legal: {len(items)}, the items of the conversations")
     train, limit, lead = corpus.conversations["train"], config.max_words, config.filter - 1
 
-    rows = [(c, t) for c, one in enumerate(train) for t in range(1, len(one.turns) + 1)]
-    asked = [index.encode(question(train[c], t))[-limit:] for c, t in rows]
-    answers = [index.encode(train[c].turns[t - 1].value.lower().split())[:limit] for c, t in rows]
+    rows = States(train, first=1)
+    pairs = Encoded(train, rows, lambda one, t: (
+        index.encode(question(one, t))[-limit:], index.encode(one.turns[t - 1].value.lower().split())[:limit]
+    ))  # fmt: skip
 
     def pair(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
+        here = [pairs[row] for row in chosen]
         return {
-            "source": padded([asked[row] for row in chosen], config.source_words, lead),
-            "target": padded([answers[row] for row in chosen], config.target_words),
+            "source": padded([asked for asked, _ in here], config.source_words, lead),
+            "target": padded([answer for _, answer in here], config.target_words),
         }
 
     def histories(found: Sequence[Conversation]) -> Pool:
         return _histories(found, config, index, seed)
 
-    useful = np.array([len(q) + len(a) for q, a in zip(asked, answers, strict=True)])
+    useful = (
+        stored_useful(train, limit)
+        if isinstance(train, Talks)
+        else np.array([len(asked) + len(answer) for asked, answer in pairs], np.uint16)
+    )
     both = config.source_words + config.target_words
-    pool = Pool([() for _ in rows], pair, useful, lambda shape: both, np.ones(len(rows)))
+    pool = Pool(alike(len(rows)), pair, useful, lambda shape: both, np.broadcast_to(1.0, len(rows)))
     return Examples(
         pools={"discriminator": pool, "generator": pool},
         items=_items(corpus, config, index),
-        rankings={
-            part: ranking(histories(found), found, items, aspects) for part in PARTS[1:] if (found := corpus.conversations[part])
-        },
+        rankings=Later({
+            part: lambda found=found: ranking(histories(found), found, items, aspects)
+            for part in PARTS[1:]
+            if (found := corpus.conversations[part])
+        }),
         notes=("no training example holds an item description: scores come from the discriminator as it is",),
     )
 
@@ -99,7 +120,7 @@ def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
 
 def _histories(found: Sequence[Conversation], config: Any, index: Index, seed: int) -> Pool:
     limit = config.max_words
-    texts = [index.encode(history(found[c], t))[-limit:] for c, t in turn_rows(found)]
+    texts = Encoded(found, turn_rows(found), lambda one, t: index.encode(history(one, t))[-limit:])
     noise = np.random.default_rng([seed, 1]).uniform(-1, 1, (len(texts), config.noise)).astype(np.float32)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
@@ -108,5 +129,5 @@ def _histories(found: Sequence[Conversation], config: Any, index: Index, seed: i
         lengths = np.array([len(text) for text in spoken], np.int32)
         return {"words": padded(spoken, limit), "lengths": lengths, "z": noise[chosen]}
 
-    useful = np.array([len(text) for text in texts])
-    return Pool([() for _ in texts], make, useful, lambda shape: config.source_words, np.ones(len(texts)))
+    useful = np.fromiter((len(text) for text in texts), np.uint16, len(texts))
+    return Pool(alike(len(texts)), make, useful, lambda shape: config.source_words, np.broadcast_to(1.0, len(texts)))

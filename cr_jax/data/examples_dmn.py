@@ -5,7 +5,7 @@ Sentence 0 is the request, sentence i "aspect value" of turn i, each with its ".
 turn t is turn t's aspect (the request at t = 0). Older sentences than there are fact slots are left out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from cr_jax.data.catalogue import Catalogue
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.data.states import Encoded, Later, States, counts, kinds, kinds_of, sums
+from cr_jax.data.store import Talks
 from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig
 
@@ -42,6 +44,15 @@ def state_of(found: Conversation, t: int, slots: int, index: Index) -> tuple[lis
     return words, ends, index.encode(question.lower().split())
 
 
+def stored_lengths(talks: Talks, slots: int) -> Iterator[np.ndarray]:
+    """Lengths of text and question [turns, 2] at turn 1 and later, counted from the tables; a file has no requests."""
+    asked, said = (counts(talks.tables[name], lambda text: len(text.split())) for name in ("aspects", "values"))
+    for found, turns in talks.chunks():
+        text, t = sums(found, asked[turns[:, 0]] + said[turns[:, 1]] + 1, slots)
+        # The empty request is a sentence of ".", as long as it is among the newest.
+        yield np.stack([text + (t + 1 <= slots), asked[turns[:, 0]]], axis=1)
+
+
 def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     """Training examples are turns 1 to T; every turn, the request included, is ranked."""
     del seed  # nothing is drawn: there are no negatives
@@ -53,18 +64,18 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
     index, vectors = _index(corpus.words), word_vectors(len(corpus.words), config.embedding)
 
-    def pool(found: Sequence[Conversation], rows: list[tuple[int, int]], answered: bool) -> Pool:
+    def pool(found: Sequence[Conversation], rows: States, answered: bool) -> Pool:
         return _pool(found, rows, config, index, vectors, items if answered else None)
 
     train = corpus.conversations["train"]
     return Examples(
-        pools={"answer": pool(train, [row for row in turn_rows(train) if row[1]], True)},
+        pools={"answer": pool(train, States(train, first=1), True)},
         items=None,
-        rankings={
-            part: ranking(pool(found, turn_rows(found), False), found, items, aspects)
+        rankings=Later({
+            part: lambda found=found: ranking(pool(found, turn_rows(found), False), found, items, aspects)
             for part in PARTS[1:]
             if (found := corpus.conversations[part])
-        },
+        }),
         notes=(f"word vectors: fixed, N(0, {SPREAD}²), seed {VECTOR_SEED}; the public code takes GloVe's",),
     )
 
@@ -89,22 +100,27 @@ def _index(words: Sequence[str]) -> Index:
 
 
 def _pool(
-    found: Sequence[Conversation], rows: list[tuple[int, int]], config: Any, index: Index, vectors: np.ndarray,
+    found: Sequence[Conversation], rows: States, config: Any, index: Index, vectors: np.ndarray,
     items: Mapping[str, int] | None,
 ) -> Pool:  # fmt: skip
     """States of conversations; with ``items`` also the target."""
-    states = [state_of(found[c], t, config.facts, index) for c, t in rows]
-    target = None if items is None else np.array([items[found[c].item] for c, _ in rows], np.int32)
+    slots = config.facts
+    states = Encoded(found, rows, lambda one, t: (*state_of(one, t, slots, index), -1 if items is None else items[one.item]))
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del rng
         text, question = shape
+        here = [states[row] for row in chosen]
         batch = {
-            "text": vectors[padded([states[row][0] for row in chosen], text)],
-            "ends": padded([states[row][1] for row in chosen], config.facts),
-            "question": vectors[padded([states[row][2] for row in chosen], question)],
+            "text": vectors[padded([words for words, _, _, _ in here], text)],
+            "ends": padded([ends for _, ends, _, _ in here], slots),
+            "question": vectors[padded([asked for _, _, asked, _ in here], question)],
         }
-        return batch if target is None else batch | {"target": target[chosen]}
+        return batch if items is None else batch | {"target": np.array([item for _, _, _, item in here], np.int32)}
 
-    lengths = [(len(words), len(question)) for words, _, question in states]
-    return Pool(lengths, make, np.array([sum(size) for size in lengths]), sum, np.ones(len(rows)))
+    if isinstance(found, Talks) and items is not None:
+        lengths = kinds_of(stored_lengths(found, slots), len(rows))
+    else:
+        lengths = kinds((len(words), len(asked)) for words, _, asked, _ in states)
+    useful = np.array([sum(size) for size in lengths.table], np.uint16)[lengths.code]
+    return Pool(lengths, make, useful, sum, np.broadcast_to(1.0, len(rows)))

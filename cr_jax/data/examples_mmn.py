@@ -11,7 +11,7 @@ therefore share a row of the user table; the table keeps its published size.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from cr_jax.data.catalogue import Catalogue
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.data.states import Encoded, Later, States, alike, counts, sums
+from cr_jax.data.store import Talks
 from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig
 
@@ -60,7 +62,38 @@ def other(rng: np.random.Generator, number: int, taken: frozenset[int]) -> int:
 
 def user_rows(corpus: Corpus) -> dict[str, int]:
     """Each user's row of the user table; those too rare for one share that of the first of them."""
-    return _user_rows(corpus.users, Counter(one.user for one in corpus.conversations["train"]))
+    return _user_rows(corpus.users, talks_of(corpus.conversations["train"]))
+
+
+def talks_of(train: Sequence[Conversation]) -> Counter[str]:
+    """Training conversations of each user."""
+    if isinstance(train, Talks):
+        return Counter(dict(zip(train.tables["users"], train.known().talks().tolist(), strict=True)))
+    return Counter(one.user for one in train)
+
+
+def stored_useful(talks: Talks, index: Index, limit: int) -> np.ndarray:
+    """Known words in the window before each turn, counted from the tables; a file has no requests."""
+    asked = counts(talks.tables["aspects"], lambda text: int(text.lower() in index.ids))
+    said = counts(talks.tables["values"], lambda text: len(index.encode(text.lower().split())))
+    found = []
+    for here, turns in talks.chunks():
+        own = asked[turns[:, 0]] + said[turns[:, 1]] + int("." in index.ids)
+        found.append(np.minimum(limit, sums(here, own)[0] - own).astype(np.uint16))
+    return np.concatenate(found)
+
+
+def _known(corpus: Corpus, items: Mapping[str, int]) -> Callable[[str], frozenset[int]]:
+    """The items of a user's training conversations."""
+    train = corpus.conversations["train"]
+    if isinstance(train, Talks):
+        known, users = train.known(), {user: number for number, user in enumerate(train.tables["users"])}
+        numbers = [items[item] for item in train.tables["items"]]
+        return lambda user: frozenset(numbers[item] for item in known[users[user]])
+    held: dict[str, set[int]] = {}
+    for one in train:
+        held.setdefault(one.user, set()).add(items[one.item])
+    return {user: frozenset(found) for user, found in held.items()}.__getitem__
 
 
 def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
@@ -79,43 +112,42 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     words, ends, aspect_words = (side[name] for name in ("words", "ends", "aspects"))
     common = np.arange(config.question_items)
     train = corpus.conversations["train"]
-    known: dict[str, set[int]] = {}
-    for one in train:
-        known.setdefault(one.user, set()).add(items[one.item])
+    theirs = _known(corpus, items)
 
     def training() -> Pool:
-        rows = [(c, t) for c, one in enumerate(train) for t in range(len(one.turns))]
-        queries = padded([_window(train[c], t, index, config.query_words) for c, t in rows], config.query_words)
-        target = np.array([items[train[c].item] for c, _ in rows])
-        asked = np.array([aspects[train[c].turns[t].aspect] for c, t in rows])
-        taken = [frozenset(aspects[turn.aspect] for turn in one.turns) for one in train]
-        theirs: Mapping[str, frozenset[int]] = {user: frozenset(found) for user, found in known.items()}
+        rows = States(train, short=1)
+        states = Encoded(train, rows, lambda one, t: (
+            _window(one, t, index, config.query_words), items[one.item], aspects[one.turns[t].aspect], one.user,
+            frozenset(aspects[turn.aspect] for turn in one.turns),
+        ))  # fmt: skip
 
         def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
             del shape
-            spoken = [rows[row][0] for row in chosen]
-            negative = np.array([other(rng, len(items), theirs[train[c].user]) for c in spoken])
-            unasked = np.array([other(rng, len(aspects), taken[c]) for c in spoken])
+            windows, sought, asked, speakers, taken = zip(*(states[row] for row in chosen), strict=True)
+            negative = np.array([other(rng, len(items), theirs(user)) for user in speakers])
+            unasked = np.array([other(rng, len(aspects), one) for one in taken])
+            target = np.array(sought)
             batch = {
-                "query": queries[chosen],
-                "positive_words": words[target[chosen]], "positive_ends": ends[target[chosen]],
+                "query": padded(windows, config.query_words),
+                "positive_words": words[target], "positive_ends": ends[target],
                 "negative_words": words[negative], "negative_ends": ends[negative],
                 "common_words": words[common], "common_ends": ends[common],
-                "positive_aspect": aspect_words[asked[chosen]], "negative_aspect": aspect_words[unasked],
+                "positive_aspect": aspect_words[np.array(asked)], "negative_aspect": aspect_words[unasked],
             }  # fmt: skip
-            return batch | _users(users, [train[c].user for c in spoken])
+            return batch | _users(users, speakers)
 
-        return _pool(train, rows, make, index, config)
+        useful = stored_useful(train, index, config.query_words) if isinstance(train, Talks) else None
+        return _pool(rows, make, useful if useful is not None else [len(window) for window, *_ in states], config)
 
     bare = sum(not corpus.descriptions[item] for item in corpus.items)
     return Examples(
         pools={"joint": training()},
         items=side,
-        rankings={
-            part: ranking(_histories(found, users, index, config), found, items, aspects)
+        rankings=Later({
+            part: lambda found=found: ranking(_histories(found, users, index, config), found, items, aspects)
             for part in PARTS[1:]
             if (found := corpus.conversations[part])
-        },
+        }),
         notes=(
             "negatives: one item without a training conversation of the user, one aspect not in the conversation, per example",
             *([] if users is None else [f"{len(set(users.values())) - 1} of {len(users)} users have a user row alone; those "
@@ -161,20 +193,21 @@ def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
     }
 
 
-def _pool(found: Sequence[Conversation], rows: list[tuple[int, int]], make: Any, index: Index, config: Any) -> Pool:
-    useful = np.array([len(_window(found[c], t, index, config.query_words)) for c, t in rows])
-    return Pool([() for _ in rows], make, useful, lambda shape: config.query_words, np.ones(len(rows)))
+def _pool(rows: States, make: Any, useful: Sequence[int] | np.ndarray, config: Any) -> Pool:
+    return Pool(alike(len(rows)), make, np.asarray(useful, np.uint16), lambda shape: config.query_words,
+                np.broadcast_to(1.0, len(rows)))  # fmt: skip
 
 
 def _histories(found: Sequence[Conversation], users: Mapping[str, int] | None, index: Index, config: Any) -> Pool:
     rows = turn_rows(found)
-    queries = padded([_window(found[c], t, index, config.query_words) for c, t in rows], config.query_words)
+    states = Encoded(found, rows, lambda one, t: (_window(one, t, index, config.query_words), one.user))
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
-        return {"query": queries[chosen]} | _users(users, [found[rows[row][0]].user for row in chosen])
+        windows, speakers = zip(*(states[row] for row in chosen), strict=True)
+        return {"query": padded(windows, config.query_words)} | _users(users, speakers)
 
-    return _pool(found, rows, make, index, config)
+    return _pool(rows, make, np.fromiter((len(window) for window, _ in states), np.uint16, len(rows)), config)
 
 
 def _window(found: Conversation, t: int, index: Index, size: int | None) -> list[int]:

@@ -17,6 +17,7 @@ from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.dialogue import NOT_SAID, Dialogue, Form, from_conversation, turns_of
 from cr_jax.data.examples import Arrays, Check, Examples, Index, Pool, Shape, ranking, turn_rows
 from cr_jax.data.redial import LINE_BREAK
+from cr_jax.data.store import Talks
 from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig
 
@@ -180,6 +181,8 @@ def examples(
     """
     if config.decoder:
         raise BadConfig("decoder=true: the response decoder has no training data here; legal: decoder=false")
+    if isinstance(corpus.conversations["train"], Talks):
+        raise BadConfig(f"{corpus.dataset.name}: srnn-ae needs its dialogues in memory; legal: a smaller file, or dmn, mmn, aim")
     if len(corpus.items) != config.items:
         raise BadConfig(f"items={config.items}: legal: {len(corpus.items)}, the items of the data set")
     items = {item: number for number, item in enumerate(corpus.items)}

@@ -13,11 +13,9 @@ from typing import Any
 
 from cr_jax.catalog.dataset import Dataset, Origin
 from cr_jax.data.conversation import Conversation
+from cr_jax.data.tally import ITEM_WORDS, Tally
 from cr_jax.records import Lengths, TextLengths
 from cr_jax.resources import schema
-
-#: Longest item description MMN and PMMN read, in words.
-ITEM_WORDS = 128
 
 _COUNTS = ("users", "items", "aspects", "values", "turns", "conversations", "words")
 _KEYS = {
@@ -36,16 +34,34 @@ _HOW = {
 }
 
 
-def lengths_of(counts: Iterable[int]) -> Lengths:
-    """The distribution of some lengths; quantile q is the ceil(q n)-th smallest."""
-    ordered = sorted(counts)
-    n = len(ordered)
-    p50, p95 = (ordered[math.ceil(q * n) - 1] for q in (0.5, 0.95))
-    return Lengths(round(sum(ordered) / n, 4), p50, p95, ordered[-1])
+def lengths_of(counts: Iterable[int] | Counter[int]) -> Lengths:
+    """The distribution of some lengths, given one by one or how often each; quantile q is the ceil(q n)-th smallest."""
+    number = counts if isinstance(counts, Counter) else Counter(counts)
+    ordered = sorted(number)
+    n = number.total()
+
+    def quantile(q: float) -> int:
+        below = 0
+        for length in ordered:
+            below += number[length]
+            if below >= math.ceil(q * n):
+                return length
+        raise AssertionError("no lengths")
+
+    total = sum(length * times for length, times in number.items())
+    return Lengths(round(total / n, 4), quantile(0.5), quantile(0.95), ordered[-1])
 
 
-def profile_conversations(
-    conversations: Iterable[Conversation],
+def profile_conversations(conversations: Iterable[Conversation], **known: Any) -> Dataset:
+    """The profile of some conversations (one pass, one or more of them); ``known`` as of :func:`profile`."""
+    tally = Tally()
+    for found in conversations:
+        tally.add(found)
+    return profile(tally, **known)
+
+
+def profile(
+    tally: Tally,
     *,
     name: str,
     title: str,
@@ -58,32 +74,22 @@ def profile_conversations(
     item_words: Iterable[int] = (),
     item_sentences: Iterable[int] = (),
 ) -> Dataset:
-    """The profile of some conversations (one pass, one or more of them).
+    """The profile of the conversations of a tally.
 
     source: where they come from, for the origins. users, items, words: sizes of the file's tables
     where it has such; otherwise what occurs in the conversations is counted. requests: texts of q0;
     item_words, item_sentences: per item. A length that the file has nothing on is taken from
     ``assumed`` and tagged so.
     """
-    seen_users: set[str] = set()
-    seen_items: set[str] = set()
-    aspects: Counter[str] = Counter()
-    values: Counter[str] = Counter()
-    turns: Counter[int] = Counter()
-    for found in conversations:
-        seen_users.add(found.user)
-        seen_items.add(found.item)
-        turns[len(found.turns)] += 1
-        aspects.update(turn.aspect for turn in found.turns)
-        values.update(turn.value for turn in found.turns)
-    asked = list(requests)
+    aspects, values, turns = tally.aspects, tally.values, tally.turns
+    asked = Counter(requests)
     vocabulary = {word for text in (*asked, *aspects, *values) for word in text.split()}
     known = {
-        "request": [len(text.split()) for text in asked],
-        "question": [len(text.split()) for text in aspects.elements()],
-        "answer": [len(text.split()) for text in values.elements()],
-        "item": list(item_words),
-        "item_sentences": list(item_sentences),
+        "request": _word_counts(asked),
+        "question": _word_counts(aspects),
+        "answer": _word_counts(values),
+        "item": Counter(item_words),
+        "item_sentences": Counter(item_sentences),
     }
     counted = Origin("measured", f"counted in {source}")
     origins: dict[str, Origin] = {key: counted for key in _COUNTS}
@@ -102,8 +108,8 @@ def profile_conversations(
     return Dataset(
         name=name,
         title=title,
-        users=len(seen_users) if users is None else users,
-        items=len(seen_items) if items is None else items,
+        users=len(tally.users) if users is None else users,
+        items=len(tally.items) if items is None else items,
         aspects=len(aspects),
         values=len(values),
         turns=sum(n * c for n, c in turns.items()),
@@ -114,6 +120,13 @@ def profile_conversations(
         paper={},
         origins=origins,
     )
+
+
+def _word_counts(texts: Counter[str]) -> Counter[int]:
+    found: Counter[int] = Counter()
+    for text, number in texts.items():
+        found[len(text.split())] += number
+    return found
 
 
 def scaled_histogram(histogram: tuple[int, ...], turns: int) -> tuple[int, ...]:

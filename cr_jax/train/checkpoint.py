@@ -1,7 +1,8 @@
 """Checkpoints: arrays through Orbax, and what they belong to as JSON beside them; nothing is pickled.
 
 A checkpoint appears whole or not at all (Orbax writes to a temporary folder and renames it). It is
-refused for another model, configuration, data set or seed, with the difference.
+refused for another model, configuration, data set or seed, with the difference. Of several hosts the
+first one writes and reads, and tells the others; the folder need not be theirs.
 """
 
 import json
@@ -15,6 +16,7 @@ import jax
 import numpy as np
 
 from cr_jax.errors import BadConfig, BadInput, NotWritten
+from cr_jax.train import hosts
 
 #: Newest checkpoints kept.
 KEPT = 2
@@ -29,21 +31,38 @@ class Checkpoints:
         self._ocp = ocp
         self.folder = Path(folder).resolve()
         self.identity = json.loads(json.dumps(identity))
+        self._manager: Any = None
+        hosts.first(self._open)
+
+    def _open(self) -> None:
+        ocp = self._ocp
+        alone: dict[str, Any] = {}
+        if jax.process_count() > 1:
+            alone["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
+                primary_host=0, active_processes={0}, barrier_sync_key_prefix="cr_jax"
+            )
         try:
-            options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True, enable_async_checkpointing=False)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # What a killed run left half-written goes now.
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=KEPT, create=False, enable_async_checkpointing=False, cleanup_tmp_directories=True, **alone
+            )
             self._manager = ocp.CheckpointManager(self.folder, options=options)
         except OSError as error:
-            raise NotWritten(f"{folder}: no folder for checkpoints: {error.strerror or error}") from None
+            raise NotWritten(f"{self.folder}: no folder for checkpoints: {error.strerror or error}") from None
 
     def latest(self) -> int | None:
         """Step of the newest whole checkpoint."""
-        return self._manager.latest_step()
+        return hosts.first(lambda: self._manager.latest_step())
 
     def save(self, step: int, arrays: Any, progress: Mapping[str, Any]) -> None:
         """Write a checkpoint; ``progress`` is plain and says where the run is."""
-        ocp = self._ocp
         # Keys are typed arrays and scalars Python's: both become arrays.
         arrays = jax.tree.map(np.asarray, arrays)
+        hosts.first(lambda: self._save(step, arrays, progress))
+
+    def _save(self, step: int, arrays: Any, progress: Mapping[str, Any]) -> None:
+        ocp = self._ocp
         try:
             self._manager.save(
                 step,
@@ -54,15 +73,27 @@ class Checkpoints:
                 ),
             )
             self._manager.wait_until_finished()
-        except OSError as error:
-            raise NotWritten(f"{self.folder}: checkpoint of step {step} not written: {error.strerror or error}") from None
+        except Exception as error:  # the writers of arrays have errors of their own for a full disk
+            reason = getattr(error, "strerror", None) or _line(error)
+            raise NotWritten(f"{self.folder}: checkpoint {step} not written, earlier ones are intact: {reason}") from None
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]]:
         """The newest checkpoint's arrays, shaped ``like`` those given, and its progress.
 
         Raises ``BadInput`` where there is none, it is damaged, or it belongs to another run.
         """
-        ocp, step = self._ocp, self.latest()
+        read = jax.tree.map(np.asarray, like)
+
+        def work() -> dict[str, Any]:
+            nonlocal read
+            read, progress = self._restore(read)
+            return progress
+
+        progress = hosts.first(work)
+        return hosts.arrays(read), progress
+
+    def _restore(self, like: Any) -> tuple[Any, dict[str, Any]]:
+        ocp, step = self._ocp, self._manager.latest_step()
         if step is None:
             raise BadInput(str(self.folder), "no checkpoint here; legal: a folder that crjax train wrote to")
         try:
@@ -73,7 +104,7 @@ class Checkpoints:
             raise BadInput(f"{self.folder}/{step}", f"damaged: {_line(error)}") from None
         if differences := difference(plain["identity"], self.identity):
             raise BadInput(f"{self.folder}/{step}", "belongs to another run: " + "; ".join(differences))
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype), like)
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), like)
         try:
             arrays = self._manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(abstract)))["arrays"]
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -82,7 +113,8 @@ class Checkpoints:
 
     def close(self) -> None:
         """Let go of the folder."""
-        self._manager.close()
+        if self._manager is not None:
+            self._manager.close()
 
 
 @dataclass(frozen=True)

@@ -72,12 +72,17 @@ class Tester:
         if ranking is None:
             return None
         side = None if self.examples.items is None else self._side(weights, dict(self.examples.items))
-        found = _outputs(ranking.pool, lambda batch: self._scores(weights, side, batch))
-        aspects = None
-        if "question_scores" in found:
-            asked = ranking.aspect >= 0
-            aspects = metrics.ranks(found["question_scores"][asked], ranking.aspect[asked])
-        return Ranked(ranking, metrics.ranks(found["item_scores"], ranking.target), aspects)
+
+        def ranks(rows: np.ndarray, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            # Of every batch, since scores of all states by all items may not fit.
+            found = {"ranks": metrics.ranks(outputs["item_scores"], ranking.target[rows])}
+            if "question_scores" in outputs:
+                found["aspects"] = metrics.ranks(outputs["question_scores"], ranking.aspect[rows])  # nothing at -1
+            return found
+
+        found = _outputs(ranking.pool, lambda batch: self._scores(weights, side, batch), ranks)
+        aspects = found["aspects"][ranking.aspect >= 0] if "aspects" in found else None
+        return Ranked(ranking, found["ranks"], aspects)
 
     def check(self, weights: Any, check: Check) -> dict[str, float]:
         """One check's figures."""
@@ -117,11 +122,15 @@ def baselines(corpus: Corpus, ranking: Ranking, seed: int) -> dict[str, np.ndarr
     return {"popularity": metrics.popularity(counts, target), "random": metrics.random_order(len(counts), target, seed)}
 
 
-def _outputs(pool: Pool, forward: Callable[[Arrays], Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def _outputs(
+    pool: Pool, forward: Callable[[Arrays], Mapping[str, Any]],
+    kept: Callable[[np.ndarray, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] = lambda rows, outputs: outputs,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """kept: what is held of the outputs of some rows."""
     found: dict[str, np.ndarray] = {}
     for rows, batch in in_order(pool, min(ROWS, max(1, len(pool)))):
-        for name, values in jax.device_get(dict(forward(batch))).items():
-            values = np.asarray(values)[: len(rows)]
+        outputs = {name: np.asarray(a)[: len(rows)] for name, a in jax.device_get(dict(forward(batch))).items()}
+        for name, values in kept(rows, outputs).items():
             if name not in found:
                 found[name] = np.zeros((len(pool), *values.shape[1:]), values.dtype)
             found[name][rows] = values

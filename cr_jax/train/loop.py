@@ -20,6 +20,7 @@ from cr_jax.data.examples import Examples
 from cr_jax.errors import CrJaxError, NotWritten
 from cr_jax.models.spec import Spec, Stage
 from cr_jax.resources import write_atomically
+from cr_jax.train import hosts
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Tester, criterion
 from cr_jax.train.state import TrainState
@@ -52,7 +53,8 @@ class Position:
 
     stage, step: the next step to take, within its stage. total: steps taken before. epochs: rows of
     the report. best: by stage name, the best epoch. stopped: stages that ended early. sums: of the
-    current epoch. seconds, waited: training alone, and its part spent waiting for batches.
+    current epoch. seconds, waited: training alone, and its part spent waiting for batches;
+    first_...: of the first steps, in which programs are compiled.
     """
 
     stage: int = 0
@@ -65,6 +67,7 @@ class Position:
     seconds: float = 0.0
     waited: float = 0.0
     first_seconds: float = 0.0
+    first_waited: float = 0.0
     turns: float = 0.0
     examples: int = 0
 
@@ -104,16 +107,19 @@ class Loop:
         self._best = arrays.pop("best")
         self.state.set_arrays(arrays)
         self.at = Position(**progress)
+        hosts.first(self._cut)
+        return self.at.total
+
+    def _cut(self) -> None:
         lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
         # The last line may be cut: the run was killed.
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] < self.at.total]
         write_atomically(self.log, "".join(f"{line}\n" for line in kept))
-        return self.at.total
 
     def run(self) -> Position:
         """Train to the end. Raises ``NotFinite`` and leaves the last good checkpoint."""
         if not self.at.total:
-            write_atomically(self.log, "")
+            hosts.first(lambda: write_atomically(self.log, ""))
             self._save()
         while self.at.stage < len(self.plans):
             plan = self.plans[self.at.stage]
@@ -155,7 +161,7 @@ class Loop:
         at.seconds, at.waited = at.seconds + spent, at.waited + waited
         at.turns, at.examples = at.turns + turns, at.examples + count
         if not self._began:  # compiling is in the first steps
-            self._began, at.first_seconds = True, at.first_seconds + spent
+            self._began, at.first_seconds, at.first_waited = True, at.first_seconds + spent, at.first_waited + waited
         at.step, at.total = until, at.total + number
         if self.tick is not None:
             self.tick(Tick(plan.name, until, plan.steps, fetched[-1], turns / spent, count / spent))
@@ -180,6 +186,9 @@ class Loop:
         self._write(lines)
 
     def _write(self, lines: list[str]) -> None:
+        hosts.first(lambda: self._append(lines))
+
+    def _append(self, lines: list[str]) -> None:
         try:
             with open(self.log, "a", encoding="utf-8") as file:
                 file.write("".join(f"{line}\n" for line in lines))
@@ -190,7 +199,8 @@ class Loop:
         at, epoch = self.at, (self.at.step - 1) // plan.batches.per_epoch
         taken = at.step - epoch * plan.batches.per_epoch
         begin = time.perf_counter()
-        figures = self.tester.figures(self.state.weights, "validation", plan.stage.objectives)
+        mine = self.tester.figures(self.state.tested, "validation", plan.stage.objectives)
+        figures = hosts.first(lambda: mine)  # all decide by the same figures
         row: dict[str, Any] = {
             "stage": plan.name, "epoch": epoch + 1, "step": at.total,
             "loss": {name: value / taken for name, value in at.sums.items()},

@@ -6,7 +6,7 @@ items, the same for every model and baseline.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from jaxtyping import Float, Int
 #: Cut-offs that are reported, and the draws of a bootstrap.
 CUTS = (1, 5, 10, 50)
 DRAWS = 10_000
+#: Rows whose scores are held at once.
+ROWS = 1024
 
 
 def ranks(scores: Float[np.ndarray, "N I"], target: Int[np.ndarray, "N"], seed: int = 0) -> Int[np.ndarray, "N"]:
@@ -68,12 +70,19 @@ def success_by_turn(
 
 def popularity(counts: np.ndarray, target: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
     """Ranks when the items most frequent in training come first, always."""
-    return ranks(np.broadcast_to(counts.astype(float), (len(target), len(counts))), target)
+    counts = counts.astype(float)
+    return _by_rows(target, lambda number: np.broadcast_to(counts, (number, len(counts))))
 
 
 def random_order(items: int, target: Int[np.ndarray, "N"], seed: int) -> Int[np.ndarray, "N"]:
     """Ranks in a random order of the items, drawn anew for every row."""
-    return ranks(np.random.default_rng(seed).random((len(target), items)), target)
+    rng = np.random.default_rng(seed)
+    return _by_rows(target, lambda number: rng.random((number, items)))
+
+
+def _by_rows(target: np.ndarray, scores: Callable[[int], np.ndarray]) -> np.ndarray:
+    parts = [target[begin : begin + ROWS] for begin in range(0, len(target), ROWS)]
+    return np.concatenate([ranks(scores(len(part)), part) for part in parts]) if parts else np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)

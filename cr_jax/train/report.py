@@ -15,7 +15,7 @@ from cr_jax.targets.compile import versions
 from cr_jax.train.loop import Plan, Position
 from cr_jax.train.state import Layout
 
-SCHEMA_ID = "urn:cr-jax:schema:training-report:1.0"
+SCHEMA_ID = "urn:cr-jax:schema:training-report:1.1"
 DEFINITIONS = {
     "turn": "one question-answer pair; turns_per_s counts those that the training examples supervise",
     "recall@k, hit@k": "share of conversations with the item sought among the first k, after the last turn; one "
@@ -55,7 +55,7 @@ def document(run: Run) -> dict[str, Any]:
     return {
         "schema": SCHEMA_ID,
         "kind": "training-report",
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tool": {"name": "cr-jax", "version": __version__},
         "versions": versions(),
@@ -71,7 +71,7 @@ def document(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "resumed_at_step": run.resumed,
         "target": {"platform": device.platform, "kind": device.device_kind, "devices": run.layout.devices,
-                   "tables_sharded": run.layout.shard_tables},
+                   "hosts": run.layout.hosts, "tables_sharded": run.layout.shard_tables},
         "notes": list(run.examples.notes),
         "stages": [_stage(plan, at) for plan in run.plans],
         "epochs": at.epochs,
@@ -89,11 +89,16 @@ def document(run: Run) -> dict[str, Any]:
                 "turns_per_s": at.turns / at.seconds if at.seconds else None,
                 "first_steps_s": at.first_seconds,
                 "input_wait_share": at.waited / at.seconds if at.seconds else None,
+                "later_input_wait_share": _share(at.waited - at.first_waited, at.seconds - at.first_seconds),
             },
             "predicted": None,
         },
         "definitions": DEFINITIONS,
     }  # fmt: skip
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
 
 
 def _stage(plan: Plan, at: Position) -> dict[str, Any]:

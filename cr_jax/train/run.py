@@ -16,7 +16,7 @@ from cr_jax.models.spec import Spec, Stage
 from cr_jax.records import Workload, plain
 from cr_jax.report.document import write
 from cr_jax.steps.step import abstract_model
-from cr_jax.train import metrics
+from cr_jax.train import hosts, metrics
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Ranked, baselines
 from cr_jax.train.loop import Loop, Plan, Tick
@@ -91,22 +91,24 @@ def train(
     layout = Layout(devices, plans[0].batches.batch, shard_tables)
     used = tuple(objectives[name] for plan in plans for name in plan.stage.objectives)
     state = TrainState(abstract_model(spec, config), used, work, seed, layout)
-    folder = _folder(out, resume)
+    folder = Path(hosts.first(lambda: str(_folder(out, resume))))
     identity = {
         "model": spec.name, "config": plain(config), "seed": seed, "preset": preset,
         "dataset": {"name": data.name, "sha256": corpus.fingerprint, "split": corpus.split},
         "stages": [{"objectives": list(p.stage.objectives), "batch": p.batches.batch, "steps": p.steps,
                     "patience": p.patience} for p in plans],
     }  # fmt: skip
+    hosts.same("model, configuration, data set or seed", identity)
     checkpoints = Checkpoints(folder / "checkpoints", identity)
     try:
         write(catalogue.document(catalogue.catalogue(corpus, seed), spec.name), folder / RECOMMENDER)
         loop = Loop(spec, state, examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps, tick=tick)
-        resumed = loop.resume() if resume else None
+        # A run killed before its first checkpoint was whole starts again.
+        resumed = loop.resume() if resume and checkpoints.latest() is not None else None
         position = loop.run()
     finally:
         checkpoints.close()
-    weights = state.weights
+    weights = state.tested
     trained = [objective.name for objective in used]
     # A model of several stages ranks with what all of them trained.
     ranked = loop.tester.ranked(weights, "test") if len(plans) == len(spec.training.stages) else None
@@ -114,7 +116,7 @@ def train(
     run = Run(spec, config, corpus, work, plans, position, examples, seed, resumed, layout, figures,
               _against(corpus, ranked, seed), time.perf_counter() - begin, command)  # fmt: skip
     report = document(run)
-    write(report, folder / "report.json")
+    hosts.first(lambda: write(report, folder / "report.json"))
     return Trained(report, ranked, corpus, weights)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -15,6 +14,7 @@ from cr_jax.nn.module import Frozen
 from cr_jax.records import Workload
 from cr_jax.steps.step import AbstractModel
 from cr_jax.steps.train import training_step
+from cr_jax.train import hosts
 
 #: Tables of at least this many rows are split over the devices when that is asked for.
 SHARDED_ROWS = 256
@@ -24,15 +24,19 @@ class Layout:
     """How arrays lie on the devices: batches split by example, weights whole on each, or tables split."""
 
     def __init__(self, devices: int | None, batch: int, shard_tables: bool = False):
-        """devices: how many of those there are, ``None`` = all that divide the batch evenly.
+        """devices: how many of those there are, ``None`` = all that divide the batch evenly; with several
+        hosts all of every host.
 
         Raises ``BadConfig`` for more than there are, or a batch that does not divide.
         """
         present = jax.devices()
+        self.hosts = jax.process_count()
         number = len(present) if devices is None else devices
         if not 1 <= number <= len(present):
             raise BadConfig(f"devices={number}: legal: 1 to {len(present)}, those attached")
-        if batch % number and devices is not None:
+        if self.hosts > 1 and number < len(present):
+            raise BadConfig(f"devices={number}: with {self.hosts} hosts legal: {len(present)}, all of them")
+        if batch % number and (devices is not None or self.hosts > 1):
             raise BadConfig(f"devices={number}: do not divide the batch of {batch}; legal: a divisor of it")
         while batch % number:
             number -= 1
@@ -41,20 +45,35 @@ class Layout:
 
     def weight(self, array: Any) -> NamedSharding:
         """Where a weight or a moment lies."""
-        shape = np.shape(array)
+        shape = array.shape
         split = self.shard_tables and len(shape) == 2 and shape[0] >= SHARDED_ROWS and shape[0] % self.devices == 0
         return NamedSharding(self.mesh, PartitionSpec("data") if split else PartitionSpec())
 
     def weights(self, tree: Any) -> Any:
-        """A tree of weights, put where they belong."""
-        return jax.tree.map(lambda leaf: jax.device_put(leaf, self.weight(leaf)), tree)
+        """A tree of weights, equal on all hosts, put where they belong."""
+        return jax.tree.map(lambda leaf: hosts.put(leaf, self.weight(leaf)), tree)
+
+    @property
+    def everywhere(self) -> NamedSharding:
+        """Whole on each device."""
+        return NamedSharding(self.mesh, PartitionSpec())
 
     def inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """A batch: split by example what has one row per example, whole what has not."""
+        """A batch: split by example what has one row per example, whole what has not. A host feeds its
+        own examples alone to its devices."""
         if self.devices == 1:
             return dict(batch)
-        split, whole = (NamedSharding(self.mesh, spec) for spec in (PartitionSpec("data"), PartitionSpec()))
-        return {name: jax.device_put(a, split if a.shape[0] == self.batch else whole) for name, a in batch.items()}
+        split = NamedSharding(self.mesh, PartitionSpec("data"))
+        if self.hosts == 1:
+            return {n: jax.device_put(a, split if a.shape[0] == self.batch else self.everywhere) for n, a in batch.items()}
+        size = self.batch // self.hosts
+        mine = slice(jax.process_index() * size, (jax.process_index() + 1) * size)
+        return {
+            n: jax.make_array_from_process_local_data(split, a[mine], a.shape)
+            if a.shape[0] == self.batch
+            else hosts.put(a, self.everywhere)
+            for n, a in batch.items()
+        }
 
 
 class TrainState:
@@ -65,26 +84,29 @@ class TrainState:
         # One program, not one for each initialiser.
         first = jax.jit(lambda: nnx.state(model.spec.build(model.config, nnx.Rngs(seed))))()
         self._weights: nnx.State | None = layout.weights(first)
+        self._seed = seed
         self._held: tuple[str, Any, Any, Any] | None = None
         self.objectives = {objective.name: objective for objective in objectives}
         self.moments: dict[str, Any] = {}
         self._run: dict[str, Callable[..., Any]] = {}
-        self._key = jax.random.key(seed)
         merge = model.merger()
         self.merge: Callable[[Any], Any] = lambda weights: merge(weights)
         for objective in objectives:
             trained, _, _ = self._split(objective.name)
-            self.moments[objective.name] = layout.weights(jax.jit(objective.optimizer(model.config).init)(trained))
+            init = objective.optimizer(model.config).init
+            where = jax.tree.map(layout.weight, jax.eval_shape(init, trained))
+            self.moments[objective.name] = jax.jit(init, out_shardings=where)(trained)
             self._run[objective.name] = self._compiled(objective, work, trained)
 
     def _compiled(self, objective: Objective, work: Workload, trained: Any) -> Callable[..., Any]:
         step = training_step(self.model, objective, work)
 
-        def run(trained: Any, moments: Any, others: Any, frozen: Any, batch: Any, key: Any, number: Any, *counter: Any):
-            return step.function(trained, moments, others, frozen, batch, jax.random.fold_in(key, number), *counter)
+        def run(trained: Any, moments: Any, others: Any, frozen: Any, batch: Any, number: Any, *counter: Any):
+            key = jax.random.fold_in(jax.random.key(self._seed), number)
+            return step.function(trained, moments, others, frozen, batch, key, *counter)
 
         where = jax.tree.map(self.layout.weight, (trained, self.moments[objective.name]))
-        return jax.jit(run, donate_argnums=step.donated, out_shardings=(*where, None))
+        return jax.jit(run, donate_argnums=step.donated, out_shardings=(*where, self.layout.everywhere))
 
     def step(self, name: str, batch: dict[str, Any], number: int, counter: int) -> dict[str, jax.Array]:
         """One optimizer step of objective ``name``; number: chooses the key; counter: steps of all so far."""
@@ -93,9 +115,9 @@ class TrainState:
             self._held = (name, *self._split(name))
             self._weights = None
         _, trained, frozen, others = self._held
-        extra = (jnp.int32(counter),) if objective.shared_counter else ()
+        extra = (np.int32(counter),) if objective.shared_counter else ()
         trained, moments, metrics = self._run[name](
-            trained, self.moments[name], others, frozen, batch, self._key, np.uint32(number), *extra
+            trained, self.moments[name], others, frozen, batch, np.uint32(number), *extra
         )
         self.moments[name], self._held = moments, (name, trained, frozen, others)
         return metrics
@@ -107,6 +129,13 @@ class TrainState:
             return self._weights
         assert self._held is not None
         return nnx.merge_state(*self._held[1:])
+
+    @property
+    def tested(self) -> nnx.State:
+        """All weights for tests, which several hosts run each by itself on its first device."""
+        if self.layout.hosts == 1:
+            return self.weights
+        return jax.tree.map(lambda leaf: jax.device_put(hosts.whole(leaf), jax.local_devices()[0]), self.weights)
 
     def set_weights(self, flat: Mapping[str, Any]) -> None:
         """Weights from ``named(weights)``."""
@@ -132,7 +161,7 @@ class TrainState:
 def named(tree: Any) -> dict[str, np.ndarray]:
     """A tree's arrays on the host by dotted path; copies, so that a donated buffer may go."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {_name(path): np.array(leaf) for path, leaf in leaves}
+    return {_name(path): hosts.whole(leaf) for path, leaf in leaves}
 
 
 def shapes(tree: Any) -> dict[str, jax.ShapeDtypeStruct]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cr_jax.data.batches import GROUPS, Batches, groups, in_order, prefetched
+from cr_jax.data.batches import GROUPS, ROUNDS, Batches, groups, in_order, prefetched, scattered
 from cr_jax.data.examples import Pool
 from cr_jax.errors import BadConfig
 
@@ -60,3 +60,26 @@ def test_in_order_covers_everything_once():
 def test_an_empty_pool_is_refused():
     with pytest.raises(BadConfig, match="nothing to train on"):
         Batches(Pool([], pool().make, np.zeros(0), sum, np.zeros(0)), 4, 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 17, 64, 1000])
+def test_scattered_is_a_permutation_and_another_for_other_keys(size):
+    keys = np.random.default_rng(3).integers(1, 2**32, (2, ROUNDS), np.uint64)
+    one, other = (scattered(np.arange(size), size, key) for key in keys)
+    assert sorted(one) == sorted(other) == list(range(size))
+    assert (one == [scattered(np.array([i]), size, keys[0])[0] for i in range(size)]).all()
+    if size == 1000:
+        assert (one != other).mean() > 0.98
+        assert abs(np.corrcoef(one, np.arange(size))[0, 1]) < 0.1 > abs(np.corrcoef(one[1:], one[:-1])[0, 1])
+
+
+def test_an_epoch_too_long_to_be_shuffled_takes_every_example_too(monkeypatch):
+    monkeypatch.setattr("cr_jax.data.batches.SHUFFLED", 50)
+    batches = Batches(pool(), 8, seed=5)
+    first, second = ([batches[epoch * batches.per_epoch + i]["rows"] for i in range(batches.per_epoch)] for epoch in (0, 1))
+    assert set(np.concatenate(first)) == set(np.concatenate(second)) == set(range(103))
+    assert all(len(rows) == 8 for rows in first)
+    assert any((a != b).any() for a, b in zip(first, second, strict=True))
+    again = Batches(pool(), 8, seed=5)
+    assert all((again[i]["rows"] == rows).all() for i, rows in reversed(list(enumerate(first))))
+    assert all(pool().lengths[row][0] <= batches[i]["shape"][0] for i in range(batches.per_epoch) for row in first[i])

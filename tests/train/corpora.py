@@ -1,11 +1,15 @@
-"""Small corpora written to a folder."""
+"""Small corpora written to a folder, and ``crjax train`` on them in processes of its own."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from cr_jax.data.corpus import Corpus, read_corpus
 from cr_jax.data.demo import demo_text
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def conversations(folder: Path, number: int = 120) -> Path:
@@ -13,6 +17,11 @@ def conversations(folder: Path, number: int = 120) -> Path:
     path = folder / "talks.txt"
     path.write_text(demo_text(seed=3, conversations=number), encoding="utf-8")
     return path
+
+
+def losses(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's log."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def corpus(folder: Path) -> Corpus:
@@ -51,3 +60,20 @@ SMALL: dict[str, dict[str, str]] = {
                 "autorec_layers": "5"},
 }  # fmt: skip
 SMALL["pmmn"] = SMALL["mmn"]
+
+
+def command(path: Path, out: Path, *more: str, model: str = "dmn", steps: int = 400) -> list[str]:
+    """Arguments of a run, after the interpreter's name."""
+    sets = [part for key, value in SMALL[model].items() for part in ("--set", f"{key}={value}")]
+    return ["train", "--model", model, "--dataset", str(path), "--out", str(out), "--steps", str(steps), "--batch", "8",
+            "--checkpoint-steps", "20", *sets, *more]  # fmt: skip
+
+
+def crjax(*arguments: str) -> list[str]:
+    """A command line of this checkout."""
+    return [sys.executable, "-m", "cr_jax.cli.main", *arguments]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Of a process that runs this checkout on the CPU."""
+    return os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)} | more

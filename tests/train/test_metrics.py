@@ -53,3 +53,11 @@ def test_bootstrap_draws_users_not_rows():
     users = ["a"] * 100 + ["b"]
     found = metrics.paired_bootstrap(np.array([1.0] * 100 + [-1.0]), np.zeros(101), users, draws=200)
     assert (found.low, found.high) == (-1.0, 1.0)
+
+
+def test_baselines_row_by_row_are_those_of_all_at_once(monkeypatch):
+    target = np.random.default_rng(3).integers(0, 30, 50)
+    counts = np.random.default_rng(4).integers(0, 9, 30)
+    monkeypatch.setattr(metrics, "ROWS", 7)
+    assert (metrics.random_order(30, target, 5) == metrics.ranks(np.random.default_rng(5).random((50, 30)), target)).all()
+    assert (metrics.popularity(counts, target) == metrics.ranks(np.tile(counts.astype(float), (50, 1)), target)).all()

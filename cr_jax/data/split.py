@@ -1,0 +1,26 @@
+"""The three parts of a data set, and what tells one data set from another."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+PARTS = ("train", "validation", "test")
+#: Shares of validation and test where the file states no split.
+VALIDATION, TEST = 0.1, 0.1
+
+
+def part_of(seed: int, key: str) -> str:
+    """The part that a user and item, or a user, belong to; the same in any order of the file."""
+    digest = hashlib.sha256(f"{seed}|{key}".encode()).digest()
+    where = int.from_bytes(digest[:8], "big") / 2**64
+    return "validation" if where < VALIDATION else "test" if where < VALIDATION + TEST else "train"
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """SHA-256 of the bytes of ``files``, in order."""
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,153 @@
+"""The states of many conversations, in memory or on disk: which they are, their texts, their lengths.
+
+What holds a row per state is small (a few bytes) or made on demand.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
+
+import numpy as np
+
+from cr_jax.data.conversation import Conversation
+from cr_jax.data.store import Talks
+
+T = TypeVar("T")
+Shape = tuple[int, ...]
+
+
+class States(Sequence[tuple[int, int]]):
+    """(conversation, t) of every state, in order: t from ``first`` to the number of turns − ``short``."""
+
+    def __init__(self, conversations: Sequence[Conversation], first: int = 0, short: int = 0):
+        if isinstance(conversations, Talks):
+            turns = conversations.lengths()
+        else:
+            turns = np.array([len(one.turns) for one in conversations], np.int32)
+        self._first = first
+        self._ends = np.cumsum(turns + (1 - first - short), dtype=np.int32 if turns.sum() < 2**30 else np.int64)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @overload
+    def __getitem__(self, row: int) -> tuple[int, int]: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[tuple[int, int]]: ...
+    def __getitem__(self, row: int | slice) -> tuple[int, int] | Sequence[tuple[int, int]]:
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        # A key of another type would convert the whole array.
+        c = int(np.searchsorted(self._ends, self._ends.dtype.type(row), side="right"))
+        return c, int(row) - (int(self._ends[c - 1]) if c else 0) + self._first
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        begin = 0
+        for c, end in enumerate(self._ends):
+            end = int(end)
+            yield from ((c, self._first + t) for t in range(end - begin))
+            begin = end
+
+
+class Encoded(Sequence[T], Generic[T]):
+    """``encode(conversation, t)`` of each state: kept for conversations in memory, made on demand for
+    those on disk."""
+
+    def __init__(self, found: Sequence[Conversation], states: States, encode: Callable[[Conversation, int], T]):
+        self._found, self._states, self._encode = found, states, encode
+        self.kept = None if isinstance(found, Talks) else [encode(found[c], t) for c, t in states]
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __getitem__(self, row: Any) -> T:
+        if self.kept is not None:
+            return self.kept[row]
+        c, t = self._states[row]
+        return self._encode(self._found[c], t)
+
+    def __iter__(self) -> Iterator[T]:
+        if self.kept is not None:
+            yield from self.kept
+            return
+        states = iter(self._states)
+        ahead = next(states, None)
+        for c, one in enumerate(self._found):  # in passing, not by place
+            while ahead is not None and ahead[0] == c:
+                yield self._encode(one, ahead[1])
+                ahead = next(states, None)
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Lengths of many rows, of which few are different: row i has ``table[code[i]]``."""
+
+    table: tuple[Shape, ...]
+    code: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def __getitem__(self, row: int) -> Shape:
+        return self.table[self.code[row]]
+
+
+def alike(number: int) -> Kinds:
+    """Rows of which nothing is padded."""
+    return Kinds(((),), np.broadcast_to(np.uint16(0), number))
+
+
+def kinds(lengths: Iterable[Shape]) -> Kinds:
+    """Lengths given one by one. Raises ``OverflowError`` for more than 65,536 different ones."""
+    known: dict[Shape, int] = {}
+    code = array("H", (known.setdefault(shape, len(known)) for shape in lengths))
+    return Kinds(tuple(known), np.frombuffer(code, np.uint16) if code else np.zeros(0, np.uint16))
+
+
+def kinds_of(parts: Iterable[np.ndarray], number: int) -> Kinds:
+    """Lengths given as arrays [n, lengths], ``number`` rows in all."""
+    known: dict[Shape, int] = {}
+    code, begin = np.empty(number, np.uint16), 0
+    for part in parts:
+        different, which = np.unique(part, axis=0, return_inverse=True)
+        numbers = np.array([known.setdefault(tuple(row), len(known)) for row in different.tolist()], np.uint16)
+        code[begin : begin + len(part)] = numbers[which.reshape(-1)]
+        begin += len(part)
+    assert begin == number, f"{begin} rows, not {number}"
+    return Kinds(tuple(known), code)
+
+
+def counts(texts: Sequence[str], count: Callable[[str], int]) -> np.ndarray:
+    """A number for each text of a table: int64."""
+    return np.fromiter((count(text) for text in texts), np.int64, len(texts))
+
+
+def sums(talks: np.ndarray, weights: np.ndarray, newest: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Of each turn of the rows of ``Talks.chunks``: the sum of ``weights`` [turns] over the turns of its
+    conversation up to it, or over the ``newest`` of these; and its number, from 1."""
+    total = np.concatenate([[0], np.cumsum(weights)])
+    begin = np.repeat(talks[:, 2] - talks[0, 2], talks[:, 3])
+    place = np.arange(len(weights))
+    since = begin if newest is None else np.maximum(begin, place + 1 - newest)
+    return total[place + 1] - total[since], place - begin + 1
+
+
+class Later(Mapping[str, T]):
+    """Values by name that are made when they are first asked for."""
+
+    def __init__(self, made: Mapping[str, Callable[[], T]]):
+        self._made, self._held = dict(made), {}
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._held:
+            self._held[name] = self._made[name]()
+        return self._held[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)

@@ -1,0 +1,221 @@
+"""Conversations on disk: for a file too large for memory, whole numbers in a folder of the cache.
+
+    python -m cr_jax.data.store FILE SEED STRICT FOLDER
+
+makes the folder in one pass, in a process of its own, whose memory goes when it ends. Each part has
+``talks`` (user, item, first turn, turns) and ``turns`` (aspect, value, sentiment; 0: not said), each
+number a line of the tables of texts. The training part also has ``known``: the items of each user.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from cr_jax.data import aspect_value
+from cr_jax.data.columns import CHUNK, Rows, Writer
+from cr_jax.data.conversation import Conversation, Problems, Turn
+from cr_jax.data.split import PARTS, fingerprint, part_of
+from cr_jax.data.tally import Tally
+from cr_jax.errors import BadInput, CrJaxError, NotWritten
+from cr_jax.resources import cache_root
+
+#: Part of the folder's name; another one where the files change their meaning.
+VERSION = "1"
+TABLES = ("users", "items", "aspects", "values")
+
+
+class Talks(Sequence[Conversation]):
+    """The conversations of one part; each is made when it is asked for."""
+
+    def __init__(self, folder: Path, part: str, tables: Mapping[str, Sequence[str]]):
+        self.talks, self.turns = Rows(folder / f"{part}.talks", 4), Rows(folder / f"{part}.turns", 3)
+        self.tables = tables
+        self._known = folder / f"{part}.known"
+
+    def __len__(self) -> int:
+        return len(self.talks)
+
+    @overload
+    def __getitem__(self, place: int) -> Conversation: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Conversation]: ...
+    def __getitem__(self, place: int | slice) -> Conversation | Sequence[Conversation]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        number = int(place)
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        talk = self.talks.read(number, number + 1)[0].tolist()
+        return self._made(talk, self.turns.read(talk[2], talk[2] + talk[3]).tolist())
+
+    def __iter__(self) -> Iterator[Conversation]:
+        for talks, turns in self.chunks():
+            first, said = int(talks[0, 2]), turns.tolist()
+            for talk in talks.tolist():
+                yield self._made(talk, said[talk[2] - first : talk[2] - first + talk[3]])
+
+    def chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """In passing: rows of talks [n, 4] and all their turns [m, 3]."""
+        for _, talks in self.talks.chunks():
+            yield talks, self.turns.read(int(talks[0, 2]), int(talks[-1, 2] + talks[-1, 3]))
+
+    def lengths(self) -> np.ndarray:
+        """Turns of each conversation: int32 [conversations]."""
+        found = np.empty(len(self), np.int32)
+        for begin, talks in self.talks.chunks():
+            found[begin : begin + len(talks)] = talks[:, 3]
+        return found
+
+    def known(self) -> "Known":
+        """The items of each user's conversations."""
+        return Known(self._known, len(self.tables["users"]))
+
+    def _made(self, talk: list[int], turns: list[list[int]]) -> Conversation:
+        names = self.tables
+        made = tuple(Turn(names["aspects"][a], names["values"][v], said or None) for a, v, said in turns)
+        return Conversation(names["users"][talk[0]], names["items"][talk[1]], made)
+
+
+class Known:
+    """Items by user, as numbers of the tables; an item as often as there are conversations."""
+
+    def __init__(self, path: Path, users: int):
+        ends = Rows(path.with_suffix(".ends"), 1)
+        self.ends = ends.read(0, users)[:, 0]
+        self._items = Rows(path, 1)
+
+    def __getitem__(self, user: int) -> list[int]:
+        begin = int(self.ends[user - 1]) if user else 0
+        return self._items.read(begin, int(self.ends[user]))[:, 0].tolist()
+
+    def talks(self) -> np.ndarray:
+        """Conversations of each user."""
+        return np.diff(self.ends, prepend=0)
+
+
+def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[str, Talks]]:
+    """The conversations of an aspect-value file by part, its fingerprint and tally; made where they are
+    not there yet. Fills ``problems``; raises ``BadInput`` and ``NotWritten``."""
+    digest = fingerprint([path])
+    folder = cache_root() / "conversations" / f"{digest[:32]}-{seed}-{VERSION}"
+    if problems.strict or not (folder / "about.json").is_file():
+        _made(path, seed, problems.strict, folder)
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    problems.counts, problems.first, problems.complaints = (about["problems"][key] for key in ("counts", "first", "complaints"))
+    tables = {name: _table(folder, name) for name in TABLES}
+    counted = (("aspects", "aspects"), ("asked", "aspects"), ("values", "values"), ("answered", "values"))
+    counts = {key: Counter(dict(zip(tables[name], about["counts"][key], strict=True))) for key, name in counted}
+    users, items = ({text: number for number, text in enumerate(tables[name])} for name in ("users", "items"))
+    tally = Tally(
+        users, items,
+        turns=Counter({int(n): c for n, c in about["turns"].items()}), requests=Counter({"": about["training"]}),
+        described=_described(folder, tables["items"]), **{key: +found for key, found in counts.items()},
+    )  # fmt: skip
+    return digest, tally, {part: Talks(folder, part, tables) for part in PARTS}
+
+
+def _made(path: Path, seed: int, strict: bool, folder: Path) -> None:
+    arguments = [sys.executable, "-m", "cr_jax.data.store", str(path), str(seed), str(int(strict)), str(folder)]
+    root = str(Path(__file__).resolve().parents[2])
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+    done = subprocess.run(arguments, env=variables, capture_output=True, text=True)
+    if done.returncode == 2:
+        told = json.loads(done.stdout)
+        raise BadInput(told["where"], told["reason"]) if "where" in told else NotWritten(told["reason"])
+    if done.returncode:
+        raise NotWritten(f"{path}: not prepared: {' '.join(done.stderr.split())[-200:] or f'exit {done.returncode}'}")
+
+
+def make(path: Path, seed: int, strict: bool, folder: Path) -> None:
+    """Read ``path`` once and leave ``folder`` whole, or nothing."""
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        _fill(path, seed, strict, temporary)
+        if not folder.exists():
+            os.rename(temporary, folder)
+    except OSError as error:
+        raise NotWritten(f"{folder}: not written: {error.strerror}") from None
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fill(path: Path, seed: int, strict: bool, folder: Path) -> None:
+    problems, tally = Problems(str(path), strict), Tally()
+    numbers: dict[str, dict[str, int]] = {name: {} for name in ("aspects", "values")}
+    aspects, values = numbers["aspects"], numbers["values"]
+    talks = {part: Writer(folder / f"{part}.talks", 4) for part in PARTS}
+    turns = {part: Writer(folder / f"{part}.turns", 3) for part in PARTS}
+    for found in aspect_value.conversations(path, problems):
+        part = part_of(seed, f"{found.user}@{found.item}")
+        tally.add(found, part == PARTS[0])
+        talks[part].add(tally.users[found.user], tally.items[found.item], turns[part].rows, len(found.turns))
+        for turn in found.turns:
+            turns[part].add(aspects.setdefault(turn.aspect, len(aspects)), values.setdefault(turn.value, len(values)),
+                            turn.sentiment or 0)  # fmt: skip
+    for writer in (*talks.values(), *turns.values()):
+        writer.close()
+    _by_user(Rows(folder / "train.talks", 4), len(tally.users), folder)
+    for name, texts in (("users", tally.users), ("items", tally.items), *numbers.items()):
+        with open(folder / f"{name}.json", "w", encoding="utf-8") as file:
+            json.dump(list(texts), file)
+    with open(folder / "described.txt", "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(" ".join(tally.described.get(item, ())) + "\n" for item in tally.items)
+    about: dict[str, Any] = {
+        "problems": asdict(problems), "turns": tally.turns, "training": tally.requests.total(),
+        "counts": {key: [counted[text] for text in texts] for key, counted, texts in (
+            ("aspects", tally.aspects, aspects), ("asked", tally.asked, aspects),
+            ("values", tally.values, values), ("answered", tally.answered, values))},
+    }  # fmt: skip
+    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _by_user(talks: Rows, users: int, folder: Path) -> None:
+    """``known`` and where each user's items end, by counting."""
+    number = np.zeros(users, np.int64)
+    for _, rows in talks.chunks():
+        number += np.bincount(rows[:, 0], minlength=users)
+    ends = np.cumsum(number)
+    items, place = np.empty(len(talks), np.int32), ends - number
+    for _, rows in talks.chunks(CHUNK):
+        for user, item in rows[:, :2].tolist():
+            items[place[user]] = item
+            place[user] += 1
+    items.tofile(folder / "train.known")
+    ends.astype(np.int32).tofile(folder / "train.ends")
+
+
+def _described(folder: Path, items: Sequence[str]) -> dict[str, Sequence[str]]:
+    with open(folder / "described.txt", encoding="utf-8", newline="\n") as file:
+        return {item: tuple(map(sys.intern, line.split())) for item, line in zip(items, file, strict=True)}
+
+
+def _table(folder: Path, name: str) -> tuple[str, ...]:
+    return tuple(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def _main() -> int:
+    path, seed, strict, folder = sys.argv[1:]
+    try:
+        make(Path(path), int(seed), bool(int(strict)), Path(folder))
+    except CrJaxError as error:
+        where = {"where": error.where, "reason": error.reason} if isinstance(error, BadInput) else {"reason": str(error)}
+        print(json.dumps(where))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

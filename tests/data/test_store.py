@@ -1,0 +1,119 @@
+"""A file that is kept on disk gives the corpus, the examples and the batches of one held in memory."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cr_jax.data import corpus as corpora
+from cr_jax.data import examples_aim, examples_dmn, examples_mmn
+from cr_jax.data.batches import Batches
+from cr_jax.data.columns import Rows, Writer
+from cr_jax.data.corpus import read_corpus
+from cr_jax.data.demo import demo_text
+from cr_jax.data.states import States, kinds, kinds_of
+from cr_jax.data.store import Talks
+from cr_jax.errors import BadConfig, BadInput
+
+FAULTS = "cut@it\nuser01@item01,a|b|7\n"
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """The same file twice: in memory, on disk."""
+    folder = tmp_path_factory.mktemp("talks")
+    path = folder / "talks.txt"
+    text = demo_text(seed=5, conversations=300)
+    path.write_text(FAULTS + text + text.splitlines()[7] + "\nuser01@item02,size|very large\n", encoding="utf-8")
+    held = read_corpus(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRJAX_CACHE", str(folder / "cache"))
+        patch.setattr(corpora, "IN_MEMORY_BYTES", 100)
+        stored = read_corpus(path)
+        again = read_corpus(path)  # from what the first reading left
+        assert again.words == stored.words
+        other = read_corpus(path, seed=1)
+        assert tuple(other.conversations["test"]) != held.conversations["test"]
+        with pytest.raises(BadInput, match="line 1: no turns"):
+            read_corpus(path, strict=True)
+        with pytest.raises(BadInput, match="reviews are not joined"):
+            read_corpus(path, reviews_file=path)
+        with pytest.raises(BadInput, match="no USER@ITEM"):
+            broken = folder / "broken.txt"
+            broken.write_text("nothing\n" * 40)
+            read_corpus(broken)
+    return held, stored
+
+
+def test_the_corpus_is_the_same(both):
+    held, stored = both
+    for field in dataclasses.fields(held):
+        if field.name not in ("conversations", "problems"):
+            assert getattr(held, field.name) == getattr(stored, field.name), field.name
+    assert held.problems.lines() == stored.problems.lines() and len(held.problems.lines()) == 3
+    for part, found in held.conversations.items():
+        talks = stored.conversations[part]
+        assert isinstance(talks, Talks)
+        assert tuple(talks) == found == tuple(talks[i] for i in range(len(talks)))
+        one, other = States(talks, first=1), States(found, first=1)
+        assert list(one) == list(other) == [one[i] for i in range(len(other))]
+    assert any(turn.sentiment is None for one in stored.conversations["train"] for turn in one.turns)
+
+
+def configured(data, **changes):
+    """Small windows, so that texts are cut."""
+    sizes = dict(words=data.dataset.words, items=len(data.items), aspects=len(data.aspects), users=len(data.users),
+                 item_words=24, facts=3, query_words=8, question_items=4, embedding=3, max_words=9, filter=3,
+                 source_words=11, target_words=5, noise=2)  # fmt: skip
+    return SimpleNamespace(**sizes | changes)
+
+
+@pytest.mark.parametrize("make", [m.examples for m in (examples_dmn, examples_mmn, examples_aim)], ids=["dmn", "pmmn", "aim"])
+def test_batches_and_rankings_are_the_same(both, make):
+    one, other = (make(data, configured(data), 3) for data in both)
+    assert one.notes == other.notes and list(one.pools) == list(other.pools)
+    for name in one.pools:
+        a, b = (Batches(found.pools[name], 8, seed=11) for found in (one, other))
+        assert a.per_epoch == b.per_epoch and [g.shape for g in a.groups] == [g.shape for g in b.groups]
+        assert a.padding_share() == b.padding_share()
+        for step in range(2 * a.per_epoch):
+            left, right = a[step], b[step]
+            assert list(left) == list(right) and a.turns(step) == b.turns(step) == 8
+            assert all((left[key] == right[key]).all() and left[key].dtype == right[key].dtype for key in left)
+    for part in ("validation", "test"):
+        left, right = one.rankings[part], other.rankings[part]
+        for field in ("target", "conversation", "t", "last", "aspect"):
+            assert (getattr(left, field) == getattr(right, field)).all()
+        assert left.user == right.user and (left.pool.useful == right.pool.useful).all()
+        rows, shape = np.arange(len(left.pool)), max(left.pool.shapes().table)
+        drawn = [ranking.pool.make(rows, shape, np.random.default_rng(0)) for ranking in (left, right)]
+        assert all((drawn[0][key] == drawn[1][key]).all() for key in drawn[0])
+
+
+def test_what_needs_dialogues_in_memory_is_refused(both):
+    from cr_jax.data.examples_srnn import examples
+
+    with pytest.raises(BadConfig, match="srnn-ae needs its dialogues in memory"):
+        examples(both[1], SimpleNamespace(decoder=False, items=0), 0, noise=None, classify=None, reconstruct=None)
+
+
+def test_rows_in_a_file(tmp_path):
+    writer = Writer(tmp_path / "rows", 3)
+    for n in range(70_000):
+        writer.add(n, -n, 7)
+    writer.close()
+    rows = Rows(tmp_path / "rows", 3)
+    assert len(rows) == 70_000 and rows.read(65_535, 65_537).tolist() == [[65_535, -65_535, 7], [65_536, -65_536, 7]]
+    assert np.concatenate([part for _, part in rows.chunks(999)])[:, 0].tolist() == list(range(70_000))
+    with pytest.raises(BadInput, match="not all there"):
+        rows.read(69_999, 70_001)
+    (tmp_path / "rows").write_bytes(b"12345")
+    with pytest.raises(BadInput, match="no whole number of rows"):
+        Rows(tmp_path / "rows", 3)
+
+
+def test_lengths_given_both_ways():
+    lengths = np.random.default_rng(2).integers(1, 5, (300, 2))
+    one, other = kinds(map(tuple, lengths.tolist())), kinds_of([lengths[:90], lengths[90:]], 300)
+    assert [one[i] for i in range(300)] == [other[i] for i in range(300)] == [tuple(row) for row in lengths.tolist()]
