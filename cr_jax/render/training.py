@@ -100,4 +100,15 @@ def _cost(cost: dict[str, Any]) -> Text:
         f"{count(found['steps'])} steps{rate}; waiting for input {0 if waited is None else waited:.1%}\n",
         style="not bold",
     )
+    text.append_text(_foretold(cost["predicted"]))
     return text
+
+
+def _foretold(found: dict[str, Any]) -> Text:
+    """Estimate and reality of the optimizer steps on one line."""
+    text = Text("Estimate and reality  ", style="bold")
+    if found["training_s"] is None:
+        return text.append(f"no estimate: {found['reason']}\n", style="not bold")
+    said = f"{found['training_s']:.1f} s predicted ({found['method']}; {found['low_s']:.1f} to {found['high_s']:.1f} s)"
+    said += f", {found['measured_s']:.1f} s measured, compilation apart on both sides: {found['ratio'] - 1:+.0%}"
+    return text.append(f"{said}\n", style="not bold")

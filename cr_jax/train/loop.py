@@ -20,7 +20,7 @@ from cr_jax.data.examples import Examples
 from cr_jax.errors import CrJaxError, NotWritten
 from cr_jax.models.spec import Spec, Stage
 from cr_jax.resources import write_atomically
-from cr_jax.train import hosts
+from cr_jax.train import compiling, hosts
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Tester, criterion
 from cr_jax.train.state import TrainState
@@ -54,7 +54,8 @@ class Position:
     stage, step: the next step to take, within its stage. total: steps taken before. epochs: rows of
     the report. best: by stage name, the best epoch. stopped: stages that ended early. sums: of the
     current epoch. seconds, waited: training alone, and its part spent waiting for batches;
-    first_...: of the first steps, in which programs are compiled.
+    first_...: of the first steps, in which programs are compiled. compiling: of ``seconds``, tracing and
+    compiling. taken: steps by stage name.
     """
 
     stage: int = 0
@@ -68,6 +69,8 @@ class Position:
     waited: float = 0.0
     first_seconds: float = 0.0
     first_waited: float = 0.0
+    compiling: float = 0.0
+    taken: dict[str, int] = field(default_factory=dict)
     turns: float = 0.0
     examples: int = 0
 
@@ -141,7 +144,8 @@ class Loop:
             self._save()
 
     def _steps(self, plan: Plan, source: Iterator[Any], until: int) -> None:
-        at, waited, pending = self.at, 0.0, []
+        at, waited, pending, compiled = self.at, 0.0, [], compiling.clock()
+        compiled_before = compiled()
         begin, turns, first = time.perf_counter(), 0.0, at.step
         for step in range(first, until):
             before = time.perf_counter()
@@ -162,7 +166,9 @@ class Loop:
         at.turns, at.examples = at.turns + turns, at.examples + count
         if not self._began:  # compiling is in the first steps
             self._began, at.first_seconds, at.first_waited = True, at.first_seconds + spent, at.first_waited + waited
+        at.compiling += min(spent, compiled() - compiled_before)
         at.step, at.total = until, at.total + number
+        at.taken[plan.name] = until
         if self.tick is not None:
             self.tick(Tick(plan.name, until, plan.steps, fetched[-1], turns / spent, count / spent))
 

@@ -26,7 +26,7 @@ def predicted(
                              "validated_on": None, "objectives": [], "reason": None, "tag": "predicted"}  # fmt: skip
     if devices > 1:
         return found | {"reason": f"a batch split over {devices} devices is not predicted"}
-    platform = {"gpu": "cuda"}.get(device.platform, device.platform)
+    platform = "cuda" if device.platform == "gpu" else str(device.platform)
     name = "cpu" if platform == "cpu" else profile_name(device.device_kind, platform)
     if name is None:
         return found | {"reason": f"{device.device_kind} has no accelerator profile"}
@@ -34,7 +34,7 @@ def predicted(
     if platform == "cpu" and accelerator.calibration is None:
         return found | {"reason": "cpu: no rates are known; crjax calibrate measures them on this machine"}
     try:
-        target = resolve(name if platform == "cpu" else {"cuda": "gpu"}.get(platform, platform))
+        target = resolve({"cpu": name, "cuda": "gpu"}.get(platform, platform))
         (steps,) = pipeline.compile_steps(model, work, data, ("train",), [target])
     except CrJaxError as error:
         return found | {"reason": " ".join(str(error).split())}

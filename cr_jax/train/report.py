@@ -46,6 +46,7 @@ class Run:
     baselines: dict[str, Any]
     seconds: float
     command: Sequence[str] | None
+    predicted: dict[str, Any]
 
 
 def document(run: Run) -> dict[str, Any]:
@@ -87,14 +88,22 @@ def document(run: Run) -> dict[str, Any]:
                 "supervised_turns": at.turns,
                 "examples_per_s": at.examples / at.seconds if at.seconds else None,
                 "turns_per_s": at.turns / at.seconds if at.seconds else None,
+                "compiling_s": at.compiling,
                 "first_steps_s": at.first_seconds,
                 "input_wait_share": at.waited / at.seconds if at.seconds else None,
                 "later_input_wait_share": _share(at.waited - at.first_waited, at.seconds - at.first_seconds),
             },
-            "predicted": None,
+            "predicted": _foretold(run.predicted, at),
         },
         "definitions": DEFINITIONS,
     }  # fmt: skip
+
+
+def _foretold(found: dict[str, Any], at: Position) -> dict[str, Any]:
+    """The prediction beside the clock, compilation apart on both sides."""
+    measured = at.seconds - at.compiling
+    seconds = found["training_s"]
+    return found | {"measured_s": measured, "ratio": seconds / measured if seconds is not None and measured > 0 else None}
 
 
 def _share(part: float, whole: float) -> float | None:

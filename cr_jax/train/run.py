@@ -20,6 +20,7 @@ from cr_jax.train import hosts, metrics
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Ranked, baselines
 from cr_jax.train.loop import Loop, Plan, Tick
+from cr_jax.train.predicted import predicted
 from cr_jax.train.report import Run, document
 from cr_jax.train.state import Layout, TrainState
 
@@ -101,7 +102,7 @@ def train(
     hosts.same("model, configuration, data set or seed", identity)
     checkpoints = Checkpoints(folder / "checkpoints", identity)
     try:
-        write(catalogue.document(catalogue.catalogue(corpus, seed), spec.name), folder / RECOMMENDER)
+        hosts.first(lambda: write(catalogue.document(catalogue.catalogue(corpus, seed), spec.name), folder / RECOMMENDER))
         loop = Loop(spec, state, examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps, tick=tick)
         # A run killed before its first checkpoint was whole starts again.
         resumed = loop.resume() if resume and checkpoints.latest() is not None else None
@@ -113,8 +114,11 @@ def train(
     # A model of several stages ranks with what all of them trained.
     ranked = loop.tester.ranked(weights, "test") if len(plans) == len(spec.training.stages) else None
     figures = ({} if ranked is None else {"ranking": ranked.figures()}) | loop.tester.checked(weights, "test", trained)
+    spent = time.perf_counter() - begin
+    taken = {name: position.taken.get(plan.name, 0) for plan in plans for name in plan.stage.objectives}
+    foretold = predicted(state.model, work, data, taken, layout.mesh.devices.flat[0], layout.devices)
     run = Run(spec, config, corpus, work, plans, position, examples, seed, resumed, layout, figures,
-              _against(corpus, ranked, seed), time.perf_counter() - begin, command)  # fmt: skip
+              _against(corpus, ranked, seed), spent, command, foretold)  # fmt: skip
     report = document(run)
     hosts.first(lambda: write(report, folder / "report.json"))
     return Trained(report, ranked, corpus, weights)
