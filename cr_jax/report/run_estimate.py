@@ -6,7 +6,7 @@ from math import ceil
 from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.data.corpus import TEST, VALIDATION
+from cr_jax.data.split import TEST, VALIDATION
 from cr_jax.errors import BadConfig
 from cr_jax.predict.rates import Rates, costs
 

@@ -48,7 +48,7 @@ def resolve(device: str) -> dict[str, Any]:
                     "autotuned": of == "cuda" or None, "compiler": _own_versions(device), "problem": None}  # fmt: skip
         device = DEFAULTS[device]
     if device not in load.accelerator_names():
-        raise UnknownName("device", device, [*DEFAULTS, *load.accelerator_names()])
+        raise UnknownName("device", device, dict.fromkeys([*DEFAULTS, *load.accelerator_names()]))
     accelerator = load.accelerator(device)
     if accelerator.platform == "cpu":
         return {"name": device, "platform": "cpu", "attached": True, "kind": "cpu" if device == "cpu" else accelerator.title,
