@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cr_jax.errors import BadConfig
-from cr_jax.measure.statistics import repeat_interval
+from cr_jax.measure.statistics import median_interval
 
 #: Seconds on a clock that never goes back.
 Clock = Callable[[], float]
@@ -122,7 +122,7 @@ def _forward(elapsed: float) -> float | None:
 def _tight(times: list[float], tightness: float) -> bool:
     if len(times) < 2:
         return False
-    low, middle, high = repeat_interval(times)
+    low, middle, high = median_interval(times)
     return max(high - middle, middle - low) <= tightness * middle
 
 

@@ -15,6 +15,8 @@ _BLOCKS = 10
 _RESAMPLES = 400
 #: Above this many samples, each block's order is kept but only every n-th sample enters the bootstrap.
 _DENSEST = 20_000
+#: Student's t for 90%, two-sided, of four values.
+_T90 = 2.353
 #: Outlier: further from the median than this many scaled median absolute deviations.
 _FAR = 5.0
 #: A percentile needs samples beyond it: p99 from 100 samples on.
@@ -53,12 +55,21 @@ def describe(times_s: Sequence[float], seed: int = 0) -> dict[str, Any]:
     }
 
 
+def median_interval(times_s: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
+    """(low, median, high): the 95% block bootstrap interval of this run's median, and no narrower than the medians of
+    its quarters lie apart."""
+    x = np.asarray(times_s, float)
+    low, high = _interval(_bootstrap(x, np.random.default_rng(seed), 200)[0])
+    quarters = _quarters(x)
+    return min(low, *quarters), float(np.median(x)), max(high, *quarters)
+
+
 def repeat_interval(times_s: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
     """(low, median, high): where the median of another run is expected.
 
     A repeat's median varies as this one does, so the bootstrap interval of the median is stretched by
-    the square root of two about the median; it is never narrower than the spread of the quarters'
-    medians of this run, which drift moves and a bootstrap of a short run cannot see.
+    the square root of two about the median. It is never narrower than what the medians of this run's
+    quarters foretell of another quarter (Student's t, 90%), which drift moves and a bootstrap cannot see.
     """
     x = np.asarray(times_s, float)
     medians, _ = _bootstrap(x, np.random.default_rng(seed), 200)
@@ -124,9 +135,17 @@ def _repeat(x: Any, medians: Any) -> tuple[float, float, float]:
     middle = float(np.median(x))
     low, high = _interval(medians)
     stretch = math.sqrt(2)
-    quarters = [float(np.median(part)) for part in np.array_split(x, 4)] if len(x) >= 12 else [middle]
-    low = min(middle - stretch * (middle - low), *quarters, middle)
-    return max(low, 0.0), middle, max(middle + stretch * (high - middle), *quarters, middle)
+    quarters = _quarters(x)
+    # A shared machine drifts at every scale of time: two runs differ as much as two quarters of one do.
+    drift = _T90 * stretch * float(np.std(quarters, ddof=1))
+    low, high = middle - max(drift, stretch * (middle - low)), middle + max(drift, stretch * (high - middle))
+    return max(low, 0.0), middle, high
+
+
+def _quarters(x: Any) -> list[float]:
+    """Medians of the quarters of a run, in order; too few samples have but one."""
+    parts = np.array_split(x, 4) if len(x) >= 12 else (x, x)
+    return [float(np.median(part)) for part in parts]
 
 
 def _swap_test(a: Any, b: Any, rng: np.random.Generator) -> float:
