@@ -111,7 +111,9 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
     if problems.strict or not (folder / "about.json").is_file():
         _made(path, seed, problems.strict, folder)
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    problems.counts, problems.first, problems.complaints = (about["problems"][key] for key in ("counts", "first", "complaints"))
+    told = about["problems"]
+    problems.counts, problems.first, problems.complaints = told["counts"], told["first"], told["complaints"]
+    problems.kept = set(told["kept"])
     tables = {name: _table(folder, name) for name in TABLES}
     counted = (("aspects", "aspects"), ("asked", "aspects"), ("values", "values"), ("answered", "values"))
     counts = {key: Counter(dict(zip(tables[name], about["counts"][key], strict=True))) for key, name in counted}
@@ -174,7 +176,7 @@ def _fill(path: Path, seed: int, strict: bool, folder: Path) -> None:
     with open(folder / "described.txt", "w", encoding="utf-8", newline="\n") as file:
         file.writelines(" ".join(tally.described.get(item, ())) + "\n" for item in tally.items)
     about: dict[str, Any] = {
-        "problems": asdict(problems), "turns": tally.turns, "training": tally.requests.total(),
+        "problems": asdict(problems) | {"kept": sorted(problems.kept)}, "turns": tally.turns, "training": tally.requests.total(),
         "counts": {key: [counted[text] for text in texts] for key, counted, texts in (
             ("aspects", tally.aspects, aspects), ("asked", tally.asked, aspects),
             ("values", tally.values, values), ("answered", tally.answered, values))},
