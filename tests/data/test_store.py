@@ -9,8 +9,9 @@ import pytest
 from cr_jax.data import corpus as corpora
 from cr_jax.data import examples_aim, examples_dmn, examples_mmn
 from cr_jax.data.batches import Batches
+from cr_jax.data.catalogue import catalogue, document
 from cr_jax.data.columns import Rows, Writer
-from cr_jax.data.corpus import read_corpus
+from cr_jax.data.corpus import fingerprint_of, read_corpus
 from cr_jax.data.demo import demo_text
 from cr_jax.data.states import States, kinds, kinds_of
 from cr_jax.data.store import Talks
@@ -89,6 +90,37 @@ def test_batches_and_rankings_are_the_same(both, make):
         rows, shape = np.arange(len(left.pool)), max(left.pool.shapes().table)
         drawn = [ranking.pool.make(rows, shape, np.random.default_rng(0)) for ranking in (left, right)]
         assert all((drawn[0][key] == drawn[1][key]).all() for key in drawn[0])
+
+
+def test_what_recommending_keeps_is_the_same(both):
+    held, stored = (document(catalogue(data, 3), "dmn") for data in both)
+    assert held == stored and sum(len(row["items"]) for row in stored["users"]) == len(both[1].conversations["train"])
+
+
+def test_the_fingerprint_without_reading_is_that_of_the_corpus(tmp_path, monkeypatch):
+    path = tmp_path / "talks.txt"
+    path.write_text(demo_text(seed=5, conversations=60), encoding="utf-8")
+    monkeypatch.setenv("CRJAX_CACHE", str(tmp_path / "cache"))
+    held = read_corpus(path)
+    monkeypatch.setattr(corpora, "IN_MEMORY_BYTES", 100)
+    stored = read_corpus(path)
+    assert isinstance(stored.conversations["train"], Talks)
+    assert fingerprint_of(path) == stored.fingerprint == held.fingerprint
+
+
+@pytest.mark.parametrize("made", [examples_dmn, examples_mmn, examples_aim], ids=["dmn", "pmmn", "aim"])
+def test_one_conversation_is_recommended_after_as_it_is_tested(both, made):
+    data = both[1]
+    config = configured(data)
+    voice, examples = made.voice(catalogue(data, 3), config), made.examples(data, config, 3)
+    ranked, mine, theirs = examples.rankings["test"].pool, voice.items or {}, examples.items or {}
+    assert list(mine) == list(theirs) and all((mine[key] == theirs[key]).all() for key in mine)
+    talk = data.conversations["test"][0]
+    alone, rows = voice.histories([talk]), np.arange(len(talk.turns) + 1)
+    assert len(alone) == len(rows) and [alone.shape(t) for t in rows] == [ranked.shape(t) for t in rows]
+    shape = max(alone.shapes().table)
+    one, other = (pool.make(rows, shape, np.random.default_rng(0)) for pool in (alone, ranked))
+    assert list(one) == list(other) and all((one[key] == other[key]).all() for key in one)
 
 
 def test_what_needs_dialogues_in_memory_is_refused(both):
