@@ -5,11 +5,12 @@ data it was trained on.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.data.corpus import Corpus
+from cr_jax.data.store import ItemsByUser, Talks
 from cr_jax.records import Lengths, TextLengths
 from cr_jax.resources import schema
 
@@ -54,28 +55,45 @@ def room(request: int, question: int, answer: int) -> TextLengths:
 
 
 def catalogue(corpus: Corpus, seed: int) -> Catalogue:
-    """What is kept of ``corpus``."""
+    """What is kept of ``corpus``; the users' items of conversations on disk stay there."""
+    train = corpus.conversations["train"]
     asked: Counter[str] = Counter()
     values: dict[str, Counter[str]] = {aspect: Counter() for aspect in corpus.aspects}
-    talks: dict[str, list[str]] = {user: [] for user in corpus.users}
-    for one in corpus.conversations["train"]:
-        talks[one.user].append(one.item)
-        for turn in one.turns:
-            asked[turn.aspect] += 1
-            values[turn.aspect][turn.value] += 1
+    talks: Mapping[str, tuple[str, ...]] = {}
+    if isinstance(train, Talks):
+        said, talks = train.said(), ItemsByUser(train, corpus.users)
+    else:
+        said = ((turn.aspect, turn.value, 1) for one in train for turn in one.turns)
+        if train:
+            listed: dict[str, list[str]] = {user: [] for user in corpus.users}
+            for one in train:
+                listed[one.user].append(one.item)
+            talks = {user: tuple(items) for user, items in listed.items()}
+    for aspect, value, number in said:
+        asked[aspect] += number
+        values[aspect][value] += number
     ordered = sorted(values, key=lambda aspect: (-asked[aspect], aspect))
     longest = {key: max(1, getattr(corpus.dataset.lengths, key).max) for key in ("request", "question", "answer")}
-    dialogues = not corpus.conversations["train"]
     return Catalogue(
-        corpus.dataset.name, corpus.fingerprint, seed, dialogues, corpus.words, corpus.items, corpus.aspects,
+        corpus.dataset.name, corpus.fingerprint, seed, not train, corpus.words, corpus.items, corpus.aspects,
         {aspect: tuple(value for value, _ in values[aspect].most_common(VALUES)) for aspect in ordered},
-        corpus.descriptions, {} if dialogues else {user: tuple(items) for user, items in talks.items()}, corpus.titles, longest,
+        corpus.descriptions, talks, corpus.titles, longest,
     )  # fmt: skip
 
 
 def document(kept: Catalogue, model: str) -> dict[str, Any]:
-    """The JSON document (schema ``recommender``). Items and users are numbers where they repeat."""
+    """The JSON document (schema ``recommender``). Items are numbers where they repeat."""
+    return without_users(kept, model) | {"users": list(users(kept))}
+
+
+def users(kept: Catalogue) -> Iterator[dict[str, Any]]:
+    """The document's rows ``users``, of which there may be many."""
     number = {item: i for i, item in enumerate(kept.items)}
+    return ({"user": user, "items": [number[item] for item in items]} for user, items in kept.talks.items())
+
+
+def without_users(kept: Catalogue, model: str) -> dict[str, Any]:
+    """The document without its last key, ``users``."""
     return {
         "schema": schema("recommender")["$id"],
         "kind": "recommender",
@@ -91,7 +109,6 @@ def document(kept: Catalogue, model: str) -> dict[str, Any]:
             {"item": item, "title": kept.titles.get(item), "description": " ".join(kept.descriptions.get(item, ()))}
             for item in kept.items
         ],
-        "users": [{"user": user, "items": [number[item] for item in items]} for user, items in kept.talks.items()],
     }
 
 

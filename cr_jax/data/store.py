@@ -80,6 +80,16 @@ class Talks(Sequence[Conversation]):
         """The items of each user's conversations."""
         return Known(self._known, len(self.tables["users"]))
 
+    def said(self) -> Iterator[tuple[str, str, int]]:
+        """Aspects with values and how often, a pair once or more; in order of their first appearance."""
+        aspects, values = self.tables["aspects"], self.tables["values"]
+        for _, turns in self.chunks():
+            codes = turns[:, 0] * np.int64(len(values)) + turns[:, 1]
+            pairs, first, number = np.unique(codes, return_index=True, return_counts=True)
+            for place in np.argsort(first):
+                aspect, value = divmod(int(pairs[place]), len(values))
+                yield aspects[aspect], values[value], int(number[place])
+
     def _made(self, talk: list[int], turns: list[list[int]]) -> Conversation:
         names = self.tables
         made = tuple(Turn(names["aspects"][a], names["values"][v], said or None) for a, v, said in turns)
@@ -101,6 +111,23 @@ class Known:
     def talks(self) -> np.ndarray:
         """Conversations of each user."""
         return np.diff(self.ends, prepend=0)
+
+
+class ItemsByUser(Mapping[str, tuple[str, ...]]):
+    """The items of each of ``users``' conversations in order, read when they are asked for."""
+
+    def __init__(self, talks: Talks, users: Sequence[str]):
+        self._users, self._items, self._known = users, talks.tables["items"], talks.known()
+        self._number = {user: number for number, user in enumerate(talks.tables["users"])}
+
+    def __getitem__(self, user: str) -> tuple[str, ...]:
+        return tuple(self._items[item] for item in self._known[self._number[user]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._users)
+
+    def __len__(self) -> int:
+        return len(self._users)
 
 
 def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[str, Talks]]:

@@ -1,7 +1,9 @@
 """Reports as files: validated, then written whole; read back and validated again."""
 
+import itertools
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,10 @@ from cr_jax.catalog.check import check, read_json
 from cr_jax.catalog.load import load_accelerator, load_dataset
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.resources import schema_names, write_atomically
+
+#: Rows of a list written row by row that are validated.
+ROWS = 1000
+_BUG = "the report (a bug in cr_jax: please report it)"
 
 
 def to_json(document: dict[str, Any]) -> str:
@@ -51,8 +57,29 @@ def read_report(path: str | Path) -> dict[str, Any]:
 
 def write(document: dict[str, Any], path: str | Path) -> None:
     """Validate, then write atomically. A document that fails its own schema is not written."""
-    validate(document, "the report (a bug in cr_jax: please report it)")
+    validate(document, _BUG)
     write_atomically(path, to_json(document))
+
+
+def write_rows(document: dict[str, Any], key: str, rows: Iterable[Any], path: str | Path) -> None:
+    """Write ``document`` with the list ``key`` as its last, whose rows need not fit in memory.
+
+    The text is that of ``write``; of the rows the first ``ROWS`` are validated.
+    """
+    coming = iter(rows)
+    first = list(itertools.islice(coming, ROWS))
+    validate(document | {key: first}, _BUG)
+    write_atomically(path, _by_rows(document, key, itertools.chain(first, coming)))
+
+
+def _by_rows(document: dict[str, Any], key: str, rows: Iterable[Any]) -> Iterator[str]:
+    before, after = to_json(document | {key: []}).rsplit("[]", 1)
+    yield f"{before}["
+    end = ""
+    for row in rows:
+        yield ("," if end else "") + "\n    " + to_json(row).rstrip("\n").replace("\n", "\n    ")
+        end = "\n  "
+    yield f"{end}]{after}"
 
 
 def get_field(document: dict[str, Any], field: str) -> Any:

@@ -14,7 +14,7 @@ from cr_jax.errors import BadConfig, BadInput, NotWritten
 from cr_jax.models import spec as specs
 from cr_jax.models.spec import Spec, Stage
 from cr_jax.records import Workload, plain
-from cr_jax.report.document import write
+from cr_jax.report.document import write, write_rows
 from cr_jax.steps.step import abstract_model
 from cr_jax.train import hosts, metrics
 from cr_jax.train.checkpoint import Checkpoints
@@ -102,7 +102,7 @@ def train(
     hosts.same("model, configuration, data set or seed", identity)
     checkpoints = Checkpoints(folder / "checkpoints", identity)
     try:
-        hosts.first(lambda: write(catalogue.document(catalogue.catalogue(corpus, seed), spec.name), folder / RECOMMENDER))
+        hosts.first(lambda: _write_catalogue(corpus, seed, spec, folder))
         loop = Loop(spec, state, examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps, tick=tick)
         # A run killed before its first checkpoint was whole starts again.
         resumed = loop.resume() if resume and checkpoints.latest() is not None else None
@@ -122,6 +122,11 @@ def train(
     report = document(run)
     hosts.first(lambda: write(report, folder / "report.json"))
     return Trained(report, ranked, corpus, weights)
+
+
+def _write_catalogue(corpus: Corpus, seed: int, spec: Spec, folder: Path) -> None:
+    kept = catalogue.catalogue(corpus, seed)
+    write_rows(catalogue.without_users(kept, spec.name), "users", catalogue.users(kept), folder / RECOMMENDER)
 
 
 def _trainable() -> list[str]:

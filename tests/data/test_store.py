@@ -9,13 +9,14 @@ import pytest
 from cr_jax.data import corpus as corpora
 from cr_jax.data import examples_aim, examples_dmn, examples_mmn
 from cr_jax.data.batches import Batches
-from cr_jax.data.catalogue import catalogue, document
+from cr_jax.data.catalogue import catalogue, document, users, without_users
 from cr_jax.data.columns import Rows, Writer
 from cr_jax.data.corpus import fingerprint_of, read_corpus
 from cr_jax.data.demo import demo_text
 from cr_jax.data.states import States, kinds, kinds_of
 from cr_jax.data.store import Talks
 from cr_jax.errors import BadConfig, BadInput
+from cr_jax.report.document import ROWS, validate_file, write, write_rows
 
 FAULTS = "cut@it\nuser01@item01,a|b|7\n"
 
@@ -92,9 +93,28 @@ def test_batches_and_rankings_are_the_same(both, make):
         assert all((drawn[0][key] == drawn[1][key]).all() for key in drawn[0])
 
 
-def test_what_recommending_keeps_is_the_same(both):
+def test_what_recommending_keeps_is_the_same(both, tmp_path):
     held, stored = (document(catalogue(data, 3), "dmn") for data in both)
-    assert held == stored and sum(len(row["items"]) for row in stored["users"]) == len(both[1].conversations["train"])
+    assert held == stored and list(held) == list(stored)
+    assert [list(row["values"]) for row in held["aspects"]] == [list(row["values"]) for row in stored["aspects"]]
+    write(held, tmp_path / "whole.json")
+    kept = catalogue(both[1], 3)
+    write_rows(without_users(kept, "dmn"), "users", users(kept), tmp_path / "rows.json")
+    assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "rows.json").read_bytes()
+    assert sum(len(row["items"]) for row in stored["users"]) == len(both[1].conversations["train"])
+
+
+@pytest.mark.parametrize("number", [0, 1, ROWS + 3])
+def test_rows_are_written_as_the_whole_is(both, number, tmp_path):
+    head = without_users(catalogue(both[0], 3), "dmn")
+    rows = [{"user": f'a "quoted"\n[] {n}', "items": list(range(n % 4))} for n in range(number)]
+    write(head | {"users": rows}, tmp_path / "whole.json")
+    write_rows(head, "users", iter(rows), tmp_path / "rows.json")
+    assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "rows.json").read_bytes()
+    assert validate_file(tmp_path / "rows.json") == "recommender"
+    with pytest.raises(BadInput, match=r"users\.0"):
+        write_rows(head, "users", [{"user": "one", "items": [-1]}], tmp_path / "none.json")
+    assert not (tmp_path / "none.json").exists()
 
 
 def test_the_fingerprint_without_reading_is_that_of_the_corpus(tmp_path, monkeypatch):
