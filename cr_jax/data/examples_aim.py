@@ -72,9 +72,6 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
             "target": padded([answer for _, answer in here], config.target_words),
         }
 
-    def histories(found: Sequence[Conversation]) -> Pool:
-        return _histories(found, config, index, seed)
-
     useful = (
         stored_useful(train, limit)
         if isinstance(train, Talks)
@@ -86,7 +83,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         pools={"discriminator": pool, "generator": pool},
         items=_items(corpus, config, index),
         rankings=Later({
-            part: lambda found=found: ranking(histories(found), found, items, aspects)
+            part: lambda found=found: ranking(_histories(found, config, index, seed), found, items, aspects)
             for part in PARTS[1:]
             if (found := corpus.conversations[part])
         }),

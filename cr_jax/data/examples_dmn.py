@@ -103,9 +103,9 @@ def _pool(
     found: Sequence[Conversation], rows: States, config: Any, index: Index, vectors: np.ndarray,
     items: Mapping[str, int] | None,
 ) -> Pool:  # fmt: skip
-    """States of conversations; with ``items`` also the target."""
+    """States of conversations; with ``items`` also the target, of states from turn 1 on."""
     slots = config.facts
-    states = Encoded(found, rows, lambda one, t: (*state_of(one, t, slots, index), -1 if items is None else items[one.item]))
+    states = Encoded(found, rows, lambda one, t: (*state_of(one, t, slots, index), None if items is None else items[one.item]))
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del rng

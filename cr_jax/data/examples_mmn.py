@@ -136,8 +136,11 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
             }  # fmt: skip
             return batch | _users(users, speakers)
 
-        useful = stored_useful(train, index, config.query_words) if isinstance(train, Talks) else None
-        return _pool(rows, make, useful if useful is not None else [len(window) for window, *_ in states], config)
+        if isinstance(train, Talks):
+            useful = stored_useful(train, index, config.query_words)
+        else:
+            useful = np.fromiter((len(window) for window, *_ in states), np.uint16, len(rows))
+        return _pool(useful, make, config)
 
     bare = sum(not corpus.descriptions[item] for item in corpus.items)
     return Examples(
@@ -193,21 +196,20 @@ def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
     }
 
 
-def _pool(rows: States, make: Any, useful: Sequence[int] | np.ndarray, config: Any) -> Pool:
-    return Pool(alike(len(rows)), make, np.asarray(useful, np.uint16), lambda shape: config.query_words,
-                np.broadcast_to(1.0, len(rows)))  # fmt: skip
-
-
 def _histories(found: Sequence[Conversation], users: Mapping[str, int] | None, index: Index, config: Any) -> Pool:
-    rows = turn_rows(found)
-    states = Encoded(found, rows, lambda one, t: (_window(one, t, index, config.query_words), one.user))
+    states = Encoded(found, turn_rows(found), lambda one, t: (_window(one, t, index, config.query_words), one.user))
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
         windows, speakers = zip(*(states[row] for row in chosen), strict=True)
         return {"query": padded(windows, config.query_words)} | _users(users, speakers)
 
-    return _pool(rows, make, np.fromiter((len(window) for window, _ in states), np.uint16, len(rows)), config)
+    return _pool(np.fromiter((len(window) for window, _ in states), np.uint16, len(states)), make, config)
+
+
+def _pool(useful: np.ndarray, make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays], config: Any) -> Pool:
+    number = len(useful)
+    return Pool(alike(number), make, useful, lambda shape: config.query_words, np.broadcast_to(1.0, number))
 
 
 def _window(found: Conversation, t: int, index: Index, size: int | None) -> list[int]:

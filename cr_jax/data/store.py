@@ -30,7 +30,7 @@ from cr_jax.errors import BadInput, CrJaxError, NotWritten
 from cr_jax.resources import cache_root
 
 #: Part of the folder's name; another one where the files change their meaning.
-VERSION = "1"
+VERSION = "2"
 TABLES = ("users", "items", "aspects", "values")
 
 
@@ -138,9 +138,8 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
     if problems.strict or not (folder / "about.json").is_file():
         _made(path, seed, problems.strict, folder)
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    told = about["problems"]
-    problems.counts, problems.first, problems.complaints = told["counts"], told["first"], told["complaints"]
-    problems.kept = set(told["kept"])
+    problems.counts, problems.first, problems.complaints = (about["problems"][key] for key in ("counts", "first", "complaints"))
+    problems.kept = set(about["problems"]["kept"])
     tables = {name: _table(folder, name) for name in TABLES}
     counted = (("aspects", "aspects"), ("asked", "aspects"), ("values", "values"), ("answered", "values"))
     counts = {key: Counter(dict(zip(tables[name], about["counts"][key], strict=True))) for key, name in counted}
