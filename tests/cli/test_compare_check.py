@@ -8,24 +8,9 @@ import pytest
 from reports import sample, step, traced
 
 from cr_jax import pipeline
-from cr_jax.cli import main as cli
 from cr_jax.errors import BadConfig
 from cr_jax.render import png
 from cr_jax.report.document import to_json, validate
-
-
-@pytest.fixture
-def crjax(monkeypatch, capsys):
-    """``crjax("compare", ...)`` -> exit code, stdout, stderr; in this process."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["crjax", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
 
 
 @pytest.fixture

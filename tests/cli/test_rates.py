@@ -1,30 +1,13 @@
 """Price, grid and capacity on the real command line: one-line refusals, and what reaches the reports."""
 
 import json
-import sys
 
 import pytest
 from reports import sample, step
 
 from cr_jax import pipeline
-from cr_jax.cli import main as cli
 from cr_jax.predict.rates import Rates
 from cr_jax.report.document import to_json, validate
-
-
-@pytest.fixture
-def crjax(monkeypatch, capsys):
-    """``crjax("compare", ...)`` -> exit code, stdout, stderr; in this process."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["crjax", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        out, err = capsys.readouterr()
-        return stopped.value.code, out, err
-
-    return run
-
 
 BAD = (["--price-per-hour", "dear"], ["--price-per-hour", "l4=1"], ["--pue", "0.5"], ["--host-w", "-1"],
        ["--grid-g-per-kwh", "300"], ["--grid-source", "somewhere"])  # fmt: skip
