@@ -133,15 +133,19 @@ def held_out_pool(rated: Sequence[dict[int, float]], items: int, seed: int) -> P
 
 
 def classes(outputs: Mapping[str, np.ndarray], majority: Form) -> dict[str, float]:
-    """Accuracy and macro F1 of the six answers, and of always the training part's most frequent one."""
+    """Accuracy and macro F1 of the six answers, and of always the training part's most frequent one.
+
+    Of "liked", whose classes the loss weighs, also those of the ``likeliest`` answers, weights divided out.
+    """
     found: dict[str, float] = {}
     for column, name in enumerate(f"{who}_{what}" for who in ("initiator", "respondent") for what in HEADS):
-        truth, guess = outputs["forms"][:, column], outputs["guesses"][:, column]
-        found[f"{name}.accuracy"] = float((truth == guess).mean())
-        found[f"{name}.macro_f1"] = macro_f1(truth, guess)
-        always = np.full_like(truth, majority[column])
-        found[f"{name}.majority_accuracy"] = float((truth == always).mean())
-        found[f"{name}.majority_macro_f1"] = macro_f1(truth, always)
+        truth = outputs["forms"][:, column]
+        answers = {"": outputs["guesses"][:, column], "majority_": np.full_like(truth, majority[column])}
+        if name.endswith("liked"):
+            answers["likeliest_"] = outputs["likeliest"][:, column]
+        for whose, guess in answers.items():
+            found[f"{name}.{whose}accuracy"] = float((truth == guess).mean())
+            found[f"{name}.{whose}macro_f1"] = macro_f1(truth, guess)
     return found | {"loss": float(outputs["loss"].mean())}
 
 

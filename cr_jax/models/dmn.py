@@ -53,7 +53,7 @@ class Config:
 
     def __post_init__(self) -> None:
         sizes = {"classes": self.classes, "items": self.items, "facts": self.facts}
-        positive(**sizes, embedding=self.embedding, hidden=self.hidden, hops=self.hops)
+        positive(**sizes, embedding=self.embedding, hidden=self.hidden, hops=self.hops, learning_rate=self.learning_rate)
         if self.classes < self.items:
             raise BadConfig(f"classes={self.classes}: every item is a class; legal: {self.items} or more")
 

@@ -58,7 +58,7 @@ class MmnConfig:
 
     def __post_init__(self) -> None:
         sizes = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        positive(**{name: value for name, value in sizes.items() if isinstance(value, int)})
+        positive(**{name: value for name, value in sizes.items() if isinstance(value, int)}, learning_rate=self.learning_rate)
         if self.hidden % 2:
             raise BadConfig(f"hidden={self.hidden}: the search head halves it; legal: an even number")
         if self.question_items > self.items:

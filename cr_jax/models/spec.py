@@ -233,8 +233,10 @@ def expect_state(state: Any, expected: Any) -> None:
         raise BadConfig(f"turn was given a state of shapes {got}; this configuration carries {want}")
 
 
-def positive(**values: int) -> None:
-    """Refuse sizes below 1 (``BadConfig``), naming the first."""
+def positive(**values: float) -> None:
+    """Refuse sizes below 1, and rates (floats) that are not above 0 (``BadConfig``), naming the first."""
     for name, value in values.items():
-        if value < 1:
+        if isinstance(value, float) and not value > 0:
+            raise BadConfig(f"{name}={value}: must be above 0")
+        if not isinstance(value, float) and value < 1:
             raise BadConfig(f"{name}={value}: must be 1 or more")

@@ -18,32 +18,22 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Array, Float
 
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data.examples_srnn import examples, voice
 from cr_jax.errors import BadConfig
 from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
 from cr_jax.nn import dialogue_inputs as shapes
-from cr_jax.nn.autorec import ACTIVATIONS, AutoRec, layer_sizes, noise_inputs, published_autorec, reconstruction_loss
+from cr_jax.nn import dialogue_losses as losses
+from cr_jax.nn.autorec import ACTIVATIONS, AutoRec, layer_sizes, noise_inputs, published_autorec
 from cr_jax.nn.dialogue_recommender import ConversationState, DialogueRecommender
-from cr_jax.nn.hred_decoder import SwitchingDecoder, published_decoder, response_loss
-from cr_jax.nn.hrnn import (
-    HEADS,
-    HRNN,
-    LIKED_WEIGHTS,
-    Dialogue,
-    Sentiment,
-    published_heads,
-    published_hrnn,
-    sentiment_loss,
-)
+from cr_jax.nn.hred_decoder import SwitchingDecoder, published_decoder
+from cr_jax.nn.hrnn import HEADS, HRNN, Sentiment, published_heads, published_hrnn
 from cr_jax.nn.module import Frozen, name_scopes
 from cr_jax.nn.torch_gru import published_gru
 from cr_jax.nn.words import GenSen, WordTable
 from cr_jax.records import Workload
 
-SYSTEM = -1
 VOCABULARY = 15_005
 ENCODERS = ("gensen", "table")
 Batch = dict[str, jax.Array]
@@ -68,6 +58,9 @@ class Config:
     autorec_layers: str = "1000"
     autorec_f: str = "sigmoid"
     autorec_g: str = "sigmoid"
+    autorec_bias: float = 0.0
+    learning_rate: float = 1e-4
+    autorec_learning_rate: float = 1e-3
     mentions: int = 1
     new_items_only: bool = False
     decoder: bool = False
@@ -76,6 +69,7 @@ class Config:
 
     def __post_init__(self) -> None:
         positive(**{k: v for k, v in vars(self).items() if isinstance(v, int) and not isinstance(v, bool)})
+        positive(learning_rate=self.learning_rate, autorec_learning_rate=self.autorec_learning_rate)
         if self.encoder not in ENCODERS:
             raise BadConfig(f"encoder={self.encoder!r}: no such word encoder; legal: {', '.join(ENCODERS)}")
         for key in ("autorec_f", "autorec_g"):
@@ -104,6 +98,9 @@ FIELDS = {
     "autorec_layers": "AutoRec's hidden sizes, comma separated",
     "autorec_f": "AutoRec's hidden activation: identity, sigmoid, relu",
     "autorec_g": "AutoRec's output activation while training: identity, sigmoid, relu",
+    "autorec_bias": "added to the decoder's first biases; with sigmoid log(p/(1-p)) starts every rating at p",
+    "learning_rate": "Adam's, of the sentiment network",
+    "autorec_learning_rate": "Adam's, of AutoRec",
     "mentions": "items a user can have mentioned (slots, each with a conversation state)",
     "new_items_only": "score 0 for items already mentioned",
     "decoder": "also answer in words: HRED encoder and switching decoder",
@@ -122,7 +119,7 @@ def build(config: Config, rngs: nnx.Rngs) -> DialogueRecommender:
     sizes = (c.sentence_hidden, c.sentence_layers), (c.conversation_hidden, c.conversation_layers)
     encoder = HRNN(words.dimension, *sizes, mention_bit=True, dropout=c.dropout, rngs=rngs)
     sentiment = Sentiment(words, encoder, rngs=rngs)
-    autorec = AutoRec(c.items, layer_sizes(c.autorec_layers), c.autorec_f, c.autorec_g, rngs=rngs)
+    autorec = AutoRec(c.items, layer_sizes(c.autorec_layers), c.autorec_f, c.autorec_g, c.autorec_bias, rngs=rngs)
     response = None
     if c.decoder:
         x = c.decoder_hidden
@@ -154,54 +151,6 @@ def configure(dataset: Dataset, work: Workload) -> Config:
             f"turns={work.turns}: a history holds {shapes.UTTERANCES} utterances; legal: at most {most}"
         )
     return Config(items=dataset.items, words=words)
-
-
-# Losses. ``key`` ``None`` switches dropout off.
-
-
-def sentiment_objective(
-    model: DialogueRecommender, batch: Batch, key: Array | None
-) -> tuple[Float[Array, ""], Batch]:
-    """Sentiment loss of N dialogues, one mentioned item each, with their forms [N, 6]."""
-    dialogue = Dialogue._make(batch[k] for k in Dialogue._fields)
-    last = model.encode(dialogue, key=key).last[:, -1]
-    return sentiment_loss(model.sentiment(last), batch["forms"], LIKED_WEIGHTS), {}
-
-
-def autorec_objective(
-    model: DialogueRecommender, batch: Batch, key: Array | None
-) -> tuple[Float[Array, ""], Batch]:
-    """Sum of squared errors of ``targets`` (−1 = unobserved) from ``ratings`` (0 = unknown)."""
-    del key  # The random noise is in the batch: cr_jax.nn.autorec.noise_inputs.
-    loss, observed = reconstruction_loss(model.autorec(batch["ratings"]), batch["targets"])
-    return loss, {"observed": observed, "mean_squared_error": loss / jnp.maximum(observed, 1.0)}
-
-
-def response_objective(
-    model: DialogueRecommender, batch: Batch, key: Array | None
-) -> tuple[Float[Array, ""], Batch]:
-    """Log-likelihood of the system's utterances, each from the state and the scores before it."""
-    log_probabilities = model.predict_responses(batch, key)
-    counted = (batch["senders"] == SYSTEM).astype(jnp.float32)
-    return response_loss(log_probabilities, batch["targets"], counted), {}
-
-
-# What training is judged by.
-
-
-def classify(model: DialogueRecommender, batch: Batch) -> Batch:
-    """The likeliest answers [N, 6] beside the true ``forms``, and the batch's loss, once per row."""
-    dialogue = Dialogue._make(batch[k] for k in Dialogue._fields)
-    outputs = model.sentiment(model.encode(dialogue).last[:, -1])
-    guesses = [(o[:, 0] > 0) if o.shape[1] == 1 else jnp.argmax(o, axis=1) for o in outputs]
-    loss = sentiment_loss(outputs, batch["forms"], LIKED_WEIGHTS)
-    answers = jnp.stack([guess.astype(jnp.int32) for guess in guesses], axis=1)
-    return {"guesses": answers, "forms": batch["forms"], "loss": jnp.broadcast_to(loss, answers.shape[:1])}
-
-
-def reconstruct(model: DialogueRecommender, batch: Batch) -> Batch:
-    """AutoRec's ratings from ``ratings``, beside the ``targets``."""
-    return {"predictions": model.autorec(batch["ratings"]), "targets": batch["targets"]}
 
 
 # Abstract inputs.
@@ -269,9 +218,9 @@ def objectives(config: Config) -> tuple[Objective, ...]:
         supervised_turns=_pairs,
         examples_per_epoch=lambda config, dataset: dataset.conversations * config.mentions,
         trains=_trains("sentiment"),
-        loss=sentiment_objective,
+        loss=losses.sentiment_objective,
         inputs=_sentiment_inputs,
-        optimizer=lambda config: optax.adam(1e-4),
+        optimizer=lambda config: optax.adam(config.learning_rate),
     )
     autorec = Objective(
         name="autorec",
@@ -280,9 +229,9 @@ def objectives(config: Config) -> tuple[Objective, ...]:
         supervised_turns=lambda config, work: None,
         examples_per_epoch=lambda config, dataset: dataset.users,
         trains=_trains("autorec"),
-        loss=autorec_objective,
+        loss=losses.autorec_objective,
         inputs=_autorec_inputs,
-        optimizer=lambda config: optax.adam(1e-3),
+        optimizer=lambda config: optax.adam(config.autorec_learning_rate),
     )
     response = Objective(
         name="response",
@@ -291,7 +240,7 @@ def objectives(config: Config) -> tuple[Objective, ...]:
         supervised_turns=_pairs,
         examples_per_epoch=lambda config, dataset: dataset.conversations,
         trains=_trains("autorec", "hred", "decoder"),
-        loss=response_objective,
+        loss=losses.response_objective,
         inputs=_response_inputs,
         optimizer=lambda config: optax.adam(1e-3),
     )
@@ -373,7 +322,7 @@ SPEC = Spec(
     scores_subset=False,
     training=Training(
         (Stage(("sentiment",), epochs=50, patience=5), Stage(("autorec",), epochs=50, patience=5)),
-        partial(examples, noise=noise_inputs, classify=classify, reconstruct=reconstruct),
+        partial(examples, noise=noise_inputs, classify=losses.classify, reconstruct=losses.reconstruct),
         voice,
         checks=True,
     ),

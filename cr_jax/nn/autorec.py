@@ -39,7 +39,8 @@ def layer_sizes(text: str) -> tuple[int, ...]:
 class AutoRec(Module):
     """``g(decoder(f(encoder(ratings))))`` with one or more encoder layers."""
 
-    def __init__(self, items: int, sizes: tuple[int, ...], f: str, g: str, *, rngs: nnx.Rngs):
+    def __init__(self, items: int, sizes: tuple[int, ...], f: str, g: str, bias: float = 0.0, *, rngs: nnx.Rngs):
+        """bias: added to the decoder's first biases, since PyTorch's start near 0 rates every item g(0)."""
         for key, name in (("autorec_f", f), ("autorec_g", g)):
             if name not in ACTIVATIONS:
                 raise BadConfig(f"{key}={name!r}: no such activation; legal: {', '.join(ACTIVATIONS)}")
@@ -49,6 +50,7 @@ class AutoRec(Module):
             [TorchLinear(inputs, outputs, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)]
         )
         self.decoder = TorchLinear(sizes[-1], items, rngs=rngs)
+        self.decoder.bias[...] += bias
 
     @scoped
     def encode(

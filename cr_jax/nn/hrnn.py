@@ -155,6 +155,20 @@ def sentiment_loss(
     return total
 
 
+def likeliest(outputs: tuple[Array, ...], liked_weights: tuple[float, ...] | None) -> Int[Array, "N 6"]:
+    """The answers of the largest outputs.
+
+    liked_weights: of the loss that the outputs were trained by. A weighted loss learns probabilities that
+    are multiplied by the weights; dividing them out gives the data's own.
+    """
+    answers = []
+    for (name, classes), output in zip(HEADS, outputs, strict=True):
+        if liked_weights is not None and name.endswith("liked"):
+            output = output - jnp.log(jnp.asarray(liked_weights, jnp.float32))
+        answers.append((output[:, 0] > 0).astype(jnp.int32) if classes == 1 else jnp.argmax(output, axis=1).astype(jnp.int32))
+    return jnp.stack(answers, axis=1)
+
+
 def published_hrnn(
     name: str, path: str, sentence_layers: int, conversation_layers: int
 ) -> dict[str, tuple[str, bool]]:

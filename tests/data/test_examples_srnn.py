@@ -61,7 +61,11 @@ def test_classes_by_hand():
     assert macro_f1(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1])) == pytest.approx((2 / 3 + 4 / 5) / 2)
     truth, guess = np.zeros((4, 6), int), np.zeros((4, 6), int)
     truth[:, 2], guess[:, 2] = [1, 1, 1, 0], [1, 1, 0, 0]
-    found = classes({"forms": truth, "guesses": guess, "loss": np.ones(4)}, (0, 0, 1, 0, 0, 0))
+    likeliest = guess.copy()
+    likeliest[3, 2] = 1
+    found = classes({"forms": truth, "guesses": guess, "likeliest": likeliest, "loss": np.ones(4)}, (0, 0, 1, 0, 0, 0))
+    assert found["initiator_liked.likeliest_accuracy"] == 0.5
+    assert "initiator_seen.likeliest_accuracy" not in found  # its loss weighs nothing
     assert found["initiator_liked.accuracy"] == 0.75 and found["initiator_liked.majority_accuracy"] == 0.75
     assert found["initiator_liked.majority_macro_f1"] == pytest.approx((0 + 6 / 7) / 2)
     assert found["respondent_liked.accuracy"] == 1.0

@@ -25,6 +25,15 @@ def test_two_layers_by_hand_in_float64():
     np.testing.assert_allclose(model(jnp.asarray(x, jnp.float32)), 1 / (1 + np.exp(-plain)), atol=1e-6)
 
 
+def test_a_first_bias_starts_every_rating_at_its_logistic():
+    plain, moved = (AutoRec(7, (3,), "sigmoid", "sigmoid", bias, rngs=nnx.Rngs(0)) for bias in (0.0, float(np.log(0.9 / 0.1))))
+    np.testing.assert_allclose(moved.decoder.bias[...] - plain.decoder.bias[...], np.log(9), rtol=1e-6)
+    np.testing.assert_array_equal(moved.decoder.kernel[...], plain.decoder.kernel[...])
+    moved.decoder.kernel[...] *= 0
+    moved.decoder.bias[...] = moved.decoder.bias[...] - plain.decoder.bias[...]
+    np.testing.assert_allclose(moved(jnp.ones((2, 7))), 0.9, rtol=1e-6)
+
+
 def test_loss_sums_over_observed_targets_only():
     output = jnp.array([[0.5, 9.0], [0.0, 1.0]])
     target = jnp.array([[1.0, -1.0], [0.0, 0.5]])

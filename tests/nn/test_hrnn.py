@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cr_jax.nn.hrnn import HEADS, HRNN, Dialogue, Sentiment, dropout, sentiment_loss
+from cr_jax.nn.hrnn import HEADS, HRNN, Dialogue, Sentiment, dropout, likeliest, sentiment_loss
 from cr_jax.nn.module import Frozen
 from cr_jax.nn.words import GenSen, WordTable
 
@@ -82,6 +82,26 @@ def test_loss_by_hand_in_float64():
     assert float(sentiment_loss(tuple(outputs), jnp.asarray(forms), weights)) == pytest.approx(
         total, abs=1e-6
     )
+
+
+def test_dividing_the_weights_out_gives_the_answers_of_the_data():
+    """Without features a weighted loss is least at w·share / Σ w·share; its largest answer is not the data's."""
+    weights, shares = np.array([1 / 5, 1 / 80, 1 / 15]), np.array([0.1, 0.8, 0.1])
+    learned = weights * shares / (weights * shares).sum()
+    forms = np.repeat([[0, 0, c, 0, 0, c] for c in range(3)], (1000 * shares).astype(int), axis=0).astype(np.int32)
+    one = np.zeros((len(forms), 1), np.float32)
+
+    def outputs(shares):
+        row = np.broadcast_to(np.log(np.asarray(shares, np.float32)), (len(forms), 3))
+        even = np.broadcast_to(np.log(np.full(3, 1 / 3, np.float32)), (len(forms), 3))
+        return tuple(jnp.asarray(x) for x in (one, even, row, one, even, row))
+
+    here = float(sentiment_loss(outputs(learned), forms, tuple(weights)))
+    for other in (shares, learned * [1.1, 1, 1], learned * [1, 1, 0.9]):
+        other = other / other.sum()
+        assert here < float(sentiment_loss(outputs(other), forms, tuple(weights)))
+    assert likeliest(outputs(learned), None)[0].tolist() == [0, 0, 0, 0, 0, 0]
+    assert likeliest(outputs(learned), tuple(weights))[0].tolist() == [0, 0, 1, 0, 0, 1]
 
 
 def test_gensen_is_frozen_reads_each_utterance_to_its_length_and_passes_no_gradient():
