@@ -138,12 +138,13 @@ class Loop:
             boundary = min(plan.steps, (self.at.step // per_epoch + 1) * per_epoch)
             pause = min(boundary, (self.at.step // self.checkpoint_steps + 1) * self.checkpoint_steps)
             while self.at.step < pause:
-                self._steps(plan, source, min(pause, self.at.step + FETCH))
+                self.steps(plan, source, min(pause, self.at.step + FETCH))
             if self.at.step == boundary:
                 self._epoch(plan)
             self._save()
 
-    def _steps(self, plan: Plan, source: Iterator[Any], until: int) -> None:
+    def steps(self, plan: Plan, source: Iterator[Any], until: int) -> None:
+        """Take the stage's steps up to ``until`` with batches from ``source``, and fetch their losses."""
         at, waited, pending, compiled = self.at, 0.0, [], compiling.clock()
         compiled_before = compiled()
         begin, turns, first = time.perf_counter(), 0.0, at.step

@@ -40,6 +40,49 @@ class Trained:
     weights: Any
 
 
+@dataclass(frozen=True)
+class Ready:
+    """Everything a run is made of before its first step."""
+
+    spec: Spec
+    corpus: Corpus
+    work: Workload
+    config: Any
+    examples: Examples
+    plans: tuple[Plan, ...]
+    layout: Layout
+    state: TrainState
+
+
+def ready(
+    model: str, dataset: str | Path, *, reviews: str | Path | None = None, preset: str = "published",
+    epochs: int | None = None, steps: int | None = None, patience: int | None = None, batch: int | None = None, seed: int = 0,
+    settings: Mapping[str, str] | None = None, strict: bool = False, devices: int | None = None, shard_tables: bool = False,
+    stages: Sequence[str] | None = None,
+) -> Ready:  # fmt: skip
+    """Data read, examples and batches planned, weights at their start; arguments and errors as of :func:`train`."""
+    spec = specs.find(model)
+    if spec.training is None:
+        raise BadConfig(f"{spec.name} states no training examples (Spec.training); legal: {', '.join(_trainable())}")
+    if epochs is not None and steps is not None:
+        raise BadConfig(f"epochs={epochs} and steps={steps}: legal: one of the two")
+    specs.positive(**{k: v for k, v in {"epochs": epochs, "steps": steps, "batch": batch}.items() if v is not None})
+    if not 0 <= seed < 2**32:
+        raise BadConfig(f"seed={seed}: legal: 0 to {2**32 - 1}")
+    corpus = read_corpus(dataset, seed, strict, reviews)
+    data = corpus.dataset
+    work = Workload(turns=data.last_turn, lengths=data.lengths, turn_histogram=data.turn_histogram, batch=batch, preset=preset,
+                    question_items=min(10, data.items))  # fmt: skip
+    config = specs.override(spec, spec.configure(data, work), settings or {})
+    examples = spec.training.examples(corpus, config, seed)
+    plans = _plans(spec, config, examples, epochs, steps, patience, batch, seed, stages)
+    layout = Layout(devices, plans[0].batches.batch, shard_tables)
+    objectives = {o.name: o for o in spec.objectives(config)}
+    used = tuple(objectives[name] for plan in plans for name in plan.stage.objectives)
+    return Ready(spec, corpus, work, config, examples, plans, layout,
+                 TrainState(abstract_model(spec, config), used, work, seed, layout))  # fmt: skip
+
+
 def train(
     model: str,
     dataset: str | Path,
@@ -72,29 +115,15 @@ def train(
     run with ``NotFinite``.
     """
     begin = time.perf_counter()
-    spec = specs.find(model)
-    if spec.training is None:
-        raise BadConfig(f"{spec.name} states no training examples (Spec.training); legal: {', '.join(_trainable())}")
-    if epochs is not None and steps is not None:
-        raise BadConfig(f"epochs={epochs} and steps={steps}: legal: one of the two")
-    specs.positive(**{k: v for k, v in {"epochs": epochs, "steps": steps, "batch": batch}.items() if v is not None})
     specs.positive(checkpoint_steps=checkpoint_steps)
-    if not 0 <= seed < 2**32:
-        raise BadConfig(f"seed={seed}: legal: 0 to {2**32 - 1}")
-    corpus = read_corpus(dataset, seed, strict, reviews)
+    made = ready(model, dataset, reviews=reviews, preset=preset, epochs=epochs, steps=steps, patience=patience,
+                 batch=batch, seed=seed, settings=settings, strict=strict, devices=devices, shard_tables=shard_tables,
+                 stages=stages)  # fmt: skip
+    spec, corpus, plans, layout, state = made.spec, made.corpus, made.plans, made.layout, made.state
     data = corpus.dataset
-    work = Workload(turns=data.last_turn, lengths=data.lengths, turn_histogram=data.turn_histogram, batch=batch, preset=preset,
-                    question_items=min(10, data.items))  # fmt: skip
-    config = specs.override(spec, spec.configure(data, work), settings or {})
-    examples = spec.training.examples(corpus, config, seed)
-    plans = _plans(spec, config, examples, epochs, steps, patience, batch, seed, stages)
-    objectives = {o.name: o for o in spec.objectives(config)}
-    layout = Layout(devices, plans[0].batches.batch, shard_tables)
-    used = tuple(objectives[name] for plan in plans for name in plan.stage.objectives)
-    state = TrainState(abstract_model(spec, config), used, work, seed, layout)
     folder = Path(hosts.first(lambda: str(_folder(out, resume))))
     identity = {
-        "model": spec.name, "config": plain(config), "seed": seed, "preset": preset,
+        "model": spec.name, "config": plain(made.config), "seed": seed, "preset": preset,
         "dataset": {"name": data.name, "sha256": corpus.fingerprint, "split": corpus.split},
         "stages": [{"objectives": list(p.stage.objectives), "batch": p.batches.batch, "steps": p.steps,
                     "patience": p.patience} for p in plans],
@@ -103,21 +132,22 @@ def train(
     checkpoints = Checkpoints(folder / "checkpoints", identity)
     try:
         hosts.first(lambda: _write_catalogue(corpus, seed, spec, folder))
-        loop = Loop(spec, state, examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps, tick=tick)
+        loop = Loop(spec, state, made.examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps,
+                    tick=tick)  # fmt: skip
         # A run killed before its first checkpoint was whole starts again.
         resumed = loop.resume() if resume and checkpoints.latest() is not None else None
         position = loop.run()
     finally:
         checkpoints.close()
     weights = state.tested
-    trained = [objective.name for objective in used]
+    trained = [name for plan in plans for name in plan.stage.objectives]
     # A model of several stages ranks with what all of them trained.
-    ranked = loop.tester.ranked(weights, "test") if len(plans) == len(spec.training.stages) else None
+    ranked = loop.tester.ranked(weights, "test") if spec.training and len(plans) == len(spec.training.stages) else None
     figures = ({} if ranked is None else {"ranking": ranked.figures()}) | loop.tester.checked(weights, "test", trained)
     spent = time.perf_counter() - begin
     taken = {name: position.taken.get(plan.name, 0) for plan in plans for name in plan.stage.objectives}
-    foretold = predicted(state.model, work, data, taken, layout.mesh.devices.flat[0], layout.devices)
-    run = Run(spec, config, corpus, work, plans, position, examples, seed, resumed, layout, figures,
+    foretold = predicted(state.model, made.work, data, taken, layout.mesh.devices.flat[0], layout.devices)
+    run = Run(spec, made.config, corpus, made.work, plans, position, made.examples, seed, resumed, layout, figures,
               _against(corpus, ranked, seed), spent, command, foretold)  # fmt: skip
     report = document(run)
     hosts.first(lambda: write(report, folder / "report.json"))
