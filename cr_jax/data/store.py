@@ -155,7 +155,9 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
 def _made(path: Path, seed: int, strict: bool, folder: Path) -> None:
     arguments = [sys.executable, "-m", "cr_jax.data.store", str(path), str(seed), str(int(strict)), str(folder)]
     root = str(Path(__file__).resolve().parents[2])
-    variables = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+                              # glibc: give the growing tables' old places back at once, not keep them for later.
+                              "MALLOC_MMAP_THRESHOLD_": str(1 << 17)}  # fmt: skip
     done = subprocess.run(arguments, env=variables, capture_output=True, text=True)
     if done.returncode == 2:
         told = json.loads(done.stdout)
