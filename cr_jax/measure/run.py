@@ -44,12 +44,12 @@ class Compiled:
 
 
 class Program:
-    """Calls a compiled step. A donated argument is replaced by the result that took its buffer, so a
-    training step goes on training and a conversation's state goes on."""
+    """Calls a compiled step with its flat arguments ``leaves``. A donated argument is replaced by the result
+    that took its buffer, so a training step goes on training and a conversation's state goes on."""
 
     def __init__(self, compiled: Compiled, arguments: tuple[Any, ...]):
         self._executable, self._fed_back = compiled.executable, compiled.fed_back
-        self._leaves = jax.tree.leaves(arguments)
+        self.leaves = jax.tree.leaves(arguments)
 
     def __call__(self) -> None:
         """One call, waited for; its results are let go, but for those fed back."""
@@ -61,10 +61,10 @@ class Program:
         return not any(bool(jnp.isnan(x).any()) for x in floats)
 
     def _run(self) -> Any:
-        results = self._executable(*self._leaves)
+        results = self._executable(*self.leaves)
         jax.block_until_ready(results)
         for number, result in zip(self._fed_back, results, strict=False):
-            self._leaves[number] = result
+            self.leaves[number] = result
         return results
 
 

@@ -59,7 +59,7 @@ def test_a_training_step_goes_on_training():
     for _ in range(4):
         arguments[0], arguments[1], _metrics = found[0].function(*arguments)
     trained = jax.tree.leaves(arguments[0])
-    for ours, theirs in zip(program._leaves, trained, strict=False):
+    for ours, theirs in zip(program.leaves, trained, strict=False):
         assert np.allclose(ours, theirs, rtol=1e-4, atol=1e-6)
     assert set(compiled.stages_s) == {"trace_s", "lower_s", "compile_s"}
 
@@ -80,7 +80,7 @@ def test_the_first_result_takes_the_donated_argument_and_unread_arguments_are_kn
     program = run.Program(compiled, tuple(ones))
     program()
     program()
-    assert float(program._leaves[0][0, 0]) == 1 + 2 * 2.0**20
+    assert float(program.leaves[0][0, 0]) == 1 + 2 * 2.0**20
 
 
 def test_the_growth_of_a_process_is_read_from_its_status(tmp_path):
