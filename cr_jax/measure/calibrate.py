@@ -88,8 +88,8 @@ def _prepare(point: Point) -> _Ready:
 
     def call() -> None:
         result = jax.block_until_ready(compiled(*held))
-        if donated:  # its buffer is gone: the result, which has its place and shape, is the next argument
-            held[0] = result[0] if isinstance(result, tuple) else result
+        for number in donated:  # its buffer is gone: the result, which has its place and shape, is the next argument
+            held[number] = result[number] if isinstance(result, tuple) else result
 
     return _Ready(point, call, [])
 
@@ -162,7 +162,8 @@ def _block(
 
 def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     """Seconds of one call, argument, donated argument, operation, product, iteration and loop; base_s: an
-    iteration of the loops that other points stand in; hand_off_s: what a call takes longer when threads run it."""
+    iteration of the loops that other points stand in; hand_off_s: what a call takes longer when threads run it,
+    straight_s: and each of its operations that is in no loop."""
     loops = points.LOOPS
     call = seconds["call"]
     argument = max(0.0, seconds["call_40_arguments"] - call) / 39
@@ -171,11 +172,13 @@ def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     operation = max(0.0, seconds["pairs_9"] - seconds["products_9"]) / (9 * loops)
     iteration = max(0.0, single - 2 * product)
     donated = max(0.0, (seconds["call_40_donated"] - seconds["call_40_arguments"]) / 40 - operation)
-    hand_off = max(0.0, seconds["straight_9"] - call - 9 * (product + operation))
+    straight = max(0.0, (seconds["straight_40"] - seconds["straight_9"]) / 31 - product - operation) / 2
+    hand_off = max(0.0, seconds["straight_9"] - call - 9 * (product + operation + 2 * straight))
     loop = max(0.0, seconds["loop_of_one"] - call - hand_off - 2 * product - iteration)
     base = max(0.0, (seconds["base"] - call) / loops)
     return {"call_s": call, "argument_s": argument, "donated_s": donated, "operation_s": operation,
-            "product_s": product, "iteration_s": iteration, "loop_s": loop, "base_s": base, "hand_off_s": hand_off}  # fmt: skip
+            "product_s": product, "iteration_s": iteration, "loop_s": loop, "base_s": base, "hand_off_s": hand_off,
+            "straight_s": straight}  # fmt: skip
 
 
 def profile(block: dict[str, Any], name: str, base: dict[str, Any]) -> dict[str, Any]:

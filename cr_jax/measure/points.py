@@ -17,11 +17,9 @@ import numpy as np
 from jax import lax
 
 #: Steps of the matmul table. The models' products lie inside; beyond, the nearest rate holds.
-ROWS = (1, 4, 16, 64, 256, 1024)
+ROWS = (1, 4, 16, 64, 256, 1024, 8192)
 WIDTHS = (1, 32, 256, 2048)
 DEPTHS = (16, 64, 256, 1024)
-#: Products of this many FLOPs and more run alone, smaller ones in a loop.
-_ALONE_FLOPS = 4e7
 _LARGEST_FLOPS = 1.1e9
 KINDS = ("nt", "tn")
 #: (m, n, k) at which the other kinds are compared with ``nn``.
@@ -40,14 +38,18 @@ _MIB = 1 << 20
 LOOPS = 1000
 
 
+#: A function, its arguments, and the numbers of those that are donated: the first ones, which the first results replace.
+Made = tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...]]
+
+
 @dataclass(frozen=True)
 class Point:
-    """One number. make() gives (function, arguments, donated argument numbers); facts: where in its table;
+    """One number. facts: where in its table;
     per: how often the function does it; looped: it stands in a loop, whose own cost is to be taken off."""
 
     table: str
     facts: dict[str, Any]
-    make: Callable[[], tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...]]]
+    make: Callable[[], Made]
     per: float
     looped: bool = False
 
@@ -56,31 +58,31 @@ def _normal(*shape: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(0).normal(size=shape) * 0.1, jnp.float32)
 
 
-def _looped(work: Callable[..., Any], iterations: int) -> Callable[..., Any]:
+def _looped(work: Callable[..., Any], iterations: int, first: jax.Array, *rest: Any) -> Made:
     """``work(first, *rest)`` again and again. ``first`` changes by one element each time, so that nothing
-    can be taken out of the loop, and the whole result is carried, so that nothing can be left out."""
+    can be taken out of the loop, and the whole result is carried, so that nothing can be left out. Both
+    have their buffers from call to call: pages that the system hands out anew are a point of their own."""
 
-    def run(first: jax.Array, tiny: jax.Array, *rest: Any) -> Any:
+    def run(result: Any, first: jax.Array, tiny: jax.Array, *rest: Any) -> Any:
         def once(_: Any, state: Any) -> Any:
-            first, tiny, _ = state
+            _, first, tiny = state
             corner = tiny[:1, :1].reshape((1,) * first.ndim).astype(first.dtype)
             first = lax.dynamic_update_slice(first, corner, (0,) * first.ndim)
-            return first, tiny @ tiny, work(first, *rest)
+            return work(first, *rest), first, tiny @ tiny
 
-        result = jax.eval_shape(work, first, *rest)
-        empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), result)
-        return lax.fori_loop(0, iterations, once, (first, tiny, empty))
+        return lax.fori_loop(0, iterations, once, (result, first, tiny))
 
-    return run
+    empty = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(work, first, *rest))
+    return run, (empty, first, _tiny(), *rest), (0, 1)
 
 
-def _in_place(work: Callable[[Any], Any], iterations: int) -> Callable[..., Any]:
+def _in_place(work: Callable[[Any], Any], iterations: int, x: jax.Array) -> Made:
     """``x = work(x)`` again and again, beside a tiny product."""
 
     def run(x: Any, tiny: jax.Array) -> Any:
         return lax.fori_loop(0, iterations, lambda _, state: (work(state[0]), state[1] @ state[1]), (x, tiny))
 
-    return run
+    return run, (x, _tiny()), (0,)
 
 
 def _tiny() -> jax.Array:
@@ -110,12 +112,10 @@ def _product(m: int, n: int, k: int, kind: str) -> Point:
     flops = 2 * m * n * k
     left, right = ((k, m) if kind[0] == "t" else (m, k)), ((n, k) if kind[1] == "t" else (k, n))
     facts = {"m": m, "n": n, "k": k, "batch": 1, "kind": kind, "dtype": "float32"}
-    if flops >= _ALONE_FLOPS:
-        return Point("matmul", facts, lambda: (partial(_multiply, kind), (_normal(*left), _normal(*right)), ()), 1)
-    iterations = int(min(1000, max(4, 4e7 / flops)))
+    iterations = int(min(1000, max(1, 4e7 / flops)))
 
-    def make() -> Any:
-        return _looped(partial(_multiply, kind), iterations), (_normal(*left), _tiny(), _normal(*right)), ()
+    def make() -> Made:
+        return _looped(partial(_multiply, kind), iterations, _normal(*left), _normal(*right))
 
     return Point("matmul", facts, make, iterations, True)
 
@@ -123,9 +123,8 @@ def _product(m: int, n: int, k: int, kind: str) -> Point:
 def _batched(b: int, m: int, n: int, k: int) -> Point:
     iterations = int(max(4, 4e7 / (2 * b * m * n * k)))
 
-    def make() -> Any:
-        product = partial(jnp.einsum, "bmk,bkn->bmn")
-        return _looped(product, iterations), (_normal(b, m, k), _tiny(), _normal(b, k, n)), ()
+    def make() -> Made:
+        return _looped(partial(jnp.einsum, "bmk,bkn->bmn"), iterations, _normal(b, m, k), _normal(b, k, n))
 
     facts = {"m": m, "n": n, "k": k, "batch": b, "kind": "nn", "dtype": "float32"}
     return Point("matmul", facts, make, iterations, True)
@@ -138,8 +137,8 @@ def stream_points() -> list[Point]:
         n = footprint // 4
         iterations = int(min(1000, max(1, 3e7 / footprint)))
 
-        def make(n: int = n, iterations: int = iterations) -> Any:
-            return _in_place(lambda x: x * 1.0001, iterations), (_normal(n), _tiny()), (0,)
+        def make(n: int = n, iterations: int = iterations) -> Made:
+            return _in_place(lambda x: x * 1.0001, iterations, _normal(n))
 
         facts = {"footprint_bytes": footprint, "bytes": 8 * n}
         points.append(Point("stream", facts, make, iterations, True))
@@ -148,11 +147,16 @@ def stream_points() -> list[Point]:
 
 def fresh_points() -> list[Point]:
     """Reading a buffer and writing another."""
-    return [
-        Point("fresh", {"footprint_bytes": footprint, "bytes": footprint},
-              lambda n=footprint // 8: (lambda x: x * 1.0001, (_normal(n),), ()), 1)
-        for footprint in FRESH
-    ]  # fmt: skip
+    points = []
+    for footprint in FRESH:
+        n = footprint // 8
+        iterations = int(max(4, 3e7 / footprint))
+
+        def make(n: int = n, iterations: int = iterations) -> Made:
+            return _looped(lambda x: x * 1.0001, iterations, _normal(n))
+
+        points.append(Point("fresh", {"footprint_bytes": footprint, "bytes": footprint}, make, iterations, True))
+    return points
 
 
 def gather_points() -> list[Point]:
@@ -160,10 +164,10 @@ def gather_points() -> list[Point]:
     points = []
     for size, row in GATHERS:
 
-        def make(size: int = size, row: int = row) -> Any:
+        def make(size: int = size, row: int = row) -> Made:
             ids = jnp.asarray(np.random.default_rng(1).integers(0, size // row, GATHERED), jnp.int32)
             work = lambda table, ids: jnp.take(table, ids, axis=0, mode="clip") * 1.5  # noqa: E731
-            return _looped(work, 4), (_normal(size // row, row // 4), _tiny(), ids), (0,)
+            return _looped(work, 4, _normal(size // row, row // 4), ids)
 
         points.append(Point("gather", {"table_bytes": size, "row_bytes": row, "rows": GATHERED}, make, 4, True))
     return points
@@ -190,16 +194,15 @@ def _polynomial(x: jax.Array) -> jax.Array:
 
 
 def _element(what: str, elements: float, work: Callable[..., Any], iterations: int, *shapes: tuple[int, ...]) -> Point:
-    def make() -> Any:
-        first, *rest = (_normal(*shape) for shape in shapes)
-        return _looped(work, iterations), (first, _tiny(), *rest), ()
+    def make() -> Made:
+        return _looped(work, iterations, *(_normal(*shape) for shape in shapes))
 
     return Point("element", {"what": what, "elements": elements}, make, iterations, True)
 
 
 def _sliced(what: str, elements: float, work: Callable[..., Any]) -> Point:
-    def make() -> Any:
-        return _looped(work, 200), (jnp.zeros(8, jnp.int32), _tiny(), _normal(4, 32, 192), _normal(32, 64)), ()
+    def make() -> Made:
+        return _looped(work, 200, jnp.zeros(8, jnp.int32), _normal(4, 32, 192), _normal(32, 64))
 
     return Point("element", {"what": what, "elements": elements}, make, 200, True)
 
@@ -211,11 +214,11 @@ def element_points() -> list[Point]:
     size = wide[0] * wide[1] * wide[2]
     return [
         Point("element", {"what": "arithmetic", "elements": 16 * n},
-              lambda: (_in_place(_polynomial, 400), (_normal(n), _tiny()), ()), 400, True),
+              lambda: _in_place(_polynomial, 400, _normal(n)), 400, True),
         _element("transcendental", 2 * n, lambda x: jnp.tanh(jnp.exp(-x * x)), 100, (n,)),
         # Where threads share it, in seconds of one thread: two thirds of MMN's and PMMN's turn.
-        Point("element", {"what": "narrow_tanh", "elements": 128 * n / (os.cpu_count() or 1)},
-              lambda: (lambda x, b: jnp.tanh(x + b), (_normal(4 * n, 32), _normal(32)), ()), 1),
+        _element("narrow_tanh", 32 * 400 * 10 * 32 / (os.cpu_count() or 1),
+                 lambda b, x: jnp.tanh(x[None] + b[:, None, None]).reshape(-1, 32), 4, (32, 32), (400, 10, 32)),
         _element("root", n, lambda x: lax.sqrt(x * x + 1) / (x * x + 2), 200, (n,)),
         _sliced("scalar_transcendental", 2 * 32 * 64, _gate),
         _sliced("scalar_arithmetic", 4 * 32 * 64, _blend),
@@ -265,7 +268,7 @@ def overhead_points() -> list[Point]:
         return x
 
     def loop(work: Callable[..., Any], length: int, iterations: int) -> Callable[[], Any]:
-        return lambda: (_in_place(partial(work, length=length), iterations), (_normal(16, 16), _tiny()), ())
+        return lambda: _in_place(partial(work, length=length), iterations, _normal(16, 16))
 
     def state(leaves: int) -> Any:
         return [jnp.full((8,), 0.5 + n, jnp.float32) for n in range(leaves)]
@@ -283,9 +286,10 @@ def overhead_points() -> list[Point]:
         Point("overhead", {"what": "products_1"}, loop(chain, 1, LOOPS), 1),
         Point("overhead", {"what": "products_9"}, loop(chain, 9, LOOPS), 1),
         Point("overhead", {"what": "pairs_9"}, loop(pairs, 9, LOOPS), 1),
-        Point("overhead", {"what": "straight_9"}, lambda: (partial(pairs, length=9), (_normal(16, 16),), ()), 1),
+        *(Point("overhead", {"what": f"straight_{n}"}, lambda n=n: (partial(pairs, length=n), (_normal(16, 16),), ()), 1)
+          for n in (9, 40)),
         Point("overhead", {"what": "base"},
-              lambda: (_looped(lambda x: x[0], LOOPS), (_normal(1024), _tiny()), ()), 1),
+              lambda: _looped(lambda x: x[0], LOOPS, _normal(1024)), 1),
         Point("overhead", {"what": "loop_of_one"}, loop(chain, 1, 1), 1),
     ]  # fmt: skip
 

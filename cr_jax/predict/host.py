@@ -86,6 +86,8 @@ def _elements(operation: Operation, tables: Tables) -> float:
         moved = operation.rows * operation.row_bytes / 4
         seconds += moved * each["scatter"]
     scalar = operation.dynamic and not operation.library
+    if not operation.scalarised:
+        plain -= operation.narrow_tanhs  # measured with the sum that they are taken of
     seconds += max(0, plain) * each["scalar_arithmetic" if scalar else "arithmetic"]
     if operation.scalarised:
         seconds += cost.transcendentals * each["scalar_transcendental"]
@@ -102,9 +104,10 @@ def call_parts(program: Program, temp_bytes: int | None, tables: Tables) -> dict
     paged = sum(size for size in program.fresh_outputs if size > PAGED_BYTES)
     if temp_bytes is not None and temp_bytes > PAGED_BYTES:
         paged += temp_bytes
+    straight = sum(not o.loop for o in program.operations)
     return {
         "call": over["call_s"] + program.arguments * over["argument_s"] + program.donated * over["donated_s"],
-        "hand-off": over["hand_off_s"] if _scheduled(program) else 0.0,
+        "hand-off": over["hand_off_s"] + straight * over["straight_s"] if _scheduled(program) else 0.0,
         "loops": sum(x.entries * over["loop_s"] + x.iterations * over["iteration_s"] for x in program.loops),
         "page faults": paged * tables.element["page_fault"],
     }

@@ -32,9 +32,27 @@ def test_the_medians_of_the_passes_are_kept_with_their_spread():
     found = block()
     assert found["fit"]["median_spread"] == pytest.approx(0.6)
     assert found["canary"]["spread"] == pytest.approx(0.1 / 1.05)
-    alone = next(r for r in found["tables"]["matmul"] if (r["m"], r["n"], r["k"]) == (1024, 256, 1024))
+    row = next(r for r in found["tables"]["matmul"] if (r["m"], r["n"], r["k"]) == (1024, 256, 1024))
     call = found["overheads"]["call_s"]
-    assert alone["flops_per_s"] == pytest.approx(2 * 1024 * 256 * 1024 / max(1e-3 - call, 1e-4))
+    assert row["flops_per_s"] == pytest.approx(2 * 1024 * 256 * 1024 / max(1e-3 - call, 1e-4))
+
+
+def test_overheads_are_found_again_in_the_times_they_make():
+    known = {"call_s": 8.0, "argument_s": 0.2, "donated_s": 0.9, "operation_s": 0.1, "product_s": 0.45, "iteration_s": 0.05,
+             "loop_s": 2.0, "base_s": 1.0, "hand_off_s": 10.0, "straight_s": 0.4}  # fmt: skip
+    k = {name.removesuffix("_s"): value for name, value in known.items()}
+    loops, pair = points.LOOPS, k["product"] + k["operation"]
+    turn = 2 * k["product"] + k["iteration"]  # of a loop with one product, and the tiny one beside it
+    seconds = {
+        "call": k["call"], "call_40_arguments": k["call"] + 39 * k["argument"],
+        "call_40_donated": k["call"] + 39 * k["argument"] + 40 * (k["donated"] + k["operation"]),
+        "products_1": k["call"] + loops * turn, "products_9": k["call"] + loops * (turn + 8 * k["product"]),
+        "pairs_9": k["call"] + loops * (turn + 8 * k["product"] + 9 * k["operation"]),
+        "straight_9": k["call"] + k["hand_off"] + 9 * (pair + 2 * k["straight"]),
+        "straight_40": k["call"] + k["hand_off"] + 40 * (pair + 2 * k["straight"]),
+        "base": k["call"] + loops * k["base"], "loop_of_one": k["call"] + k["hand_off"] + k["loop"] + turn,
+    }  # fmt: skip
+    assert calibrate._overheads(seconds) == pytest.approx(known)
 
 
 def test_the_block_is_a_valid_profile_that_the_predictor_reads():
