@@ -49,6 +49,10 @@ class Case:
 
 SENTIMENT = {"encoder": "table", "embedding": "64", "sentence_hidden": "64", "sentence_layers": "1", "conversation_hidden": "64",
              "conversation_layers": "1"}  # fmt: skip
+#: Few dialogues, and the answers as often as they are given: a smaller network, a plain loss.
+FORMS = SENTIMENT | {"embedding": "32", "sentence_hidden": "32", "conversation_hidden": "32", "learning_rate": "0.003",
+                     "liked_weights": "false", "dropout": "0.1"}  # fmt: skip
+RATINGS = SENTIMENT | {"autorec_bias": "3", "autorec_learning_rate": "0.0001"}
 LIKED = tuple(("sentiment", f"{who}_liked.likeliest_{figure}", f"{who}_liked.majority_{figure}", True)
               for who in ("initiator", "respondent") for figure in ("accuracy", "macro_f1"))  # fmt: skip
 RANKED = {"learning_rate": "0.01", "item_words": "32", "facts": "12"}
@@ -58,8 +62,8 @@ CASES = {
     "pmmn": Case("pmmn", TALKS, RANKED, {"steps": 3000, "batch": 64}, True, None),
     "aim": Case("aim", TALKS, {}, {"steps": 40, "preset": "matched"}),
     "srnn-ae": Case("srnn-ae", TALKS, SENTIMENT, {"epochs": 2, "preset": "matched"}),
-    "sentiment": Case("srnn-ae", REDIAL, SENTIMENT, {"epochs": 4, "stages": ["sentiment"]}, beats=LIKED),
-    "autorec": Case("srnn-ae", REDIAL, SENTIMENT, {"epochs": 30, "stages": ["autorec"]},
+    "sentiment": Case("srnn-ae", REDIAL, FORMS, {"epochs": 5, "batch": 64, "stages": ["sentiment"]}, beats=LIKED),
+    "autorec": Case("srnn-ae", REDIAL, RATINGS, {"epochs": 30, "stages": ["autorec"]},
                     beats=(("ratings", "rmse", "item_mean_rmse", False),)),
 }
 

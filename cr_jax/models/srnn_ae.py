@@ -59,6 +59,7 @@ class Config:
     autorec_f: str = "sigmoid"
     autorec_g: str = "sigmoid"
     autorec_bias: float = 0.0
+    liked_weights: bool = True
     learning_rate: float = 1e-4
     autorec_learning_rate: float = 1e-3
     mentions: int = 1
@@ -99,6 +100,7 @@ FIELDS = {
     "autorec_f": "AutoRec's hidden activation: identity, sigmoid, relu",
     "autorec_g": "AutoRec's output activation while training: identity, sigmoid, relu",
     "autorec_bias": "added to the decoder's first biases; with sigmoid log(p/(1-p)) starts every rating at p",
+    "liked_weights": "whether the sentiment loss weighs rare answers to 'liked' higher, as published",
     "learning_rate": "Adam's, of the sentiment network",
     "autorec_learning_rate": "Adam's, of AutoRec",
     "mentions": "items a user can have mentioned (slots, each with a conversation state)",

@@ -16,13 +16,17 @@ SYSTEM = -1
 Batch = dict[str, jax.Array]
 
 
+def _weights(model: DialogueRecommender) -> tuple[float, ...] | None:
+    return LIKED_WEIGHTS if model.config.liked_weights else None
+
+
 def sentiment_objective(
     model: DialogueRecommender, batch: Batch, key: Array | None
 ) -> tuple[Float[Array, ""], Batch]:
     """Sentiment loss of N dialogues with their forms [N, 6]."""
     dialogue = Dialogue._make(batch[k] for k in Dialogue._fields)
     last = model.encode(dialogue, key=key).last[:, -1]
-    return sentiment_loss(model.sentiment(last), batch["forms"], LIKED_WEIGHTS), {}
+    return sentiment_loss(model.sentiment(last), batch["forms"], _weights(model)), {}
 
 
 def autorec_objective(
@@ -51,8 +55,8 @@ def classify(model: DialogueRecommender, batch: Batch) -> Batch:
     """
     dialogue = Dialogue._make(batch[k] for k in Dialogue._fields)
     outputs = model.sentiment(model.encode(dialogue).last[:, -1])
-    loss = sentiment_loss(outputs, batch["forms"], LIKED_WEIGHTS)
-    return {"guesses": likeliest(outputs, None), "likeliest": likeliest(outputs, LIKED_WEIGHTS), "forms": batch["forms"],
+    loss = sentiment_loss(outputs, batch["forms"], _weights(model))
+    return {"guesses": likeliest(outputs, None), "likeliest": likeliest(outputs, _weights(model)), "forms": batch["forms"],
             "loss": jnp.broadcast_to(loss, batch["forms"].shape[:1])}  # fmt: skip
 
 
