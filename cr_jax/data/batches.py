@@ -119,6 +119,16 @@ class Batches:
         rows, shape = self.rows(int(step))
         return self.pool.make(rows, shape, np.random.default_rng([self.seed, int(step), 1]))
 
+    def taken(self, steps: int) -> tuple[tuple[Group, int], ...]:
+        """Each group with how many of the first ``steps`` batches are its own; groups with none are left out."""
+        epochs, rest = divmod(steps, self.per_epoch)
+        number = [epochs * -(-len(group.rows) // self.batch) for group in self.groups]
+        for place in range(rest):
+            in_memory = len(self.pool) <= SHUFFLED
+            group, _ = self._epoch(epochs)[place] if in_memory else self._drawn(epochs, place)
+            number[group] += 1
+        return tuple((group, n) for group, n in zip(self.groups, number, strict=True) if n)
+
     def turns(self, step: int) -> float:
         """Supervised turns in the batch of a step."""
         return float(self.pool.turns[self.rows(step)[0]].sum())

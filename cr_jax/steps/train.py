@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cr_jax.models.spec import Objective
+from cr_jax.models.spec import Inputs, Objective
 from cr_jax.nn.module import Frozen
 from cr_jax.records import Workload
 from cr_jax.steps.step import AbstractModel, Step, abstract_key, state_bytes
 
 
-def training_step(model: AbstractModel, objective: Objective, work: Workload) -> Step:
+def training_step(model: AbstractModel, objective: Objective, work: Workload, inputs: Inputs | None = None) -> Step:
     """``(trained, optimizer state, others, frozen, batch, key[, counter]) -> (trained, optimizer
-    state, metrics)``; the first two are donated."""
+    state, metrics)``; the first two are donated. inputs: of the batch; ``None``: as ``work`` pads texts."""
     batch = work.batch or objective.batch
     filters = (objective.trains, Frozen)
     trained, frozen, others = model.split(*filters)
@@ -36,12 +36,13 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
     moments = jax.eval_shape(optimizer.init, trained)
     counter = (jax.ShapeDtypeStruct((), jnp.int32),) if objective.shared_counter else ()
     numbers, size = state_bytes(moments)
+    inputs = objective.inputs(model.config, work, batch) if inputs is None else inputs
     turns = objective.supervised_turns(model.config, work)
     return Step(
         name=f"train/{objective.name}",
         phase="train",
         function=step,
-        arguments=(trained, moments, others, frozen, dict(objective.inputs(model.config, work, batch)),
+        arguments=(trained, moments, others, frozen, dict(inputs),
                    abstract_key(), *counter),
         names=("weights", "optimizer", "other_weights", "frozen", "batch", "key", *(["counter"] if counter else [])),
         roles=("weights", "optimizer", "weights", "frozen", "batch", "key", *(["optimizer"] if counter else [])),

@@ -20,7 +20,7 @@ from cr_jax.train import hosts, metrics
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Ranked, baselines
 from cr_jax.train.loop import Loop, Plan, Tick
-from cr_jax.train.predicted import predicted
+from cr_jax.train.predicted import predicted, taken
 from cr_jax.train.report import Run, document
 from cr_jax.train.state import Layout, TrainState
 
@@ -145,8 +145,8 @@ def train(
     ranked = loop.tester.ranked(weights, "test") if spec.training and len(plans) == len(spec.training.stages) else None
     figures = ({} if ranked is None else {"ranking": ranked.figures()}) | loop.tester.checked(weights, "test", trained)
     spent = time.perf_counter() - begin
-    taken = {name: position.taken.get(plan.name, 0) for plan in plans for name in plan.stage.objectives}
-    foretold = predicted(state.model, made.work, data, taken, layout.mesh.devices.flat[0], layout.devices)
+    shapes = {name: taken(plan.batches, position.taken.get(plan.name, 0)) for plan in plans for name in plan.stage.objectives}
+    foretold = predicted(state.model, made.work, data, shapes, layout.mesh.devices.flat[0], layout.devices)
     run = Run(spec, made.config, corpus, made.work, plans, position, made.examples, seed, resumed, layout, figures,
               _against(corpus, ranked, seed), spent, command, foretold)  # fmt: skip
     report = document(run)
