@@ -154,7 +154,11 @@ def _corpus(
     _enough(place, {part: len(parts[part]) for part in PARTS})
     items, aspects = tuple(sorted(tally.items)), tuple(sorted(tally.aspects))
     described = tally.described if texts is None else texts
-    descriptions = {item: tuple(described.get(item, ())[:ITEM_WORDS]) for item in items}
+    descriptions: Mapping[str, tuple[str, ...]]
+    if isinstance(described, store.Described):  # cut already, and left on disk
+        descriptions = described
+    else:
+        descriptions = {item: tuple(described.get(item, ())[:ITEM_WORDS]) for item in items}
     counted = tally.words()
     for words in descriptions.values():
         counted.update(words)

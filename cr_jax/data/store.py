@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import weakref
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -130,6 +132,35 @@ class ItemsByUser(Mapping[str, tuple[str, ...]]):
         return len(self._users)
 
 
+class Described(Mapping[str, tuple[str, ...]]):
+    """Words of each item's description, read when they are asked for."""
+
+    def __init__(self, path: Path, items: Mapping[str, int]):
+        """path: a line per item, in the order of its number. Raises ``BadInput`` for other files."""
+        self._items, ends, end = items, array("q"), 0
+        with open(path, "rb") as file:
+            for line in file:
+                end += len(line)
+                ends.append(end)
+            self._file = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._file)
+        self._ends = ends
+        if len(ends) != len(items):
+            raise BadInput(str(path), f"damaged: {len(ends)} lines for {len(items)} items; legal: remove it, it is made again")
+
+    def __getitem__(self, item: str) -> tuple[str, ...]:
+        number = self._items[item]
+        begin = self._ends[number - 1] if number else 0
+        text = os.pread(self._file, self._ends[number] - begin, begin).decode("utf-8")
+        return tuple(map(sys.intern, text.split()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
 def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[str, Talks]]:
     """The conversations of an aspect-value file by part, its fingerprint and tally; made where they are
     not there yet. Fills ``problems``; raises ``BadInput`` and ``NotWritten``."""
@@ -147,7 +178,7 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
     tally = Tally(
         users, items,
         turns=Counter({int(n): c for n, c in about["turns"].items()}), requests=Counter({"": about["training"]}),
-        described=_described(folder, tables["items"]), **{key: +found for key, found in counts.items()},
+        described=Described(folder / "described.txt", items), **{key: +found for key, found in counts.items()},
     )  # fmt: skip
     return digest, tally, {part: Talks(folder, part, tables) for part in PARTS}
 
@@ -225,11 +256,6 @@ def _by_user(talks: Rows, users: int, folder: Path) -> None:
             place[user] += 1
     items.tofile(folder / "train.known")
     ends.astype(np.int32).tofile(folder / "train.ends")
-
-
-def _described(folder: Path, items: Sequence[str]) -> dict[str, Sequence[str]]:
-    with open(folder / "described.txt", encoding="utf-8", newline="\n") as file:
-        return {item: tuple(map(sys.intern, line.split())) for item, line in zip(items, file, strict=True)}
 
 
 def _table(folder: Path, name: str) -> tuple[str, ...]:

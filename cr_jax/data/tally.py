@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cr_jax.data.conversation import Conversation
@@ -28,7 +28,7 @@ class Tally:
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
-    described: dict[str, Sequence[str]] = field(default_factory=dict)
+    described: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def add(self, found: Conversation, training: bool = False) -> None:
         """Count one conversation."""
@@ -41,6 +41,7 @@ class Tally:
         if not training:
             return
         self.requests[found.request] += 1
+        assert isinstance(self.described, dict)
         words = self.described.setdefault(found.item, [])
         assert isinstance(words, list)
         for turn in found.turns:

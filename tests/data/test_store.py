@@ -14,7 +14,7 @@ from cr_jax.data.columns import Rows, Writer
 from cr_jax.data.corpus import fingerprint_of, read_corpus
 from cr_jax.data.demo import demo_text
 from cr_jax.data.states import States, kinds, kinds_of
-from cr_jax.data.store import Talks
+from cr_jax.data.store import Described, Talks
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.report.document import ROWS, validate_file, write, write_rows
 
@@ -148,6 +148,14 @@ def test_what_needs_dialogues_in_memory_is_refused(both):
 
     with pytest.raises(BadConfig, match="srnn-ae needs its dialogues in memory"):
         examples(both[1], SimpleNamespace(decoder=False, items=0), 0, noise=None, classify=None, reconstruct=None)
+
+
+def test_descriptions_on_disk(tmp_path):
+    (tmp_path / "described.txt").write_text("größe gut .\n\nklein .\n", encoding="utf-8")
+    found = Described(tmp_path / "described.txt", {"a": 0, "b": 1, "c": 2})
+    assert found == {"a": ("größe", "gut", "."), "b": (), "c": ("klein", ".")} and found.get("d") is None
+    with pytest.raises(BadInput, match="3 lines for 2 items"):
+        Described(tmp_path / "described.txt", {"a": 0, "b": 1})
 
 
 def test_rows_in_a_file(tmp_path):
