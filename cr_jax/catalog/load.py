@@ -95,7 +95,12 @@ def load_accelerator(path: str | Path) -> Accelerator:
     """The accelerator profile in a JSON file. Raises ``BadInput`` as ``load_dataset`` does."""
     document = read_json(path)
     where = str(path)
-    check(document, "accelerator-profile", where)
+    try:
+        check(document, "accelerator-profile", where)
+    except BadInput as error:
+        if not error.reason.startswith("calibration."):
+            raise
+        raise BadInput(where, f"{error.reason} (measured by another version? crjax calibrate makes it anew)") from None
     _same_name(document, where, Path(path).stem)
     target = document["compiler_target"]
     if target is not None and target["platform"] != document["platform"]:

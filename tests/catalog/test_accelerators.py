@@ -8,6 +8,7 @@ from math import prod
 
 import pytest
 from rich.console import Console
+from round_tables import calibration
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import MATMUL_TYPES, VECTOR_TYPES, target_config_text
@@ -152,3 +153,13 @@ def test_faults_name_the_key(tmp_path, key, value, expected):
     with pytest.raises(BadInput) as caught:
         load.load_accelerator(file)
     assert str(caught.value).startswith(f"{file}: {expected}"), caught.value
+
+
+def test_a_calibration_that_lacks_something_names_the_command(tmp_path):
+    document = json.loads(profile_files("accelerators")["cpu"].read_text()) | {"name": "mine", "calibration": calibration()}
+    (tmp_path / "mine.json").write_text(json.dumps(document))
+    assert load.load_accelerator(tmp_path / "mine.json").calibration
+    del document["calibration"]["overheads"]["straight_s"]
+    (tmp_path / "mine.json").write_text(json.dumps(document))
+    with pytest.raises(BadInput, match=r"overheads.straight_s: missing.*crjax calibrate makes it anew"):
+        load.load_accelerator(tmp_path / "mine.json")
