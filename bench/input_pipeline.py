@@ -53,12 +53,9 @@ def cost(made: Any, plan: Any, folder: Path, rounds: int) -> dict[str, Any]:
     run(iter(ahead), steps)  # whatever shapes are new are compiled here
     ratios, taken, waited = [], [], []
     for number in range(rounds):
-        def without() -> float:
-            return run(iter(ahead), steps).seconds
-
-        first = without() if number % 2 else None
+        first = run(iter(ahead), steps) if number % 2 else None
         piped = run(prefetched(plan.batches, 0, steps), steps)
-        bare = without() if first is None else first
+        bare = (first or run(iter(ahead), steps)).seconds
         ratios.append(piped.seconds / bare)
         taken.append(bare / steps)
         waited.append(piped.waited / piped.seconds)

@@ -216,7 +216,7 @@ def element_points() -> list[Point]:
         Point("element", {"what": "arithmetic", "elements": 16 * n},
               lambda: _in_place(_polynomial, 400, _normal(n)), 400, True),
         _element("transcendental", 2 * n, lambda x: jnp.tanh(jnp.exp(-x * x)), 100, (n,)),
-        # Where threads share it, in seconds of one thread: two thirds of MMN's and PMMN's turn.
+        # In seconds of one thread, since threads share it. Flattened as the models' gates are: in four axes it is scalar code.
         _element("narrow_tanh", 32 * 400 * 10 * 32 / (os.cpu_count() or 1),
                  lambda b, x: jnp.tanh(x[None] + b[:, None, None]).reshape(-1, 32), 4, (32, 32), (400, 10, 32)),
         _element("root", n, lambda x: lax.sqrt(x * x + 1) / (x * x + 2), 200, (n,)),

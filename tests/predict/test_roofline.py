@@ -98,6 +98,21 @@ def test_short_rows_of_tanhs_have_a_rate_of_their_own():
     assert predict(text, device).seconds == pytest.approx(1e6 * 1e-9 + 3 * MICRO)
     short = text.replace("f32[1000000]{0}", "f32[31250,32]{1,0}")
     assert predict(short, device).seconds == pytest.approx(1e6 * 1e-6 + 3 * MICRO)
+    summed = """HloModule m
+
+f {
+  p = f32[31250,32]{1,0} parameter(0)
+  s = f32[31250,32]{1,0} add(p, p)
+  ROOT t = f32[31250,32]{1,0} tanh(s)
+}
+
+ENTRY e {
+  a = f32[31250,32]{1,0} parameter(0)
+  ROOT r = f32[31250,32]{1,0} fusion(a), kind=kLoop, calls=f
+}
+"""
+    block["elements_s"]["arithmetic"] = 1e-3  # the sum under a tanh is in its rate
+    assert predict(summed, device).seconds == pytest.approx(1e6 * 1e-6 + 3 * MICRO)
 
 
 def test_a_program_for_the_threads_is_handed_over():
