@@ -18,7 +18,7 @@ from cr_jax.data.detect import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
 from cr_jax.hlo.parse import parse
 from cr_jax.predict.rates import Rates
-from cr_jax.records import MODES, PHASES, PRECISIONS, CompiledStep, Workload, plain
+from cr_jax.records import MODES, PHASES, PRECISIONS, ArrayShape, CompiledStep, Workload, plain
 from cr_jax.report import build
 from cr_jax.report.build import CountedStep
 from cr_jax.report.document import validate
@@ -82,7 +82,7 @@ def profile(
 
 def profile_devices(
     model: str,
-    dataset: str | Path,
+    dataset: str | Path | Dataset,
     devices: Sequence[str],
     *,
     preset: str = "published",
@@ -103,11 +103,12 @@ def profile_devices(
     turns_compiled: str = "all",
     refine: Refine | None = None,
     rates: Rates = Rates(),
+    batches: Mapping[str, tuple[ArrayShape, ...]] | None = None,
 ) -> list[dict[str, Any] | CrJaxError]:
     """:func:`profile` for several devices: traced once, compiled side by side. A device that cannot
-    be profiled has its error in the list; what is wrong for every device is raised."""
+    be profiled has its error in the list; what is wrong for every device is raised. batches: padded
+    training batches by objective, instead of those of 95% quantiles."""
     # JAX is imported here, not above, so that reports can be read and checked without it.
-    from cr_jax.models import spec as specs
     from cr_jax.steps.step import abstract_model
     from cr_jax.targets.compile import versions
     from cr_jax.targets.resolve import resolve
@@ -118,26 +119,12 @@ def profile_devices(
     _one_of("turns_compiled", turns_compiled, TURNS_COMPILED)
     for phase in phases:
         _one_of("phase", phase, PHASES)
-    spec = specs.find(model)
-    data, problems = read(dataset)
+    data, problems = (dataset, []) if isinstance(dataset, Dataset) else read(dataset)
     targets = [_or_error(resolve, device) for device in devices]
-    work = Workload(
-        turns=data.last_turn if turns is None else turns,
-        lengths=data.lengths,
-        turn_histogram=data.turn_histogram,
-        users=users,
-        batch=batch,
-        items_scored=items_scored,
-        question_items=question_items,
-        top_k=top_k,
-        precision=precision,
-        dtype=dtype,
-        preset=preset,
-    )
-    specs.positive(turns=work.turns, users=users, top_k=top_k, question_items=question_items)
-    if batch is not None:
-        specs.positive(batch=batch)
-    config = specs.override(spec, spec.configure(data, work), settings or {})
+    spec, work, config = configured(
+        model, data, settings, turns, users=users, batch=batch, items_scored=items_scored, question_items=question_items,
+        top_k=top_k, precision=precision, dtype=dtype, preset=preset, batches=batches or {},
+    )  # fmt: skip
     abstract = abstract_model(spec, config, dtype)
     legal = [t for t in targets if not isinstance(t, CrJaxError)]
     made = iter(compile_steps(abstract, work, data, phases, legal, progress, warn, model, turns_compiled))
@@ -156,6 +143,22 @@ def profile_devices(
         return document
 
     return [t if isinstance(t, CrJaxError) else _or_error(report, t) for t in targets]
+
+
+def configured(
+    model: str, data: Dataset, settings: Mapping[str, str] | None = None, turns: int | None = None, **rest: Any
+) -> tuple[Any, Workload, Any]:
+    """A model's SPEC, the workload on a data set and the configuration for it. turns, settings: as for
+    :func:`profile`; rest: of :class:`Workload`. Raises ``UnknownName`` and ``BadConfig``."""
+    from cr_jax.models import spec as specs
+
+    spec = specs.find(model)
+    work = Workload(turns=data.last_turn if turns is None else turns, lengths=data.lengths, turn_histogram=data.turn_histogram,
+                    **rest)  # fmt: skip
+    specs.positive(turns=work.turns, users=work.users, top_k=work.top_k, question_items=work.question_items)
+    if work.batch is not None:
+        specs.positive(batch=work.batch)
+    return spec, work, specs.override(spec, spec.configure(data, work), settings or {})
 
 
 def read(dataset: str | Path) -> tuple[Dataset, list[str]]:
@@ -265,7 +268,7 @@ def report_document(
             "effective_precision": _effective(target["name"], work),
             "flags": {n: redact(os.environ[n]) for n in ("XLA_FLAGS", "LIBTPU_INIT_ARGS") if os.environ.get(n)},
         },
-        "workload": {k: v for k, v in plain(work).items() if k not in ("lengths", "turn_histogram")} | {
+        "workload": {k: v for k, v in plain(work).items() if k not in ("lengths", "turn_histogram", "batches")} | {
             "phases": list(phases), "padding": "95% quantile of each text length, rounded up to a bucket",
             "settings": dict(settings or {})},
         "definitions": build.DEFINITIONS,

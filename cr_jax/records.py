@@ -1,6 +1,7 @@
 """Frozen values that cross from the JAX half to the text half, and the workload both speak of."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,13 +43,23 @@ class TextLengths:
 
 
 @dataclass(frozen=True)
+class ArrayShape:
+    """One array of a training batch, padded."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
 class Workload:
     """What is run, apart from model and device.
 
     batch: examples per step, ``None`` = each objective's published batch. users: B, conversations
     answered at once. turns: T, the last turn (t = 0 is the request q0). items_scored: ``None`` =
     every item of the data set. question_items: items whose memories MMN and PMMN average to choose
-    the next question. lengths: padding follows the 95% quantile, useful work the mean.
+    the next question. lengths: padding follows the 95% quantile, useful work the mean. batches: by
+    objective, a training batch padded as data pads it, instead of to that quantile.
     """
 
     turns: int
@@ -62,6 +73,7 @@ class Workload:
     precision: str = "default"
     dtype: str = "float32"
     preset: str = "published"
+    batches: Mapping[str, tuple[ArrayShape, ...]] = field(default_factory=dict)
 
 
 def bucket(n: int) -> int:

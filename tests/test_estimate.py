@@ -7,8 +7,13 @@ from tiny import SMALL
 
 from cr_jax import profile
 from cr_jax.catalog import load
+from cr_jax.data.batches import Batches
+from cr_jax.data.corpus import read_corpus
+from cr_jax.data.demo import demo_text
+from cr_jax.data.shapes import taken
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.estimate import estimate, estimates
+from cr_jax.pipeline import configured, profile_devices
 from cr_jax.predict.energy import Site
 from cr_jax.predict.rates import Rates, costs
 from cr_jax.render.cost import show
@@ -71,10 +76,10 @@ def test_equal_turns_gives_every_model_the_data_sets_turns():
     dmn = estimate("dmn", schedule="equal-turns=2", turns=1)["objectives"][0]
     assert dmn["optimizer_steps"] == -(-2 * turns // 16) and 2 * turns <= dmn["supervised_turns"] < 2 * turns + 16
     assert read_schedule("equal-turns") == ("equal-turns", 1)
-    step = {"labels": {"batch": 16, "supervised_turns_per_example": 2.5}, "per": {"steps_per_epoch": 7.0}}
-    assert length(None, step, "equal-turns", 3, 1000) == 75  # 75 batches of 40 turns
+    step = {"labels": {"batch": 16, "supervised_turns_per_example": 2.5}}
+    assert length(None, step, 7.0, "equal-turns", 3, 1000) == 75  # 75 batches of 40 turns
     step["labels"]["supervised_turns_per_example"] = None
-    assert length(None, step, "equal-turns", 3, 1000) == 21
+    assert length(None, step, 7.0, "equal-turns", 3, 1000) == 21
 
 
 def test_conversation_states_by_turn_are_counted():
@@ -112,6 +117,28 @@ def test_frozen_modules_and_forwards_of_their_own_stand_apart():
     assert 0 < frozen["flops"] < rows["sentiment"]["flops"] and frozen["flops"] == 3 * frozen["flops_once"]
     assert found["evaluation"]["seconds"] is None and "forward of sentiment and autorec" in found["evaluation"]["reason"]
     assert found["whole"]["flops"] is None and found["total"]["flops"] == sum(r["flops"] for r in rows.values())
+
+
+def test_a_file_is_counted_as_training_pads_its_batches(tmp_path):
+    path = tmp_path / "talks.txt"
+    path.write_text(demo_text(seed=3, conversations=400) + "no turns here\n", encoding="utf-8")
+    corpus, options = read_corpus(path), {"batch": 8, "settings": SMALL["dmn"]}
+    spec, _, config = configured("dmn", corpus.dataset, SMALL["dmn"], batch=8)
+    batches = Batches(spec.training.examples(corpus, config, 0).pools["answer"], 8, 0)
+    shapes = taken(batches, batches.per_epoch)
+    assert len(shapes) > 2
+    by_hand = dict.fromkeys(("flops", "hbm_bytes"), 0)
+    for one in shapes:  # every shape compiled, none between two others
+        (report,) = profile_devices("dmn", corpus.dataset, ["cpu"], phases=("train",), batches={"answer": one.batch}, **options)
+        by_hand = {key: value + 2 * one.steps * report["steps"][0]["compiled"][key] for key, value in by_hand.items()}
+    found = estimate("dmn", path, "epochs=2", **options)
+    (row,) = found["objectives"]
+    assert (row["optimizer_steps"], row["epochs"]) == (2 * batches.per_epoch, 2)
+    assert row["flops"] == pytest.approx(by_hand["flops"], rel=0.01)
+    assert row["hbm_bytes"] == pytest.approx(by_hand["hbm_bytes"], rel=0.05)
+    (quantile,) = profile_devices("dmn", corpus.dataset, ["cpu"], phases=("train",), **options)
+    assert row["flops"] < 0.9 * row["optimizer_steps"] * quantile["steps"][0]["compiled"]["flops"]
+    assert len(found["dataset"]["problems"]) == 1 and "skipped: " in printed(found)
 
 
 def test_rates_reach_energy_price_and_carbon(monkeypatch):

@@ -14,7 +14,7 @@ from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data import aspect_value, hem, redial, reviews, store
 from cr_jax.data.conversation import Conversation, Problems
-from cr_jax.data.detect import STAND_IN
+from cr_jax.data.detect import STAND_IN, names_of
 from cr_jax.data.dialogue import Dialogue
 from cr_jax.data.profile import profile
 from cr_jax.data.profile_dialogues import profile_dialogues
@@ -165,9 +165,9 @@ def _corpus(
     words = _by_count(counted)
     known = set(words)
     words = (*words, *(aspect.lower() for aspect in aspects if aspect.lower() not in known))
-    name = place.resolve().name.removesuffix(".gz").removesuffix(".txt")
+    title, name = names_of(place)
     dataset = profile(
-        tally, name=name, title=name, source=place.name, assumed=load.dataset(STAND_IN),
+        tally, name=name, title=title, source=place.name, assumed=load.dataset(STAND_IN),
         words=len(words) + RESERVED, requests=requests,
         item_words=[len(text) for text in descriptions.values()],
         item_sentences=[text.count(".") for text in descriptions.values()],
@@ -201,9 +201,8 @@ def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
     items = tuple(sorted(mentioned | set(titles)))
     words = _by_count(Counter(w for one in parts["train"].values() for u in one.utterances for w in u.words))
     users = tuple(sorted({one.user for one in everything}))
-    name = place.resolve().name.removesuffix(".gz").removesuffix(".jsonl")
-    dataset = profile_dialogues(everything, name=name, source=place.name, assumed=load.dataset(STAND_IN), items=len(items),
-                                words=len(words) + RESERVED)  # fmt: skip
+    dataset = profile_dialogues(everything, name=names_of(place)[1], source=place.name, assumed=load.dataset(STAND_IN),
+                                items=len(items), words=len(words) + RESERVED)  # fmt: skip
     return Corpus(
         dataset, fingerprint(files), f"by user, seed {seed}: about 80, 10 and 10%", problems,
         {part: () for part in PARTS}, {part: tuple(parts[part].values()) for part in PARTS}, users, items, (), words, {}, titles,

@@ -22,14 +22,23 @@ def find_dataset(text: str, strict: bool = False) -> tuple[Dataset, Problems]:
 
     Raises ``UnknownName`` for what is none of these, ``BadInput`` for a file that is refused.
     """
+    known = known_profile(text)
+    return read_dataset(Path(text).expanduser(), strict) if known is None else (known, Problems(text))
+
+
+def known_profile(text: str) -> Dataset | None:
+    """The profile that ``text`` names, or is the file of; ``None`` for conversations, which are to be read.
+
+    Raises ``UnknownName`` for what is neither a name nor there, ``BadInput`` for a profile that is refused.
+    """
     if text in load.dataset_names():
-        return load.dataset(text), Problems(text)
+        return load.dataset(text)
     path = Path(text).expanduser()
     if not path.exists():
         raise UnknownName("data set or file", text, load.dataset_names())
     if path.suffix == ".json" and path.is_file() and '"dataset-profile"' in path.read_bytes()[:2000].decode(errors="replace"):
-        return load.load_dataset(path), Problems(str(path))
-    return read_dataset(path, strict)
+        return load.load_dataset(path)
+    return None
 
 
 def read_dataset(
@@ -44,8 +53,7 @@ def read_dataset(
     ``assumed``. Raises ``BadInput``.
     """
     place, problems = Path(path), Problems(str(path), strict)
-    stem = re.sub(r"(\.jsonl|\.json|\.txt)$", "", place.resolve().name.removesuffix(".gz"))
-    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "conversations"
+    stem, name = names_of(place)
     stand_in, kind = load.dataset(STAND_IN), _kind(place)
     if lexicon_file is not None and kind != "reviews":
         raise BadInput(str(path), "a lexicon derives conversations from 5-core reviews (JSON lines), which this is not")
@@ -90,6 +98,12 @@ def read_dataset(
         item_sentences=ends,
     )
     return profile, problems
+
+
+def names_of(place: Path) -> tuple[str, str]:
+    """Title and profile name of a file or folder: its stem, and the same in lower case with hyphens."""
+    stem = re.sub(r"(\.jsonl|\.json|\.txt)$", "", place.resolve().name.removesuffix(".gz"))
+    return stem, re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "conversations"
 
 
 def _kind(place: Path) -> str:

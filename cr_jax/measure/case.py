@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from cr_jax import pipeline
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig, UnknownName
-from cr_jax.models import spec as specs
 from cr_jax.records import MODES, PHASES, PRECISIONS, Workload
 from cr_jax.steps import train, turn
 from cr_jax.steps.step import AbstractModel, Step, abstract_model
@@ -81,19 +80,11 @@ def prepare(case: Case) -> Prepared:
     for name, choices in (*legal.items(), *((("mode", MODES),) if case.mode is not None else ())):
         if getattr(case, name) not in choices:
             raise UnknownName(name, getattr(case, name), choices)
-    spec = specs.find(case.model)
     data, _ = pipeline.read(case.dataset)
     names = ("users", "batch", "items_scored", "question_items", "top_k", "precision", "dtype", "preset")
-    work = Workload(
-        turns=data.last_turn if case.turns is None else case.turns,
-        lengths=data.lengths,
-        turn_histogram=data.turn_histogram,
-        **{name: getattr(case, name) for name in names},
-    )
-    specs.positive(turns=work.turns, users=work.users, top_k=work.top_k, question_items=work.question_items)
-    if case.batch is not None:
-        specs.positive(batch=case.batch)
-    model = abstract_model(spec, specs.override(spec, spec.configure(data, work), case.settings), case.dtype)
+    chosen = {name: getattr(case, name) for name in names}
+    spec, work, config = pipeline.configured(case.model, data, case.settings, case.turns, **chosen)
+    model = abstract_model(spec, config, case.dtype)
     turn.check_turns(model, work, data.items)
     return Prepared(case, work, data, model, _steps(case, model, work))
 

@@ -108,6 +108,8 @@ def _notes(runs: list[Any]) -> list[str]:
             names.append(name)
 
     for run in runs:
+        for problem in run["dataset"]["problems"]:
+            say(f"skipped: {problem}", run)
         grounds = run["grounds"]
         for row in (*run["objectives"], run["evaluation"]):
             if row["reason"]:

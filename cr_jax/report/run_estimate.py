@@ -24,13 +24,13 @@ def read_schedule(text: str) -> tuple[str, int]:
     return found[1] or found[2], int(found[3] or 1)
 
 
-def length(stage: Any, step: Mapping[str, Any], kind: str, number: int, turns: int) -> int:
-    """Optimizer steps of an objective of ``stage`` under a schedule. turns: of the data set.
+def length(stage: Any, step: Mapping[str, Any], per_epoch: float, kind: str, number: int, turns: int) -> int:
+    """Optimizer steps of an objective of ``stage`` under a schedule. per_epoch: steps; turns: of the data set.
 
     equal-turns: the fewest steps whose batches supervise ``number`` times the data set's turns; an
     objective that supervises none (AutoRec learns from a user's ratings) takes ``number`` epochs.
     """
-    labels, per_epoch = step["labels"], step["per"]["steps_per_epoch"]
+    labels = step["labels"]
     if kind == "published":
         return stage.steps if stage.steps is not None else round(stage.epochs * per_epoch)
     supervised = labels["supervised_turns_per_example"]
@@ -39,13 +39,25 @@ def length(stage: Any, step: Mapping[str, Any], kind: str, number: int, turns: i
     return round(number * per_epoch)
 
 
+#: Programs with how often each is run; of a mean of two programs the times are no whole numbers.
+Parts = Sequence[tuple[Mapping[str, Any], float]]
+
+
+def mixed(small: Mapping[str, Any], large: Mapping[str, Any], share: float, steps: int) -> Parts:
+    """``steps`` of two kinds, the second ``share`` of them."""
+    if share == 1:
+        return [(large, steps)]
+    return [(small, steps * (1 - share)), (large, steps * share)]
+
+
 def row(
-    step: Mapping[str, Any], steps: int, patience: int | None, measured: Mapping[str, Any] | None,
+    parts: Parts, steps: int, per_epoch: float, patience: int | None, measured: Mapping[str, Any] | None,
     accelerator: Accelerator | None, rates: Rates,
 ) -> dict[str, Any]:  # fmt: skip
-    """An objective: ``steps`` times its step. measured: seconds of a step by the clock, with its source;
+    """An objective: ``steps`` in all. measured: seconds of a step by the clock, with its source;
     energy, price and carbon are then of the measured time."""
-    labels, per_epoch = step["labels"], step["per"]["steps_per_epoch"]
+    step = parts[-1][0]
+    labels = step["labels"]
     supervised = labels["supervised_turns_per_example"]
     found = {
         "objective": labels["objective"],
@@ -54,8 +66,8 @@ def row(
         "epochs": steps / per_epoch if per_epoch else None,
         "supervised_turns": steps * labels["batch"] * supervised if supervised else None,
         "patience": patience,
-        "peak_bytes": step["memory"]["peak_bytes"],
-        **_times([(step, steps)], accelerator, rates),
+        "peak_bytes": _largest(one["memory"]["peak_bytes"] for one, _ in parts),
+        **_times(parts, accelerator, rates),
         "measured": None,
     }
     if measured is not None:
@@ -65,21 +77,21 @@ def row(
     return found
 
 
-def _times(parts: Sequence[tuple[Mapping[str, Any], int]], accelerator: Accelerator | None, rates: Rates) -> dict[str, Any]:
+def _times(parts: Parts, accelerator: Accelerator | None, rates: Rates) -> dict[str, Any]:
     """Counts, predicted time, energy, price and carbon of steps run so many times each."""
-    found: dict[str, Any] = {"flops": 0, "hbm_bytes": 0}
-    rows, reasons = [], []
+    rows, reasons, flops, moved = [], [], 0.0, 0.0
     for step, times in parts:
         counted, prediction = step["compiled"] or step["model"], step.get("prediction") or {}
-        found["flops"] += counted["flops"] * times
-        found["hbm_bytes"] += counted["hbm_bytes"] * times
+        flops += counted["flops"] * times
+        moved += counted["hbm_bytes"] * times
         one = {key: _over(prediction.get(key), times) for key in ("seconds", "low_s", "high_s")}
         money = _money(prediction.get("seconds"), prediction.get("shares") or {}, accelerator, rates)
         rows.append(one | {key: _over(value, times) for key, value in money.items()})
         if one["seconds"] is None:
             reasons.append(prediction.get("reason") or "the report holds no prediction")
     sums = {key: total(one[key] for one in rows) for key in SUMMED[2:]}
-    return found | sums | {"reason": "; ".join(dict.fromkeys(reasons)) or None, "tag": "predicted"}
+    counts = {"flops": round(flops), "hbm_bytes": round(moved)}
+    return counts | sums | {"reason": "; ".join(dict.fromkeys(reasons)) or None, "tag": "predicted"}
 
 
 def _money(seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator | None, rates: Rates) -> dict[str, Any]:
@@ -91,7 +103,7 @@ def _money(seconds: float | None, shares: Mapping[str, float], accelerator: Acce
     return {"energy_j": energy["energy_j"], "price_usd": found["price"]["price_usd"], "carbon_g": energy["carbon_g"]}
 
 
-def _over(value: float | None, times: int) -> float | None:
+def _over(value: float | None, times: float) -> float | None:
     return None if value is None else value * times
 
 
@@ -125,7 +137,7 @@ def evaluation(
     states = states_by_turn(report["dataset"], max(replays))
     side = [step for step in report["steps"] if step["phase"] == "precompute"]
     counted = {"validation": (VALIDATION, 0 if checked else passes), "test": (TEST, 1)}
-    parts: list[tuple[Mapping[str, Any], int]] = []
+    parts: list[tuple[Mapping[str, Any], float]] = []
     for share, times in counted.values():
         parts += [(replays[t], times * ceil(share * n / EVALUATED)) for t, n in enumerate(states)]
         parts += [(step, times) for step in side]
@@ -143,27 +155,26 @@ def evaluation(
     return found
 
 
-def frozen(report: Mapping[str, Any], steps: Mapping[str, int]) -> dict[str, Any] | None:
+def frozen(report: Mapping[str, Any], parts: Mapping[str, Parts], epochs: Mapping[str, float]) -> dict[str, Any] | None:
     """Modules whose every weight is frozen, which the training steps run all the same: within the rows'
     counts, and what one epoch of them costs, which is all that is paid if their outputs are kept.
 
-    steps: optimizer steps by objective. ``None``: no module is frozen.
+    parts, epochs: by objective, its steps and how many are an epoch. ``None``: no module is frozen.
     """
     names = {m["module"] for m in report["parameters"]["modules"] if m["frozen"] and not m["trainable"]}
-    found = {"modules": sorted(names), "flops": 0, "hbm_bytes": 0, "flops_once": 0, "hbm_bytes_once": 0}
-    for step in report["steps"]:
-        if step["phase"] != "train":
-            continue
-        epoch = round(step["per"]["steps_per_epoch"])
-        for module in step["modules"]:
-            if module["module"] in names:
-                taken = steps[step["labels"]["objective"]]
-                flops, moved = module["matmul_flops"] + module["other_flops"], module["hbm_bytes"]
-                found["flops"] += flops * taken
-                found["hbm_bytes"] += moved * taken
-                found["flops_once"] += flops * min(epoch, taken)
-                found["hbm_bytes_once"] += moved * min(epoch, taken)
-    return found | {"tag": "counted"} if names else None
+    if not names:
+        return None
+    found: dict[str, float] = dict.fromkeys(("flops", "hbm_bytes", "flops_once", "hbm_bytes_once"), 0.0)
+    for name, steps in parts.items():
+        once = min(1.0, epochs[name] / sum(times for _, times in steps))
+        for step, times in steps:
+            for module in step["modules"]:
+                if module["module"] in names:
+                    flops, moved = (module["matmul_flops"] + module["other_flops"]) * times, module["hbm_bytes"] * times
+                    for key, value in (("flops", flops), ("hbm_bytes", moved)):
+                        found[key] += value
+                        found[f"{key}_once"] += value * once
+    return {"modules": sorted(names)} | {key: round(value) for key, value in found.items()} | {"tag": "counted"}
 
 
 def item_side(report: Mapping[str, Any], accelerator: Accelerator | None, rates: Rates) -> dict[str, Any] | None:

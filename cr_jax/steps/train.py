@@ -12,9 +12,9 @@ from cr_jax.records import Workload
 from cr_jax.steps.step import AbstractModel, Step, abstract_key, state_bytes
 
 
-def training_step(model: AbstractModel, objective: Objective, work: Workload, inputs: Inputs | None = None) -> Step:
+def training_step(model: AbstractModel, objective: Objective, work: Workload) -> Step:
     """``(trained, optimizer state, others, frozen, batch, key[, counter]) -> (trained, optimizer
-    state, metrics)``; the first two are donated. inputs: of the batch; ``None``: as ``work`` pads texts."""
+    state, metrics)``; the first two are donated."""
     batch = work.batch or objective.batch
     filters = (objective.trains, Frozen)
     trained, frozen, others = model.split(*filters)
@@ -36,7 +36,7 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload, in
     moments = jax.eval_shape(optimizer.init, trained)
     counter = (jax.ShapeDtypeStruct((), jnp.int32),) if objective.shared_counter else ()
     numbers, size = state_bytes(moments)
-    inputs = objective.inputs(model.config, work, batch) if inputs is None else inputs
+    inputs = _inputs(model, objective, work, batch)
     turns = objective.supervised_turns(model.config, work)
     return Step(
         name=f"train/{objective.name}",
@@ -58,6 +58,13 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload, in
             "optimizer_state_bytes": size,
         },
     )  # fmt: skip
+
+
+def _inputs(model: AbstractModel, objective: Objective, work: Workload, batch: int) -> Inputs:
+    given = work.batches.get(objective.name)
+    if given is None:
+        return objective.inputs(model.config, work, batch)
+    return {one.name: jax.ShapeDtypeStruct(one.shape, one.dtype) for one in given}
 
 
 def training_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from cr_jax.records import Lengths, TextLengths, Workload, plain
+from cr_jax.records import ArrayShape, Lengths, TextLengths, Workload, plain
 from cr_jax.resources import write_atomically
 from cr_jax.targets.compilation import to_json
 
@@ -99,7 +99,9 @@ def workload(document: dict[str, Any]) -> Workload:
     """The workload that ``records.plain`` made a document of."""
     lengths = TextLengths(**{name: Lengths(**value) for name, value in document["lengths"].items()})
     histogram = tuple(document["turn_histogram"])
-    return Workload(**{**document, "lengths": lengths, "turn_histogram": histogram})
+    batches = {name: tuple(ArrayShape(one["name"], tuple(one["shape"]), one["dtype"]) for one in arrays)
+               for name, arrays in document["batches"].items()}  # fmt: skip
+    return Workload(**{**document, "lengths": lengths, "turn_histogram": histogram, "batches": batches})
 
 
 def _tuples(value: Any) -> Any:

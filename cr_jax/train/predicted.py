@@ -1,22 +1,18 @@
 """What was foretold of a run, beside what it took: the predicted steps, as many as were taken."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import jax
-import numpy as np
-
-from cr_jax import pipeline
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.catalog.dataset import Dataset
-from cr_jax.data.batches import Batches
+from cr_jax.data.shapes import Taken, ends
 from cr_jax.errors import CrJaxError
-from cr_jax.records import CompiledStep, Workload
+from cr_jax.records import ArrayShape, CompiledStep, Workload
 from cr_jax.report.prediction import prediction_entry
 from cr_jax.steps.step import AbstractModel
 from cr_jax.steps.train import training_step
+from cr_jax.targets.ahead import Job, compile_jobs
 from cr_jax.targets.cache import Cache, kept_or_made
 from cr_jax.targets.compile import lower_step
 from cr_jax.targets.resolve import profile_name, resolve
@@ -24,35 +20,15 @@ from cr_jax.targets.resolve import profile_name, resolve
 _SECONDS = ("seconds", "low_s", "high_s")
 
 
-@dataclass(frozen=True)
-class Taken:
-    """Steps taken with batches of one padded shape. positions: computed for one example of it."""
-
-    steps: int
-    batch: Mapping[str, jax.ShapeDtypeStruct]
-    positions: int
-
-
-def taken(batches: Batches, steps: int) -> tuple[Taken, ...]:
-    """The first ``steps`` batches by shape."""
-    found = []
-    for group, number in batches.taken(steps):
-        rows = group.at(np.arange(batches.batch) % len(group.rows))
-        made = batches.pool.make(rows, group.shape, np.random.default_rng(0))
-        shapes = {name: jax.ShapeDtypeStruct(a.shape, a.dtype) for name, a in made.items()}
-        found.append(Taken(number, shapes, batches.pool.executed(group.shape)))
-    return tuple(found)
-
-
 def predicted(
-    model: AbstractModel, work: Workload, data: Dataset, steps: Mapping[str, Sequence[Taken]], device: Any, devices: int
+    model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], device: Any, devices: int
 ) -> dict[str, Any]:  # fmt: skip
     """Seconds of the optimizer steps taken, by objective, as predicted for ``device``, compilation apart.
 
-    On a CPU each step has the shapes its batch was padded to: the smallest and the largest are compiled,
-    those between lie between them by positions. On other devices each step is the one that ``crjax
-    estimate`` and ``crjax profile`` count, padded to the 95% quantile of the texts. Every figure is ``None`` with
-    the reason where there is no prediction: an uncalibrated CPU, a device without a profile, a batch split over several devices.
+    The smallest and the largest of the shapes that batches were padded to are compiled; those between
+    lie between them by positions, as in ``crjax estimate`` of the same file. Every figure is ``None`` with
+    the reason where there is no prediction: an uncalibrated CPU, a device without a profile, a batch split
+    over several devices.
     """
     found: dict[str, Any] = {"training_s": None, "low_s": None, "high_s": None, "coverage": None, "method": None,
                              "validated_on": None, "objectives": [], "reason": None, "tag": "predicted"}  # fmt: skip
@@ -67,17 +43,11 @@ def predicted(
         return found | {"reason": "cpu: no rates are known; crjax calibrate measures them on this machine"}
     try:
         target = resolve({"cpu": name, "cuda": "gpu"}.get(platform, platform))
-        if platform == "cpu":
-            entries = _shaped(model, work, steps, target, accelerator)
-        else:
-            (compiled,) = pipeline.compile_steps(model, work, data, ("train",), [target])
-            entries = {one.labels["objective"]: prediction_entry(one, accelerator, work.dtype) for one in compiled}
+        entries = _mean_steps(model, work, {name: shapes for name, shapes in steps.items() if shapes}, target, accelerator)
     except CrJaxError as error:
         return found | {"reason": " ".join(str(error).split())}
-    counts = {objective: sum(one.steps for one in shapes) for objective, shapes in steps.items()}
-    rows = [{"objective": objective, "steps": count, "seconds_per_step": entries[objective]["seconds"],
-             "bound": entries[objective]["bound"], "reason": entries[objective]["reason"]}
-            for objective, count in counts.items() if count]  # fmt: skip
+    rows = [{"objective": name, "steps": sum(one.steps for one in steps[name]), "seconds_per_step": entry["seconds"],
+             "bound": entry["bound"], "reason": entry["reason"]} for name, entry in entries.items()]  # fmt: skip
     if not rows or any(row["seconds_per_step"] is None for row in rows):
         reasons = dict.fromkeys(row["reason"] for row in rows if row["reason"])
         return found | {"objectives": rows, "reason": "; ".join(reasons) or "no step was taken"}
@@ -87,32 +57,35 @@ def predicted(
     return found | sums | {key: first[key] for key in ("coverage", "method", "validated_on")} | {"objectives": rows}
 
 
-def _shaped(
+def _mean_steps(
     model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], target: dict[str, Any], accelerator: Accelerator
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """By objective, the prediction of its mean step."""
-    cache = Cache()
-
-    def entry(objective: Any, shape: Taken) -> dict[str, Any]:
-        lowered = lower_step(training_step(model, objective, work, shape.batch), target, work.precision)
-        compiled: CompiledStep = kept_or_made(lowered.step, target, cache, lowered.compile, None)
-        return prediction_entry(compiled, accelerator, work.dtype)
-
+    mixed = {name: ends(shapes) for name, shapes in steps.items()}
+    first, last = ({name: parts[place][0] for name, parts in mixed.items()} for place in (0, -1))
+    small = _entries(model, work, first, target, accelerator)
+    large = small if first == last else _entries(model, work, last, target, accelerator)
     found = {}
-    for objective in model.spec.objectives(model.config):
-        shapes = sorted(steps.get(objective.name, ()), key=lambda one: one.positions)
-        if not shapes:
-            continue
-        low, high = shapes[0], shapes[-1]
-        first = entry(objective, low)
-        last = entry(objective, high) if high.positions > low.positions else first
-        found[objective.name] = last if last["seconds"] is None or first["seconds"] is None else last | {
-            key: _mean(shapes, low.positions, high.positions, first[key], last[key]) for key in _SECONDS
-        }  # fmt: skip
+    for name, parts in mixed.items():
+        low, high, share = small[name], large[name], parts[-1][1]
+        known = low["seconds"] is not None and high["seconds"] is not None
+        mean = {key: low[key] * (1 - share) + high[key] * share if known else None for key in _SECONDS}
+        found[name] = high | mean | {"reason": low["reason"] or high["reason"]}
     return found
 
 
-def _mean(shapes: Sequence[Taken], low: int, high: int, first: float, last: float) -> float:
-    """Of all steps, on the line through (low, first) and (high, last)."""
-    slope = (last - first) / (high - low) if high > low else 0.0
-    return sum(one.steps * (first + slope * (one.positions - low)) for one in shapes) / sum(one.steps for one in shapes)
+def _entries(
+    model: AbstractModel, work: Workload, batches: Mapping[str, tuple[ArrayShape, ...]], target: dict[str, Any],
+    accelerator: Accelerator,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """By objective, the prediction of the step with such a batch."""
+    cache, work = Cache(), dataclasses.replace(work, batches=batches)
+    lowered = {o.name: lower_step(training_step(model, o, work), target, work.precision)
+               for o in model.spec.objectives(model.config) if o.name in batches}  # fmt: skip
+    if target["platform"] == "cpu":
+        made: Sequence[CompiledStep] = [kept_or_made(one.step, target, cache, one.compile, None) for one in lowered.values()]
+    else:
+        traced = tuple(one.step for one in lowered.values())
+        job = Job(model.spec.name, model.config, work, target, traced, frozenset(step.name for step in traced))
+        (made,) = compile_jobs([job], cache=cache)
+    return {name: prediction_entry(step, accelerator, work.dtype) for name, step in zip(lowered, made, strict=True)}

@@ -10,6 +10,7 @@ from cr_jax.data import catalogue
 from cr_jax.data.batches import Batches
 from cr_jax.data.corpus import PARTS, Corpus, read_corpus
 from cr_jax.data.examples import Examples
+from cr_jax.data.shapes import taken
 from cr_jax.errors import BadConfig, BadInput, NotWritten
 from cr_jax.models import spec as specs
 from cr_jax.models.spec import Spec, Stage
@@ -20,7 +21,7 @@ from cr_jax.train import hosts, metrics
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Ranked, baselines
 from cr_jax.train.loop import Loop, Plan, Tick
-from cr_jax.train.predicted import predicted, taken
+from cr_jax.train.predicted import predicted
 from cr_jax.train.report import Run, document
 from cr_jax.train.state import Layout, TrainState
 
@@ -146,7 +147,7 @@ def train(
     figures = ({} if ranked is None else {"ranking": ranked.figures()}) | loop.tester.checked(weights, "test", trained)
     spent = time.perf_counter() - begin
     shapes = {name: taken(plan.batches, position.taken.get(plan.name, 0)) for plan in plans for name in plan.stage.objectives}
-    foretold = predicted(state.model, made.work, data, shapes, layout.mesh.devices.flat[0], layout.devices)
+    foretold = predicted(state.model, made.work, shapes, layout.mesh.devices.flat[0], layout.devices)
     run = Run(spec, made.config, corpus, made.work, plans, position, made.examples, seed, resumed, layout, figures,
               _against(corpus, ranked, seed), spent, command, foretold)  # fmt: skip
     report = document(run)

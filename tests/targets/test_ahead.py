@@ -14,7 +14,7 @@ import pytest
 
 from cr_jax.models import dmn
 from cr_jax.pipeline import read
-from cr_jax.records import Workload
+from cr_jax.records import ArrayShape, Workload, plain
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.train import training_steps
 from cr_jax.steps.turn import ends, turn_steps
@@ -23,6 +23,7 @@ from cr_jax.targets.ahead import Job, compile_jobs
 from cr_jax.targets.cache import Cache, step_key
 from cr_jax.targets.compile import compile_step
 from cr_jax.targets.supervise import Limits, telling_line
+from cr_jax.targets.worker import workload
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 TARGET = {"name": "h100", "platform": "cuda", "attached": False, "kind": "H100", "autotuned": False,
@@ -221,6 +222,13 @@ def test_the_worker_sees_the_wheels_and_this_path(monkeypatch, tmp_path):
     assert attached["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert attached["JAX_PLATFORMS"] == "cuda,cpu"
     assert str(tmp_path) not in attached["PYTHONPATH"]
+
+
+def test_a_workload_survives_the_request():
+    data, _ = read("cell-phones")
+    arrays = (ArrayShape("text", (4, 6, 3), "float32"), ArrayShape("target", (4,), "int32"))
+    work = Workload(turns=2, lengths=data.lengths, turn_histogram=data.turn_histogram, batches={"answer": arrays})
+    assert workload(json.loads(json.dumps(plain(work)))) == work
 
 
 def test_a_step_compiled_for_the_cpu_is_taken_as_traced(play, job):

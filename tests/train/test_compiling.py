@@ -1,24 +1,21 @@
 """Time spent compiling, and a run's estimate beside its reality."""
 
 import dataclasses
-from collections import Counter
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from round_tables import calibration
 
 from cr_jax.catalog import load
-from cr_jax.data.batches import Batches
-from cr_jax.data.examples import Pool
+from cr_jax.data.shapes import Taken
 from cr_jax.models import spec as specs
 from cr_jax.pipeline import read
-from cr_jax.records import Workload
+from cr_jax.records import ArrayShape, Workload
 from cr_jax.steps.step import abstract_model
 from cr_jax.train import compiling
 from cr_jax.train.loop import Position
-from cr_jax.train.predicted import Taken, predicted, taken
+from cr_jax.train.predicted import predicted
 from cr_jax.train.report import _foretold
 
 
@@ -59,7 +56,8 @@ def shape(dmn, steps, words=None):
     batch = dict(objective.inputs(model.config, work, 4))
     if words is not None:
         batch["text"] = jax.ShapeDtypeStruct((4, words, *batch["text"].shape[2:]), batch["text"].dtype)
-    return Taken(steps, batch, batch["text"].shape[1])
+    arrays = tuple(ArrayShape(name, a.shape, str(a.dtype)) for name, a in batch.items())
+    return Taken(steps, arrays, batch["text"].shape[1])
 
 
 def test_shapes_between_two_lie_on_the_line_between_them(dmn, monkeypatch):
@@ -67,7 +65,7 @@ def test_shapes_between_two_lie_on_the_line_between_them(dmn, monkeypatch):
     monkeypatch.setattr(load, "accelerator", lambda name: device)
 
     def seconds(*shapes):
-        return predicted(*dmn, {"answer": list(shapes)}, jax.devices()[0], 1)["training_s"]
+        return predicted(*dmn[:2], {"answer": list(shapes)}, jax.devices()[0], 1)["training_s"]
 
     short, long = seconds(shape(dmn, 1, 4)), seconds(shape(dmn, 1, 64))
     assert long > 1.2 * short  # a step of the recurrence a word
@@ -77,20 +75,10 @@ def test_shapes_between_two_lie_on_the_line_between_them(dmn, monkeypatch):
     assert seconds(shape(dmn, 1, 24)) == pytest.approx(short + (long - short) * 20 / 60, rel=0.05)  # compiled itself
 
 
-def test_batches_are_counted_by_shape():
-    lengths = [(1,)] * 20 + [(9,)] * 11
-    pool = Pool(lengths, lambda rows, shape, rng: {"x": np.zeros((len(rows), *shape), np.float32)}, np.ones(31), sum, np.ones(31))
-    batches = Batches(pool, 2, 0)
-    assert len(batches.groups) == 2
-    for steps in (0, 1, batches.per_epoch - 1, 2 * batches.per_epoch + 3):
-        found = {one.batch["x"].shape: one.steps for one in taken(batches, steps)}
-        assert found == dict(Counter(batches[n]["x"].shape for n in range(steps)))
-
-
 def test_the_estimate_is_the_steps_taken_times_the_predicted_step(dmn, monkeypatch):
     device = dataclasses.replace(load.accelerator("cpu"), calibration=calibration())
     monkeypatch.setattr(load, "accelerator", lambda name: device)
-    one, ten = (predicted(*dmn, {"answer": [shape(dmn, n)]}, jax.devices()[0], 1) for n in (1, 10))
+    one, ten = (predicted(*dmn[:2], {"answer": [shape(dmn, n)]}, jax.devices()[0], 1) for n in (1, 10))
     assert one["reason"] is None and one["method"] == "calibrated"
     assert ten["training_s"] == pytest.approx(10 * one["training_s"])
     assert ten["objectives"][0]["seconds_per_step"] == pytest.approx(one["training_s"])
@@ -102,6 +90,6 @@ def test_the_estimate_is_the_steps_taken_times_the_predicted_step(dmn, monkeypat
 def test_without_a_prediction_there_is_a_reason(dmn, devices, said, monkeypatch):
     bare = dataclasses.replace(load.accelerator("cpu"), calibration=None)
     monkeypatch.setattr(load, "accelerator", lambda name: bare)
-    found = predicted(*dmn, {"answer": [shape(dmn, 3)]}, jax.devices()[0], devices)
+    found = predicted(*dmn[:2], {"answer": [shape(dmn, 3)]}, jax.devices()[0], devices)
     assert found["training_s"] is None and said in found["reason"]
     assert _foretold(found, Position(seconds=1.0))["ratio"] is None

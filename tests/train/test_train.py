@@ -8,9 +8,11 @@ import pytest
 from train.corpora import SMALL, conversations, losses, redial_file
 
 from cr_jax.errors import BadConfig, BadInput, NotWritten
+from cr_jax.estimate import estimate
+from cr_jax.records import plain
 from cr_jax.report.document import validate_file
 from cr_jax.train.loop import NotFinite
-from cr_jax.train.run import train
+from cr_jax.train.run import ready, train
 
 pytest.importorskip("grain", reason="needs the extra cr-jax[train]")
 pytest.importorskip("orbax.checkpoint", reason="needs the extra cr-jax[train]")
@@ -31,6 +33,17 @@ def test_trains_and_reports(name, tmp_path):
         report["test"]["ranking"]["mrr"] - report["baselines"]["popularity"]["figures"]["mrr"])  # fmt: skip
     by_turn = report["test"]["ranking"]["success@10_by_turn"]
     assert by_turn == sorted(by_turn)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_estimate_is_of_the_run_that_train_would_make(name, tmp_path):
+    path = conversations(tmp_path)
+    made = ready(name, path, settings=SMALL[name], epochs=2, batch=16)
+    found = estimate(name, path, "epochs=2", settings=SMALL[name], batch=16, question_items=made.work.question_items)
+    assert found["model"]["config"] == plain(made.config) and found["dataset"]["name"] == made.corpus.dataset.name
+    planned = {objective: plan.steps for plan in made.plans for objective in plan.stage.objectives}
+    assert {row["objective"]: row["optimizer_steps"] for row in found["objectives"]} == planned
+    assert {row["epochs"] for row in found["objectives"]} == {2}
 
 
 def test_learns_and_repeats(tmp_path):
