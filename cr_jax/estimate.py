@@ -1,23 +1,26 @@
 """A whole training run, before anybody starts it: steps of the schedule times the cost of a step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from cr_jax import pipeline
-from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data.batches import Batches
 from cr_jax.data.corpus import Corpus, read_corpus
 from cr_jax.data.detect import known_profile
+from cr_jax.data.examples import Pool
 from cr_jax.data.shapes import ends, taken
+from cr_jax.data.split import PARTS, VALIDATION
 from cr_jax.errors import BadConfig, CrJaxError
 from cr_jax.predict.rates import Rates
 from cr_jax.records import ArrayShape
+from cr_jax.report.build import step_entry
 from cr_jax.report.document import validate
 from cr_jax.report.measured import measured_steps
+from cr_jax.report.prediction import prediction_entry
 from cr_jax.report.run_estimate import EVALUATED, SUMMED, evaluation, frozen, item_side, length, mixed, read_schedule, row, total
 
 SCHEMA_VERSION = "1.2"
@@ -37,6 +40,7 @@ PADDED = (
     "steps are those of the file's training part, padded as crjax train pads its batches; of more than two shapes the smallest "
     "and the largest are compiled, those between lie on the line between them by positions"
 )
+CHECKED = "validation is by the objectives' own forwards, which the test part is given too"
 FROZEN = "frozen modules are within the rows above, and cost what 'once' says where their outputs are kept"
 
 
@@ -87,15 +91,31 @@ def estimates(
 
 @dataclass(frozen=True)
 class _Batches:
-    """What training's batches are, by objective. per_epoch: their number; shapes: padded ones, each with
-    its share of the steps. Both are empty where only a profile of the data is known."""
+    """Batches of a file, by objective. number: in an epoch, or in a part that is tested; shapes: padded ones,
+    each with its share of them. Both are empty where only a profile of the data is known."""
 
-    per_epoch: Mapping[str, int] = field(default_factory=dict)
+    number: Mapping[str, int] = field(default_factory=dict)
     shapes: Mapping[str, tuple[tuple[tuple[ArrayShape, ...], float], ...]] = field(default_factory=dict)
 
     def part(self, place: int) -> dict[str, tuple[ArrayShape, ...]]:
         """The smallest (0) or the largest (−1) of each objective."""
         return {name: shapes[place][0] for name, shapes in self.shapes.items()}
+
+    def share(self, name: str) -> float:
+        """Of the largest."""
+        return self.shapes[name][-1][1] if name in self.shapes else 1.0
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a model trains on a file. checks: batches of the validation part for the objectives that are
+    validated by their own forward; tests: their number of the test part; ranked: whether conversations are
+    ranked after. Of a mere profile of the data no batch is known."""
+
+    train: _Batches = _Batches()
+    checks: _Batches = _Batches()
+    tests: Mapping[str, int] = field(default_factory=dict)
+    ranked: bool = True
 
 
 def _read(dataset: str | Path) -> tuple[Dataset, Corpus | None]:
@@ -107,23 +127,26 @@ def _read(dataset: str | Path) -> tuple[Dataset, Corpus | None]:
     return corpus.dataset, corpus
 
 
-def _batches(model: str, corpus: Corpus | None, arguments: Mapping[str, Any]) -> _Batches:
-    """Those of training ``model`` on a corpus."""
+def _plan(model: str, corpus: Corpus | None, arguments: Mapping[str, Any]) -> _Plan:
     if corpus is None:
-        return _Batches()
+        return _Plan()
     given = {key: arguments[key] for key in ("settings", "turns", "batch", "preset", "question_items") if key in arguments}
     spec, _, config = pipeline.configured(model, corpus.dataset, **given)
     assert spec.training is not None
     published = {o.name: o.batch for o in spec.objectives(config)}
-    pools = spec.training.examples(corpus, config, 0).pools
-    per_epoch, shapes = {}, {}
-    for stage in spec.training.stages:
-        first = stage.objectives[0]
-        batches = Batches(pools[first], given.get("batch") or published[first], 0)
-        mixed = ends(taken(batches, batches.per_epoch))
-        for name in stage.objectives:  # in turn on the same batch
-            per_epoch[name], shapes[name] = batches.per_epoch, mixed
-    return _Batches(per_epoch, shapes)
+    examples = spec.training.examples(corpus, config, 0)
+    firsts = {name: stage.objectives[0] for stage in spec.training.stages for name in stage.objectives}
+    train = _batched({  # the objectives of a stage run in turn on the same batch
+        name: (examples.pools[first], given.get("batch") or published[first]) for name, first in firsts.items()})
+    checks, tests = (_batched({check.objective: (check.pool, EVALUATED) for check in examples.checks.get(part, ())})
+                     for part in PARTS[1:])  # fmt: skip
+    return _Plan(train, checks, tests.number, "test" in examples.rankings)
+
+
+def _batched(pools: Mapping[str, tuple[Pool, int]]) -> _Batches:
+    batches = {name: Batches(pool, batch, 0) for name, (pool, batch) in pools.items()}
+    return _Batches({name: one.per_epoch for name, one in batches.items()},
+                    {name: ends(taken(one, one.per_epoch)) for name, one in batches.items()})  # fmt: skip
 
 
 def _runs(
@@ -137,56 +160,94 @@ def _runs(
     if spec.training is None:
         raise BadConfig(f"model {model!r} states no training schedule; legal: one whose SPEC has training")
     data, corpus = _read(dataset)
-    batches = _batches(model, corpus, arguments)
-
-    def profiled(place: int) -> list[dict[str, Any] | CrJaxError]:
-        return pipeline.profile_devices(model, data, devices, phases=("train",), rates=rates, batches=batches.part(place),
-                                        **arguments)  # fmt: skip
-
-    small = profiled(0)
-    large = small if batches.part(0) == batches.part(-1) else profiled(-1)
+    plan = _plan(model, corpus, arguments)
+    trained = _both(plan.train, lambda batches: pipeline.profile_devices(
+        model, data, devices, phases=("train",), rates=rates, batches=batches, **arguments))  # fmt: skip
+    checked = _both(plan.checks, lambda batches: _checks(model, data, devices, rates, batches, arguments))
     tested = pipeline.profile_devices(model, data, devices, phases=("infer",), turns_compiled="replay", rates=rates,
                                       **{**arguments, "users": EVALUATED})  # fmt: skip
     skipped = corpus.problems.lines() if corpus is not None else []
 
-    def run(*reports: Any) -> dict[str, Any] | CrJaxError:
-        wrong = next((one for one in reports if isinstance(one, CrJaxError)), None)
+    def run(train: _Pair, checks: _Pair, test: Any) -> dict[str, Any] | CrJaxError:
+        wrong = next((one for one in (*train, *checks, test) if isinstance(one, CrJaxError)), None)
         if wrong is not None:
             return wrong
         try:
-            return _run(spec.training, reports, batches, schedule, kind, number, measured, rates, skipped)
+            return _run(spec.training, train, checks, test, plan, schedule, kind, number, measured, rates, skipped)
         except CrJaxError as error:
             return error
 
-    return [run(*reports) for reports in zip(small, large, tested, strict=True)]
+    return [run(*reports) for reports in zip(trained, checked, tested, strict=True)]
+
+
+#: Of a device, what was counted with the smallest batches and with the largest.
+_Pair = tuple[Any, Any]
+
+
+def _both(batches: _Batches, counted: Callable[[dict[str, tuple[ArrayShape, ...]]], list[Any]]) -> list[_Pair]:
+    small = counted(batches.part(0))
+    large = small if batches.part(0) == batches.part(-1) else counted(batches.part(-1))
+    return list(zip(small, large, strict=True))
+
+
+def _checks(
+    model: str, data: Dataset, devices: Sequence[str], rates: Rates, batches: dict[str, tuple[ArrayShape, ...]],
+    arguments: Mapping[str, Any],
+) -> list[dict[str, Any] | CrJaxError]:  # fmt: skip
+    """Per device ``steps``: the step of each objective that is validated by its own forward, as a cost report has steps."""
+    from cr_jax.steps.check import check_steps
+    from cr_jax.steps.step import abstract_model
+    from cr_jax.targets.resolve import resolve
+
+    rest = {key: value for key, value in arguments.items() if key not in ("settings", "turns")}
+    spec, work, config = pipeline.configured(model, data, arguments.get("settings"), arguments.get("turns"),
+                                             **rest | {"batch": EVALUATED, "batches": batches})  # fmt: skip
+    steps = check_steps(abstract := abstract_model(spec, config, work.dtype), work)
+    targets = [pipeline.or_error(resolve, device) for device in devices]
+    legal = [target for target in targets if not isinstance(target, CrJaxError)]
+    made = iter(pipeline.compiled_for(abstract, work, steps, frozenset(step.name for step in steps), legal, name=model))
+
+    def entries(target: dict[str, Any]) -> dict[str, Any]:
+        accelerator = pipeline.accelerator_of(target["name"])
+        return {"steps": [step_entry(pipeline.count(step), None) | {
+            "prediction": prediction_entry(step, accelerator, work.dtype, None, rates)} for step in next(made)]}
+
+    return [target if isinstance(target, CrJaxError) else entries(target) for target in targets]
+
+
+def _by_objective(pair: _Pair) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    small, large = ({step["labels"]["objective"]: step for step in one["steps"]} for one in pair)
+    return {name: (small[name], large[name]) for name in small}
 
 
 def _run(
-    training: Any, reports: Sequence[dict[str, Any]], batches: _Batches, schedule: str, kind: str, number: int,
+    training: Any, train: _Pair, checks: _Pair, tested: dict[str, Any], plan: _Plan, schedule: str, kind: str, number: int,
     measured: Mapping[str, Mapping[str, Any]], rates: Rates, skipped: Sequence[str],
 ) -> dict[str, Any]:  # fmt: skip
-    """reports: of the training steps with the smallest batches and with the largest, and of the evaluation's."""
-    report, large, tested = reports
-    device = report["target"]["name"]
-    accelerator = load.accelerator(device) if device in load.accelerator_names() else None
+    """train, checks: reports of the training steps and of the validating ones; tested: of the turns that rank."""
+    report = train[0]
+    accelerator = pipeline.accelerator_of(report["target"]["name"])
     clock: dict[str, Any] = {}
     for file, document in measured.items():
         clock |= measured_steps(document, file, report)
-    steps, others = ({s["labels"]["objective"]: s for s in one["steps"]} for one in (report, large))
-    rows, parts, passes, checked = [], {}, 0, []
-    epochs = {name: batches.per_epoch.get(name, step["per"]["steps_per_epoch"]) for name, step in steps.items()}
+    steps, own = _by_objective(train), _by_objective(checks)
+    rows, parts, passes, judging = [], {}, 0, []
+    epochs = {name: plan.train.number.get(name, step["per"]["steps_per_epoch"]) for name, (step, _) in steps.items()}
     for stage in training.stages:
         lengths = {}
         for name in stage.objectives:
-            lengths[name] = length(stage, steps[name], epochs[name], kind, number, report["dataset"]["sizes"]["turns"])
+            lengths[name] = length(stage, steps[name][0], epochs[name], kind, number, report["dataset"]["sizes"]["turns"])
             patience = stage.patience if kind == "published" else None
-            share = batches.shapes[name][-1][1] if name in batches.shapes else 1.0
-            parts[name] = mixed(steps[name], others[name], share, lengths[name])
+            parts[name] = mixed(*steps[name], plan.train.share(name), lengths[name])
             rows.append(row(parts[name], lengths[name], epochs[name], patience, clock.get(name), accelerator, rates))
         first = stage.objectives[0]
-        passes += ceil(lengths[first] / epochs[first])
-        checked += stage.objectives if training.checks else ()
-    judged = evaluation(tested, passes, accelerator, rates, checked)
+        through = ceil(lengths[first] / epochs[first])
+        passes += through
+        for name in own.keys() & set(stage.objectives):
+            assumed = ceil(VALIDATION * epochs[name] * steps[name][0]["labels"]["batch"] / EVALUATED)
+            number_of = plan.checks.number.get(name, assumed), plan.tests.get(name, assumed)
+            judging += mixed(*own[name], plan.checks.share(name), through * number_of[0] + number_of[1])
+    judged = evaluation(tested, passes, accelerator, rates, judging, plan.ranked)
     once = item_side(tested, accelerator, rates)
     whole = [*rows, judged, *([once] if once else [])]
     fixed = frozen(report, parts, epochs)
@@ -200,7 +261,7 @@ def _run(
         "target": report["target"],
         "versions": report["versions"],
         "schedule": schedule,
-        "note": "\n".join(_notes(batches, once, fixed)),
+        "note": "\n".join(_notes(plan, judging, once, fixed)),
         "objectives": rows,
         "total": {"optimizer_steps": sum(r["optimizer_steps"] for r in rows), **_sums(rows), "measured_s": total(seen),
                   "peak_bytes": _largest(rows), "tag": "predicted"},
@@ -214,8 +275,9 @@ def _run(
     return document
 
 
-def _notes(batches: _Batches, once: Any, fixed: Any) -> list[str]:
-    return [PADDED if batches.shapes else QUANTILE, *NOTES, *([ONCE] if once else []), *([FROZEN] if fixed else [])]
+def _notes(plan: _Plan, judging: Any, once: Any, fixed: Any) -> list[str]:
+    padded = PADDED if plan.train.shapes else QUANTILE
+    return [padded, *NOTES, *([CHECKED] if judging else []), *([ONCE] if once else []), *([FROZEN] if fixed else [])]
 
 
 def _sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def profile_devices(
     for phase in phases:
         _one_of("phase", phase, PHASES)
     data, problems = (dataset, []) if isinstance(dataset, Dataset) else read(dataset)
-    targets = [_or_error(resolve, device) for device in devices]
+    targets = [or_error(resolve, device) for device in devices]
     spec, work, config = configured(
         model, data, settings, turns, users=users, batch=batch, items_scored=items_scored, question_items=question_items,
         top_k=top_k, precision=precision, dtype=dtype, preset=preset, batches=batches or {},
@@ -142,7 +142,7 @@ def profile_devices(
         validate(document, "the report (a bug in cr_jax: please report it)")
         return document
 
-    return [t if isinstance(t, CrJaxError) else _or_error(report, t) for t in targets]
+    return [t if isinstance(t, CrJaxError) else or_error(report, t) for t in targets]
 
 
 def configured(
@@ -183,9 +183,6 @@ def compile_steps(
     name: the model as a worker process can find it (default: the name of its spec).
     """
     from cr_jax.steps import train, turn
-    from cr_jax.targets.ahead import Job, compile_jobs
-    from cr_jax.targets.cache import Cache, kept_or_made
-    from cr_jax.targets.compile import lower_step
 
     turn.check_turns(model, work, getattr(model.config, "items", data.items))  # --set may change it
     steps = []
@@ -197,6 +194,17 @@ def compile_steps(
     if "infer" in phases:
         steps += turn.of_kind(turn.turn_steps(model, work), turns_compiled)
     wanted = turn.ends(steps) if turns_compiled == "ends" else frozenset(s.name for s in steps)
+    return compiled_for(model, work, steps, wanted, targets, progress, warn, name)
+
+
+def compiled_for(
+    model: Any, work: Workload, steps: Sequence[Any], wanted: frozenset[str], targets: Sequence[dict[str, Any]],
+    progress: Progress | None = None, warn: Progress | None = None, name: str | None = None,
+) -> list[list[CompiledStep]]:  # fmt: skip
+    """Per target, the steps traced, and those that are ``wanted`` compiled."""
+    from cr_jax.targets.ahead import Job, compile_jobs
+    from cr_jax.targets.cache import Cache, kept_or_made
+    from cr_jax.targets.compile import lower_step
 
     if not targets:
         return []
@@ -275,20 +283,20 @@ def report_document(
         "parameters": account,
         "summary": build.summary(counted, turns, account),
         "steps": [build.step_entry(s, epochs.get(s.step.labels.get("objective", ""))) | {
-            "prediction": prediction_entry(s.step, _accelerator(target["name"]), work.dtype, refine, rates)} for s in counted],
+            "prediction": prediction_entry(s.step, accelerator_of(target["name"]), work.dtype, refine, rates)} for s in counted],
         "turns": turns,
         "conversation": build.conversation_rows(turns, data.turn_histogram)
         if {row["mode"] for row in turns} == set(MODES) else None,
     }  # fmt: skip
 
 
-def _accelerator(device: str) -> Accelerator | None:
+def accelerator_of(device: str) -> Accelerator | None:
     return load.accelerator(device) if device in load.accelerator_names() else None
 
 
 def _effective(device: str, work: Workload) -> str | None:
     """What a matrix product is computed in on a device; ``None`` for one without a profile."""
-    accelerator = _accelerator(device)
+    accelerator = accelerator_of(device)
     return matmul_precision(accelerator, work.precision, work.dtype) if accelerator else None
 
 
@@ -299,7 +307,7 @@ def _compiled(target: Mapping[str, Any], steps: Sequence[CompiledStep]) -> None:
             raise NotCompiled(f"{step.name} is not compiled for {target['name']}: {step.reason}")
 
 
-def _or_error(call: Callable[[Any], Any], argument: Any) -> Any:
+def or_error(call: Callable[[Any], Any], argument: Any) -> Any:
     try:
         return call(argument)
     except CrJaxError as error:

@@ -2,10 +2,13 @@
 
 import io
 
+import jax
 import pytest
+from flax import nnx
 from tiny import SMALL
+from train.corpora import redial_file
 
-from cr_jax import profile
+from cr_jax import count_hlo, profile
 from cr_jax.catalog import load
 from cr_jax.data.batches import Batches
 from cr_jax.data.corpus import read_corpus
@@ -110,13 +113,48 @@ def test_evaluation_replays_every_state_once_a_pass(monkeypatch):
     assert found["frozen"] is None
 
 
-def test_frozen_modules_and_forwards_of_their_own_stand_apart():
+def test_validation_by_own_forwards_is_counted():
+    """An objective's forward over a tenth of its examples after every epoch; it and the ranking once on the test part."""
+    found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SMALL["srnn-ae"])
+    data = load.dataset("cell-phones")
+    spec, work, config = configured("srnn-ae", data, SMALL["srnn-ae"], 1, batch=ROWS)
+    model = spec.build(config, nnx.Rngs(0))
+    graph, weights = nnx.split(model)
+    (replay, *rest) = (s for s in profile("srnn-ae", turns=1, phases=["infer"], users=ROWS, settings=SMALL["srnn-ae"],
+                                          turns_compiled="replay")["steps"])  # fmt: skip
+    by_turn = {t: step["compiled"]["flops"] for step in (replay, *rest) for t in step["labels"]["turns"]}
+    total = sum(-(-round(0.1 * n, 6) // ROWS) * by_turn[t] for t, n in enumerate(states_by_turn(
+        {"sizes": {"conversations": data.conversations}, "turn_histogram": data.turn_histogram}, 1)))  # fmt: skip
+    for objective in spec.objectives(config):
+        forward, batch = spec.training.checks[objective.name], dict(objective.inputs(config, work, ROWS))
+        program = jax.jit(lambda weights, batch, forward=forward: forward(nnx.merge(graph, weights), batch)).lower(weights, batch)
+        examples = objective.examples_per_epoch(config, data)
+        per_epoch = -(-examples // objective.batch) * objective.batch  # the last batch is filled up
+        total += (3 + 1) * -(-round(0.1 * per_epoch, 6) // ROWS) * count_hlo(program.compile().as_text()).total.flops
+    assert found["evaluation"]["flops"] == pytest.approx(total, rel=1e-3)
+    assert found["whole"]["flops"] == found["total"]["flops"] + found["evaluation"]["flops"]
+    assert (found["evaluation"]["validation_passes"], found["evaluation"]["test_passes"]) == (6, 1)
+    assert "own forwards" in printed(found)
+
+
+def test_dialogues_are_validated_and_not_ranked(tmp_path):
+    path = redial_file(tmp_path, 200)
+    small = SMALL["srnn-ae"] | {"encoder": "table"}
+    found = estimate("srnn-ae", path, "epochs=2", settings=small)
+    corpus = read_corpus(path)
+    forms = {part: sum(len(one.forms) for one in corpus.dialogues[part]) for part in ("train", "validation", "test")}
+    sentiment, autorec = found["objectives"]
+    assert sentiment["optimizer_steps"] >= 2 * forms["train"] / 16 and autorec["epochs"] == 2
+    more = estimate("srnn-ae", path, "epochs=4", settings=small)["evaluation"]["flops"] - found["evaluation"]["flops"]
+    assert more == pytest.approx(2 / 3 * found["evaluation"]["flops"], rel=0.3)  # the test part is as large
+
+
+def test_frozen_modules_stand_apart():
     found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SMALL["srnn-ae"])
     frozen, rows = found["frozen"], {r["objective"]: r for r in found["objectives"]}
     assert any("words" in name for name in frozen["modules"])
     assert 0 < frozen["flops"] < rows["sentiment"]["flops"] and frozen["flops"] == 3 * frozen["flops_once"]
-    assert found["evaluation"]["seconds"] is None and "forward of sentiment and autorec" in found["evaluation"]["reason"]
-    assert found["whole"]["flops"] is None and found["total"]["flops"] == sum(r["flops"] for r in rows.values())
+    assert found["total"]["flops"] == sum(r["flops"] for r in rows.values())
 
 
 def test_a_file_is_counted_as_training_pads_its_batches(tmp_path):

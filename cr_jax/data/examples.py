@@ -7,7 +7,6 @@ NumPy arrays of the objective's ``inputs`` at bucketed lengths.
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -75,14 +74,13 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Check:
-    """A test beside ranking. forward(model, batch): arrays with a row per example; metrics(outputs):
-    figures from those of all examples, ``criterion`` one of them, ``higher`` whether more is better.
-    objective: which objective's training it judges."""
+    """A test beside ranking. metrics(outputs): figures from the outputs for all examples, ``criterion``
+    one of them, ``higher`` whether more is better. objective: which objective's training it judges; the
+    model's ``Training.checks`` has its forward."""
 
     name: str
     objective: str
     pool: Pool
-    forward: Callable[[Any, Arrays], Mapping[str, Any]]
     metrics: Callable[[Mapping[str, np.ndarray]], dict[str, float]]
     criterion: str
     higher: bool

@@ -176,12 +176,11 @@ def errors(outputs: Mapping[str, np.ndarray], sums: np.ndarray, counts: np.ndarr
 
 
 def examples(
-    corpus: Corpus, config: Any, seed: int, *, noise: Callable[..., np.ndarray], classify: Callable[..., Any],
-    reconstruct: Callable[..., Any],
-) -> Examples:  # fmt: skip
+    corpus: Corpus, config: Any, seed: int, *, noise: Callable[..., np.ndarray]
+) -> Examples:
     """Both objectives' pools and checks; histories to rank after where there are conversations.
 
-    noise(targets, rng) chooses AutoRec's inputs; classify and reconstruct are the models' forwards.
+    noise(targets, rng) chooses AutoRec's inputs.
     """
     if config.decoder:
         raise BadConfig("decoder=true: the response decoder has no training data here; legal: decoder=false")
@@ -206,12 +205,11 @@ def examples(
     def checks(part: str) -> tuple[Check, ...]:
         held = held_out_pool(list(rated[part].values()), len(items), seed)
         found = [
-            Check("sentiment", "sentiment", sentiment_pool(texts, spoken[part]), classify,
+            Check("sentiment", "sentiment", sentiment_pool(texts, spoken[part]),
                   lambda outputs: classes(outputs, majority), "loss", False)
         ]  # fmt: skip
         if len(held):
-            found.append(Check("ratings", "autorec", held, reconstruct,
-                               lambda outputs: errors(outputs, sums, counts), "rmse", False))  # fmt: skip
+            found.append(Check("ratings", "autorec", held, lambda outputs: errors(outputs, sums, counts), "rmse", False))
         return tuple(found)
 
     return Examples(

@@ -5,7 +5,7 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -105,14 +105,15 @@ class Training:
     """How an architecture is trained: the published schedule, stage after stage, and its examples.
 
     examples(corpus, config, seed): what it trains on and is tested with. voice(catalogue, config): how
-    the trained model holds a conversation, ``None``: ``crjax recommend`` refuses it. checks: whether each
-    objective is validated by its own forward (``Examples.checks``), not by ranking.
+    the trained model holds a conversation, ``None``: ``crjax recommend`` refuses it. checks: by objective, the
+    forward(model, batch) -> arrays with a row per example that it is validated by (``Examples.checks`` makes
+    figures of them); empty: by ranking.
     """
 
     stages: tuple[Stage, ...]
     examples: Callable[[Corpus, Any, int], Examples]
     voice: Callable[[Catalogue, Any], Voice] | None = None
-    checks: bool = False
+    checks: Mapping[str, Callable[[Any, dict[str, jax.Array]], Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

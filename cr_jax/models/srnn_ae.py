@@ -324,8 +324,8 @@ SPEC = Spec(
     scores_subset=False,
     training=Training(
         (Stage(("sentiment",), epochs=50, patience=5), Stage(("autorec",), epochs=50, patience=5)),
-        partial(examples, noise=noise_inputs, classify=losses.classify, reconstruct=losses.reconstruct),
+        partial(examples, noise=noise_inputs),
         voice,
-        checks=True,
+        {"sentiment": losses.classify, "autorec": losses.reconstruct},
     ),
 )

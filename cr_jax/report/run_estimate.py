@@ -123,36 +123,31 @@ def states_by_turn(dataset: Mapping[str, Any], last: int) -> list[int]:
 
 
 def evaluation(
-    report: Mapping[str, Any], passes: int, accelerator: Accelerator | None, rates: Rates, checked: Sequence[str] = ()
-) -> dict[str, Any]:  # fmt: skip
+    report: Mapping[str, Any], passes: int, accelerator: Accelerator | None, rates: Rates, checks: Parts = (), ranked: bool = True
+) -> dict[str, Any]:
     """Ranking after every turn: ``passes`` over the validation part, one over the test part.
 
     report: the replaying turns at ``EVALUATED`` users and the item side. As crjax train splits, a tenth
     of the conversations is in each part; every state of a conversation is a row, ``EVALUATED`` are ranked at once, and
-    the item side is computed once a pass. checked: objectives that are validated by their own forward,
-    which is no program of the report: the validation passes are then unknown, the test pass is not.
+    the item side is computed once a pass. checks: the forwards that validate instead, with their number in all; the
+    test part is ranked all the same. ranked: whether there is anything to rank after.
     """
     steps = {step["name"]: step for step in report["steps"]}
     replays = {turn["t"]: steps[turn["step"]] for turn in report["turns"] if turn["mode"] == "replay"}
     states = states_by_turn(report["dataset"], max(replays))
     side = [step for step in report["steps"] if step["phase"] == "precompute"]
-    counted = {"validation": (VALIDATION, 0 if checked else passes), "test": (TEST, 1)}
-    parts: list[tuple[Mapping[str, Any], float]] = []
-    for share, times in counted.values():
+    parts = list(checks)
+    for share, times in ((VALIDATION, 0 if checks else passes), (TEST, 1)) if ranked else ():
         parts += [(replays[t], times * ceil(share * n / EVALUATED)) for t, n in enumerate(states)]
         parts += [(step, times) for step in side]
-    found = {
+    return {
         "validation_passes": passes,
         "test_passes": 1,
         "states_per_pass": round(VALIDATION * sum(states)),
         "batch": EVALUATED,
-        "peak_bytes": _largest(step["memory"]["peak_bytes"] for step in (*replays.values(), *side)),
+        "peak_bytes": _largest(step["memory"]["peak_bytes"] for step, _ in parts),
         **_times(parts, accelerator, rates),
     }
-    if checked:
-        reason = f"validation runs the forward of {' and '.join(checked)}, which is not compiled alone"
-        found |= dict.fromkeys(SUMMED) | {"reason": reason}
-    return found
 
 
 def frozen(report: Mapping[str, Any], parts: Mapping[str, Parts], epochs: Mapping[str, float]) -> dict[str, Any] | None:

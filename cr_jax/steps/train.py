@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cr_jax.models.spec import Inputs, Objective
+from cr_jax.models.spec import Objective
 from cr_jax.nn.module import Frozen
 from cr_jax.records import Workload
 from cr_jax.steps.step import AbstractModel, Step, abstract_key, state_bytes
@@ -36,14 +36,13 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
     moments = jax.eval_shape(optimizer.init, trained)
     counter = (jax.ShapeDtypeStruct((), jnp.int32),) if objective.shared_counter else ()
     numbers, size = state_bytes(moments)
-    inputs = _inputs(model, objective, work, batch)
+    inputs = batch_inputs(model, objective, work, batch)
     turns = objective.supervised_turns(model.config, work)
     return Step(
         name=f"train/{objective.name}",
         phase="train",
         function=step,
-        arguments=(trained, moments, others, frozen, dict(inputs),
-                   abstract_key(), *counter),
+        arguments=(trained, moments, others, frozen, inputs, abstract_key(), *counter),
         names=("weights", "optimizer", "other_weights", "frozen", "batch", "key", *(["counter"] if counter else [])),
         roles=("weights", "optimizer", "weights", "frozen", "batch", "key", *(["optimizer"] if counter else [])),
         donated=(0, 1),
@@ -60,10 +59,13 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
     )  # fmt: skip
 
 
-def _inputs(model: AbstractModel, objective: Objective, work: Workload, batch: int) -> Inputs:
+def batch_inputs(
+    model: AbstractModel, objective: Objective, work: Workload, batch: int
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """A batch of the objective's examples: as the workload says, or padded to the quantiles of its texts."""
     given = work.batches.get(objective.name)
     if given is None:
-        return objective.inputs(model.config, work, batch)
+        return dict(objective.inputs(model.config, work, batch))
     return {one.name: jax.ShapeDtypeStruct(one.shape, one.dtype) for one in given}
 
 

@@ -51,7 +51,7 @@ def _compile(request: dict[str, Any], say: TextIO) -> None:
 def _steps(request: dict[str, Any]) -> dict[str, Any]:
     """The steps of the request by name, traced from the model itself."""
     from cr_jax.models import spec as specs
-    from cr_jax.steps import train, turn
+    from cr_jax.steps import check, train, turn
     from cr_jax.steps.step import abstract_model
 
     spec = specs.find(request["model"])
@@ -61,7 +61,8 @@ def _steps(request: dict[str, Any]) -> dict[str, Any]:
     work = workload(request["work"])
     model = abstract_model(spec, config)
     items = turn.precompute_step(model, work)
-    steps = (*train.training_steps(model, work), *([items] if items else []), *turn.turn_steps(model, work))
+    steps = (*train.training_steps(model, work), *check.check_steps(model, work), *([items] if items else []),
+             *turn.turn_steps(model, work))  # fmt: skip
     return {step.name: step for step in steps}
 
 

@@ -86,9 +86,10 @@ class Tester:
 
     def check(self, weights: Any, check: Check) -> dict[str, float]:
         """One check's figures."""
-        merge = self._merge
         if check.name not in self._checks:
-            self._checks[check.name] = jax.jit(lambda weights, batch: check.forward(merge(weights), batch))
+            assert self.spec.training is not None
+            merge, outputs = self._merge, self.spec.training.checks[check.objective]
+            self._checks[check.name] = jax.jit(lambda weights, batch: outputs(merge(weights), batch))
         forward = self._checks[check.name]
         return check.metrics(_outputs(check.pool, lambda batch: forward(weights, batch)))
 
