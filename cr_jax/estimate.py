@@ -40,7 +40,7 @@ PADDED = (
     "steps are those of the file's training part, padded as crjax train pads its batches; of more than two shapes the smallest "
     "and the largest are compiled, those between lie on the line between them by positions"
 )
-CHECKED = "validation is by the objectives' own forwards, which the test part is given too"
+CHECKED = "{} are validated by forwards of their own, which the test part is given beside the ranking"
 FROZEN = "frozen modules are within the rows above, and cost what 'once' says where their outputs are kept"
 
 
@@ -261,7 +261,7 @@ def _run(
         "target": report["target"],
         "versions": report["versions"],
         "schedule": schedule,
-        "note": "\n".join(_notes(plan, judging, once, fixed)),
+        "note": "\n".join(_notes(plan, own, once, fixed)),
         "objectives": rows,
         "total": {"optimizer_steps": sum(r["optimizer_steps"] for r in rows), **_sums(rows), "measured_s": total(seen),
                   "peak_bytes": _largest(rows), "tag": "predicted"},
@@ -275,9 +275,9 @@ def _run(
     return document
 
 
-def _notes(plan: _Plan, judging: Any, once: Any, fixed: Any) -> list[str]:
+def _notes(plan: _Plan, own: Mapping[str, Any], once: Any, fixed: Any) -> list[str]:
     padded = PADDED if plan.train.shapes else QUANTILE
-    return [padded, *NOTES, *([CHECKED] if judging else []), *([ONCE] if once else []), *([FROZEN] if fixed else [])]
+    return [padded, *NOTES, *([CHECKED.format(" and ".join(own))] if own else []), *([ONCE] if once else []), *([FROZEN] if fixed else [])]
 
 
 def _sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

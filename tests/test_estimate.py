@@ -134,7 +134,7 @@ def test_validation_by_own_forwards_is_counted():
     assert found["evaluation"]["flops"] == pytest.approx(total, rel=1e-3)
     assert found["whole"]["flops"] == found["total"]["flops"] + found["evaluation"]["flops"]
     assert (found["evaluation"]["validation_passes"], found["evaluation"]["test_passes"]) == (6, 1)
-    assert "own forwards" in printed(found)
+    assert "sentiment and autorec are validated by forwards of their own" in printed(found)
 
 
 def test_dialogues_are_validated_and_not_ranked(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from cr_jax.catalog import load
 from cr_jax.resources import schema, schema_names
 
+
 def rules(document: Any, key: str) -> list[Any]:
     """Every rule for a property ``key``."""
     if isinstance(document, list):
