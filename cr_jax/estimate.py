@@ -40,7 +40,7 @@ PADDED = (
     "steps are those of the file's training part, padded as crjax train pads its batches; of more than two shapes the smallest "
     "and the largest are compiled, those between lie on the line between them by positions"
 )
-CHECKED = "{} are validated by forwards of their own, which the test part is given beside the ranking"
+CHECKED = "{} are validated by forwards of their own; the test part is ranked as well where it holds conversations"
 FROZEN = "frozen modules are within the rows above, and cost what 'once' says where their outputs are kept"
 
 
