@@ -277,7 +277,8 @@ def _run(
 
 def _notes(plan: _Plan, own: Mapping[str, Any], once: Any, fixed: Any) -> list[str]:
     padded = PADDED if plan.train.shapes else QUANTILE
-    return [padded, *NOTES, *([CHECKED.format(" and ".join(own))] if own else []), *([ONCE] if once else []), *([FROZEN] if fixed else [])]
+    checked = [CHECKED.format(" and ".join(own))] if own else []
+    return [padded, *NOTES, *checked, *([ONCE] if once else []), *([FROZEN] if fixed else [])]
 
 
 def _sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
