@@ -59,7 +59,7 @@ RANKED = {"learning_rate": "0.01", "item_words": "32", "facts": "12"}
 CASES = {
     "dmn": Case("dmn", TALKS, {"learning_rate": "0.003"}, {"steps": 4000, "batch": 32}, True, None),
     "mmn": Case("mmn", TALKS, RANKED, {"steps": 3000, "batch": 64}, True, None),
-    "pmmn": Case("pmmn", TALKS, RANKED, {"steps": 3000, "batch": 64}, True, None),
+    "pmmn": Case("pmmn", TALKS, RANKED | {"l2": "0.0001"}, {"steps": 3000, "batch": 64}, True, None),
     "aim": Case("aim", TALKS, {}, {"steps": 40, "preset": "matched"}),
     "srnn-ae": Case("srnn-ae", TALKS, SENTIMENT, {"epochs": 2, "preset": "matched"}),
     "sentiment": Case("srnn-ae", REDIAL, FORMS, {"epochs": 5, "batch": 64, "stages": ["sentiment"]}, beats=LIKED),
