@@ -5,6 +5,7 @@ epoch takes every example once; a group's last batch is filled up with examples 
 """
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,11 @@ GROUPS, BATCHES_PER_GROUP = 6, 4
 SHUFFLED = 1 << 21
 #: Rounds of drawing, and rows looked at together.
 ROUNDS, CHUNK = 6, 1 << 20
-#: Batches made ahead of the device.
-AHEAD = 8
+#: Batches made together, while the ones before are taken: handing over each alone, from thread to
+#: thread, costs more than making it.
+BLOCK = 8
+#: Of batches for which nothing is drawn.
+_UNUSED = np.random.default_rng(0)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Batches:
         self.pool, self.batch, self.seed = pool, batch, seed
         self.groups = groups(pool, batch)
         self.per_epoch = sum(-(-len(group.rows) // batch) for group in self.groups)
-        self._epoch = functools.lru_cache(maxsize=2)(self._shuffled)
+        # The loop asks for the turns of a step while the pipeline is up to two blocks ahead.
+        self._epoch = functools.lru_cache(maxsize=2 + 2 * BLOCK // self.per_epoch)(self._shuffled)
         self._starts = np.cumsum([0, *(-(-len(group.rows) // batch) for group in self.groups)])
 
     def _shuffled(self, epoch: int) -> list[tuple[int, np.ndarray]]:
@@ -117,7 +122,7 @@ class Batches:
 
     def __getitem__(self, step: Any) -> Arrays:
         rows, shape = self.rows(int(step))
-        return self.pool.make(rows, shape, np.random.default_rng([self.seed, int(step), 1]))
+        return self.pool.make(rows, shape, np.random.default_rng([self.seed, int(step), 1]) if self.pool.draws else _UNUSED)
 
     def taken(self, steps: int) -> tuple[tuple[Group, int], ...]:
         """Each group with how many of the first ``steps`` batches are its own; groups with none are left out."""
@@ -161,14 +166,19 @@ def scattered(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
 
 
 def prefetched(batches: Batches, first: int, last: int) -> Iterator[Arrays]:
-    """Batches ``first`` to ``last`` − 1, made by Grain in threads while the device computes."""
+    """Batches ``first`` to ``last`` − 1, made by Grain in a thread while the device computes."""
     try:
         import grain  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise BadConfig("training needs Grain, which is not installed; pip install 'cr-jax[train]'") from None
-    source = grain.MapDataset.range(first, last).map(batches.__getitem__)
-    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=AHEAD)
-    return iter(source.to_iter_dataset(options))
+
+    def block(begin: int) -> list[Arrays]:
+        return [batches[step] for step in range(begin, min(begin + BLOCK, last))]
+
+    source = grain.MapDataset.range(first, last, BLOCK).map(block)
+    # The next block is begun when one is taken: two are held at most.
+    made = iter(source.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)))
+    return itertools.chain.from_iterable(made)
 
 
 def in_order(pool: Pool, batch: int, seed: int = 0) -> Iterator[tuple[np.ndarray, Arrays]]:

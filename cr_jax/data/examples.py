@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cr_jax.data.conversation import Conversation
+from cr_jax.data.ragged import columns
 from cr_jax.data.states import Kinds, Shape, States, kinds
 from cr_jax.records import bucket
 
@@ -25,7 +26,8 @@ class Pool:
     lengths[i]: lengths of example i that are padded, such as words of facts and question; () where
     nothing is. make(rows, shape, rng): a batch of these examples padded to ``shape``; whatever is
     drawn (negatives, noise) comes from ``rng``. useful[i]: positions that carry text;
-    executed(shape): positions computed for one example. turns[i]: turns it supervises.
+    executed(shape): positions computed for one example. turns[i]: turns it supervises. draws: whether
+    anything is drawn; a generator for each batch takes longer to make than many a batch.
     """
 
     lengths: Sequence[Shape] | Kinds
@@ -33,6 +35,7 @@ class Pool:
     useful: np.ndarray
     executed: Callable[[Shape], int]
     turns: np.ndarray
+    draws: bool = True
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -115,11 +118,7 @@ class Index:
 
 def padded(rows: Sequence[Sequence[int]], length: int, lead: int = 0) -> np.ndarray:
     """Rows of ids [B, length], ``lead`` zeros before them, cut or zeros behind."""
-    found = np.zeros((len(rows), length), np.int32)
-    for row, ids in zip(found, rows, strict=True):
-        kept = ids[: length - lead]
-        row[lead : lead + len(kept)] = kept
-    return found
+    return columns(((ids,) for ids in rows), (list,))[0].padded(length, lead)
 
 
 def turn_rows(conversations: Sequence[Conversation]) -> States:
