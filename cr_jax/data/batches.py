@@ -14,6 +14,7 @@ import numpy as np
 
 from cr_jax.data.examples import Arrays, Pool, Shape
 from cr_jax.data.states import Kinds
+from cr_jax.data.streams import Streams
 from cr_jax.errors import BadConfig
 
 #: Groups a pool is cut into at most, and batches that a group holds at least.
@@ -25,8 +26,6 @@ ROUNDS, CHUNK = 6, 1 << 20
 #: Batches made together, while the ones before are taken: handing over each alone, from thread to
 #: thread, costs more than making it.
 BLOCK = 8
-#: Of batches for which nothing is drawn.
-_UNUSED = np.random.default_rng(0)
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,7 @@ class Batches:
     def __init__(self, pool: Pool, batch: int, seed: int):
         """batch: examples per step; raises ``BadConfig`` for an empty pool."""
         self.pool, self.batch, self.seed = pool, batch, seed
+        self._streams = Streams(seed, 1)
         self.groups = groups(pool, batch)
         self.per_epoch = sum(-(-len(group.rows) // batch) for group in self.groups)
         # The loop asks for the turns of a step while the pipeline is up to two blocks ahead.
@@ -96,9 +96,9 @@ class Batches:
         rng = np.random.default_rng([self.seed, epoch])
         plan: list[tuple[int, np.ndarray]] = []
         for number, group in enumerate(self.groups):
-            rows = rng.permutation(group.rows)
+            rows = group.at(rng.permutation(len(group.rows)))
             missing = -len(rows) % self.batch
-            rows = np.concatenate([rows, rng.choice(group.rows, missing)]) if missing else rows
+            rows = np.concatenate([rows, group.at(rng.integers(len(group.rows), size=missing))]) if missing else rows
             plan += [(number, part) for part in rows.reshape(-1, self.batch)]
         return [plan[i] for i in rng.permutation(len(plan))]
 
@@ -122,7 +122,7 @@ class Batches:
 
     def __getitem__(self, step: Any) -> Arrays:
         rows, shape = self.rows(int(step))
-        return self.pool.make(rows, shape, np.random.default_rng([self.seed, int(step), 1]) if self.pool.draws else _UNUSED)
+        return self.pool.make(rows, shape, self._streams.at(int(step)))
 
     def taken(self, steps: int) -> tuple[tuple[Group, int], ...]:
         """Each group with how many of the first ``steps`` batches are its own; groups with none are left out."""

@@ -26,8 +26,7 @@ class Pool:
     lengths[i]: lengths of example i that are padded, such as words of facts and question; () where
     nothing is. make(rows, shape, rng): a batch of these examples padded to ``shape``; whatever is
     drawn (negatives, noise) comes from ``rng``. useful[i]: positions that carry text;
-    executed(shape): positions computed for one example. turns[i]: turns it supervises. draws: whether
-    anything is drawn; a generator for each batch takes longer to make than many a batch.
+    executed(shape): positions computed for one example. turns[i]: turns it supervises.
     """
 
     lengths: Sequence[Shape] | Kinds
@@ -35,7 +34,6 @@ class Pool:
     useful: np.ndarray
     executed: Callable[[Shape], int]
     turns: np.ndarray
-    draws: bool = True
 
     def __len__(self) -> int:
         return len(self.lengths)

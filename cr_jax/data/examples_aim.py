@@ -71,7 +71,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
 
     useful = stored_useful(train, limit) if isinstance(train, Talks) else pairs.lengths().sum(axis=1).astype(np.uint16)
     both = config.source_words + config.target_words
-    pool = Pool(alike(len(rows)), pair, useful, lambda shape: both, np.broadcast_to(1.0, len(rows)), draws=False)
+    pool = Pool(alike(len(rows)), pair, useful, lambda shape: both, np.broadcast_to(1.0, len(rows)))
     return Examples(
         pools={"discriminator": pool, "generator": pool},
         items=_items(corpus, config, index),

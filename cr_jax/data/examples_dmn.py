@@ -124,4 +124,4 @@ def _pool(
     in_tables = isinstance(found, Talks) and items is not None
     lengths = kinds_of(stored_lengths(found, slots) if in_tables else [states.lengths()[:, [0, 2]]], len(rows))
     useful = np.array([sum(size) for size in lengths.table], np.uint16)[lengths.code]
-    return Pool(lengths, make, useful, sum, np.broadcast_to(1.0, len(rows)), draws=False)
+    return Pool(lengths, make, useful, sum, np.broadcast_to(1.0, len(rows)))

@@ -77,8 +77,7 @@ def sentiment_pool(texts: Texts, found: Sequence[Dialogue]) -> Pool:
     useful = np.array([texts.positions(one) for one, _, _ in rows])
     turns = np.array([max(0, len(one.utterances) - 1) / 2 for one, _, _ in rows])
     lengths = [texts.lengths(one) for one, _, _ in rows]
-    return Pool(lengths, make, useful, lambda shape: min(shape[0], UTTERANCES) * min(shape[1], WORDS), turns,
-                draws=False)  # fmt: skip
+    return Pool(lengths, make, useful, lambda shape: min(shape[0], UTTERANCES) * min(shape[1], WORDS), turns)
 
 
 def ratings_by_user(found: Sequence[Dialogue], items: Mapping[str, int], merged: bool) -> dict[str, dict[int, float]]:
