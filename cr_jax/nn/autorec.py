@@ -95,10 +95,11 @@ def noise_inputs(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     keeps a random number (1 to k−1, or the only one), chosen without replacement; the others are input
     as 0, unknown.
     """
-    number = rng.integers(1, np.maximum(1, numbers - 1), endpoint=True)
     user = np.repeat(np.arange(len(numbers)), numbers)
+    drawn = rng.random(len(numbers) + len(user))
+    number = 1 + (drawn[: len(numbers)] * np.maximum(1, numbers - 1)).astype(np.int64)
     # Each user's ratings in a random order: the first of them are kept.
-    order = (user + rng.random(len(user))).argsort()
+    order = (user + drawn[len(numbers) :]).argsort()
     kept = np.empty(len(user), bool)
     kept[order] = np.arange(len(user)) < (np.cumsum(numbers) - numbers + number).take(user)
     return kept
