@@ -14,7 +14,6 @@ import numpy as np
 
 from cr_jax.data.examples import Arrays, Pool, Shape
 from cr_jax.data.states import Kinds
-from cr_jax.data.streams import Streams
 from cr_jax.errors import BadConfig
 
 #: Groups a pool is cut into at most, and batches that a group holds at least.
@@ -23,9 +22,9 @@ GROUPS, BATCHES_PER_GROUP = 6, 4
 SHUFFLED = 1 << 21
 #: Rounds of drawing, and rows looked at together.
 ROUNDS, CHUNK = 6, 1 << 20
-#: Batches made together, while the ones before are taken: handing over each alone, from thread to
-#: thread, costs more than making it.
-BLOCK = 8
+#: Batches made ahead of the device; batches, and their examples, made together: for a small batch the
+#: calls cost more than what they do, and so does handing it from thread to thread.
+AHEAD, TOGETHER, EXAMPLES = 8, 8, 512
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,12 @@ class Batches:
     def __init__(self, pool: Pool, batch: int, seed: int):
         """batch: examples per step; raises ``BadConfig`` for an empty pool."""
         self.pool, self.batch, self.seed = pool, batch, seed
-        self._streams = Streams(seed, 1)
+        self.together = max(1, min(TOGETHER, EXAMPLES // batch))
         self.groups = groups(pool, batch)
         self.per_epoch = sum(-(-len(group.rows) // batch) for group in self.groups)
-        # The loop asks for the turns of a step while the pipeline is up to two blocks ahead.
-        self._epoch = functools.lru_cache(maxsize=2 + 2 * BLOCK // self.per_epoch)(self._shuffled)
+        # The loop asks for the turns of a step while the pipeline is that much ahead.
+        self._epoch = functools.lru_cache(maxsize=2 + (AHEAD + 2 * self.together) // self.per_epoch)(self._shuffled)
+        self._newest = functools.lru_cache(maxsize=1)(self.block)
         self._starts = np.cumsum([0, *(-(-len(group.rows) // batch) for group in self.groups)])
 
     def _shuffled(self, epoch: int) -> list[tuple[int, np.ndarray]]:
@@ -120,9 +120,24 @@ class Batches:
         group, rows = self._epoch(epoch)[place] if len(self.pool) <= SHUFFLED else self._drawn(epoch, place)
         return rows, self.groups[group].shape
 
+    def block(self, number: int) -> list[Arrays]:
+        """The batches of steps ``number`` · ``together`` on; those of one shape are made at once, and cut."""
+        found: list[Arrays] = [{}] * self.together
+        here: dict[Shape, list[int]] = {}
+        taken = [self.rows(number * self.together + place) for place in range(self.together)]
+        for place, (_, shape) in enumerate(taken):
+            here.setdefault(shape, []).append(place)
+        rng = np.random.default_rng([self.seed, number, 1])
+        for shape, places in here.items():
+            made = self.pool.make(np.concatenate([taken[place][0] for place in places]), shape, rng)
+            for begin, place in zip(range(0, len(places) * self.batch, self.batch), places, strict=True):
+                part = slice(begin, begin + self.batch)
+                found[place] = {name: a if name in self.pool.whole else a[part] for name, a in made.items()}
+        return found
+
     def __getitem__(self, step: Any) -> Arrays:
-        rows, shape = self.rows(int(step))
-        return self.pool.make(rows, shape, self._streams.at(int(step)))
+        number, place = divmod(int(step), self.together)
+        return self._newest(number)[place]
 
     def taken(self, steps: int) -> tuple[tuple[Group, int], ...]:
         """Each group with how many of the first ``steps`` batches are its own; groups with none are left out."""
@@ -166,19 +181,17 @@ def scattered(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
 
 
 def prefetched(batches: Batches, first: int, last: int) -> Iterator[Arrays]:
-    """Batches ``first`` to ``last`` − 1, made by Grain in a thread while the device computes."""
+    """Batches ``first`` to ``last`` − 1, made by Grain in threads while the device computes."""
     try:
         import grain  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise BadConfig("training needs Grain, which is not installed; pip install 'cr-jax[train]'") from None
 
-    def block(begin: int) -> list[Arrays]:
-        return [batches[step] for step in range(begin, min(begin + BLOCK, last))]
-
-    source = grain.MapDataset.range(first, last, BLOCK).map(block)
-    # The next block is begun when one is taken: two are held at most.
-    made = iter(source.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)))
-    return itertools.chain.from_iterable(made)
+    together = batches.together
+    source = grain.MapDataset.range(first // together, -(-last // together)).map(batches.block)
+    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=max(1, AHEAD // together))
+    made = itertools.chain.from_iterable(source.to_iter_dataset(options))
+    return itertools.islice(made, first % together, first % together + last - first)
 
 
 def in_order(pool: Pool, batch: int, seed: int = 0) -> Iterator[tuple[np.ndarray, Arrays]]:

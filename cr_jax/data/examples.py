@@ -27,6 +27,7 @@ class Pool:
     nothing is. make(rows, shape, rng): a batch of these examples padded to ``shape``; whatever is
     drawn (negatives, noise) comes from ``rng``. useful[i]: positions that carry text;
     executed(shape): positions computed for one example. turns[i]: turns it supervises.
+    whole: the arrays of a batch that have no row per example.
     """
 
     lengths: Sequence[Shape] | Kinds
@@ -34,6 +35,7 @@ class Pool:
     useful: np.ndarray
     executed: Callable[[Shape], int]
     turns: np.ndarray
+    whole: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lengths)

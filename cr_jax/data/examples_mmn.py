@@ -145,7 +145,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
             useful = stored_useful(train, index, config.query_words)
         else:
             useful = states.lengths()[:, 0].astype(np.uint16)
-        return _pool(useful, make, config)
+        return _pool(useful, make, config, tuple(common))
 
     bare = sum(not corpus.descriptions[item] for item in corpus.items)
     return Examples(
@@ -212,9 +212,11 @@ def _histories(found: Sequence[Conversation], users: Mapping[str, int] | None, i
     return _pool(states.lengths()[:, 0].astype(np.uint16), make, config)
 
 
-def _pool(useful: np.ndarray, make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays], config: Any) -> Pool:
+def _pool(
+    useful: np.ndarray, make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays], config: Any, whole: tuple[str, ...] = ()
+) -> Pool:
     number = len(useful)
-    return Pool(alike(number), make, useful, lambda shape: config.query_words, np.broadcast_to(1.0, number))
+    return Pool(alike(number), make, useful, lambda shape: config.query_words, np.broadcast_to(1.0, number), whole)
 
 
 def _window(found: Conversation, t: int, index: Index, size: int | None) -> list[int]:
