@@ -130,10 +130,17 @@ class Batches:
         rng = np.random.default_rng([self.seed, number, 1])
         for shape, places in here.items():
             made = self.pool.make(np.concatenate([taken[place][0] for place in places]), shape, rng)
+            self._row_each(made, len(places) * self.batch)
             for begin, place in zip(range(0, len(places) * self.batch, self.batch), places, strict=True):
                 part = slice(begin, begin + self.batch)
                 found[place] = {name: a if name in self.pool.whole else a[part] for name, a in made.items()}
         return found
+
+    def _row_each(self, made: Arrays, examples: int) -> None:
+        for name, a in made.items():
+            if name not in self.pool.whole and (not a.ndim or len(a) != examples):
+                reason = f"for {examples} examples; legal: a row for each, or its name in Pool.whole"
+                raise BadConfig(f"array {name!r} of shape {a.shape} {reason}")
 
     def __getitem__(self, step: Any) -> Arrays:
         number, place = divmod(int(step), self.together)

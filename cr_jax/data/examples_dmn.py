@@ -121,7 +121,9 @@ def _pool(
         }
         return batch if items is None else batch | {"target": sought[0].astype(np.int32)}
 
-    in_tables = isinstance(found, Talks) and items is not None
-    lengths = kinds_of(stored_lengths(found, slots) if in_tables else [states.lengths()[:, [0, 2]]], len(rows))
+    if isinstance(found, Talks) and items is not None:
+        lengths = kinds_of(stored_lengths(found, slots), len(rows))
+    else:
+        lengths = kinds_of([states.lengths()[:, [0, 2]]], len(rows))
     useful = np.array([sum(size) for size in lengths.table], np.uint16)[lengths.code]
     return Pool(lengths, make, useful, sum, np.broadcast_to(1.0, len(rows)))

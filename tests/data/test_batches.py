@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,12 @@ def test_batches_made_together_draw_each_for_itself():
     batches = Batches(pool(), 8, 5)
     drawn = np.concatenate([batches[step]["drawn"] for step in range(5 * batches.together + 3)])
     assert len(set(drawn)) == len(drawn) == 8 * (5 * batches.together + 3)
+
+
+def test_an_array_that_is_not_one_row_per_example_is_refused():
+    found = dataclasses.replace(pool(), whole=())
+    with pytest.raises(BadConfig, match=r"'shape' of shape \(1,\) for .* Pool.whole"):
+        Batches(found, 8, 0)[0]
 
 
 def test_padding_share_by_hand():
