@@ -22,9 +22,9 @@ GROUPS, BATCHES_PER_GROUP = 6, 4
 SHUFFLED = 1 << 21
 #: Rounds of drawing, and rows looked at together.
 ROUNDS, CHUNK = 6, 1 << 20
-#: Batches made ahead of the device; batches, and their examples, made together: for a small batch the
-#: calls cost more than what they do, and so does handing it from thread to thread.
-AHEAD, TOGETHER, EXAMPLES = 8, 8, 512
+#: Batches made ahead of the device; the most batches, and examples, made together. For a small batch the
+#: calls cost more than what they do, most of all after the device's work took their place in the caches.
+AHEAD, TOGETHER, EXAMPLES = 8, 32, 512
 
 
 @dataclass(frozen=True)
