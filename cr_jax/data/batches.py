@@ -5,6 +5,7 @@ epoch takes every example once; a group's last batch is filled up with examples 
 """
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,9 @@ GROUPS, BATCHES_PER_GROUP = 6, 4
 SHUFFLED = 1 << 21
 #: Rounds of drawing, and rows looked at together.
 ROUNDS, CHUNK = 6, 1 << 20
-#: Batches made ahead of the device.
-AHEAD = 8
+#: Batches made ahead of the device; the most batches, and examples, made together. For a small batch the
+#: calls cost more than what they do, most of all after the device's work took their place in the caches.
+AHEAD, TOGETHER, EXAMPLES = 8, 32, 512
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,21 @@ class Batches:
     def __init__(self, pool: Pool, batch: int, seed: int):
         """batch: examples per step; raises ``BadConfig`` for an empty pool."""
         self.pool, self.batch, self.seed = pool, batch, seed
+        self.together = max(1, min(TOGETHER, EXAMPLES // batch))
         self.groups = groups(pool, batch)
         self.per_epoch = sum(-(-len(group.rows) // batch) for group in self.groups)
-        self._epoch = functools.lru_cache(maxsize=2)(self._shuffled)
+        # The loop asks for the turns of a step while the pipeline is that much ahead.
+        self._epoch = functools.lru_cache(maxsize=2 + (AHEAD + 2 * self.together) // self.per_epoch)(self._shuffled)
+        self._newest = functools.lru_cache(maxsize=1)(self.block)
         self._starts = np.cumsum([0, *(-(-len(group.rows) // batch) for group in self.groups)])
 
     def _shuffled(self, epoch: int) -> list[tuple[int, np.ndarray]]:
         rng = np.random.default_rng([self.seed, epoch])
         plan: list[tuple[int, np.ndarray]] = []
         for number, group in enumerate(self.groups):
-            rows = rng.permutation(group.rows)
+            rows = group.at(rng.permutation(len(group.rows)))
             missing = -len(rows) % self.batch
-            rows = np.concatenate([rows, rng.choice(group.rows, missing)]) if missing else rows
+            rows = np.concatenate([rows, group.at(rng.integers(len(group.rows), size=missing))]) if missing else rows
             plan += [(number, part) for part in rows.reshape(-1, self.batch)]
         return [plan[i] for i in rng.permutation(len(plan))]
 
@@ -115,9 +120,31 @@ class Batches:
         group, rows = self._epoch(epoch)[place] if len(self.pool) <= SHUFFLED else self._drawn(epoch, place)
         return rows, self.groups[group].shape
 
+    def block(self, number: int) -> list[Arrays]:
+        """The batches of steps ``number`` · ``together`` on; those of one shape are made at once, and cut."""
+        found: list[Arrays] = [{}] * self.together
+        here: dict[Shape, list[int]] = {}
+        taken = [self.rows(number * self.together + place) for place in range(self.together)]
+        for place, (_, shape) in enumerate(taken):
+            here.setdefault(shape, []).append(place)
+        rng = np.random.default_rng([self.seed, number, 1])
+        for shape, places in here.items():
+            made = self.pool.make(np.concatenate([taken[place][0] for place in places]), shape, rng)
+            self._row_each(made, len(places) * self.batch)
+            for begin, place in zip(range(0, len(places) * self.batch, self.batch), places, strict=True):
+                part = slice(begin, begin + self.batch)
+                found[place] = {name: a if name in self.pool.whole else a[part] for name, a in made.items()}
+        return found
+
+    def _row_each(self, made: Arrays, examples: int) -> None:
+        for name, a in made.items():
+            if name not in self.pool.whole and (not a.ndim or len(a) != examples):
+                reason = f"for {examples} examples; legal: a row for each, or its name in Pool.whole"
+                raise BadConfig(f"array {name!r} of shape {a.shape} {reason}")
+
     def __getitem__(self, step: Any) -> Arrays:
-        rows, shape = self.rows(int(step))
-        return self.pool.make(rows, shape, np.random.default_rng([self.seed, int(step), 1]))
+        number, place = divmod(int(step), self.together)
+        return self._newest(number)[place]
 
     def taken(self, steps: int) -> tuple[tuple[Group, int], ...]:
         """Each group with how many of the first ``steps`` batches are its own; groups with none are left out."""
@@ -166,9 +193,12 @@ def prefetched(batches: Batches, first: int, last: int) -> Iterator[Arrays]:
         import grain  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise BadConfig("training needs Grain, which is not installed; pip install 'cr-jax[train]'") from None
-    source = grain.MapDataset.range(first, last).map(batches.__getitem__)
-    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=AHEAD)
-    return iter(source.to_iter_dataset(options))
+
+    together = batches.together
+    source = grain.MapDataset.range(first // together, -(-last // together)).map(batches.block)
+    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=max(1, AHEAD // together))
+    made = itertools.chain.from_iterable(source.to_iter_dataset(options))
+    return itertools.islice(made, first % together, first % together + last - first)
 
 
 def in_order(pool: Pool, batch: int, seed: int = 0) -> Iterator[tuple[np.ndarray, Arrays]]:

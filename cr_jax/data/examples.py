@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cr_jax.data.conversation import Conversation
+from cr_jax.data.ragged import columns
 from cr_jax.data.states import Kinds, Shape, States, kinds
 from cr_jax.records import bucket
 
@@ -25,6 +26,7 @@ class Pool:
     nothing is. make(rows, shape, rng): a batch of these examples padded to ``shape``; whatever is
     drawn (negatives, noise) comes from ``rng``. useful[i]: positions that carry text;
     executed(shape): positions computed for one example. turns[i]: turns it supervises.
+    whole: the arrays of a batch that have no row per example.
     """
 
     lengths: Sequence[Shape] | Kinds
@@ -32,6 +34,7 @@ class Pool:
     useful: np.ndarray
     executed: Callable[[Shape], int]
     turns: np.ndarray
+    whole: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -113,11 +116,7 @@ class Index:
 
 def padded(rows: Sequence[Sequence[int]], length: int, lead: int = 0) -> np.ndarray:
     """Rows of ids [B, length], ``lead`` zeros before them, cut or zeros behind."""
-    found = np.zeros((len(rows), length), np.int32)
-    for row, ids in zip(found, rows, strict=True):
-        kept = ids[: length - lead]
-        row[lead : lead + len(kept)] = kept
-    return found
+    return columns(((ids,) for ids in rows), (list,))[0].padded(length, lead)
 
 
 def turn_rows(conversations: Sequence[Conversation]) -> States:

@@ -62,21 +62,14 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     rows = States(train, first=1)
     pairs = Encoded(train, rows, lambda one, t: (
         index.encode(question(one, t))[-limit:], index.encode(one.turns[t - 1].value.lower().split())[:limit]
-    ))  # fmt: skip
+    ), list, list)  # fmt: skip
 
     def pair(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
-        here = [pairs[row] for row in chosen]
-        return {
-            "source": padded([asked for asked, _ in here], config.source_words, lead),
-            "target": padded([answer for _, answer in here], config.target_words),
-        }
+        asked, answer = pairs.columns(chosen)
+        return {"source": asked.padded(config.source_words, lead), "target": answer.padded(config.target_words)}
 
-    useful = (
-        stored_useful(train, limit)
-        if isinstance(train, Talks)
-        else np.array([len(asked) + len(answer) for asked, answer in pairs], np.uint16)
-    )
+    useful = stored_useful(train, limit) if isinstance(train, Talks) else pairs.lengths().sum(axis=1).astype(np.uint16)
     both = config.source_words + config.target_words
     pool = Pool(alike(len(rows)), pair, useful, lambda shape: both, np.broadcast_to(1.0, len(rows)))
     return Examples(
@@ -117,14 +110,13 @@ def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
 
 def _histories(found: Sequence[Conversation], config: Any, index: Index, seed: int) -> Pool:
     limit = config.max_words
-    texts = Encoded(found, turn_rows(found), lambda one, t: index.encode(history(one, t))[-limit:])
+    texts = Encoded(found, turn_rows(found), lambda one, t: (index.encode(history(one, t))[-limit:],), list)
     noise = np.random.default_rng([seed, 1]).uniform(-1, 1, (len(texts), config.noise)).astype(np.float32)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
-        spoken = [texts[row] for row in chosen]
-        lengths = np.array([len(text) for text in spoken], np.int32)
-        return {"words": padded(spoken, limit), "lengths": lengths, "z": noise[chosen]}
+        (spoken,) = texts.columns(chosen)
+        return {"words": spoken.padded(limit), "lengths": spoken.length, "z": noise[chosen]}
 
-    useful = np.fromiter((len(text) for text in texts), np.uint16, len(texts))
+    useful = texts.lengths()[:, 0].astype(np.uint16)
     return Pool(alike(len(texts)), make, useful, lambda shape: config.source_words, np.broadcast_to(1.0, len(texts)))

@@ -14,7 +14,7 @@ from cr_jax.data.catalogue import Catalogue
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
-from cr_jax.data.states import Encoded, Later, States, counts, kinds, kinds_of, sums
+from cr_jax.data.states import Encoded, Later, States, counts, kinds_of, sums
 from cr_jax.data.store import Talks
 from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig
@@ -105,22 +105,25 @@ def _pool(
 ) -> Pool:  # fmt: skip
     """States of conversations; with ``items`` also the target, of states from turn 1 on."""
     slots = config.facts
-    states = Encoded(found, rows, lambda one, t: (*state_of(one, t, slots, index), None if items is None else items[one.item]))
+    fields = (list, list, list) if items is None else (list, list, list, int)
+    states = Encoded(
+        found, rows, lambda one, t: (*state_of(one, t, slots, index), *(() if items is None else (items[one.item],))), *fields
+    )
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del rng
         text, question = shape
-        here = [states[row] for row in chosen]
+        words, ends, asked, *sought = states.columns(chosen)
         batch = {
-            "text": vectors[padded([words for words, _, _, _ in here], text)],
-            "ends": padded([ends for _, ends, _, _ in here], slots),
-            "question": vectors[padded([asked for _, _, asked, _ in here], question)],
+            "text": vectors.take(words.padded(text), axis=0),
+            "ends": ends.padded(slots),
+            "question": vectors.take(asked.padded(question), axis=0),
         }
-        return batch if items is None else batch | {"target": np.array([item for _, _, _, item in here], np.int32)}
+        return batch if items is None else batch | {"target": sought[0].astype(np.int32)}
 
     if isinstance(found, Talks) and items is not None:
         lengths = kinds_of(stored_lengths(found, slots), len(rows))
     else:
-        lengths = kinds((len(words), len(asked)) for words, _, asked, _ in states)
+        lengths = kinds_of([states.lengths()[:, [0, 2]]], len(rows))
     useful = np.array([sum(size) for size in lengths.table], np.uint16)[lengths.code]
     return Pool(lengths, make, useful, sum, np.broadcast_to(1.0, len(rows)))

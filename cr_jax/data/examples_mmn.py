@@ -11,7 +11,7 @@ therefore share a row of the user table; the table keeps its published size.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,12 +51,16 @@ def description(words: Sequence[str], index: Index, limit: int, slots: int) -> t
     return ids, [i for i, word in enumerate(ids) if word == end][:slots]
 
 
-def other(rng: np.random.Generator, number: int, taken: frozenset[int]) -> int:
-    """One of ``number`` that is not taken. Raises ``BadConfig`` where all are."""
-    if len(taken) >= number:
-        raise BadConfig(f"no negative left among {number}; legal: a catalogue larger than one user's conversations")
-    while (found := int(rng.integers(number))) in taken:
-        pass
+def others(rng: np.random.Generator, number: int, taken: Sequence[Collection[int]]) -> np.ndarray:
+    """For each of ``taken`` one of ``number`` that is not in it: all are drawn together, what is taken anew.
+    Raises ``BadConfig`` where nothing is left."""
+    found = rng.integers(number, size=len(taken))
+    again = [i for i, (one, mine) in enumerate(zip(found.tolist(), taken, strict=True)) if one in mine]
+    while again:
+        if any(len(taken[i]) >= number for i in again):
+            raise BadConfig(f"no negative left among {number}; legal: a catalogue larger than one user's conversations")
+        found[again] = rng.integers(number, size=len(again))
+        again = [i for i in again if int(found[i]) in taken[i]]
     return found
 
 
@@ -108,9 +112,11 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     for name, wanted in (("items", len(items)), ("aspects", len(aspects)), ("users", len(users or ()))):
         if getattr(config, name, wanted) < wanted:
             raise BadConfig(f"{name}={getattr(config, name)}: legal: {wanted} or more, those of the conversations")
+    if config.question_items > len(items):
+        raise BadConfig(f"question_items={config.question_items}: legal: 1 to {len(items)}, the items of the conversations")
     side = _items(corpus, config, index)
     words, ends, aspect_words = (side[name] for name in ("words", "ends", "aspects"))
-    common = np.arange(config.question_items)
+    common = {"common_words": words[: config.question_items], "common_ends": ends[: config.question_items]}
     train = corpus.conversations["train"]
     theirs = _known(corpus, items)
 
@@ -118,29 +124,28 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         rows = States(train, short=1)
         states = Encoded(train, rows, lambda one, t: (
             _window(one, t, index, config.query_words), items[one.item], aspects[one.turns[t].aspect], one.user,
-            frozenset(aspects[turn.aspect] for turn in one.turns),
-        ))  # fmt: skip
+            tuple({aspects[turn.aspect] for turn in one.turns}),
+        ), list, int, int, str, tuple)  # fmt: skip
 
         def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
             del shape
-            windows, sought, asked, speakers, taken = zip(*(states[row] for row in chosen), strict=True)
-            negative = np.array([other(rng, len(items), theirs(user)) for user in speakers])
-            unasked = np.array([other(rng, len(aspects), one) for one in taken])
-            target = np.array(sought)
+            windows, target, asked, speakers, taken = states.columns(chosen)
+            negative = others(rng, len(items), [theirs(user) for user in speakers])
+            unasked = others(rng, len(aspects), taken)
             batch = {
-                "query": padded(windows, config.query_words),
-                "positive_words": words[target], "positive_ends": ends[target],
-                "negative_words": words[negative], "negative_ends": ends[negative],
-                "common_words": words[common], "common_ends": ends[common],
-                "positive_aspect": aspect_words[np.array(asked)], "negative_aspect": aspect_words[unasked],
+                "query": windows.padded(config.query_words),
+                "positive_words": words.take(target, axis=0), "positive_ends": ends.take(target, axis=0),
+                "negative_words": words.take(negative, axis=0), "negative_ends": ends.take(negative, axis=0),
+                **common,
+                "positive_aspect": aspect_words.take(asked), "negative_aspect": aspect_words.take(unasked),
             }  # fmt: skip
             return batch | _users(users, speakers)
 
         if isinstance(train, Talks):
             useful = stored_useful(train, index, config.query_words)
         else:
-            useful = np.fromiter((len(window) for window, *_ in states), np.uint16, len(rows))
-        return _pool(useful, make, config)
+            useful = states.lengths()[:, 0].astype(np.uint16)
+        return _pool(useful, make, config, tuple(common))
 
     bare = sum(not corpus.descriptions[item] for item in corpus.items)
     return Examples(
@@ -197,19 +202,21 @@ def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
 
 
 def _histories(found: Sequence[Conversation], users: Mapping[str, int] | None, index: Index, config: Any) -> Pool:
-    states = Encoded(found, turn_rows(found), lambda one, t: (_window(one, t, index, config.query_words), one.user))
+    states = Encoded(found, turn_rows(found), lambda one, t: (_window(one, t, index, config.query_words), one.user), list, str)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
-        windows, speakers = zip(*(states[row] for row in chosen), strict=True)
-        return {"query": padded(windows, config.query_words)} | _users(users, speakers)
+        windows, speakers = states.columns(chosen)
+        return {"query": windows.padded(config.query_words)} | _users(users, speakers)
 
-    return _pool(np.fromiter((len(window) for window, _ in states), np.uint16, len(states)), make, config)
+    return _pool(states.lengths()[:, 0].astype(np.uint16), make, config)
 
 
-def _pool(useful: np.ndarray, make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays], config: Any) -> Pool:
+def _pool(
+    useful: np.ndarray, make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays], config: Any, whole: tuple[str, ...] = ()
+) -> Pool:
     number = len(useful)
-    return Pool(alike(number), make, useful, lambda shape: config.query_words, np.broadcast_to(1.0, number))
+    return Pool(alike(number), make, useful, lambda shape: config.query_words, np.broadcast_to(1.0, number), whole)
 
 
 def _window(found: Conversation, t: int, index: Index, size: int | None) -> list[int]:

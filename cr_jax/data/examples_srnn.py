@@ -16,12 +16,13 @@ from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.dialogue import NOT_SAID, Dialogue, Form, from_conversation, turns_of
 from cr_jax.data.examples import Arrays, Check, Examples, Index, Pool, Shape, ranking, turn_rows
+from cr_jax.data.ragged import columns
 from cr_jax.data.redial import LINE_BREAK
+from cr_jax.data.spoken import UTTERANCES, WORDS, Spoken
 from cr_jax.data.store import Talks
 from cr_jax.data.voice import Voice
 from cr_jax.errors import BadConfig
 
-UTTERANCES, WORDS = 40, 80
 HEADS = ("suggested", "seen", "liked")
 _MARKS = 5
 
@@ -52,34 +53,26 @@ class Texts:
 
         named: per dialogue the M items whose mentions are marked; ``None`` marks nothing.
         """
-        c, length = min(shape[0], UTTERANCES), min(shape[1], WORDS)
-        n, m = len(found), len(named[0])
-        words = np.full((n, c, length), self.padding, np.int32)
-        lengths, senders = np.zeros((n, c), np.int32), np.zeros((n, c), np.float32)
-        mentions = np.zeros((n, m, c, length), np.float32)
-        for i, one in enumerate(found):
-            for j, spoken in enumerate(one.utterances[-c:]):
-                ids = [self.begin, *self.index.encode(spoken.words), self.end][:length]
-                words[i, j, : len(ids)] = ids
-                lengths[i, j], senders[i, j] = len(ids), spoken.sender
-                for slot, item in enumerate(named[i]):
-                    if item is not None:
-                        marked = [float(mention == item) for mention in spoken.mentions][: length - 1]
-                        mentions[i, slot, j, 1 : 1 + len(marked)] = marked
-        utterances = np.array([min(c, len(one.utterances)) for one in found], np.int32)
-        return {"words": words, "lengths": lengths, "senders": senders, "mentions": mentions, "utterances": utterances}
+        spoken = self.spoken(found)
+        return spoken.arrays(np.arange(len(found)), np.stack([spoken.numbers(items) for items in named]), shape)
+
+    def spoken(self, found: Sequence[Dialogue]) -> Spoken:
+        """Many dialogues, of which batches are taken."""
+        return Spoken(found, lambda words: [self.begin, *self.index.encode(words), self.end], self.padding)
 
 
 def sentiment_pool(texts: Texts, found: Sequence[Dialogue]) -> Pool:
     """One example per dialogue and item with a form."""
     rows = [(one, item, form) for one in found for item, form in one.forms.items()]
+    spoken = texts.spoken(found)
+    dialogue = np.repeat(np.arange(len(found)), [len(one.forms) for one in found])
+    item = spoken.numbers([item for _, item, _ in rows])[:, None]
+    forms = np.array([form for _, _, form in rows], np.int32).reshape(len(rows), -1)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del rng
-        spoken = [rows[row][0] for row in chosen]
-        arrays = texts.arrays(spoken, [[rows[row][1]] for row in chosen], shape)
-        forms = np.array([rows[row][2] for row in chosen], np.int32)
-        return arrays | {"mentions": arrays["mentions"][:, 0], "forms": forms}
+        arrays = spoken.arrays(dialogue.take(chosen), item.take(chosen, axis=0), shape)
+        return arrays | {"mentions": arrays["mentions"][:, 0], "forms": forms.take(chosen, axis=0)}
 
     useful = np.array([texts.positions(one) for one, _, _ in rows])
     turns = np.array([max(0, len(one.utterances) - 1) / 2 for one, _, _ in rows])
@@ -102,16 +95,20 @@ def ratings_by_user(found: Sequence[Dialogue], items: Mapping[str, int], merged:
 
 def ratings_pool(rated: Sequence[dict[int, float]], items: int, noise: Callable[..., np.ndarray]) -> Pool:
     """Rows of ratings, −1 where there is none; ``noise`` chooses the part that is input."""
+    (known,) = columns(([list(row)] for row in rated), (list,))
+    values = np.array([value for row in rated for value in row.values()], np.float32)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape
-        targets = np.full((len(chosen), items), -1, np.float32)
-        for row, user in zip(targets, chosen, strict=True):
-            row[list(rated[user])] = list(rated[user].values())
-        return {"ratings": noise(targets, rng), "targets": targets}
+        mine = known.take(chosen)
+        row, place = mine.places()
+        cell, value, kept = row * items + mine.ids.take(place), values.take(place), noise(mine.length, rng)
+        inputs, targets = np.zeros((len(chosen), items), np.float32), np.full((len(chosen), items), -1, np.float32)
+        inputs.reshape(-1)[cell[kept]] = value[kept]
+        targets.reshape(-1)[cell] = value
+        return {"ratings": inputs, "targets": targets}
 
-    useful = np.array([len(row) for row in rated])
-    return Pool([() for _ in rated], make, useful, lambda shape: items, np.zeros(len(rated)))
+    return Pool([() for _ in rated], make, known.length, lambda shape: items, np.zeros(len(rated)))
 
 
 def held_out_pool(rated: Sequence[dict[int, float]], items: int, seed: int) -> Pool:
@@ -180,7 +177,7 @@ def examples(
 ) -> Examples:
     """Both objectives' pools and checks; histories to rank after where there are conversations.
 
-    noise(targets, rng) chooses AutoRec's inputs.
+    noise(numbers, rng) chooses which ratings are AutoRec's inputs.
     """
     if config.decoder:
         raise BadConfig("decoder=true: the response decoder has no training data here; legal: decoder=false")

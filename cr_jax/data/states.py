@@ -6,11 +6,12 @@ What holds a row per state is small (a few bytes) or made on demand.
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from cr_jax.data.conversation import Conversation
+from cr_jax.data.ragged import columns
 from cr_jax.data.store import Talks
 
 T = TypeVar("T")
@@ -52,27 +53,36 @@ class States(Sequence[tuple[int, int]]):
             begin = end
 
 
-class Encoded(Sequence[T], Generic[T]):
-    """``encode(conversation, t)`` of each state: kept for conversations in memory, made on demand for
-    those on disk."""
+class Encoded:
+    """``encode(conversation, t)`` of each state, as columns: kept for conversations in memory, made on
+    demand for those on disk."""
 
-    def __init__(self, found: Sequence[Conversation], states: States, encode: Callable[[Conversation, int], T]):
-        self._found, self._states, self._encode = found, states, encode
-        self.kept = None if isinstance(found, Talks) else [encode(found[c], t) for c, t in states]
+    def __init__(
+        self, found: Sequence[Conversation], states: States, encode: Callable[[Conversation, int], Sequence[Any]], *fields: type
+    ):
+        """fields: what encode gives, as :func:`columns` takes it."""
+        self._found, self._states, self._encode, self._fields = found, states, encode, fields
+        self._kept = None if isinstance(found, Talks) else columns(self._passing(), fields)
 
     def __len__(self) -> int:
         return len(self._states)
 
-    def __getitem__(self, row: Any) -> T:
-        if self.kept is not None:
-            return self.kept[row]
-        c, t = self._states[row]
-        return self._encode(self._found[c], t)
+    def columns(self, rows: np.ndarray) -> tuple[Any, ...]:
+        """The fields of some states."""
+        if self._kept is not None:
+            return tuple(column.take(rows) for column in self._kept)
+        places = (self._states[row] for row in rows)
+        return columns((self._encode(self._found[c], t) for c, t in places), self._fields)
 
-    def __iter__(self) -> Iterator[T]:
-        if self.kept is not None:
-            yield from self.kept
-            return
+    def lengths(self) -> np.ndarray:
+        """How many ids the fields of ids have: int32 [states, such fields]."""
+        which = [number for number, field in enumerate(self._fields) if field is list]
+        if self._kept is not None:
+            return np.stack([self._kept[number].length for number in which], axis=1)
+        flat = array("i", (len(row[number]) for row in self._passing() for number in which))
+        return np.array(flat, np.int32).reshape(-1, len(which))
+
+    def _passing(self) -> Iterator[Sequence[Any]]:
         states = iter(self._states)
         ahead = next(states, None)
         for c, one in enumerate(self._found):  # in passing, not by place

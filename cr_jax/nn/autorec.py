@@ -88,19 +88,21 @@ def reconstruction_loss(
     return errors.sum(), observed.sum().astype(jnp.float32)
 
 
-def noise_inputs(ratings: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The public "random noise" input of a training batch, chosen on the host.
+def noise_inputs(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The public "random noise" input of a training batch, chosen on the host: which ratings it keeps.
 
-    ratings [B, n], −1 = unobserved. Of a user's k ratings keeps a random number (1 to k−1, or the
-    only one), chosen without replacement; the others become 0, unknown.
+    numbers [B]: of each user's known ratings; bool [their sum], user after user. Of a user's k ratings
+    keeps a random number (1 to k−1, or the only one), chosen without replacement; the others are input
+    as 0, unknown.
     """
-    inputs = np.zeros_like(ratings)
-    for row, kept in zip(ratings, inputs, strict=True):
-        (known,) = np.nonzero(row != -1)
-        if known.size:
-            chosen = rng.choice(known, rng.integers(1, max(1, known.size - 1), endpoint=True), replace=False)
-            kept[chosen] = row[chosen]
-    return inputs
+    user = np.repeat(np.arange(len(numbers)), numbers)
+    drawn = rng.random(len(numbers) + len(user))
+    number = 1 + (drawn[: len(numbers)] * np.maximum(1, numbers - 1)).astype(np.int64)
+    # Each user's ratings in a random order: the first of them are kept.
+    order = (user + drawn[len(numbers) :]).argsort()
+    kept = np.empty(len(user), bool)
+    kept[order] = np.arange(len(user)) < (np.cumsum(numbers) - numbers + number).take(user)
+    return kept
 
 
 def published_autorec(name: str, path: str, layers: int) -> dict[str, tuple[str, bool]]:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,10 @@ def pool(number: int = 103, longest: int = 60) -> Pool:
     lengths = [(int(n),) for n in np.random.default_rng(1).integers(1, longest, number)]
 
     def make(rows, shape, rng):
-        return {"rows": rows, "shape": np.array(shape), "drawn": rng.random(3)}
+        return {"rows": rows, "shape": np.array(shape), "drawn": rng.random(len(rows))}
 
-    return Pool(lengths, make, np.array([n for (n,) in lengths]), lambda shape: shape[0], np.ones(number))
+    useful = np.array([n for (n,) in lengths])
+    return Pool(lengths, make, useful, lambda shape: shape[0], np.ones(number), whole=("shape",))
 
 
 def test_an_epoch_takes_every_example_and_repeats_few():
@@ -38,12 +41,29 @@ def test_order_depends_on_seed_and_step_alone():
     assert any((one[step]["rows"] != one[step + one.per_epoch]["rows"]).any() for step in range(5))
 
 
-def test_the_pipeline_gives_the_batches_in_order_from_any_step():
+@pytest.mark.parametrize(("size", "first", "last"), [(8, 3, 70), (8, 0, 32), (8, 31, 33), (8, 64, 65), (200, 3, 9), (600, 3, 9)])
+def test_the_pipeline_gives_the_batches_in_order_from_any_step(size, first, last):
     pytest.importorskip("grain", reason="needs the extra cr-jax[train]")
+    batches = Batches(pool(1000), size, 5)
+    assert batches.together == {8: 32, 200: 2, 600: 1}[size]
+    found = list(prefetched(batches, first, last))
+    assert len(found) == last - first
+    for step, a in enumerate(found, first):
+        b, (rows, shape) = batches[step], batches.rows(step)
+        assert (a["rows"] == rows).all() and tuple(a["shape"]) == tuple(b["shape"]) == shape
+        assert (a["drawn"] == b["drawn"]).all() and a["drawn"].shape == (size,)
+
+
+def test_batches_made_together_draw_each_for_itself():
     batches = Batches(pool(), 8, 5)
-    found = list(prefetched(batches, 3, 20))
-    assert len(found) == 17
-    assert all((a["rows"] == batches[3 + i]["rows"]).all() for i, a in enumerate(found))
+    drawn = np.concatenate([batches[step]["drawn"] for step in range(5 * batches.together + 3)])
+    assert len(set(drawn)) == len(drawn) == 8 * (5 * batches.together + 3)
+
+
+def test_an_array_that_is_not_one_row_per_example_is_refused():
+    found = dataclasses.replace(pool(), whole=())
+    with pytest.raises(BadConfig, match=r"'shape' of shape \(1,\) for .* Pool.whole"):
+        Batches(found, 8, 0)[0]
 
 
 def test_padding_share_by_hand():

@@ -6,7 +6,7 @@ import pytest
 from train.corpora import corpus
 
 from cr_jax.data.examples import Index
-from cr_jax.data.examples_mmn import description, examples, item_text, other, query, user_rows
+from cr_jax.data.examples_mmn import description, examples, item_text, others, query, user_rows
 from cr_jax.errors import BadConfig
 
 
@@ -117,5 +117,23 @@ def test_rare_users_share_a_row(tmp_path):
 
 def test_no_negative_left():
     with pytest.raises(BadConfig, match="no negative left among 2"):
-        other(np.random.default_rng(0), 2, frozenset({0, 1}))
-    assert other(np.random.default_rng(0), 3, frozenset({0, 2})) == 1
+        others(np.random.default_rng(0), 2, [{0}, frozenset({0, 1})])
+    assert others(np.random.default_rng(0), 3, [frozenset({0, 2}), (1, 2), frozenset({0, 1})]).tolist() == [1, 0, 2]
+
+
+def test_negatives_are_as_likely_as_one_another_and_depend_on_the_generator_alone():
+    taken = [(), (3,), frozenset({0, 1, 2, 4}), (0, 1, 2, 3)] * 5000
+    found = others(np.random.default_rng(6), 5, taken)
+    assert (found == others(np.random.default_rng(6), 5, taken)).all()
+    for kind in range(4):
+        left = [i for i in range(5) if i not in taken[kind]]
+        counts = np.bincount(found[kind::4], minlength=5)
+        assert counts.sum() == counts[left].sum() == 5000
+        # Five standard deviations of a binomial count.
+        assert (abs(counts[left] - 5000 / len(left)) <= 5 * np.sqrt(5000 / len(left))).all()
+
+
+def test_more_question_items_than_items_are_refused(tmp_path):
+    data = corpus(tmp_path)
+    with pytest.raises(BadConfig, match=f"question_items=999: legal: 1 to {len(data.items)}"):
+        examples(data, config(data, question_items=999), 0)

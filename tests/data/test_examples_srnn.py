@@ -3,7 +3,16 @@ import pytest
 
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.dialogue import SYSTEM, USER, Dialogue, Utterance, from_conversation
-from cr_jax.data.examples_srnn import Texts, classes, errors, held_out_pool, macro_f1, ratings_by_user, sentiment_pool
+from cr_jax.data.examples_srnn import (
+    Texts,
+    classes,
+    errors,
+    held_out_pool,
+    macro_f1,
+    ratings_by_user,
+    ratings_pool,
+    sentiment_pool,
+)
 
 ONE = Dialogue(
     "k", "u",
@@ -47,6 +56,60 @@ def test_held_out_ratings_are_not_given():
     batch = held_out_pool(list(rated.values()), 4, 0).make(np.array([0]), (), np.random.default_rng(0))
     asked = batch["targets"][0] != -1
     assert asked.sum() == 2 and not asked[3] and (batch["ratings"][0][asked] == 0).all()
+
+
+def test_ratings_are_rows_with_a_part_of_them_as_input():
+    rated = [{3: 1.0, 0: 0.0}, {}, {2: 0.5, 1: 1.0, 3: 0.0}]
+    asked = []
+
+    def every_second(numbers, rng):
+        asked.append(numbers.tolist())
+        return np.arange(numbers.sum()) % 2 == 0
+
+    pool = ratings_pool(rated, 4, every_second)
+    batch = pool.make(np.array([2, 1, 0, 2]), (), np.random.default_rng(0))
+    assert asked == [[3, 0, 2, 3]] and pool.useful.tolist() == [2, 0, 3]
+    assert batch["targets"].tolist() == [[-1, 1, 0.5, 0], [-1] * 4, [0, -1, -1, 1], [-1, 1, 0.5, 0]]
+    # Of the eight ratings in order the 1st, 3rd, 5th and 7th: items 2 and 3, item 0, item 1.
+    assert batch["ratings"].tolist() == [[0, 0, 0.5, 0], [0] * 4, [0, 0, 0, 0], [0, 1, 0, 0]]
+    assert all(a.dtype == np.float32 for a in batch.values())
+
+
+def by_word(texts, found, named, shape):
+    """``Texts.arrays`` word by word."""
+    (c, length), n, m = shape, len(found), len(named[0])
+    words, mentions = np.full((n, c, length), texts.padding), np.zeros((n, m, c, length))
+    for i, one in enumerate(found):
+        for j, spoken in enumerate(one.utterances[-c:]):
+            ids = [texts.begin, *texts.index.encode(spoken.words), texts.end]
+            for k in range(min(length, len(ids))):
+                words[i, j, k] = ids[k]
+                for slot, item in enumerate(named[i]):
+                    inner = 0 < k < len(ids) - 1
+                    mentions[i, slot, j, k] = inner and item is not None and spoken.mentions[k - 1] == item
+    return words, mentions
+
+
+def test_dialogues_gathered_and_word_by_word():
+    rng = np.random.default_rng(3)
+    items = [None, "5", "6", "7"]
+
+    def utterance():
+        words = tuple(rng.choice(["i", "like", "fish", "odd"], rng.integers(0, 95)))
+        return Utterance(int(rng.choice([USER, SYSTEM])), words, tuple(items[i] for i in rng.integers(4, size=len(words))))
+
+    found = [Dialogue(str(n), "u", tuple(utterance() for _ in range(rng.integers(1, 50))), {}, {}) for n in range(12)]
+    named = [[items[i] for i in rng.integers(4, size=3)] for _ in found]
+    for shape in ((40, 80), (40, 9), (6, 80)):
+        batch = texts().arrays(found, named, shape)
+        words, mentions = by_word(texts(), found, named, shape)
+        assert (batch["words"] == words).all() and (batch["mentions"] == mentions).all()
+        assert batch["lengths"].tolist() == [
+            [min(shape[1], len(one.words) + 2) for one in talk.utterances[-shape[0] :]]
+            + [0] * (shape[0] - len(talk.utterances))
+            for talk in found
+        ]
+        assert batch["utterances"].tolist() == [min(shape[0], len(talk.utterances)) for talk in found]
 
 
 def test_errors_by_hand():

@@ -1,5 +1,9 @@
 """AutoRec: shapes of its layers, the masked loss, the random-noise inputs."""
 
+import itertools
+import math
+from collections import Counter
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -42,17 +46,40 @@ def test_loss_sums_over_observed_targets_only():
     assert int(observed) == 3
 
 
-def test_noise_keeps_one_to_all_but_one_rating():
-    ratings = np.full((4, 9), -1.0)
-    ratings[0, :6], ratings[1, 3], ratings[2, [2, 7]] = 0.7, 0.0, 1.0
-    kept_counts = set()
-    for seed in range(60):
-        kept = noise_inputs(ratings, np.random.default_rng(seed))
-        assert ((kept == 0) | (kept == ratings)).all()
-        assert not kept[3].any()
-        assert np.count_nonzero(kept[2]) == 1
-        kept_counts.add(np.count_nonzero(kept[0]))
-    assert kept_counts == {1, 2, 3, 4, 5}
+def subset_law(k):
+    """P(kept = s) of every subset of k ratings, by hand: a size of 1 to k − 1 with equal chance, then a set of that size."""
+    sizes = range(1, max(1, k - 1) + 1)
+    return {s: 1 / len(sizes) / math.comb(k, n) for n in sizes for s in itertools.combinations(range(k), n)}
+
+
+def public_choice(k, rng):
+    """One user's kept ratings as the public code chooses them, one user after another."""
+    return tuple(sorted(rng.choice(k, rng.integers(1, max(1, k - 1), endpoint=True), replace=False)))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_noise_keeps_every_subset_as_often_as_the_law_says(k):
+    draws, law = 20_000, subset_law(k)
+    assert sum(law.values()) == pytest.approx(1)
+    # Among users of other numbers of ratings, so that one user's ratings are told from the next one's.
+    numbers = np.tile([k, 3, 0, 1], draws)
+    kept = noise_inputs(numbers, np.random.default_rng(7))
+    assert kept.shape == (numbers.sum(),) and kept.dtype == bool
+    here = kept[np.repeat(np.arange(len(numbers)) % 4 == 0, numbers)].reshape(draws, k)
+    rng = np.random.default_rng(8)
+    ours = Counter(tuple(np.flatnonzero(row)) for row in here)
+    theirs = Counter(public_choice(k, rng) for _ in range(draws))
+    assert set(ours) == set(theirs) == set(law)
+    for counts in (ours, theirs):
+        # Five standard deviations of a binomial count.
+        assert all(abs(counts[s] - draws * p) <= 5 * math.sqrt(draws * p * (1 - p)) for s, p in law.items())
+
+
+def test_noise_of_many_ratings_keeps_one_to_all_but_one():
+    sizes = [noise_inputs(np.array([0, 40, 0]), np.random.default_rng(seed)).sum() for seed in range(4000)]
+    counts = np.bincount(sizes, minlength=41)
+    assert counts[0] == counts[40] == 0 and counts[1:40].min() > 0
+    assert abs(np.mean(sizes) - 20) < 5 * np.sqrt((39**2 - 1) / 12 / 4000)
 
 
 @pytest.mark.parametrize("text", ["", "0", "12,", "a"])
