@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cr_jax.data.catalogue import Catalogue
+from cr_jax.data.columns import Column
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
@@ -35,15 +36,15 @@ def history(found: Conversation, t: int) -> list[str]:
     return words
 
 
-def stored_useful(talks: Talks, limit: int) -> np.ndarray:
+def stored_useful(talks: Talks, limit: int) -> Column:
     """Words of question and answer of every turn, counted from the tables."""
     asked, said = (counts(talks.tables[name], lambda text: len(text.split())) for name in ("aspects", "values"))
-    found = []
+    found = Column(talks.folder, np.uint16)
     for here, turns in talks.chunks():
         own = asked[turns[:, 0]] + said[turns[:, 1]] + 1
         before = sums(here, own)[0] - own
-        found.append((np.minimum(limit, before + asked[turns[:, 0]]) + np.minimum(limit, said[turns[:, 1]])).astype(np.uint16))
-    return np.concatenate(found)
+        found.append(np.minimum(limit, before + asked[turns[:, 0]]) + np.minimum(limit, said[turns[:, 1]]))
+    return found
 
 
 def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
@@ -112,7 +113,11 @@ def _index(words: Sequence[str], config: Any) -> Index:
 
 
 def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
-    return {"words": padded([index.encode(source.descriptions[item]) for item in source.items], config.max_words)}
+    words = np.zeros((len(source.items), config.max_words), np.int32)
+    for row, item in enumerate(source.items):  # no list of all texts beside
+        ids = index.encode(source.descriptions[item])[: config.max_words]
+        words[row, : len(ids)] = ids
+    return {"words": words}
 
 
 def _histories(found: Sequence[Conversation], config: Any, index: Index, seed: int) -> Pool:

@@ -6,14 +6,18 @@ What holds a row per state is small (a few bytes) or made on demand.
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
+from cr_jax.data.columns import Column
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.store import Talks
 
 T = TypeVar("T")
+#: Conversations of which one place is kept, and such blocks read at once.
+BLOCK, BLOCKS = 32, 2048
 Shape = tuple[int, ...]
 
 
@@ -22,14 +26,21 @@ class States(Sequence[tuple[int, int]]):
 
     def __init__(self, conversations: Sequence[Conversation], first: int = 0, short: int = 0):
         if isinstance(conversations, Talks):
-            turns = conversations.lengths()
+            self._turns, number = conversations.turn_counts, len(conversations)
         else:
             turns = np.array([len(one.turns) for one in conversations], np.int32)
-        self._first = first
-        self._ends = np.cumsum(turns + (1 - first - short), dtype=np.int32 if turns.sum() < 2**30 else np.int64)
+            self._turns, number = lambda begin, end: turns[begin:end], len(turns)
+        self._first, self._more, self._conversations = first, 1 - first - short, number
+        #: States up to the end of each block of conversations.
+        self._blocks = np.zeros(-(-number // BLOCK), np.int64)
+        for begin in range(0, number, BLOCK * BLOCKS):
+            own = self._turns(begin, min(begin + BLOCK * BLOCKS, number)) + self._more
+            found = np.add.reduceat(own, np.arange(0, len(own), BLOCK), dtype=np.int64)
+            self._blocks[begin // BLOCK : begin // BLOCK + len(found)] = found
+        np.cumsum(self._blocks, out=self._blocks)
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return int(self._blocks[-1]) if len(self._blocks) else 0
 
     @overload
     def __getitem__(self, row: int) -> tuple[int, int]: ...
@@ -41,15 +52,19 @@ class States(Sequence[tuple[int, int]]):
         if not 0 <= row < len(self):
             raise IndexError(row)
         # A key of another type would convert the whole array.
-        c = int(np.searchsorted(self._ends, self._ends.dtype.type(row), side="right"))
-        return c, int(row) - (int(self._ends[c - 1]) if c else 0) + self._first
+        block = int(np.searchsorted(self._blocks, np.int64(row), side="right"))
+        c, rest = block * BLOCK, int(row) - (int(self._blocks[block - 1]) if block else 0)
+        for turns in self._turns(c, min(c + BLOCK, self._conversations)).tolist():
+            if rest < turns + self._more:
+                break
+            c, rest = c + 1, rest - turns - self._more
+        return c, rest + self._first
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        begin = 0
-        for c, end in enumerate(self._ends):
-            end = int(end)
-            yield from ((c, self._first + t) for t in range(end - begin))
-            begin = end
+        for begin in range(0, self._conversations, BLOCK * BLOCKS):
+            turns = self._turns(begin, min(begin + BLOCK * BLOCKS, self._conversations))
+            for c, own in enumerate(turns.tolist(), begin):
+                yield from ((c, self._first + t) for t in range(own + self._more))
 
 
 class Encoded(Sequence[T], Generic[T]):
@@ -86,7 +101,7 @@ class Kinds:
     """Lengths of many rows, of which few are different: row i has ``table[code[i]]``."""
 
     table: tuple[Shape, ...]
-    code: np.ndarray
+    code: np.ndarray | Column
 
     def __len__(self) -> int:
         return len(self.code)
@@ -107,16 +122,15 @@ def kinds(lengths: Iterable[Shape]) -> Kinds:
     return Kinds(tuple(known), np.frombuffer(code, np.uint16) if code else np.zeros(0, np.uint16))
 
 
-def kinds_of(parts: Iterable[np.ndarray], number: int) -> Kinds:
-    """Lengths given as arrays [n, lengths], ``number`` rows in all."""
+def kinds_of(parts: Iterable[np.ndarray], number: int, folder: Path) -> Kinds:
+    """Lengths given as arrays [n, lengths], ``number`` rows in all; the codes lie on the disk of ``folder``."""
     known: dict[Shape, int] = {}
-    code, begin = np.empty(number, np.uint16), 0
+    code = Column(folder, np.uint16)
     for part in parts:
         different, which = np.unique(part, axis=0, return_inverse=True)
         numbers = np.array([known.setdefault(tuple(row), len(known)) for row in different.tolist()], np.uint16)
-        code[begin : begin + len(part)] = numbers[which.reshape(-1)]
-        begin += len(part)
-    assert begin == number, f"{begin} rows, not {number}"
+        code.append(numbers[which.reshape(-1)])
+    assert len(code) == number, f"{len(code)} rows, not {number}"
     return Kinds(tuple(known), code)
 
 

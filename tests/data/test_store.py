@@ -173,7 +173,7 @@ def test_rows_in_a_file(tmp_path):
         Rows(tmp_path / "rows", 3)
 
 
-def test_lengths_given_both_ways():
+def test_lengths_given_both_ways(tmp_path):
     lengths = np.random.default_rng(2).integers(1, 5, (300, 2))
-    one, other = kinds(map(tuple, lengths.tolist())), kinds_of([lengths[:90], lengths[90:]], 300)
+    one, other = kinds(map(tuple, lengths.tolist())), kinds_of([lengths[:90], lengths[90:]], 300, tmp_path)
     assert [one[i] for i in range(300)] == [other[i] for i in range(300)] == [tuple(row) for row in lengths.tolist()]
