@@ -68,11 +68,18 @@ class Rows:
 
     def read(self, begin: int, end: int) -> np.ndarray:
         """Rows ``begin`` to ``end`` − 1: int32 [end − begin, width]."""
+        return np.frombuffer(self._bytes(begin, end), np.int32).reshape(-1, self.width)
+
+    def few(self, begin: int, end: int) -> array:
+        """The same rows one behind the other; of a handful, much faster than an array of NumPy's."""
+        return array("i", self._bytes(begin, end))
+
+    def _bytes(self, begin: int, end: int) -> bytes:
         size = 4 * self.width
         data = os.pread(self._file, (end - begin) * size, begin * size)
         if len(data) != (end - begin) * size:
             raise BadInput(str(self.path), f"rows {begin} to {end} are not all there")
-        return np.frombuffer(data, np.int32).reshape(-1, self.width)
+        return data
 
     def chunks(self, size: int = CHUNK) -> Iterator[tuple[int, np.ndarray]]:
         """All rows in passing: the first one's number, and at most ``size`` of them."""
@@ -99,7 +106,7 @@ class Column:
 
     def append(self, values: np.ndarray) -> None:
         """Put ``values`` behind. Raises ``NotWritten``."""
-        rest = memoryview(np.ascontiguousarray(values, self.dtype)).cast("B")
+        rest = memoryview(np.ascontiguousarray(values, self.dtype).tobytes())
         try:
             while len(rest):
                 rest = rest[os.write(self._file, rest) :]

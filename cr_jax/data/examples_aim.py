@@ -108,6 +108,23 @@ def voice(kept: Catalogue, config: Any) -> Voice:
     )  # fmt: skip
 
 
+class Noise:
+    """Rows of uniform noise in [−1, 1), as one array of all rows would hold them, drawn when they are asked for."""
+
+    def __init__(self, seed: Sequence[int], size: int):
+        self._start, self._size = np.random.PCG64(seed).state, size
+
+    def rows(self, chosen: np.ndarray) -> np.ndarray:
+        """Float32 [chosen, size]."""
+        found = np.empty((len(chosen), self._size), np.float32)
+        bits = np.random.PCG64(0)
+        for row, number in zip(found, chosen.tolist(), strict=True):
+            bits.state = self._start
+            bits.advance(number * self._size)  # one draw a number
+            row[:] = np.random.Generator(bits).uniform(-1, 1, self._size)
+        return found
+
+
 def _index(words: Sequence[str], config: Any) -> Index:
     return Index({word: FIRST + i for i, word in enumerate(words[: config.words - FIRST])}, UNKNOWN)
 
@@ -123,13 +140,13 @@ def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
 def _histories(found: Sequence[Conversation], config: Any, index: Index, seed: int) -> Pool:
     limit = config.max_words
     texts = Encoded(found, turn_rows(found), lambda one, t: index.encode(history(one, t))[-limit:])
-    noise = np.random.default_rng([seed, 1]).uniform(-1, 1, (len(texts), config.noise)).astype(np.float32)
+    noise = Noise([seed, 1], config.noise)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
         spoken = [texts[row] for row in chosen]
         lengths = np.array([len(text) for text in spoken], np.int32)
-        return {"words": padded(spoken, limit), "lengths": lengths, "z": noise[chosen]}
+        return {"words": padded(spoken, limit), "lengths": lengths, "z": noise.rows(chosen)}
 
     useful = np.fromiter((len(text) for text in texts), np.uint16, len(texts))
     return Pool(alike(len(texts)), make, useful, lambda shape: config.source_words, np.broadcast_to(1.0, len(texts)))

@@ -5,7 +5,6 @@ A text of its own costs Python some sixty bytes beside its letters, and a place 
 
 import zlib
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -82,21 +81,23 @@ class Names(Sequence[str]):
     def number(self, text: str) -> int:
         """The number of a text. Raises ``KeyError`` for one that is not here."""
         data = text.encode("utf-8", "surrogatepass")
-        sums, numbers = self._sums
-        wanted = zlib.crc32(data)
-        place = bisect_left(sums, wanted)
-        while place < len(sums) and sums[place] == wanted:
-            if self._bytes(numbers[place]) == data:
-                return numbers[place]
-            place += 1
+        shift, starts, numbers = self._places
+        bucket = zlib.crc32(data) >> shift
+        for number in numbers[starts[bucket] : starts[bucket + 1]]:
+            if self._bytes(number) == data:
+                return number
         raise KeyError(text)
 
     @cached_property
-    def _sums(self) -> tuple[array, array]:
-        """Check sums in their order, and the number of the text of each."""
+    def _places(self) -> tuple[int, array, array]:
+        """Buckets of about one text, by the first bits of its check sum: where each starts, and the numbers in it."""
+        bits = len(self).bit_length()
         sums = np.fromiter((zlib.crc32(self._bytes(number)) for number in range(len(self))), np.uint32, len(self))
-        order = np.argsort(sums, kind="stable")
-        return array("I", sums[order].tobytes()), array("i", order.astype(np.int32).tobytes())
+        bucket = sums.astype(np.int64) >> 32 - bits
+        starts = np.cumsum(np.bincount(bucket + 1, minlength=(1 << bits) + 1))
+        numbers = np.argsort(bucket, kind="stable")
+        starts, numbers = (array("i", found.astype(np.int32).tobytes()) for found in (starts, numbers))
+        return 32 - bits, starts, numbers
 
     def _bytes(self, number: int) -> bytes:
         return self._text[self._ends[number - 1] if number else 0 : self._ends[number]]

@@ -4,6 +4,7 @@ What holds a row per state is small (a few bytes) or made on demand.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from cr_jax.data.store import Talks
 
 T = TypeVar("T")
 #: Conversations of which one place is kept, and such blocks read at once.
-BLOCK, BLOCKS = 32, 2048
+BLOCK, BLOCKS = 16, 4096
 Shape = tuple[int, ...]
 
 
@@ -26,21 +27,21 @@ class States(Sequence[tuple[int, int]]):
 
     def __init__(self, conversations: Sequence[Conversation], first: int = 0, short: int = 0):
         if isinstance(conversations, Talks):
-            self._turns, number = conversations.turn_counts, len(conversations)
+            self._turns, self._few, number = conversations.turn_counts, conversations.few_turn_counts, len(conversations)
         else:
             turns = np.array([len(one.turns) for one in conversations], np.int32)
-            self._turns, number = lambda begin, end: turns[begin:end], len(turns)
+            self._turns = self._few = lambda begin, end: turns[begin:end]
+            number = len(turns)
         self._first, self._more, self._conversations = first, 1 - first - short, number
         #: States up to the end of each block of conversations.
-        self._blocks = np.zeros(-(-number // BLOCK), np.int64)
+        self._blocks = array("q")
         for begin in range(0, number, BLOCK * BLOCKS):
             own = self._turns(begin, min(begin + BLOCK * BLOCKS, number)) + self._more
-            found = np.add.reduceat(own, np.arange(0, len(own), BLOCK), dtype=np.int64)
-            self._blocks[begin // BLOCK : begin // BLOCK + len(found)] = found
-        np.cumsum(self._blocks, out=self._blocks)
+            ends = np.cumsum(np.add.reduceat(own, np.arange(0, len(own), BLOCK), dtype=np.int64))
+            self._blocks.frombytes((ends + len(self)).tobytes())
 
     def __len__(self) -> int:
-        return int(self._blocks[-1]) if len(self._blocks) else 0
+        return self._blocks[-1] if self._blocks else 0
 
     @overload
     def __getitem__(self, row: int) -> tuple[int, int]: ...
@@ -49,16 +50,16 @@ class States(Sequence[tuple[int, int]]):
     def __getitem__(self, row: int | slice) -> tuple[int, int] | Sequence[tuple[int, int]]:
         if isinstance(row, slice):
             return [self[i] for i in range(*row.indices(len(self)))]
+        row = int(row)
         if not 0 <= row < len(self):
             raise IndexError(row)
-        # A key of another type would convert the whole array.
-        block = int(np.searchsorted(self._blocks, np.int64(row), side="right"))
-        c, rest = block * BLOCK, int(row) - (int(self._blocks[block - 1]) if block else 0)
-        for turns in self._turns(c, min(c + BLOCK, self._conversations)).tolist():
+        block = bisect_right(self._blocks, row)
+        c, rest = block * BLOCK, row - (self._blocks[block - 1] if block else 0)
+        for turns in self._few(c, min(c + BLOCK, self._conversations)):
             if rest < turns + self._more:
                 break
             c, rest = c + 1, rest - turns - self._more
-        return c, rest + self._first
+        return c, int(rest) + self._first
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         for begin in range(0, self._conversations, BLOCK * BLOCKS):

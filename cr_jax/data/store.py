@@ -16,7 +16,7 @@ import tempfile
 import weakref
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, overload
@@ -58,8 +58,9 @@ class Talks(Sequence[Conversation]):
         number = int(place)
         if not 0 <= number < len(self):
             raise IndexError(number)
-        talk = self.talks.read(number, number + 1)[0].tolist()
-        return self._made(talk, self.turns.read(talk[2], talk[2] + talk[3]).tolist())
+        talk = self.talks.few(number, number + 1)
+        said = self.turns.few(talk[2], talk[2] + talk[3])
+        return self._made(talk, zip(said[::3], said[1::3], said[2::3], strict=True))
 
     def __iter__(self) -> Iterator[Conversation]:
         for talks, turns in self.chunks():
@@ -76,6 +77,10 @@ class Talks(Sequence[Conversation]):
         """Turns of the conversations ``begin`` to ``end`` − 1: int32."""
         return self.talks.read(begin, end)[:, 3]
 
+    def few_turn_counts(self, begin: int, end: int) -> Sequence[int]:
+        """The same of a handful."""
+        return self.talks.few(begin, end)[3::4]
+
     def known(self) -> "Known":
         """The items of each user's conversations."""
         return Known(self._known, len(self.users))
@@ -90,7 +95,7 @@ class Talks(Sequence[Conversation]):
                 aspect, value = divmod(int(pairs[place]), len(values))
                 yield aspects[aspect], values[value], int(number[place])
 
-    def _made(self, talk: list[int], turns: list[list[int]]) -> Conversation:
+    def _made(self, talk: Sequence[int], turns: Iterable[Sequence[int]]) -> Conversation:
         tables = self.tables
         made = tuple(Turn(tables["aspects"][a], tables["values"][v], said or None) for a, v, said in turns)
         return Conversation(self.users[talk[0]], tables["items"][talk[1]], made)
@@ -106,7 +111,7 @@ class Known:
 
     def __getitem__(self, user: int) -> list[int]:
         begin = int(self.ends[user - 1]) if user else 0
-        return self._items.read(begin, int(self.ends[user]))[:, 0].tolist()
+        return self._items.few(begin, int(self.ends[user])).tolist()
 
     def talks(self) -> np.ndarray:
         """Conversations of each user."""
