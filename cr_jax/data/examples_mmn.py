@@ -10,7 +10,7 @@ one that none has trained is noise. PMMN's users with fewer than ``KNOWN_FROM`` 
 therefore share a row of the user table; the table keeps its published size.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +21,8 @@ from cr_jax.data.columns import Column
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
-from cr_jax.data.names import Numbered
+from cr_jax.data.kept import UserItems
+from cr_jax.data.names import Names, Numbered
 from cr_jax.data.states import Encoded, Later, States, alike, counts, sums
 from cr_jax.data.store import Talks
 from cr_jax.data.voice import Voice
@@ -166,11 +167,15 @@ def voice(kept: Catalogue, config: Any) -> Voice:
     """The request, then ". aspect value" per turn; both are cut to the newest words of the window."""
     index, users = _index(kept.words, config), None
     if hasattr(config, "users"):
-        talks = {user: len(items) for user, items in kept.talks.items()}
+        if isinstance(kept.talks, UserItems):
+            names, number = kept.talks.users, kept.talks.counts()
+        else:
+            names, number = Names.of(kept.talks), np.array([len(items) for items in kept.talks.values()])
+        rows, few = np.arange(len(names), dtype=np.int32), number < KNOWN_FROM
         # A user that training did not know speaks as the rare ones do.
-        users = _user_rows(tuple(talks), talks)
-        rare = next((users[user] for user in talks if talks[user] < KNOWN_FROM), 0)
-        users = defaultdict(lambda: rare, users)
+        rare = int(np.argmax(few)) if few.any() else 0
+        rows[few] = rare
+        users = Numbered(names, rows, rare)
 
     def turn(found: Conversation, t: int) -> Arrays:
         said = query((), [_spoken(found, t - 1)]) if t else found.request.lower().split()

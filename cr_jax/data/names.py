@@ -47,18 +47,39 @@ class Picked(Sequence[str]):
 class Names(Sequence[str]):
     """Different texts; the number of one is its place."""
 
-    def __init__(self, path: Path):
-        """path: what :func:`write` was given. Raises ``BadInput`` for files that do not fit together."""
+    def __init__(self, text: bytes, ends: array, order: np.ndarray):
+        """text: all of them, UTF-8. ends: where each ends. order: numbers in the order of the texts."""
+        self._text, self._ends, self.order = text, ends, order
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Names":
+        """Of different texts, which are read once."""
+        text, ends = bytearray(), array("q")
+        for one in texts:
+            text += one.encode("utf-8", "surrogatepass")
+            ends.append(len(text))
+        # By letter: the same as by their bytes in UTF-8.
+        made = cls(bytes(text), ends, np.zeros(0, np.int32))
+        made.order = np.array(sorted(range(len(ends)), key=made._bytes), np.int32)
+        return made
+
+    @classmethod
+    def read(cls, path: Path) -> "Names":
+        """path: what :meth:`write` was given. Raises ``BadInput`` for files that do not fit together."""
         try:
-            self._text = path.with_suffix(".text").read_bytes()
-            self._ends = array("q", path.with_suffix(".ends").read_bytes())
+            text, ends = path.with_suffix(".text").read_bytes(), array("q", path.with_suffix(".ends").read_bytes())
             order = np.fromfile(path.with_suffix(".order"), np.int32)
         except (OSError, ValueError) as error:
             raise BadInput(str(path), f"unreadable: {error}; legal: remove its folder, it is made again") from None
-        if len(order) != len(self._ends) or (self._ends[-1] if self._ends else 0) != len(self._text):
+        if len(order) != len(ends) or (ends[-1] if ends else 0) != len(text):
             raise BadInput(str(path), "damaged; legal: remove its folder, it is made again")
-        #: Numbers in the order of the texts.
-        self.order = order
+        return cls(text, ends, order)
+
+    def write(self, path: Path) -> None:
+        """Three files: ``path`` with other suffixes."""
+        path.with_suffix(".text").write_bytes(self._text)
+        path.with_suffix(".ends").write_bytes(self._ends.tobytes())
+        self.order.tofile(path.with_suffix(".order"))
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -72,7 +93,7 @@ class Names(Sequence[str]):
             return Picked(self, np.arange(*place.indices(len(self))))
         if not 0 <= place < len(self):
             raise IndexError(place)
-        return self._bytes(place).decode("utf-8")
+        return self._bytes(place).decode("utf-8", "surrogatepass")
 
     def ordered(self) -> Picked:
         """The texts as ``sorted`` gives them."""
@@ -106,12 +127,17 @@ class Names(Sequence[str]):
 class Numbered(Mapping[str, int]):
     """A number for each text of a table: ``values``, or its place."""
 
-    def __init__(self, names: Names, values: np.ndarray | None = None):
-        """values: by place, int32 [names]."""
-        self.names, self._values = names, values
+    def __init__(self, names: Names, values: np.ndarray | None = None, other: int | None = None):
+        """values: by place, int32 [names]. other: the number of every text that is not in the table."""
+        self.names, self._values, self._other = names, values, other
 
     def __getitem__(self, text: str) -> int:
-        place = self.names.number(text)
+        try:
+            place = self.names.number(text)
+        except KeyError:
+            if self._other is None:
+                raise
+            return self._other
         return place if self._values is None else int(self._values[place])
 
     def __iter__(self) -> Iterator[str]:
@@ -124,15 +150,3 @@ class Numbered(Mapping[str, int]):
         """How many numbers there are."""
         return len(self) if self._values is None else len(np.unique(self._values))
 
-
-def write(path: Path, texts: Iterable[str]) -> None:
-    """Write different texts as the three files of :class:`Names` at ``path`` with other suffixes."""
-    held = list(texts)
-    ends, end = array("q"), 0
-    with open(path.with_suffix(".text"), "xb") as file:
-        for text in held:
-            end += file.write(text.encode("utf-8"))
-            ends.append(end)
-    path.with_suffix(".ends").write_bytes(ends.tobytes())
-    # By letter: the same as by their bytes in UTF-8.
-    np.array(sorted(range(len(held)), key=held.__getitem__), np.int32).tofile(path.with_suffix(".order"))

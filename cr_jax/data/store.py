@@ -23,7 +23,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from cr_jax.data import aspect_value, names
+from cr_jax.data import aspect_value
 from cr_jax.data.columns import CHUNK, Rows, Writer
 from cr_jax.data.conversation import Conversation, Problems, Turn
 from cr_jax.data.names import Names, Numbered
@@ -177,7 +177,7 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
     tables = {name: _table(folder, name) for name in TABLES}
     counted = (("aspects", "aspects"), ("asked", "aspects"), ("values", "values"), ("answered", "values"))
     counts = {key: Counter(dict(zip(tables[name], about["counts"][key], strict=True))) for key, name in counted}
-    users, items = Names(folder / "users"), {text: number for number, text in enumerate(tables["items"])}
+    users, items = Names.read(folder / "users"), {text: number for number, text in enumerate(tables["items"])}
     tally = Tally(
         Numbered(users), items,
         turns=Counter({int(n): c for n, c in about["turns"].items()}), requests=Counter({"": about["training"]}),
@@ -232,7 +232,7 @@ def _fill(path: Path, seed: int, strict: bool, folder: Path) -> None:
     for writer in (*talks.values(), *turns.values()):
         writer.close()
     _by_user(Rows(folder / "train.talks", 4), len(tally.users), folder)
-    names.write(folder / "users", tally.users)
+    Names.of(tally.users).write(folder / "users")
     for name, texts in (("items", tally.items), *numbers.items()):
         with open(folder / f"{name}.json", "w", encoding="utf-8") as file:
             json.dump(list(texts), file)

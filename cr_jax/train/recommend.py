@@ -15,11 +15,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from cr_jax.catalog.check import check, read_json
-from cr_jax.data.catalogue import Catalogue, from_document, room
+from cr_jax.data.catalogue import Catalogue, room
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.corpus import fingerprint_of
 from cr_jax.data.examples import Arrays
+from cr_jax.data.kept import read
 from cr_jax.data.voice import Talk, fits, together, turn_count, words_of
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.models import spec as specs
@@ -65,7 +65,7 @@ class Scored(Sequence[tuple[str, float]]):
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return Scored(self._names, self._numbers[place], self._scores[place])
-        return self._names[self._numbers[place]], float(self._scores[place])
+        return self._names[int(self._numbers[place])], float(self._scores[place])
 
 
 class Recommender:
@@ -277,13 +277,9 @@ def _catalogue(place: Path, found: Stored) -> Catalogue:
     file = place / RECOMMENDER
     if not file.is_file():
         raise BadInput(str(file), "not here; legal: the folder as crjax train wrote it (the same command with --resume adds it)")
-    document = read_json(file)
-    check(document, "recommender", str(file))
+    document, kept = read(file)
     theirs, name = found.identity, document["dataset"]["name"]
     ours = {"model": document["model"], "seed": document["seed"], "dataset": theirs["dataset"] | document["dataset"]}
     if differences := difference({key: theirs[key] for key in ours}, ours):
         raise BadInput(found.place, f"{RECOMMENDER} is of another run ({name}): " + "; ".join(differences))
-    try:
-        return from_document(document)
-    except IndexError:
-        raise BadInput(str(file), "users: an item number that is none") from None
+    return kept

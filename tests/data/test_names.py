@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cr_jax.data.columns import Column, looked_up
-from cr_jax.data.names import Names, Numbered, Picked, write
+from cr_jax.data.names import Names, Numbered, Picked
 from cr_jax.errors import BadInput, NotWritten
 
 #: The last two have one check sum.
@@ -16,8 +16,8 @@ TEXTS = ["zoë", "", "a", "ab", "\U0001f600", "\uffff", "plumless", "buckeroo"]
 def test_texts_are_found_by_number_and_by_text(tmp_path):
     assert zlib.crc32(b"plumless") == zlib.crc32(b"buckeroo")
     texts = [*TEXTS, *(f"user{n}" for n in range(3000))]
-    write(tmp_path / "users", texts)
-    names = Names(tmp_path / "users")
+    Names.of(texts).write(tmp_path / "users")
+    names = Names.read(tmp_path / "users")
     assert list(names) == texts and len(names) == len(texts) and [names[i] for i in range(3)] == texts[:3]
     assert [names.number(text) for text in texts] == list(range(len(texts)))
     for absent in ("user3000", "b", "\udce9"):
@@ -32,27 +32,27 @@ def test_texts_are_found_by_number_and_by_text(tmp_path):
 
 
 def test_a_number_for_each_text(tmp_path):
-    write(tmp_path / "users", TEXTS)
-    names = Names(tmp_path / "users")
+    Names.of(TEXTS).write(tmp_path / "users")
+    names = Names.read(tmp_path / "users")
     place, other = Numbered(names), Numbered(names, np.array([5, 5, 1, 1, 1, 0, 5, 5], np.int32))
     assert dict(place) == {text: number for number, text in enumerate(TEXTS)} and place.different() == 8
     assert dict(other) == dict(zip(TEXTS, [5, 5, 1, 1, 1, 0, 5, 5], strict=True)) and other.different() == 3
-    assert "nobody" not in other
+    assert "nobody" not in other and Numbered(names, None, 4)["nobody"] == 4
 
 
 def test_no_texts_and_damaged_texts(tmp_path):
-    write(tmp_path / "none", [])
-    names = Names(tmp_path / "none")
+    Names.of([]).write(tmp_path / "none")
+    names = Names.read(tmp_path / "none")
     assert list(names) == [] == list(names.ordered())
     with pytest.raises(KeyError):
         names.number("a")
-    write(tmp_path / "users", TEXTS)
+    Names.of(TEXTS).write(tmp_path / "users")
     (tmp_path / "users.text").write_bytes(b"short")
     with pytest.raises(BadInput, match="damaged; legal: remove its folder"):
-        Names(tmp_path / "users")
+        Names.read(tmp_path / "users")
     (tmp_path / "users.order").unlink()
     with pytest.raises(BadInput, match="unreadable"):
-        Names(tmp_path / "users")
+        Names.read(tmp_path / "users")
 
 
 def test_numbers_in_a_file(tmp_path):
