@@ -25,7 +25,7 @@ _ROW = {"user", "items"}
 class UserItems(Mapping[str, tuple[str, ...]]):
     """The items of each user, as numbers behind each other."""
 
-    def __init__(self, users: Names, ends: array, numbers: array, items: Sequence[str]):
+    def __init__(self, users: Names, ends: "array[int]", numbers: "array[int]", items: Sequence[str]):
         """ends: where each user's ``numbers`` end; numbers: places in ``items``. Raises ``IndexError`` for one that is none."""
         if numbers and max(numbers) >= len(items):
             raise IndexError(max(numbers))

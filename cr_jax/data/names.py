@@ -47,21 +47,19 @@ class Picked(Sequence[str]):
 class Names(Sequence[str]):
     """Different texts; the number of one is its place."""
 
-    def __init__(self, text: bytes, ends: array, order: np.ndarray):
-        """text: all of them, UTF-8. ends: where each ends. order: numbers in the order of the texts."""
-        self._text, self._ends, self.order = text, ends, order
+    def __init__(self, text: bytes, ends: array, order: np.ndarray | None = None):
+        """text: all of them, UTF-8. ends: where each ends. order: numbers in the order of the texts,
+        ``None``: worked out when it is asked for."""
+        self._text, self._ends, self._order = text, ends, order
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "Names":
-        """Of different texts, which are read once."""
+    def of(cls, texts: Iterable[str], order: np.ndarray | None = None) -> "Names":
+        """Of different texts, which are read once; order as above."""
         text, ends = bytearray(), array("q")
         for one in texts:
             text += one.encode("utf-8", "surrogatepass")
             ends.append(len(text))
-        # By letter: the same as by their bytes in UTF-8.
-        made = cls(bytes(text), ends, np.zeros(0, np.int32))
-        made.order = np.array(sorted(range(len(ends)), key=made._bytes), np.int32)
-        return made
+        return cls(bytes(text), ends, order)
 
     @classmethod
     def read(cls, path: Path) -> "Names":
@@ -98,6 +96,13 @@ class Names(Sequence[str]):
     def ordered(self) -> Picked:
         """The texts as ``sorted`` gives them."""
         return Picked(self, self.order)
+
+    @property
+    def order(self) -> np.ndarray:
+        """Numbers in the order of the texts: by letter, which is the same as by their bytes."""
+        if self._order is None:
+            self._order = np.array(sorted(range(len(self)), key=self._bytes), np.int32)
+        return self._order
 
     def number(self, text: str) -> int:
         """The number of a text. Raises ``KeyError`` for one that is not here."""

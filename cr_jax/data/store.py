@@ -232,7 +232,8 @@ def _fill(path: Path, seed: int, strict: bool, folder: Path) -> None:
     for writer in (*talks.values(), *turns.values()):
         writer.close()
     _by_user(Rows(folder / "train.talks", 4), len(tally.users), folder)
-    Names.of(tally.users).write(folder / "users")
+    users = list(tally.users)
+    Names.of(users, np.array(sorted(range(len(users)), key=users.__getitem__), np.int32)).write(folder / "users")
     for name, texts in (("items", tally.items), *numbers.items()):
         with open(folder / f"{name}.json", "w", encoding="utf-8") as file:
             json.dump(list(texts), file)
