@@ -30,6 +30,18 @@ def read_json(path: str | Path) -> Any:
 
 def parse_json(text: str, where: str) -> Any:
     """The JSON document ``text``; ``where`` names it in errors. Raises ``BadInput``."""
+    if not text.strip():
+        raise BadInput(where, "line 1: the file is empty; legal: a JSON document")
+    try:
+        return decoder(where).decode(text)
+    except json.JSONDecodeError as error:
+        raise BadInput(where, f"line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise BadInput(where, "nested too deeply") from None
+
+
+def decoder(where: str) -> json.JSONDecoder:
+    """Of strict JSON: it raises ``BadInput`` for a key given twice, NaN and Infinity."""
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -42,14 +54,7 @@ def parse_json(text: str, where: str) -> Any:
     def constant(name: str) -> Any:
         raise BadInput(where, f"{name} is not a JSON number; unknown is null")
 
-    if not text.strip():
-        raise BadInput(where, "line 1: the file is empty; legal: a JSON document")
-    try:
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
-    except json.JSONDecodeError as error:
-        raise BadInput(where, f"line {error.lineno}, column {error.colno}: {error.msg}") from None
-    except RecursionError:
-        raise BadInput(where, "nested too deeply") from None
+    return json.JSONDecoder(object_pairs_hook=pairs, parse_constant=constant)
 
 
 def check(document: Any, schema_name: str, where: str) -> None:

@@ -1,8 +1,11 @@
 """``crjax recommend``: a trained model in conversation."""
 
+import itertools
 import json
 import sys
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +16,12 @@ from cr_jax.cli.profile import settings
 if TYPE_CHECKING:
     from cr_jax.data.conversation import Problems
     from cr_jax.data.voice import Talk
-    from cr_jax.train.recommend import Recommender
+    from cr_jax.train.recommend import Answer, Recommender
+
+#: Batches of conversations that are put in order of their turns, so that a batch ends together.
+ALIKE = 32
+#: Unknown words that are named.
+SHOWN = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +34,7 @@ def recommend(
     conversations: Annotated[Path | None, typer.Option(help="Answer these conversations (file or folder), not a user.")] = None,
     out: Annotated[str, typer.Option(help="With --conversations: the file of JSON lines, one a turn; - is stdout.")] = "-",
     top: Annotated[int, typer.Option(help="Items listed.")] = 5,
+    batch: Annotated[int, typer.Option(help="With --conversations: so many are answered together, and each waits for all.")] = 1,
     user: Annotated[str, typer.Option(help="Who speaks: a user of the training data. Default: one it does not know.")] = "",
     model: Annotated[str | None, typer.Option(help="Refuse a checkpoint of another model; package.module:SPEC.")] = None,
     dataset: Annotated[Path | None, typer.Option(help="Refuse a checkpoint of another data set than this.")] = None,
@@ -36,6 +45,7 @@ def recommend(
 
     Every program is compiled before the first question; latencies do not hold compilation.
     """
+    from cr_jax.models.spec import positive
     from cr_jax.train.recommend import Recommender
 
     found = Recommender(checkpoint, top, model=model, dataset=dataset, settings=settings(set_ or []))
@@ -54,10 +64,11 @@ def recommend(
         _prepared(found, None)
         Terminal(found, user).run()
         return
+    positive(batch=batch)
+    # Read twice: what is compiled depends on the longest of all, which need not fit in memory.
+    _prepared(found, (talk for _, talk in _read(found, conversations, _problems(conversations, strict))), batch)
     problems = _problems(conversations, strict)
-    talks = _read(found, conversations, problems)
-    _prepared(found, [talk for _, talk in talks])
-    lines = _answered(found, talks)
+    lines = _answered(found, _read(found, conversations, problems))
     if out == "-":
         for line in lines:
             sys.stdout.write(line)
@@ -69,8 +80,8 @@ def recommend(
         _say(line)
 
 
-def _prepared(found: "Recommender", talks: "list[Talk] | None") -> None:
-    programs, seconds = found.prepare(talks)
+def _prepared(found: "Recommender", talks: "Iterable[Talk] | None", users: int = 1) -> None:
+    programs, seconds = found.prepare(talks, users)
     side = "" if found.voice.items is None else " and the item side computed"
     _say(f"{programs} programs compiled{side} in {seconds:.2f} s, before the first turn")
 
@@ -81,46 +92,64 @@ def _problems(path: Path, strict: bool) -> "Problems":
     return Problems(str(path), strict)
 
 
-def _read(found: "Recommender", path: Path, problems: "Problems") -> "list[tuple[str, Talk]]":
-    """The conversations with their names: dialogues for a model trained on such."""
+def _read(found: "Recommender", path: Path, problems: "Problems") -> "Iterator[tuple[str, Talk]]":
+    """The conversations with their names, one by one: dialogues for a model trained on such."""
     from cr_jax.data import aspect_value, hem, redial
 
     if found.catalogue.dialogues:
         files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
-        return [(one.key, one) for file in files for one in redial.dialogues(file, problems)]
+        yield from ((one.key, one) for file in files for one in redial.dialogues(file, problems))
+        return
     talks = hem.conversations(hem.open_directory(path, problems), problems) if path.is_dir() else (
         aspect_value.conversations(path, problems))  # fmt: skip
-    return [(f"{one.user}@{one.item}", one) for one in talks]
+    yield from ((f"{one.user}@{one.item}", one) for one in talks)
 
 
-def _answered(found: "Recommender", talks: "list[tuple[str, Talk]]") -> Iterator[str]:
-    from cr_jax.data.conversation import Conversation
+def _answered(found: "Recommender", talks: "Iterable[tuple[str, Talk]]") -> Iterator[str]:
+    """A line for each turn, in the order of the conversations."""
+    from cr_jax.data.seen import Seen
     from cr_jax.data.voice import turn_count
 
-    unknown: dict[str, None] = {}
-    latencies: list[float] = []
-    for name, talk in talks:
-        state = found.start()
-        for t in range(turn_count(talk)):
-            state, answer = found.turn(state, talk, t)
-            latencies.append(answer.latency_s)
-            line: dict[str, Any] = {"conversation": name, "t": t, **_said(talk, t)}
-            line["unknown"] = [word for word in _words(talk, t, found.voice.aspect_is_word) if not found.voice.knows(word)]
-            unknown |= dict.fromkeys(line["unknown"])
-            line["items"] = [{"item": item, "score": score} for item, score in answer.items]
-            line["rank"] = None
-            if isinstance(talk, Conversation):
-                listed = [item for item, _ in answer.items]
-                line["rank"] = listed.index(talk.item) + 1 if talk.item in listed else None
-            asked = {turn.aspect for turn in talk.turns[:t]} if isinstance(talk, Conversation) else set()
-            best = next((q for q in answer.questions or () if q[0] not in asked), None)
-            line["next_question"] = None if best is None else {"aspect": best[0], "score": best[1]}
-            line |= {"mode": answer.mode, "latency_s": answer.latency_s}
-            yield json.dumps(line, ensure_ascii=False) + "\n"
-    _say(f"{len(talks):,} conversations, {latency_line(latencies)}")
-    if unknown:
-        shown = ", ".join(map(repr, list(unknown)[:8])) + (", ..." if len(unknown) > 8 else "")
+    unknown, first, latencies, number, begin = Seen(), [], Latencies(), 0, time.perf_counter()
+    coming = iter(talks)
+    while here := list(itertools.islice(coming, found.users * (1 if found.users == 1 else ALIKE))):
+        number += len(here)
+        lines: list[list[str]] = [[] for _ in here]
+        order = sorted(range(len(here)), key=lambda place: -turn_count(here[place][1]))
+        for at in range(0, len(order), found.users):
+            places = order[at : at + found.users]
+            state, t = found.start(), 0
+            while places := [place for place in places if t < turn_count(here[place][1])]:
+                state, answers = found.turns(state, [here[place][1] for place in places], t)
+                for place, answer in zip(places, answers, strict=True):
+                    latencies.add(answer.latency_s)
+                    line = _line(found, *here[place], t, answer)
+                    first += [word for word in line["unknown"] if unknown.add(hash(word)) and len(unknown) <= SHOWN]
+                    lines[place].append(json.dumps(line, ensure_ascii=False) + "\n")
+                t += 1
+        yield from itertools.chain.from_iterable(lines)
+    spent = time.perf_counter() - begin
+    many = f", {found.users} at once" if found.users > 1 else ""
+    _say(f"{number:,} conversations, {latencies.line()}{many}; {latencies.number / spent:,.0f} turns/s from file to file")
+    if len(unknown):
+        shown = ", ".join(map(repr, first)) + (", ..." if len(unknown) > SHOWN else "")
         _say(f"{len(unknown):,} words that training did not know: {shown}")
+
+
+def _line(found: "Recommender", name: str, talk: "Talk", t: int, answer: "Answer") -> dict[str, Any]:
+    from cr_jax.data.conversation import Conversation
+
+    line: dict[str, Any] = {"conversation": name, "t": t, **_said(talk, t)}
+    line["unknown"] = [word for word in _words(talk, t, found.voice.aspect_is_word) if not found.voice.knows(word)]
+    line["items"] = [{"item": item, "score": score} for item, score in answer.items]
+    line["rank"] = None
+    if isinstance(talk, Conversation):
+        listed = [item for item, _ in answer.items]
+        line["rank"] = listed.index(talk.item) + 1 if talk.item in listed else None
+    asked = {turn.aspect for turn in talk.turns[:t]} if isinstance(talk, Conversation) else set()
+    best = next((q for q in answer.questions or () if q[0] not in asked), None)
+    line["next_question"] = None if best is None else {"aspect": best[0], "score": best[1]}
+    return line | {"mode": answer.mode, "latency_s": answer.latency_s}
 
 
 def _said(talk: "Talk", t: int) -> dict[str, str | None]:
@@ -142,14 +171,32 @@ def _words(talk: "Talk", t: int, aspect_is_word: bool) -> list[str]:
     return [*([question] if aspect_is_word and question else question.split()), *answer.split()]
 
 
-def latency_line(latencies: list[float]) -> str:
-    """Turns and their latency: ``40 turns, 0.41 ms a turn (median; 95% within 0.6 ms, first 0.9 ms)``."""
-    if not latencies:
-        return "no turns"
-    ordered = sorted(latencies)
-    middle, late = ordered[len(ordered) // 2], ordered[max(0, -(-len(ordered) * 95 // 100) - 1)]
-    return (f"{len(ordered):,} turns, {1e3 * middle:.2f} ms a turn (median; 95% within {1e3 * late:.2f} ms, the first "
-            f"{1e3 * latencies[0]:.2f} ms)")  # fmt: skip
+class Latencies:
+    """Latencies of turns, however many: how often each, to three digits."""
+
+    def __init__(self) -> None:
+        self.number, self._first, self._counted = 0, 0.0, Counter[float]()
+
+    def add(self, seconds: float) -> None:
+        """Count one turn's."""
+        self._first = seconds if not self.number else self._first
+        self.number += 1
+        self._counted[float(f"{seconds:.2e}")] += 1
+
+    def line(self) -> str:
+        """In words: ``40 turns, 0.41 ms a turn (median; 95% within 0.6 ms, first 0.9 ms)``."""
+        if not self.number:
+            return "no turns"
+        middle, late = self._at(self.number // 2), self._at(max(0, -(-self.number * 95 // 100) - 1))
+        return (f"{self.number:,} turns, {1e3 * middle:.2f} ms a turn (median; 95% within {1e3 * late:.2f} ms, the first "
+                f"{1e3 * self._first:.2f} ms)")  # fmt: skip
+
+    def _at(self, place: int) -> float:
+        for seconds in sorted(self._counted):
+            place -= self._counted[seconds]
+            if place < 0:
+                return seconds
+        raise AssertionError("no latencies")
 
 
 def _say(text: str) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cr_jax.cli.recommend import latency_line
+from cr_jax.cli.recommend import Latencies
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.dialogue import USER, Dialogue, Utterance
 from cr_jax.data.redial import words_of_text
@@ -27,7 +27,7 @@ class Terminal:
 
     def __init__(self, found: "Recommender", user: str):
         self.found, self.kept, self.user = found, found.catalogue, user
-        self._latencies: list[float] = []
+        self._latencies = Latencies()
         self._before: list[str] = []
         self._echo = not sys.stdin.isatty()
 
@@ -40,8 +40,8 @@ class Terminal:
                 self._conversation()
         except Ended:
             print()
-        if self._latencies:
-            print(latency_line(self._latencies))
+        if self._latencies.number:
+            print(self._latencies.line())
 
     def _ask(self, question: str) -> str:
         print(f"{question}\n> ", end="", flush=True)
@@ -165,7 +165,7 @@ class Terminal:
         return None
 
     def _show(self, answer: "Answer", t: int) -> None:
-        self._latencies.append(answer.latency_s)
+        self._latencies.add(answer.latency_s)
         past = ", the window read again: longer than the model's tests keep" if answer.mode == "replay" else ""
         print(f"after turn {t} ({1e3 * answer.latency_s:.2f} ms{past}):")
         for place, (item, score) in enumerate(answer.items, 1):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cr_jax.data.columns import Column
 from cr_jax.data.examples import Arrays, Pool, Shape
 from cr_jax.data.states import Kinds
 from cr_jax.errors import BadConfig
@@ -32,11 +33,16 @@ class Group:
     """Rows of a pool that are padded to one shape."""
 
     shape: Shape
-    rows: np.ndarray | range
+    rows: np.ndarray | range | Column
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """The rows at some places among these."""
         return places if isinstance(self.rows, range) else self.rows[places]
+
+    def shuffled(self, rng: np.random.Generator) -> np.ndarray:
+        """All rows in an order that is drawn."""
+        rows = np.arange(len(self.rows), dtype=np.int32) if isinstance(self.rows, range) else self.rows[:]
+        return rng.permutation(rows)
 
 
 def groups(pool: Pool, batch: int) -> tuple[Group, ...]:
@@ -67,14 +73,16 @@ def groups(pool: Pool, batch: int) -> tuple[Group, ...]:
     )  # fmt: skip
 
 
-def _members(shapes: Kinds, group: np.ndarray, number: int, size: int) -> np.ndarray | range:
+def _members(shapes: Kinds, group: np.ndarray, number: int, size: int) -> np.ndarray | range | Column:
     if size == len(shapes):
         return range(size)
-    rows, held = np.empty(size, np.int32), 0
-    for begin in range(0, len(shapes), CHUNK):
-        found = np.flatnonzero(group[shapes.code[begin : begin + CHUNK]] == number)
-        rows[held : held + len(found)] = found + begin
-        held += len(found)
+    parts = ((np.flatnonzero(group[shapes.code[begin : begin + CHUNK]] == number) + begin).astype(np.int32)
+             for begin in range(0, len(shapes), CHUNK))  # fmt: skip
+    if isinstance(shapes.code, np.ndarray):
+        return np.concatenate(list(parts))
+    rows = Column(shapes.code.folder, np.int32)
+    for part in parts:
+        rows.append(part)
     return rows
 
 
@@ -96,9 +104,10 @@ class Batches:
         rng = np.random.default_rng([self.seed, epoch])
         plan: list[tuple[int, np.ndarray]] = []
         for number, group in enumerate(self.groups):
-            rows = group.at(rng.permutation(len(group.rows)))
+            rows = group.shuffled(rng)
             missing = -len(rows) % self.batch
-            rows = np.concatenate([rows, group.at(rng.integers(len(group.rows), size=missing))]) if missing else rows
+            if missing:
+                rows = np.concatenate([rows, group.at(rng.choice(len(rows), missing)).astype(rows.dtype)])
             plan += [(number, part) for part in rows.reshape(-1, self.batch)]
         return [plan[i] for i in rng.permutation(len(plan))]
 

@@ -6,7 +6,7 @@ data it was trained on.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cr_jax.data.corpus import Corpus
@@ -46,6 +46,10 @@ class Catalogue:
     def lengths(self) -> TextLengths:
         """Lengths in which every text of the data set has room."""
         return room(self.longest["request"], self.longest["question"], self.longest["answer"])
+
+    def with_talks(self, talks: Mapping[str, tuple[str, ...]]) -> "Catalogue":
+        """The same with other users."""
+        return replace(self, talks=talks)
 
 
 def room(request: int, question: int, answer: int) -> TextLengths:

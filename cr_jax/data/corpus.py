@@ -16,6 +16,7 @@ from cr_jax.data import aspect_value, hem, redial, reviews, store
 from cr_jax.data.conversation import Conversation, Problems
 from cr_jax.data.detect import STAND_IN, names_of
 from cr_jax.data.dialogue import Dialogue
+from cr_jax.data.names import Numbered
 from cr_jax.data.profile import profile
 from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.data.split import PARTS, fingerprint, part_of
@@ -45,7 +46,7 @@ class Corpus:
     problems: Problems
     conversations: Mapping[str, Sequence[Conversation]]
     dialogues: Mapping[str, tuple[Dialogue, ...]]
-    users: tuple[str, ...]
+    users: Sequence[str]
     items: tuple[str, ...]
     aspects: tuple[str, ...]
     words: tuple[str, ...]
@@ -159,6 +160,7 @@ def _corpus(
         descriptions = described
     else:
         descriptions = {item: tuple(described.get(item, ())[:ITEM_WORDS]) for item in items}
+    users = tally.users.names.ordered() if isinstance(tally.users, Numbered) else tuple(sorted(tally.users))
     counted = tally.words()
     for words in descriptions.values():
         counted.update(words)
@@ -173,7 +175,7 @@ def _corpus(
         item_sentences=[text.count(".") for text in descriptions.values()],
     )  # fmt: skip
     return Corpus(
-        dataset, digest, split, problems, parts, {part: () for part in PARTS}, tuple(sorted(tally.users)), items, aspects,
+        dataset, digest, split, problems, parts, {part: () for part in PARTS}, users, items, aspects,
         words, descriptions,
     )  # fmt: skip
 

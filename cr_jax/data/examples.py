@@ -4,15 +4,17 @@ A model's hook (``Spec.training``) makes an :class:`Examples` from a corpus; the
 NumPy arrays of the objective's ``inputs`` at bucketed lengths.
 """
 
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from cr_jax.data.columns import Column, looked_up
 from cr_jax.data.conversation import Conversation
+from cr_jax.data.names import Picked
 from cr_jax.data.ragged import columns
 from cr_jax.data.states import Kinds, Shape, States, kinds
+from cr_jax.data.store import Talks
 from cr_jax.records import bucket
 
 Arrays = dict[str, np.ndarray]
@@ -31,7 +33,7 @@ class Pool:
 
     lengths: Sequence[Shape] | Kinds
     make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays]
-    useful: np.ndarray
+    useful: np.ndarray | Column
     executed: Callable[[Shape], int]
     turns: np.ndarray
     whole: tuple[str, ...] = ()
@@ -49,7 +51,7 @@ class Pool:
         known: dict[Shape, int] = {}
         again = np.array([known.setdefault(padded_to(one), len(known)) for one in found.table], np.uint16)
         # Nothing to look up where all are alike, however many they are.
-        return Kinds(tuple(known), found.code if len(again) == 1 else again[found.code])
+        return Kinds(tuple(known), found.code if len(again) == 1 else looked_up(again, found.code))
 
 
 def padded_to(lengths: Shape) -> Shape:
@@ -71,7 +73,7 @@ class Ranking:
     conversation: np.ndarray
     t: np.ndarray
     last: np.ndarray
-    user: tuple[str, ...]
+    user: Sequence[str]
     aspect: np.ndarray
 
 
@@ -128,18 +130,35 @@ def ranking(
     pool: Pool, conversations: Sequence[Conversation], items: Mapping[str, int], aspects: Mapping[str, int]
 ) -> Ranking:
     """The :class:`Ranking` of a pool whose rows are ``turn_rows(conversations)``."""
-    lengths, ahead, sought, users = array("i"), array("i"), array("i"), []
-    for one in conversations:
-        lengths.append(len(one.turns))
-        sought.append(items[one.item])
-        ahead.extend(aspects[turn.aspect] for turn in one.turns)
-        ahead.append(-1)
-        users.append(one.user)
-    states = np.array(lengths, np.int64) + 1
+    if isinstance(conversations, Talks):
+        lengths, sought, asked, users = _stored(conversations, items, aspects)
+    else:
+        lengths = np.array([len(one.turns) for one in conversations], np.int32)
+        sought = np.array([items[one.item] for one in conversations], np.int32)
+        asked = np.array([aspects[turn.aspect] for one in conversations for turn in one.turns], np.int32)
+        users = tuple(one.user for one in conversations)
+    states = lengths + 1
     ends = np.cumsum(states)
-    number = np.repeat(np.arange(len(states)), states)
-    turns = np.arange(len(number)) - np.repeat(ends - states, states)
+    number = np.repeat(np.arange(len(states), dtype=np.int32), states)
+    turns = np.arange(len(number), dtype=np.int32) - np.repeat((ends - states).astype(np.int32), states)
     last = np.zeros(len(number), bool)
     last[ends - 1] = True
-    target = np.repeat(np.array(sought, np.int64), states)
-    return Ranking(pool, target, number, turns, last, tuple(users), np.array(ahead, np.int64))
+    ahead = np.full(len(number), -1, np.int32)
+    ahead[~last] = asked
+    return Ranking(pool, np.repeat(sought, states), number, turns, last, users, ahead)
+
+
+def _stored(
+    talks: Talks, items: Mapping[str, int], aspects: Mapping[str, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Sequence[str]]:
+    """Turns and item of each conversation, the aspect of each turn, and who speaks."""
+    item, aspect = (np.array([number[text] for text in talks.tables[name]], np.int32) for name, number in
+                    (("items", items), ("aspects", aspects)))  # fmt: skip
+    lengths, sought, users = (np.empty(len(talks), np.int32) for _ in range(3))
+    asked, begin = np.empty(len(talks.turns), np.int32), 0
+    for found, turns in talks.chunks():
+        here = slice(begin, begin + len(found))
+        users[here], sought[here], lengths[here] = found[:, 0], item[found[:, 1]], found[:, 3]
+        asked[found[0, 2] : found[0, 2] + len(turns)] = aspect[turns[:, 0]]
+        begin += len(found)
+    return lengths, sought, asked, Picked(talks.users, users)

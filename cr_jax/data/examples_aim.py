@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cr_jax.data.catalogue import Catalogue
+from cr_jax.data.columns import Column
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
@@ -35,15 +36,15 @@ def history(found: Conversation, t: int) -> list[str]:
     return words
 
 
-def stored_useful(talks: Talks, limit: int) -> np.ndarray:
+def stored_useful(talks: Talks, limit: int) -> Column:
     """Words of question and answer of every turn, counted from the tables."""
     asked, said = (counts(talks.tables[name], lambda text: len(text.split())) for name in ("aspects", "values"))
-    found = []
+    found = Column(talks.folder, np.uint16)
     for here, turns in talks.chunks():
         own = asked[turns[:, 0]] + said[turns[:, 1]] + 1
         before = sums(here, own)[0] - own
-        found.append((np.minimum(limit, before + asked[turns[:, 0]]) + np.minimum(limit, said[turns[:, 1]])).astype(np.uint16))
-    return np.concatenate(found)
+        found.append(np.minimum(limit, before + asked[turns[:, 0]]) + np.minimum(limit, said[turns[:, 1]]))
+    return found
 
 
 def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
@@ -100,23 +101,44 @@ def voice(kept: Catalogue, config: Any) -> Voice:
     )  # fmt: skip
 
 
+class Noise:
+    """Rows of uniform noise in [−1, 1), as one array of all rows would hold them, drawn when they are asked for."""
+
+    def __init__(self, seed: Sequence[int], size: int):
+        self._start, self._size = np.random.PCG64(seed).state, size
+
+    def rows(self, chosen: np.ndarray) -> np.ndarray:
+        """Float32 [chosen, size]."""
+        found = np.empty((len(chosen), self._size), np.float32)
+        bits = np.random.PCG64(0)
+        for row, number in zip(found, chosen.tolist(), strict=True):
+            bits.state = self._start
+            bits.advance(number * self._size)  # one draw a number
+            row[:] = np.random.Generator(bits).uniform(-1, 1, self._size)
+        return found
+
+
 def _index(words: Sequence[str], config: Any) -> Index:
     return Index({word: FIRST + i for i, word in enumerate(words[: config.words - FIRST])}, UNKNOWN)
 
 
 def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
-    return {"words": padded([index.encode(source.descriptions[item]) for item in source.items], config.max_words)}
+    words = np.zeros((len(source.items), config.max_words), np.int32)
+    for row, item in enumerate(source.items):  # no list of all texts beside
+        ids = index.encode(source.descriptions[item])[: config.max_words]
+        words[row, : len(ids)] = ids
+    return {"words": words}
 
 
 def _histories(found: Sequence[Conversation], config: Any, index: Index, seed: int) -> Pool:
     limit = config.max_words
     texts = Encoded(found, turn_rows(found), lambda one, t: (index.encode(history(one, t))[-limit:],), list)
-    noise = np.random.default_rng([seed, 1]).uniform(-1, 1, (len(texts), config.noise)).astype(np.float32)
+    noise = Noise([seed, 1], config.noise)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
         (spoken,) = texts.columns(chosen)
-        return {"words": spoken.padded(limit), "lengths": spoken.length, "z": noise[chosen]}
+        return {"words": spoken.padded(limit), "lengths": spoken.length, "z": noise.rows(chosen)}
 
     useful = texts.lengths()[:, 0].astype(np.uint16)
     return Pool(alike(len(texts)), make, useful, lambda shape: config.source_words, np.broadcast_to(1.0, len(texts)))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cr_jax.data.catalogue import Catalogue
+from cr_jax.data.columns import looked_up
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
@@ -122,8 +123,8 @@ def _pool(
         return batch if items is None else batch | {"target": sought[0].astype(np.int32)}
 
     if isinstance(found, Talks) and items is not None:
-        lengths = kinds_of(stored_lengths(found, slots), len(rows))
+        lengths = kinds_of(stored_lengths(found, slots), len(rows), found.folder)
     else:
         lengths = kinds_of([states.lengths()[:, [0, 2]]], len(rows))
-    useful = np.array([sum(size) for size in lengths.table], np.uint16)[lengths.code]
+    useful = looked_up(np.array([sum(size) for size in lengths.table], np.uint16), lengths.code)
     return Pool(lengths, make, useful, sum, np.broadcast_to(1.0, len(rows)))

@@ -10,16 +10,19 @@ one that none has trained is noise. PMMN's users with fewer than ``KNOWN_FROM`` 
 therefore share a row of the user table; the table keeps its published size.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from cr_jax.data.catalogue import Catalogue
+from cr_jax.data.columns import Column
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.data.kept import UserItems
+from cr_jax.data.names import Names, Numbered
 from cr_jax.data.states import Encoded, Later, States, alike, counts, sums
 from cr_jax.data.store import Talks
 from cr_jax.data.voice import Voice
@@ -64,36 +67,36 @@ def others(rng: np.random.Generator, number: int, taken: Sequence[Collection[int
     return found
 
 
-def user_rows(corpus: Corpus) -> dict[str, int]:
+def user_rows(corpus: Corpus) -> Mapping[str, int]:
     """Each user's row of the user table; those too rare for one share that of the first of them."""
-    return _user_rows(corpus.users, talks_of(corpus.conversations["train"]))
+    train = corpus.conversations["train"]
+    if not isinstance(train, Talks):
+        return _user_rows(corpus.users, Counter(one.user for one in train))
+    often = train.known().talks() >= KNOWN_FROM
+    rows = np.empty(len(often), np.int32)
+    rows[train.users.order] = np.arange(len(rows))
+    if not often.all():
+        rows[~often] = rows[~often].min()
+    return Numbered(train.users, rows)
 
 
-def talks_of(train: Sequence[Conversation]) -> Counter[str]:
-    """Training conversations of each user."""
-    if isinstance(train, Talks):
-        return Counter(dict(zip(train.tables["users"], train.known().talks().tolist(), strict=True)))
-    return Counter(one.user for one in train)
-
-
-def stored_useful(talks: Talks, index: Index, limit: int) -> np.ndarray:
+def stored_useful(talks: Talks, index: Index, limit: int) -> Column:
     """Known words in the window before each turn, counted from the tables; a file has no requests."""
     asked = counts(talks.tables["aspects"], lambda text: int(text.lower() in index.ids))
     said = counts(talks.tables["values"], lambda text: len(index.encode(text.lower().split())))
-    found = []
+    found = Column(talks.folder, np.uint16)
     for here, turns in talks.chunks():
         own = asked[turns[:, 0]] + said[turns[:, 1]] + int("." in index.ids)
-        found.append(np.minimum(limit, sums(here, own)[0] - own).astype(np.uint16))
-    return np.concatenate(found)
+        found.append(np.minimum(limit, sums(here, own)[0] - own))
+    return found
 
 
 def _known(corpus: Corpus, items: Mapping[str, int]) -> Callable[[str], frozenset[int]]:
     """The items of a user's training conversations."""
     train = corpus.conversations["train"]
     if isinstance(train, Talks):
-        known, users = train.known(), {user: number for number, user in enumerate(train.tables["users"])}
-        numbers = [items[item] for item in train.tables["items"]]
-        return lambda user: frozenset(numbers[item] for item in known[users[user]])
+        known, users, numbers = train.known(), train.users, [items[item] for item in train.tables["items"]]
+        return lambda user: frozenset(numbers[item] for item in known[users.number(user)])
     held: dict[str, set[int]] = {}
     for one in train:
         held.setdefault(one.user, set()).add(items[one.item])
@@ -158,7 +161,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         }),
         notes=(
             "negatives: one item without a training conversation of the user, one aspect not in the conversation, per example",
-            *([] if users is None else [f"{len(set(users.values())) - 1} of {len(users)} users have a user row alone; those "
+            *([] if users is None else [f"{_different(users) - 1} of {len(users)} users have a user row alone; those "
               f"with fewer than {KNOWN_FROM} training conversations share one"]),
             f"{bare} of {len(items)} items have no description: no training text names them",
         ),
@@ -169,11 +172,15 @@ def voice(kept: Catalogue, config: Any) -> Voice:
     """The request, then ". aspect value" per turn; both are cut to the newest words of the window."""
     index, users = _index(kept.words, config), None
     if hasattr(config, "users"):
-        talks = {user: len(items) for user, items in kept.talks.items()}
+        if isinstance(kept.talks, UserItems):
+            names, number = kept.talks.users, kept.talks.counts()
+        else:
+            names, number = Names.of(kept.talks), np.array([len(items) for items in kept.talks.values()])
+        rows, few = np.arange(len(names), dtype=np.int32), number < KNOWN_FROM
         # A user that training did not know speaks as the rare ones do.
-        users = _user_rows(tuple(talks), talks)
-        rare = next((users[user] for user in talks if talks[user] < KNOWN_FROM), 0)
-        users = defaultdict(lambda: rare, users)
+        rare = int(np.argmax(few)) if few.any() else 0
+        rows[few] = rare
+        users = Numbered(names, rows, rare)
 
     def turn(found: Conversation, t: int) -> Arrays:
         said = query((), [_spoken(found, t - 1)]) if t else found.request.lower().split()
@@ -191,14 +198,18 @@ def _index(words: Sequence[str], config: Any) -> Index:
 
 
 def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
-    texts = [
-        description(item_text((), source.descriptions[item]), index, config.item_words, config.facts) for item in source.items
-    ]
+    words, ends = (np.zeros((len(source.items), size), np.int32) for size in (config.item_words, config.facts))
+    for row, item in enumerate(source.items):  # no list of all texts beside
+        ids, found = description(item_text((), source.descriptions[item]), index, config.item_words, config.facts)
+        words[row, : len(ids)], ends[row, : len(found)] = ids, found
     return {
-        "words": padded([ids for ids, _ in texts], config.item_words),
-        "ends": padded([found for _, found in texts], config.facts),
+        "words": words, "ends": ends,
         "aspects": np.array([index.ids.get(aspect.lower(), 0) for aspect in source.aspects], np.int32),
-    }
+    }  # fmt: skip
+
+
+def _different(users: Mapping[str, int]) -> int:
+    return users.different() if isinstance(users, Numbered) else len(set(users.values()))
 
 
 def _histories(found: Sequence[Conversation], users: Mapping[str, int] | None, index: Index, config: Any) -> Pool:
@@ -213,8 +224,9 @@ def _histories(found: Sequence[Conversation], users: Mapping[str, int] | None, i
 
 
 def _pool(
-    useful: np.ndarray, make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays], config: Any, whole: tuple[str, ...] = ()
-) -> Pool:
+    useful: np.ndarray | Column, make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays], config: Any,
+    whole: tuple[str, ...] = (),
+) -> Pool:  # fmt: skip
     number = len(useful)
     return Pool(alike(number), make, useful, lambda shape: config.query_words, np.broadcast_to(1.0, number), whole)
 

@@ -4,17 +4,22 @@ What holds a row per state is small (a few bytes) or made on demand.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
 
+from cr_jax.data.columns import Column
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.ragged import columns
 from cr_jax.data.store import Talks
 
 T = TypeVar("T")
+#: Conversations of which one place is kept, and such blocks read at once.
+BLOCK, BLOCKS = 16, 4096
 Shape = tuple[int, ...]
 
 
@@ -23,14 +28,21 @@ class States(Sequence[tuple[int, int]]):
 
     def __init__(self, conversations: Sequence[Conversation], first: int = 0, short: int = 0):
         if isinstance(conversations, Talks):
-            turns = conversations.lengths()
+            self._turns, self._few, number = conversations.turn_counts, conversations.few_turn_counts, len(conversations)
         else:
             turns = np.array([len(one.turns) for one in conversations], np.int32)
-        self._first = first
-        self._ends = np.cumsum(turns + (1 - first - short), dtype=np.int32 if turns.sum() < 2**30 else np.int64)
+            self._turns = self._few = lambda begin, end: turns[begin:end]
+            number = len(turns)
+        self._first, self._more, self._conversations = first, 1 - first - short, number
+        #: States up to the end of each block of conversations.
+        self._blocks = array("q")
+        for begin in range(0, number, BLOCK * BLOCKS):
+            own = self._turns(begin, min(begin + BLOCK * BLOCKS, number)) + self._more
+            ends = np.cumsum(np.add.reduceat(own, np.arange(0, len(own), BLOCK), dtype=np.int64))
+            self._blocks.frombytes((ends + len(self)).tobytes())
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return self._blocks[-1] if self._blocks else 0
 
     @overload
     def __getitem__(self, row: int) -> tuple[int, int]: ...
@@ -39,18 +51,22 @@ class States(Sequence[tuple[int, int]]):
     def __getitem__(self, row: int | slice) -> tuple[int, int] | Sequence[tuple[int, int]]:
         if isinstance(row, slice):
             return [self[i] for i in range(*row.indices(len(self)))]
+        row = int(row)
         if not 0 <= row < len(self):
             raise IndexError(row)
-        # A key of another type would convert the whole array.
-        c = int(np.searchsorted(self._ends, self._ends.dtype.type(row), side="right"))
-        return c, int(row) - (int(self._ends[c - 1]) if c else 0) + self._first
+        block = bisect_right(self._blocks, row)
+        c, rest = block * BLOCK, row - (self._blocks[block - 1] if block else 0)
+        for turns in self._few(c, min(c + BLOCK, self._conversations)):
+            if rest < turns + self._more:
+                break
+            c, rest = c + 1, rest - turns - self._more
+        return c, int(rest) + self._first
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        begin = 0
-        for c, end in enumerate(self._ends):
-            end = int(end)
-            yield from ((c, self._first + t) for t in range(end - begin))
-            begin = end
+        for begin in range(0, self._conversations, BLOCK * BLOCKS):
+            turns = self._turns(begin, min(begin + BLOCK * BLOCKS, self._conversations))
+            for c, own in enumerate(turns.tolist(), begin):
+                yield from ((c, self._first + t) for t in range(own + self._more))
 
 
 class Encoded:
@@ -96,7 +112,7 @@ class Kinds:
     """Lengths of many rows, of which few are different: row i has ``table[code[i]]``."""
 
     table: tuple[Shape, ...]
-    code: np.ndarray
+    code: np.ndarray | Column
 
     def __len__(self) -> int:
         return len(self.code)
@@ -117,16 +133,23 @@ def kinds(lengths: Iterable[Shape]) -> Kinds:
     return Kinds(tuple(known), np.frombuffer(code, np.uint16) if code else np.zeros(0, np.uint16))
 
 
-def kinds_of(parts: Iterable[np.ndarray], number: int) -> Kinds:
-    """Lengths given as arrays [n, lengths], ``number`` rows in all."""
+def kinds_of(parts: Iterable[np.ndarray], number: int, folder: Path | None = None) -> Kinds:
+    """Lengths given as arrays [n, lengths], ``number`` rows in all; the codes lie on the disk of ``folder``."""
     known: dict[Shape, int] = {}
-    code, begin = np.empty(number, np.uint16), 0
-    for part in parts:
+
+    def codes(part: np.ndarray) -> np.ndarray:
         different, which = np.unique(part, axis=0, return_inverse=True)
         numbers = np.array([known.setdefault(tuple(row), len(known)) for row in different.tolist()], np.uint16)
-        code[begin : begin + len(part)] = numbers[which.reshape(-1)]
-        begin += len(part)
-    assert begin == number, f"{begin} rows, not {number}"
+        return numbers[which.reshape(-1)]
+
+    code: np.ndarray | Column
+    if folder is None:
+        code = np.concatenate([codes(part) for part in parts])
+    else:
+        code = Column(folder, np.uint16)
+        for part in parts:
+            code.append(codes(part))
+    assert len(code) == number, f"{len(code)} rows, not {number}"
     return Kinds(tuple(known), code)
 
 

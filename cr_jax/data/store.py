@@ -16,7 +16,7 @@ import tempfile
 import weakref
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, overload
@@ -26,22 +26,23 @@ import numpy as np
 from cr_jax.data import aspect_value
 from cr_jax.data.columns import CHUNK, Rows, Writer
 from cr_jax.data.conversation import Conversation, Problems, Turn
+from cr_jax.data.names import Names, Numbered
 from cr_jax.data.split import PARTS, fingerprint, part_of
 from cr_jax.data.tally import Tally
 from cr_jax.errors import BadInput, CrJaxError, NotWritten
 from cr_jax.resources import cache_root
 
 #: Part of the folder's name; another one where the files change their meaning.
-VERSION = "2"
-TABLES = ("users", "items", "aspects", "values")
+VERSION = "3"
+TABLES = ("items", "aspects", "values")
 
 
 class Talks(Sequence[Conversation]):
     """The conversations of one part; each is made when it is asked for."""
 
-    def __init__(self, folder: Path, part: str, tables: Mapping[str, Sequence[str]]):
+    def __init__(self, folder: Path, part: str, users: Names, tables: Mapping[str, Sequence[str]]):
         self.talks, self.turns = Rows(folder / f"{part}.talks", 4), Rows(folder / f"{part}.turns", 3)
-        self.tables = tables
+        self.folder, self.users, self.tables = folder, users, tables
         self._known = folder / f"{part}.known"
 
     def __len__(self) -> int:
@@ -57,8 +58,9 @@ class Talks(Sequence[Conversation]):
         number = int(place)
         if not 0 <= number < len(self):
             raise IndexError(number)
-        talk = self.talks.read(number, number + 1)[0].tolist()
-        return self._made(talk, self.turns.read(talk[2], talk[2] + talk[3]).tolist())
+        talk = self.talks.few(number, number + 1)
+        said = self.turns.few(talk[2], talk[2] + talk[3])
+        return self._made(talk, zip(said[::3], said[1::3], said[2::3], strict=True))
 
     def __iter__(self) -> Iterator[Conversation]:
         for talks, turns in self.chunks():
@@ -71,16 +73,17 @@ class Talks(Sequence[Conversation]):
         for _, talks in self.talks.chunks():
             yield talks, self.turns.read(int(talks[0, 2]), int(talks[-1, 2] + talks[-1, 3]))
 
-    def lengths(self) -> np.ndarray:
-        """Turns of each conversation: int32 [conversations]."""
-        found = np.empty(len(self), np.int32)
-        for begin, talks in self.talks.chunks():
-            found[begin : begin + len(talks)] = talks[:, 3]
-        return found
+    def turn_counts(self, begin: int, end: int) -> np.ndarray:
+        """Turns of the conversations ``begin`` to ``end`` − 1: int32."""
+        return self.talks.read(begin, end)[:, 3]
+
+    def few_turn_counts(self, begin: int, end: int) -> Sequence[int]:
+        """The same of a handful."""
+        return self.talks.few(begin, end)[3::4]
 
     def known(self) -> "Known":
         """The items of each user's conversations."""
-        return Known(self._known, len(self.tables["users"]))
+        return Known(self._known, len(self.users))
 
     def said(self) -> Iterator[tuple[str, str, int]]:
         """Aspects with values and how often, a pair once or more; in order of their first appearance."""
@@ -92,10 +95,10 @@ class Talks(Sequence[Conversation]):
                 aspect, value = divmod(int(pairs[place]), len(values))
                 yield aspects[aspect], values[value], int(number[place])
 
-    def _made(self, talk: list[int], turns: list[list[int]]) -> Conversation:
-        names = self.tables
-        made = tuple(Turn(names["aspects"][a], names["values"][v], said or None) for a, v, said in turns)
-        return Conversation(names["users"][talk[0]], names["items"][talk[1]], made)
+    def _made(self, talk: Sequence[int], turns: Iterable[Sequence[int]]) -> Conversation:
+        tables = self.tables
+        made = tuple(Turn(tables["aspects"][a], tables["values"][v], said or None) for a, v, said in turns)
+        return Conversation(self.users[talk[0]], tables["items"][talk[1]], made)
 
 
 class Known:
@@ -108,7 +111,7 @@ class Known:
 
     def __getitem__(self, user: int) -> list[int]:
         begin = int(self.ends[user - 1]) if user else 0
-        return self._items.read(begin, int(self.ends[user]))[:, 0].tolist()
+        return self._items.few(begin, int(self.ends[user])).tolist()
 
     def talks(self) -> np.ndarray:
         """Conversations of each user."""
@@ -120,10 +123,10 @@ class ItemsByUser(Mapping[str, tuple[str, ...]]):
 
     def __init__(self, talks: Talks, users: Sequence[str]):
         self._users, self._items, self._known = users, talks.tables["items"], talks.known()
-        self._number = {user: number for number, user in enumerate(talks.tables["users"])}
+        self._names = talks.users
 
     def __getitem__(self, user: str) -> tuple[str, ...]:
-        return tuple(self._items[item] for item in self._known[self._number[user]])
+        return tuple(self._items[item] for item in self._known[self._names.number(user)])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._users)
@@ -174,13 +177,13 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
     tables = {name: _table(folder, name) for name in TABLES}
     counted = (("aspects", "aspects"), ("asked", "aspects"), ("values", "values"), ("answered", "values"))
     counts = {key: Counter(dict(zip(tables[name], about["counts"][key], strict=True))) for key, name in counted}
-    users, items = ({text: number for number, text in enumerate(tables[name])} for name in ("users", "items"))
+    users, items = Names.read(folder / "users"), {text: number for number, text in enumerate(tables["items"])}
     tally = Tally(
-        users, items,
+        Numbered(users), items,
         turns=Counter({int(n): c for n, c in about["turns"].items()}), requests=Counter({"": about["training"]}),
         described=Described(folder / "described.txt", items), **{key: +found for key, found in counts.items()},
     )  # fmt: skip
-    return digest, tally, {part: Talks(folder, part, tables) for part in PARTS}
+    return digest, tally, {part: Talks(folder, part, users, tables) for part in PARTS}
 
 
 def _made(path: Path, seed: int, strict: bool, folder: Path) -> None:
@@ -229,7 +232,9 @@ def _fill(path: Path, seed: int, strict: bool, folder: Path) -> None:
     for writer in (*talks.values(), *turns.values()):
         writer.close()
     _by_user(Rows(folder / "train.talks", 4), len(tally.users), folder)
-    for name, texts in (("users", tally.users), ("items", tally.items), *numbers.items()):
+    users = list(tally.users)
+    Names.of(users, np.array(sorted(range(len(users)), key=users.__getitem__), np.int32)).write(folder / "users")
+    for name, texts in (("items", tally.items), *numbers.items()):
         with open(folder / f"{name}.json", "w", encoding="utf-8") as file:
             json.dump(list(texts), file)
     with open(folder / "described.txt", "w", encoding="utf-8", newline="\n") as file:

@@ -20,7 +20,7 @@ class Tally:
     and ``described``: an item's first ``ITEM_WORDS`` words, "." after each turn.
     """
 
-    users: dict[str, int] = field(default_factory=dict)
+    users: Mapping[str, int] = field(default_factory=dict)
     items: dict[str, int] = field(default_factory=dict)
     aspects: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
@@ -32,6 +32,7 @@ class Tally:
 
     def add(self, found: Conversation, training: bool = False) -> None:
         """Count one conversation."""
+        assert isinstance(self.users, dict)
         self.users.setdefault(found.user, len(self.users))
         self.items.setdefault(found.item, len(self.items))
         self.turns[len(found.turns)] += 1

@@ -1,6 +1,6 @@
 """How one user's conversation becomes a model's inputs, turn by turn."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,12 +43,16 @@ def fits(row: Arrays, inputs: Mapping[str, Any]) -> bool:
                for name, struct in inputs.items())  # fmt: skip
 
 
-def padded_to(row: Arrays, inputs: Mapping[str, Any], fill: Mapping[str, int]) -> Arrays:
-    """The row's arrays padded behind to the shapes ``inputs``."""
+def together(rows: Sequence[Arrays], inputs: Mapping[str, Any], fill: Mapping[str, int], number: int) -> Arrays:
+    """Rows of one user each, padded behind to that user's shapes ``inputs`` and put into arrays of
+    ``number`` users; the last row is repeated for those that are missing."""
     found: Arrays = {}
     for name, struct in inputs.items():
-        array = np.full(struct.shape, fill.get(name, 0), struct.dtype)
-        array[tuple(map(slice, np.shape(row[name])))] = row[name]
+        array = np.full((number, *struct.shape[1:]), fill.get(name, 0), struct.dtype)
+        for place, row in enumerate(rows):
+            one = row[name]
+            array[(place, *map(slice, one.shape[1:]))] = one[0]
+        array[len(rows) :] = array[len(rows) - 1]
         found[name] = array
     return found
 
@@ -62,7 +66,7 @@ def turn_count(talk: Talk) -> int:
     return len(talk.turns) + 1 if isinstance(talk, Conversation) else len(turns_of(talk))
 
 
-def words_of(talks: Sequence[Talk]) -> dict[str, int]:
+def words_of(talks: Iterable[Talk]) -> dict[str, int]:
     """Words of the longest request, question and answer; a dialogue's texts are all three."""
     found = {"request": 1, "question": 1, "answer": 1}
     for talk in talks:

@@ -36,7 +36,7 @@ class Ranked:
     @property
     def users(self) -> list[str]:
         """The user of each row of ``final``."""
-        return [self.ranking.user[c] for c in self.ranking.conversation[self.ranking.last]]
+        return [self.ranking.user[int(c)] for c in self.ranking.conversation[self.ranking.last]]
 
     def figures(self) -> dict[str, Any]:
         """After the last turn: Recall, Hit, MRR, NDCG; success by turn; of the aspects: MRR and Hit."""

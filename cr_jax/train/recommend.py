@@ -7,7 +7,7 @@ read again (``replay``), so that its answers are those of the tests at every len
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from cr_jax.catalog.check import check, read_json
-from cr_jax.data.catalogue import Catalogue, from_document, room
+from cr_jax.data.catalogue import Catalogue, room
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.corpus import fingerprint_of
 from cr_jax.data.examples import Arrays
-from cr_jax.data.voice import Talk, fits, padded_to, turn_count, words_of
+from cr_jax.data.kept import read
+from cr_jax.data.voice import Talk, fits, together, turn_count, words_of
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.models import spec as specs
 from cr_jax.models.spec import Spec
@@ -48,9 +48,24 @@ class Answer:
     mode: ``incremental``, or ``replay`` past the model's limit."""
 
     items: tuple[tuple[str, float], ...]
-    questions: tuple[tuple[str, float], ...] | None
+    questions: Sequence[tuple[str, float]] | None
     latency_s: float
     mode: str
+
+
+class Scored(Sequence[tuple[str, float]]):
+    """Names with scores, of which the first few are mostly looked at."""
+
+    def __init__(self, names: Sequence[str], numbers: np.ndarray, scores: np.ndarray):
+        self._names, self._numbers, self._scores = names, numbers, scores
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return Scored(self._names, self._numbers[place], self._scores[place])
+        return self._names[int(self._numbers[place])], float(self._scores[place])
 
 
 class Recommender:
@@ -90,69 +105,97 @@ class Recommender:
         self._functions = turn_functions(self._model, number, questions)
         self._order = tie_order(number)
         self._programs: dict[tuple[str, str], Callable[..., Any]] = {}
-        self._rooms: list[Workload] = []
+        self._shapes: dict[bool, list[Mapping[str, Any]]] = {}
+        self._starts: dict[int, Any] = {}
         self._side: Any = None
+        #: Conversations that are answered together.
+        self.users = 1
         self.loaded_s = time.perf_counter() - begin
 
-    def prepare(self, talks: Sequence[Talk] | None = None) -> tuple[int, float]:
+    def prepare(self, talks: Iterable[Talk] | None = None, users: int = 1) -> tuple[int, float]:
         """Compute the item side and compile what ``talks`` need, by default texts of ``FREE_WORDS``;
-        every program runs once. Returns how many programs, and the seconds it took. A shape that a
+        every program runs once. users: conversations that are answered together. Returns how many
+        programs, and the seconds it took. ``talks`` are read once and not kept. A shape that a
         conversation past the model's limit takes beyond these is compiled when it gets there, off the clock."""
         begin, longest = time.perf_counter(), self.catalogue.longest
-        self._rooms = [self._room(longest["request"], longest["question"], longest["answer"])]
-        if talks is None:
-            free = max(FREE_WORDS, *longest.values())
-            more = {"request": free, "question": longest["question"], "answer": free}
-        else:
-            more = words_of(talks)
-        self._rooms.append(self._room(*(max(longest[key], more[key]) for key in ("request", "question", "answer"))))
+        self.users = users
         talk = self.spec.conversation
         if self.voice.items is not None:
             merge = self._model.merger(Frozen)
             side = jax.jit(lambda weights, frozen, items: talk.precompute(merge(frozen, weights), items))
             self._side = jax.block_until_ready(side(self._weights, self._frozen, dict(self.voice.items)))
-        inputs = [talk.utterance(self.config, work, t, 1) for work in self._rooms for t in (0, 1)]
-        for shape in inputs:
-            row = {name: np.zeros(struct.shape, struct.dtype) for name, struct in shape.items()}
+        self._starts.clear()
+        if talks is None:
+            free = max(FREE_WORDS, *longest.values())
+            more = {"request": free, "question": longest["question"], "answer": free}
+        else:
+            more = words_of(map(self._noted, talks))
+        for found in self._endless() if talks is None else ():
+            self._noted(found)
+        rooms = [self._room(*(max(longest[key], wanted[key]) for key in ("request", "question", "answer")))
+                 for wanted in (longest, more)]  # fmt: skip
+        first, later = ([talk.utterance(self.config, work, t, 1) for work in rooms] for t in (0, 1))
+        # A dialogue's first turn may hold what the system said before, which is a later turn's shape.
+        self._shapes = {True: [*first, *later], False: later}
+        for shape in self._shapes[True]:
+            row = {name: np.zeros((users, *struct.shape[1:]), struct.dtype) for name, struct in shape.items()}
             self._run(self._program("incremental", row), self.start(), row)
-        for found in self._endless() if talks is None else talks:
-            for t in range(turn_count(found)):
-                if self.voice.past(found, t):
-                    self._replayed(*self._window(found, t))
         return len(self._programs), time.perf_counter() - begin
 
     def start(self) -> Any:
-        """The state before the request."""
-        merge = self._model.merger(Frozen)
-        return self.spec.conversation.start(merge(self._frozen, self._weights), self._side, 1)
+        """The state of ``users`` conversations before their requests."""
+        if self.users not in self._starts:
+            merge = self._model.merger(Frozen)
+            self._starts[self.users] = self.spec.conversation.start(merge(self._frozen, self._weights), self._side, self.users)
+        return self._starts[self.users]
 
     def turn(self, state: Any, talk: Talk, t: int) -> tuple[Any, Answer]:
         """What is new in ``talk`` at turn t, after the turns before it; the state given is spent."""
-        past = self.voice.past(talk, t)
-        if past:
-            self._window(talk, t)  # compiled before the clock starts
+        state, answers = self.turns(state, [talk], t)
+        return state, answers[0]
+
+    def turns(self, state: Any, talks: Sequence[Talk], t: int) -> tuple[Any, list[Answer]]:
+        """The same of several conversations at once, ``users`` at most; those that have ended at turn t
+        are left out at the end of ``talks``. The latency of each is that of all."""
+        past = [place for place, talk in enumerate(talks) if self.voice.past(talk, t)]
+        for place in past:  # compiled before the clock starts
+            self._program("replay", self._window([self._read(talks[place], t)]))
         begin = time.perf_counter()
-        row = self.voice.turn(talk, t)
-        shape = next((s for s in self._shapes(t) if fits(row, s)), None)
+        rows = [self.voice.turn(talk, t) for talk in talks]
+        shape = next((s for s in self._shapes[t == 0] if all(fits(row, s) for row in rows)), None)
         if shape is None:
             raise BadConfig(f"turn {t}: longer than the programs that were compiled; legal: prepare() with this conversation")
-        row = padded_to(row, shape, self.voice.fill)
+        row = together(rows, shape, self.voice.fill, self.users)
         state, best = self._run(self._program("incremental", row), state, row)
-        mode = "incremental"
-        if past:
-            mode, best = "replay", self._replayed(*self._window(talk, t))
-        return state, self._answer(best, mode, time.perf_counter() - begin)
+        found = [("incremental", best, place) for place in range(len(talks))]
+        windows: dict[str, list[tuple[int, Arrays]]] = {}
+        for place in past:
+            read = self._read(talks[place], t)
+            windows.setdefault(_shaped(read), []).append((place, read))
+        for alike in windows.values():
+            row = self._window([read for _, read in alike])
+            best = self._replayed(self._program("replay", row), row)
+            for number, (place, _) in enumerate(alike):
+                found[place] = "replay", best, number
+        answers = [self._answer(best, mode, 0.0, number) for mode, best, number in found]
+        latency = time.perf_counter() - begin
+        return state, [dataclasses.replace(answer, latency_s=latency) for answer in answers]
+
+    def _noted(self, talk: Talk) -> Talk:
+        """The same; the programs are compiled that its windows past the model's limit need."""
+        last = turn_count(talk) - 1
+        for t in range(last + 1) if self.voice.past(talk, last) else ():
+            if self.voice.past(talk, t):
+                row = self._window([self._read(talk, t)])
+                if ("replay", _shaped(row)) not in self._programs:
+                    self._replayed(self._program("replay", row), row)
+        return talk
 
     def _room(self, request: int, question: int, answer: int) -> Workload:
         return Workload(turns=1, lengths=room(request, question, answer), turn_histogram=(1,), top_k=self.top)
 
-    def _shapes(self, t: int) -> list[Any]:
-        # A dialogue's first turn may hold what the system said before, which is a later turn's shape.
-        kinds = (0, 1) if t == 0 else (1,)
-        return [self.spec.conversation.utterance(self.config, work, kind, 1) for kind in kinds for work in self._rooms]
-
     def _program(self, mode: str, row: Arrays) -> Callable[..., Any]:
-        key = mode, ",".join(f"{name}:{a.dtype}{list(a.shape)}" for name, a in sorted(row.items()))
+        key = mode, _shaped(row)
         if key not in self._programs:
             state = (self.start(),) if mode == "incremental" else ()
             function = jax.jit(self._functions[mode])
@@ -163,11 +206,14 @@ class Recommender:
         state, best = program(self._weights, self._frozen, self._side, state, row)
         return state, jax.device_get(best)
 
-    def _window(self, talk: Talk, t: int) -> tuple[Callable[..., Any], Arrays]:
-        """The program that reads the window again, and its input."""
+    def _read(self, talk: Talk, t: int) -> Arrays:
+        """The window of one conversation, to be read again."""
         pool = self.voice.histories([talk])
-        row = pool.make(np.array([t]), pool.shape(t), np.random.default_rng(0))
-        return self._program("replay", row), row
+        return pool.make(np.array([t]), pool.shape(t), np.random.default_rng(0))
+
+    def _window(self, read: Sequence[Arrays]) -> Arrays:
+        """Windows of one shape put together, the last one repeated."""
+        return together(read, read[0], {}, self.users)
 
     def _replayed(self, program: Callable[..., Any], row: Arrays) -> Arrays:
         return jax.device_get(program(self._weights, self._frozen, self._side, row))
@@ -182,15 +228,17 @@ class Recommender:
         first = next((t for t in range(len(turns) + 1) if self.voice.past(talk, t)), None)
         return () if first is None else (dataclasses.replace(talk, turns=talk.turns[:first]),)
 
-    def _answer(self, best: Arrays, mode: str, latency: float) -> Answer:
-        numbers, values = best["top_items"][0], best["top_scores"][0]
+    def _answer(self, best: Arrays, mode: str, latency: float, row: int = 0) -> Answer:
+        numbers, values = best["top_items"][row], best["top_scores"][row]
+        if (last := values[self.top - 1]) == last:  # ties are broken among those that could still be listed
+            upto = np.searchsorted(-values, -last, side="right")
+            numbers, values = numbers[:upto], values[:upto]
         first = np.lexsort((self._order[numbers], -values))[: self.top]
         items = [self.catalogue.items[i] for i in numbers[first]]
         questions = None
         if "next_question" in best:
-            asked = np.reshape(best["next_question"], -1)
-            scores = np.reshape(best["next_question_score"], -1)
-            questions = tuple((self.catalogue.aspects[i], float(s)) for i, s in zip(asked, scores, strict=True))
+            asked, scores = (np.reshape(best[name][row], -1) for name in ("next_question", "next_question_score"))
+            questions = Scored(self.catalogue.aspects, asked, scores)
         return Answer(tuple(zip(items, map(float, values[first]), strict=True)), questions, latency, mode)
 
     def _expect(self, found: Stored, model: str | None, dataset: str | Path | None, settings: Mapping[str, str]) -> None:
@@ -202,6 +250,10 @@ class Recommender:
             ours |= {"dataset": theirs["dataset"] | {"sha256": fingerprint_of(dataset)}}
         if differences := difference(theirs, ours):
             raise BadInput(found.place, "of something else: " + "; ".join(differences))
+
+
+def _shaped(row: Arrays) -> str:
+    return ",".join(f"{name}:{a.dtype}{a.shape}" for name, a in sorted(row.items()))
 
 
 def _spec(found: Stored, model: str | None) -> Spec:
@@ -225,13 +277,9 @@ def _catalogue(place: Path, found: Stored) -> Catalogue:
     file = place / RECOMMENDER
     if not file.is_file():
         raise BadInput(str(file), "not here; legal: the folder as crjax train wrote it (the same command with --resume adds it)")
-    document = read_json(file)
-    check(document, "recommender", str(file))
+    document, kept = read(file)
     theirs, name = found.identity, document["dataset"]["name"]
     ours = {"model": document["model"], "seed": document["seed"], "dataset": theirs["dataset"] | document["dataset"]}
     if differences := difference({key: theirs[key] for key in ours}, ours):
         raise BadInput(found.place, f"{RECOMMENDER} is of another run ({name}): " + "; ".join(differences))
-    try:
-        return from_document(document)
-    except IndexError:
-        raise BadInput(str(file), "users: an item number that is none") from None
+    return kept

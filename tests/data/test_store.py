@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cr_jax.data import batches, examples_aim, examples_dmn, examples_mmn
 from cr_jax.data import corpus as corpora
-from cr_jax.data import examples_aim, examples_dmn, examples_mmn
 from cr_jax.data.batches import Batches
 from cr_jax.data.catalogue import catalogue, document, users, without_users
 from cr_jax.data.columns import Rows, Writer
@@ -59,7 +59,9 @@ def test_the_corpus_is_the_same(both):
         assert isinstance(talks, Talks)
         assert tuple(talks) == found == tuple(talks[i] for i in range(len(talks)))
         one, other = States(talks, first=1), States(found, first=1)
-        assert list(one) == list(other) == [one[i] for i in range(len(other))]
+        assert list(one) == list(other) == [one[i] for i in range(len(other))] == [other[i] for i in range(len(one))]
+        by_hand = [(c, t) for c, talk in enumerate(found) for t in range(1, len(talk.turns) + 1)]
+        assert list(one) == by_hand and len(found) > 16 * (part == "train")  # more than one block
     assert any(turn.sentiment is None for one in stored.conversations["train"] for turn in one.turns)
 
 
@@ -83,6 +85,11 @@ def test_batches_and_rankings_are_the_same(both, make):
             left, right = a[step], b[step]
             assert list(left) == list(right) and a.turns(step) == b.turns(step) == 8
             assert all((left[key] == right[key]).all() and left[key].dtype == right[key].dtype for key in left)
+        # The last batch of a group is filled up, and long epochs are drawn: both from disk as from memory.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(batches, "SHUFFLED", 3)
+            for step in range(a.per_epoch):
+                assert (a.rows(step)[0] == b.rows(step)[0]).all()
     for part in ("validation", "test"):
         left, right = one.rankings[part], other.rankings[part]
         for field in ("target", "conversation", "t", "last", "aspect"):
@@ -143,6 +150,11 @@ def test_one_conversation_is_recommended_after_as_it_is_tested(both, made):
     assert list(one) == list(other) and all((one[key] == other[key]).all() for key in one)
 
 
+def test_noise_by_row_is_that_of_one_draw():
+    chosen, whole = np.array([7, 0, 99, 7]), np.random.default_rng([3, 1]).uniform(-1, 1, (100, 5)).astype(np.float32)
+    assert (examples_aim.Noise([3, 1], 5).rows(chosen) == whole[chosen]).all()
+
+
 def test_what_needs_dialogues_in_memory_is_refused(both):
     from cr_jax.data.examples_srnn import examples
 
@@ -173,7 +185,7 @@ def test_rows_in_a_file(tmp_path):
         Rows(tmp_path / "rows", 3)
 
 
-def test_lengths_given_both_ways():
+def test_lengths_given_both_ways(tmp_path):
     lengths = np.random.default_rng(2).integers(1, 5, (300, 2))
-    one, other = kinds(map(tuple, lengths.tolist())), kinds_of([lengths[:90], lengths[90:]], 300)
+    one, other = kinds(map(tuple, lengths.tolist())), kinds_of([lengths[:90], lengths[90:]], 300, tmp_path)
     assert [one[i] for i in range(300)] == [other[i] for i in range(300)] == [tuple(row) for row in lengths.tolist()]

@@ -10,12 +10,14 @@ import pytest
 from train.corpora import SMALL, conversations, redial_file
 
 from cr_jax.cli.main import app
+from cr_jax.cli.recommend import Latencies
 from cr_jax.data import catalogue
 from cr_jax.data.catalogue import from_document
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.corpus import read_corpus
 from cr_jax.data.dialogue import SYSTEM, USER, Dialogue, Utterance, turns_of
-from cr_jax.errors import BadInput
+from cr_jax.data.voice import turn_count
+from cr_jax.errors import BadConfig, BadInput
 from cr_jax.report.document import validate, validate_file
 from cr_jax.train import metrics
 from cr_jax.train.recommend import Recommender
@@ -76,6 +78,34 @@ def test_ties_are_broken_as_in_the_tests(runs):
     listed = [item for item, _ in found._answer(best, "incremental", 0.0).items]
     ranks = metrics.ranks(np.zeros((number, number)), np.arange(number))
     assert [listed.index(item) + 1 for item in found.catalogue.items] == ranks.tolist()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_answered_together_is_answered_alone(name, runs):
+    """Conversations of different lengths, one past the limit; a batch that is not full."""
+    folder, trained = runs(name)
+    alone, both = Recommender(folder, top=7), Recommender(folder, top=7)
+    talks: list[Any] = list(trained.corpus.conversations["test"] or trained.corpus.dialogues["test"])[:5]
+    if not alone.catalogue.dialogues:
+        turns = tuple(Turn(aspect, alone.catalogue.values[aspect][0], 1) for aspect in alone.catalogue.aspects[:14])
+        talks += [Conversation(trained.corpus.users[n], trained.corpus.items[0], turns[n:]) for n in range(2)]
+    talks.sort(key=lambda talk: -turn_count(talk))
+    alone.prepare(talks)
+    both.prepare(iter(talks), users=8)
+    state, modes = both.start(), set()
+    wanted = [answers(alone, talk, turn_count(talk)) for talk in talks]
+    for t in range(turn_count(talks[0])):
+        here = [talk for talk in talks if t < turn_count(talk)]
+        state, given = both.turns(state, here, t)
+        assert len(given) == len(here)
+        for answer, row in zip(given, wanted, strict=False):
+            modes.add(answer.mode)
+            assert answer.mode == row[t].mode
+            assert dict(answer.items) == pytest.approx(dict(row[t].items), rel=1e-4, abs=1e-6)
+            if row[t].questions is not None:
+                assert answer.questions is not None
+                assert dict(answer.questions) == pytest.approx(dict(row[t].questions), rel=1e-4, abs=1e-6)
+    assert modes == ({"incremental", "replay"} if name in ("dmn", "mmn", "pmmn") else {"incremental"})
 
 
 @pytest.mark.parametrize("name", ["dmn", "mmn"])
@@ -183,6 +213,25 @@ def test_a_file_of_conversations(runs, tmp_path, capsys):
     assert "1 x no USER@ITEM: skipped (line 2)" in shown.err and "3 words that training did not know" in shown.err
     app(["recommend", str(folder), "--conversations", str(file), "--out", str(tmp_path / "o.jsonl")], standalone_mode=False)
     assert len((tmp_path / "o.jsonl").read_text().splitlines()) == len(lines)
+    capsys.readouterr()
+    app(["recommend", str(folder), "--conversations", str(file), "--top", "3", "--batch", "4"], standalone_mode=False)
+    shown = capsys.readouterr()
+    assert "4 at once" in shown.err and "1 x no USER@ITEM: skipped (line 2)" in shown.err
+    for line, other in zip(lines, map(json.loads, shown.out.splitlines()), strict=True):
+        for key in ("conversation", "t", "question", "answer", "unknown", "rank", "mode"):
+            assert line[key] == other[key]
+        assert [one["item"] for one in line["items"]] == [one["item"] for one in other["items"]]
+        assert [one["score"] for one in line["items"]] == pytest.approx([one["score"] for one in other["items"]], rel=1e-4)
+    with pytest.raises(BadConfig, match="batch=0"):
+        app(["recommend", str(folder), "--conversations", str(file), "--batch", "0"], standalone_mode=False)
+
+
+def test_latencies_are_counted_not_kept():
+    found = Latencies()
+    assert found.line() == "no turns"
+    for n in (7, *range(1, 101)):
+        found.add(n * 1e-3)
+    assert found.line() == "101 turns, 50.00 ms a turn (median; 95% within 95.00 ms, the first 7.00 ms)"
 
 
 def test_free_dialogues(tmp_path, monkeypatch, capsys):
