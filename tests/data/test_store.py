@@ -159,7 +159,7 @@ def test_what_needs_dialogues_in_memory_is_refused(both):
     from cr_jax.data.examples_srnn import examples
 
     with pytest.raises(BadConfig, match="srnn-ae needs its dialogues in memory"):
-        examples(both[1], SimpleNamespace(decoder=False, items=0), 0, noise=None, classify=None, reconstruct=None)
+        examples(both[1], SimpleNamespace(decoder=False, items=0), 0, noise=None)
 
 
 def test_descriptions_on_disk(tmp_path):
