@@ -61,7 +61,7 @@ CASES = {
     "mmn": Case("mmn", TALKS, RANKED, {"steps": 3000, "batch": 64}, True, None),
     "pmmn": Case("pmmn", TALKS, RANKED | {"l2": "0.0001"}, {"steps": 3000, "batch": 64}, True, None),
     "aim": Case("aim", TALKS, {}, {"steps": 40, "preset": "matched"}),
-    "srnn-ae": Case("srnn-ae", TALKS, SENTIMENT, {"epochs": 2, "preset": "matched"}),
+    "srnn-ae": Case("srnn-ae", TALKS, SENTIMENT, {"preset": "matched"}),
     "sentiment": Case("srnn-ae", REDIAL, FORMS, {"epochs": 5, "batch": 64, "stages": ["sentiment"]}, beats=LIKED),
     "autorec": Case("srnn-ae", REDIAL, RATINGS, {"epochs": 30, "stages": ["autorec"]},
                     beats=(("ratings", "rmse", "item_mean_rmse", False),)),
