@@ -160,6 +160,7 @@ def _runs(
     if spec.training is None:
         raise BadConfig(f"model {model!r} states no training schedule; legal: one whose SPEC has training")
     data, corpus = _read(dataset)
+    arguments = {"top_k": min(10, data.items), "question_items": min(10, data.items), **arguments}  # of few items fewer
     plan = _plan(model, corpus, arguments)
     trained = _both(plan.train, lambda batches: pipeline.profile_devices(
         model, data, devices, phases=("train",), rates=rates, batches=batches, **arguments))  # fmt: skip

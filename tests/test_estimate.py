@@ -149,6 +149,13 @@ def test_dialogues_are_validated_and_not_ranked(tmp_path):
     assert more == pytest.approx(2 / 3 * found["evaluation"]["flops"], rel=0.3)  # the test part is as large
 
 
+def test_of_few_items_fewer_are_listed(tmp_path):
+    path = tmp_path / "few.txt"
+    lines = [f"U{user}@I{user % 7},size|small|1:screen|good|1" for user in range(60)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert estimate("dmn", path, "epochs=1")["evaluation"]["flops"] > 0
+
+
 def test_frozen_modules_stand_apart():
     found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SMALL["srnn-ae"])
     frozen, rows = found["frozen"], {r["objective"]: r for r in found["objectives"]}

@@ -14,7 +14,7 @@ from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data import aspect_value, hem, redial, reviews, store
 from cr_jax.data.conversation import Conversation, Problems
-from cr_jax.data.detect import STAND_IN, names_of
+from cr_jax.data.detect import REVIEWS, STAND_IN, kind_of, names_of
 from cr_jax.data.dialogue import Dialogue
 from cr_jax.data.names import Numbered
 from cr_jax.data.profile import profile
@@ -65,10 +65,13 @@ def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_f
     """
     place = Path(path).expanduser()
     problems = Problems(str(path), strict)
-    if place.is_dir() and not any(place.glob("*.jsonl")):
+    kind = kind_of(place)
+    if kind == "hem":
         return _hem(place, seed, problems)
-    if place.is_dir() or place.name.removesuffix(".gz").endswith(".jsonl"):
+    if kind == "redial":
         return _redial(place, seed, problems)
+    if kind == "reviews":
+        raise BadInput(str(path), f"{REVIEWS}; legal: what crjax data derive writes from them")
     split = f"by user and item, seed {seed}: 80, 10 and 10% of the conversations"
     if _large(place):
         if reviews_file is not None:
@@ -105,7 +108,7 @@ def fingerprint_of(path: str | Path) -> str:
 def _files(place: Path) -> list[Path]:
     if not place.is_dir():
         return [place]
-    return sorted(place.glob("*.jsonl")) or sorted(file for file in place.rglob("*") if file.is_file())
+    return sorted(place.glob("*.jsonl*")) or sorted(file for file in place.rglob("*") if file.is_file())
 
 
 def _parts(found: Iterable[Conversation], seed: int, only: Sequence[str] = PARTS) -> dict[str, list[Conversation]]:

@@ -15,6 +15,7 @@ from cr_jax.errors import BadInput, UnknownName
 
 #: The shipped profile whose text lengths stand in for what a file says nothing about.
 STAND_IN = "cell-phones"
+REVIEWS = "5-core reviews hold no conversations"
 
 
 def find_dataset(text: str, strict: bool = False) -> tuple[Dataset, Problems]:
@@ -54,15 +55,14 @@ def read_dataset(
     """
     place, problems = Path(path), Problems(str(path), strict)
     stem, name = names_of(place)
-    stand_in, kind = load.dataset(STAND_IN), _kind(place)
+    stand_in, kind = load.dataset(STAND_IN), kind_of(place)
     if lexicon_file is not None and kind != "reviews":
         raise BadInput(str(path), "a lexicon derives conversations from 5-core reviews (JSON lines), which this is not")
     if kind == "redial":
         return _redial(place, name, stand_in, problems), problems
     if kind == "reviews":
         if lexicon_file is None:
-            raise BadInput(str(path), "5-core reviews hold no conversations; legal: with --lexicon FILE, which derives them "
-                           "(crjax data derive writes them)")  # fmt: skip
+            raise BadInput(str(path), f"{REVIEWS}; legal: with --lexicon FILE, which derives them (crjax data derive writes them)")
         pairs = read_lexicon(lexicon_file, problems, MIN_COUNT)
         talks = list(derive.conversations(place, pairs, problems))
         if not talks:
@@ -106,7 +106,7 @@ def names_of(place: Path) -> tuple[str, str]:
     return stem, re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "conversations"
 
 
-def _kind(place: Path) -> str:
+def kind_of(place: Path) -> str:
     """``redial``, ``reviews``, ``hem`` or ``text``; raises ``BadInput`` for a known file without conversations."""
     if place.is_dir():
         names = [file.name for file in place.iterdir()]

@@ -6,6 +6,7 @@ import pytest
 
 from cr_jax.catalog import load
 from cr_jax.cli.main import app
+from cr_jax.data.corpus import read_corpus
 from cr_jax.data.detect import find_dataset, read_dataset
 from cr_jax.data.profile import document_text
 from cr_jax.errors import BadInput
@@ -87,6 +88,10 @@ def test_reviews_with_a_lexicon(tmp_path):
         read_dataset(file, strict=True, lexicon_file=lexicon)
     with pytest.raises(BadInput, match="hold no conversations; legal: with --lexicon FILE"):
         find_dataset(str(file))
+    with pytest.raises(BadInput, match="hold no conversations; legal: what crjax data derive writes"):
+        read_corpus(file)  # what training and its estimate read
+    with pytest.raises(BadInput, match="an aspect-value lexicon, no conversations"):
+        read_corpus(lexicon)
     with pytest.raises(BadInput, match="an aspect-value lexicon, no conversations"):
         find_dataset(str(lexicon))
     talks = tmp_path / "talks.txt"
@@ -101,6 +106,8 @@ def test_a_split_without_conversations(tmp_path):
     (tmp_path / "train.qrels.gz").write_bytes(b"")
     with pytest.raises(BadInput, match=r"a split of queries and reviews \(qrels\), no conversations"):
         find_dataset(str(tmp_path))
+    with pytest.raises(BadInput, match=r"a split of queries and reviews \(qrels\), no conversations"):
+        read_corpus(tmp_path)
 
 
 @pytest.mark.parametrize(
