@@ -62,7 +62,8 @@ def read_dataset(
         return _redial(place, name, stand_in, problems), problems
     if kind == "reviews":
         if lexicon_file is None:
-            raise BadInput(str(path), f"{REVIEWS}; legal: with --lexicon FILE, which derives them (crjax data derive writes them)")
+            legal = "with --lexicon FILE, which derives them (crjax data derive writes them)"
+            raise BadInput(str(path), f"{REVIEWS}; legal: {legal}")
         pairs = read_lexicon(lexicon_file, problems, MIN_COUNT)
         talks = list(derive.conversations(place, pairs, problems))
         if not talks:
