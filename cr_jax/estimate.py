@@ -246,9 +246,11 @@ def _run(
         passes += through
         for name in own.keys() & set(stage.objectives):
             assumed = ceil(VALIDATION * epochs[name] * steps[name][0]["labels"]["batch"] / EVALUATED)
-            number_of = plan.checks.number.get(name, assumed), plan.tests.get(name, assumed)
-            judging += mixed(*own[name], plan.checks.share(name), through * number_of[0] + number_of[1])
-    judged = evaluation(tested, passes, accelerator, rates, judging, plan.ranked)
+            known = plan.checks.number, plan.tests
+            validated, judged_once = (found.get(name, 0 if plan.train.shapes else assumed) for found in known)
+            if times := through * validated + judged_once:
+                judging += mixed(*own[name], plan.checks.share(name), times)
+    judged = evaluation(tested, passes, accelerator, rates, judging if own else None, plan.ranked)
     once = item_side(tested, accelerator, rates)
     whole = [*rows, judged, *([once] if once else [])]
     fixed = frozen(report, parts, epochs)

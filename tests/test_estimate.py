@@ -1,12 +1,13 @@
 """Whole runs: the published schedules times the cost of a step."""
 
 import io
+import json
 
 import jax
 import pytest
 from flax import nnx
 from tiny import SMALL
-from train.corpora import redial_file
+from train.corpora import dialogue, redial_file
 
 from cr_jax import count_hlo, profile
 from cr_jax.catalog import load
@@ -147,6 +148,18 @@ def test_dialogues_are_validated_and_not_ranked(tmp_path):
     assert sentiment["optimizer_steps"] >= 2 * forms["train"] / 16 and autorec["epochs"] == 2
     more = estimate("srnn-ae", path, "epochs=4", settings=small)["evaluation"]["flops"] - found["evaluation"]["flops"]
     assert more == pytest.approx(2 / 3 * found["evaluation"]["flops"], rel=0.3)  # the test part is as large
+
+
+def test_a_check_without_examples_costs_nothing(tmp_path):
+    """Users of one rating have none left to hold out: AutoRec is not tested, however large it is."""
+    form, path = {"suggested": 1, "seen": 1, "liked": 1}, tmp_path / "single.jsonl"
+    forms = [{str(100 + number % 7): form} for number in range(150)]
+    made = [dialogue(number, initiatorQuestions=one, respondentQuestions=one) for number, one in enumerate(forms)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in made), encoding="utf-8")
+    settings = SMALL["srnn-ae"] | {"encoder": "table"}
+    small, large = (estimate("srnn-ae", path, "epochs=1", settings=settings | {"autorec_layers": size}) for size in ("5", "50"))
+    assert small["objectives"][1]["flops"] < large["objectives"][1]["flops"]
+    assert 0 < small["evaluation"]["flops"] == large["evaluation"]["flops"]
 
 
 def test_of_few_items_fewer_are_listed(tmp_path):

@@ -123,21 +123,22 @@ def states_by_turn(dataset: Mapping[str, Any], last: int) -> list[int]:
 
 
 def evaluation(
-    report: Mapping[str, Any], passes: int, accelerator: Accelerator | None, rates: Rates, checks: Parts = (), ranked: bool = True
+    report: Mapping[str, Any], passes: int, accelerator: Accelerator | None, rates: Rates, checks: Parts | None = None,
+    ranked: bool = True,
 ) -> dict[str, Any]:
     """Ranking after every turn: ``passes`` over the validation part, one over the test part.
 
     report: the replaying turns at ``EVALUATED`` users and the item side. As crjax train splits, a tenth
     of the conversations is in each part; every state of a conversation is a row, ``EVALUATED`` are ranked at once, and
     the item side is computed once a pass. checks: the forwards that validate instead, with their number in all; the
-    test part is ranked all the same. ranked: whether there is anything to rank after.
+    test part is ranked all the same; ``None``: ranking validates. ranked: whether there is anything to rank after.
     """
     steps = {step["name"]: step for step in report["steps"]}
     replays = {turn["t"]: steps[turn["step"]] for turn in report["turns"] if turn["mode"] == "replay"}
     states = states_by_turn(report["dataset"], max(replays))
     side = [step for step in report["steps"] if step["phase"] == "precompute"]
-    parts = list(checks)
-    for share, times in ((VALIDATION, 0 if checks else passes), (TEST, 1)) if ranked else ():
+    parts = list(checks or ())
+    for share, times in ((VALIDATION, passes if checks is None else 0), (TEST, 1)) if ranked else ():
         parts += [(replays[t], times * ceil(share * n / EVALUATED)) for t, n in enumerate(states)]
         parts += [(step, times) for step in side]
     return {
