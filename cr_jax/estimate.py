@@ -59,7 +59,8 @@ def estimate(
     prediction's for one step times the steps; ``None`` with the reason where there is none. The
     objectives of one stage run in turn on the same batch. Raises ``CrJaxError``.
     """
-    found = _runs(model, [device], dataset, schedule, measured or {}, rates, arguments)[0]
+    read_schedule(schedule)  # a wrong one is told before a file is read
+    found = _runs(model, [device], _read(dataset), schedule, measured or {}, rates, arguments)[0]
     if isinstance(found, CrJaxError):
         raise found
     return found
@@ -74,11 +75,12 @@ def estimates(
     A measured report belongs to the runs of its model. Raises ``CrJaxError`` for what is wrong for all.
     """
     read_schedule(schedule)
+    source = _read(dataset)  # once for all models
     runs: list[dict[str, Any]] = []
     for model in models:
         mine = {file: one for file, one in (measured or {}).items() if one["model"]["name"] == model}
         try:
-            found = _runs(model, devices, dataset, schedule, mine, rates, arguments)
+            found = _runs(model, devices, source, schedule, mine, rates, arguments)
         except CrJaxError as error:
             found = [error] * len(devices)
         for device, one in zip(devices, found, strict=True):
@@ -150,8 +152,8 @@ def _batched(pools: Mapping[str, tuple[Pool, int]]) -> _Batches:
 
 
 def _runs(
-    model: str, devices: Sequence[str], dataset: str | Path, schedule: str, measured: Mapping[str, Mapping[str, Any]],
-    rates: Rates, arguments: Mapping[str, Any],
+    model: str, devices: Sequence[str], source: tuple[Dataset, Corpus | None], schedule: str,
+    measured: Mapping[str, Mapping[str, Any]], rates: Rates, arguments: Mapping[str, Any],
 ) -> list[dict[str, Any] | CrJaxError]:  # fmt: skip
     from cr_jax.models import spec as specs
 
@@ -159,7 +161,7 @@ def _runs(
     spec = specs.find(model)
     if spec.training is None:
         raise BadConfig(f"model {model!r} states no training schedule; legal: one whose SPEC has training")
-    data, corpus = _read(dataset)
+    data, corpus = source
     arguments = {"top_k": min(10, data.items), "question_items": min(10, data.items), **arguments}  # of few items fewer
     plan = _plan(model, corpus, arguments)
     trained = _both(plan.train, lambda batches: pipeline.profile_devices(
