@@ -6,12 +6,13 @@ computation, so that the costs times the executions add up to the counter's tota
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 from cr_jax.cost import rules, table, traffic
 from cr_jax.cost.attribute import Attribution
 from cr_jax.cost.facts import Facts, Product, look, slices
+from cr_jax.cost.graph import Node, Places
 from cr_jax.cost.reuse import Reads, Trace, sources
 from cr_jax.cost.value import Cost
 from cr_jax.cost.walk import _RANK, _call_family, _Walk, collector_paused
@@ -82,11 +83,13 @@ class LoopRun:
 
 @dataclass(frozen=True)
 class Program:
-    """Executed operations, loops, and the facts of one call. fresh_outputs: bytes of each result that has
-    no argument's buffer. touched_bytes: of distinct buffers, all in all."""
+    """Executed operations, loops, and the facts of one call. nodes: the entry computation's, with what
+    waits for what. fresh_outputs: bytes of each result that has no argument's buffer. touched_bytes: of
+    distinct buffers, all in all."""
 
     operations: tuple[Operation, ...]
     loops: tuple[LoopRun, ...]
+    nodes: tuple[Node, ...]
     arguments: int
     donated: int
     argument_bytes: int
@@ -129,61 +132,70 @@ class _List:
         entry = self.module.entry
         found: list[Operation] = []
         loops: list[LoopRun] = []
-        self.computation(entry, Frame(entry), 1, "", found, loops)
+        nodes = self.computation(entry, Frame(entry), 1, "", found, loops)
         results = entry.result.operands if entry.result.opcode == "tuple" else (entry.result,)
         sizes = [sum(leaf.bytes for leaf in r.shape.leaves) for r in results]
         fresh = tuple(size for n, size in enumerate(sizes) if n not in self.aliased)
         arguments = list(entry.parameters.values())
-        return Program(tuple(found), tuple(loops), len(arguments), len(self.aliased),
+        return Program(tuple(found), tuple(loops), nodes, len(arguments), len(self.aliased),
                        sum(a.shape.bytes for a in arguments), sum(sizes), fresh,
                        self.footprint(entry))  # fmt: skip
 
     def computation(self, computation: Computation, frame: Frame, times: int, loop: str,
-                    found: list[Operation], loops: list[LoopRun]) -> None:  # fmt: skip
+                    found: list[Operation], loops: list[LoopRun]) -> tuple[Node, ...]:  # fmt: skip
+        """Its operations and loops, added to ``found`` and ``loops``, and the nodes that point there."""
         trace = Trace(self.footprint(computation))
+        nodes: list[Node] = []
+        places = Places()
         for instruction in computation.instructions:
             opcode = instruction.opcode
             if opcode in table.FREE:
                 continue
+            after = places.after(instruction)
+            places.add(instruction)
             if opcode == "while":
-                self.loop(instruction, frame, times, found, loops)
-                trace.skip(self.inner_bytes(instruction), instruction)
+                nodes.append(self.loop(after, instruction, frame, times, found, loops))
             elif opcode == "conditional":
-                self.conditional(instruction, frame, times, loop, found, loops)
-                trace.skip(self.inner_bytes(instruction), instruction)
+                inner = self.conditional(instruction, frame, times, loop, found, loops)
+                nodes.append(Node(after, inner=((1, inner),)))
             elif opcode in ("call", "async-start") or rules.body_of_call(instruction):
                 called = self.walk.called(instruction)
-                self.computation(called, Frame(called, instruction, frame), times, loop, found, loops)
-                trace.skip(self.inner_bytes(instruction), instruction)
+                inner = self.computation(called, Frame(called, instruction, frame), times, loop, found, loops)
+                nodes.append(Node(after, inner=((1, inner),)))
             else:
+                nodes.append(Node(after, operation=len(found)))
                 found.append(self.operation(instruction, computation.name, times, loop, trace))
+                continue
+            trace.skip(self.inner_bytes(instruction), instruction)
+        return tuple(nodes)
 
-    def loop(self, loop: Instruction, frame: Frame, times: int, found: list[Operation], loops: list[LoopRun]) -> None:
+    def loop(self, after: tuple[int, ...], loop: Instruction, frame: Frame, times: int,
+             found: list[Operation], loops: list[LoopRun]) -> Node:  # fmt: skip
         body = self.module.find(loop.called("body"), loop)
         condition = self.module.find(loop.called("condition"), loop)
         count = trip_count(self.module, loop, frame).count
         if count is None:
             count = self.given.get(loop.name)
         turns = 1 if count is None else count
-        self.computation(body, Frame(body, loop, frame), times * turns, loop.name, found, loops)
-        self.computation(condition, Frame(condition, loop, frame), times * (turns + 1), loop.name, found, loops)
+        turn = self.computation(body, Frame(body, loop, frame), times * turns, loop.name, found, loops)
+        test = self.computation(condition, Frame(condition, loop, frame), times * (turns + 1), loop.name, found, loops)
         loops.append(LoopRun(loop.name, times, times * turns, self.footprint(body), count is not None))
+        return Node(after, loop=len(loops) - 1, inner=((turns, turn), (turns + 1, test)))
 
     def conditional(self, switch: Instruction, frame: Frame, times: int, loop: str,
-                    found: list[Operation], loops: list[LoopRun]) -> None:  # fmt: skip
+                    found: list[Operation], loops: list[LoopRun]) -> tuple[Node, ...]:  # fmt: skip
         """The dearest branch, chosen as the counter does."""
-        branches = []
-        for called in self.branches(switch):
+
+        def weight(branch: Computation) -> tuple[int, int]:
             taken: list[Operation] = []
-            inner: list[LoopRun] = []
-            self.computation(called, Frame(called, switch, frame), 1, loop, taken, inner)
+            self.computation(branch, Frame(branch, switch, frame), 1, loop, taken, [])
             total = Cost()
             for operation in taken:
                 total.add(operation.cost, operation.times)
-            branches.append(((total.operations, total.hbm_bytes), taken, inner))
-        _, taken, inner = max(branches, key=lambda b: b[0])
-        found += [replace(o, times=o.times * times) for o in taken]
-        loops += [replace(x, entries=x.entries * times, iterations=x.iterations * times) for x in inner]
+            return total.operations, total.hbm_bytes
+
+        branch = max(self.branches(switch), key=weight)
+        return self.computation(branch, Frame(branch, switch, frame), times, loop, found, loops)
 
     def branches(self, switch: Instruction) -> Iterator[Computation]:
         names = [n.strip().lstrip("%") for n in (switch.attribute("branch_computations") or "").strip("{}").split(",")]

@@ -1,18 +1,17 @@
 """The time of one operation on a calibrated CPU."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cr_jax.cost.operations import Operation, Program
 from cr_jax.cost.reuse import Reads
 from cr_jax.predict.tables import Tables
+from cr_jax.predict.threads import elapsed, scheduled
 
 #: Buffers above this come fresh from the operating system at every call, page by page (glibc's limit).
 PAGED_BYTES = 32 << 20
 #: What is read again only after this many other bytes comes from memory, not from a cache.
 COLD_BYTES = 32 << 20
-
-#: Up to so many operations, or with no buffer larger than that, XLA's CPU runtime does without its scheduler.
-FEW_OPERATIONS, SMALL_BYTES = 8, 512
 
 
 @dataclass(frozen=True)
@@ -107,12 +106,16 @@ def call_parts(program: Program, temp_bytes: int | None, tables: Tables) -> dict
     straight = sum(not o.loop for o in program.operations)
     return {
         "call": over["call_s"] + program.arguments * over["argument_s"] + program.donated * over["donated_s"],
-        "hand-off": over["hand_off_s"] + straight * over["straight_s"] if _scheduled(program) else 0.0,
+        "hand-off": over["hand_off_s"] + straight * over["straight_s"] if scheduled(program, program.nodes) else 0.0,
         "loops": sum(x.entries * over["loop_s"] + x.iterations * over["iteration_s"] for x in program.loops),
         "page faults": paged * tables.element["page_fault"],
     }
 
 
-def _scheduled(program: Program) -> bool:
-    """Whether XLA's CPU runtime gives the program to its scheduler and threads; a tiny one runs in the caller's."""
-    return len(program.operations) > FEW_OPERATIONS and any(o.output_bytes > SMALL_BYTES for o in program.operations)
+def at_once(program: Program, timed: Sequence[Parts], tables: Tables) -> float:
+    """Seconds (0 or less) that the sum of operations and loops exceeds what threads take that share them."""
+    over = tables.overhead
+    loops = sum(x.entries * over["loop_s"] + x.iterations * over["iteration_s"] for x in program.loops)
+    summed = loops + sum(p.seconds * o.times for p, o in zip(timed, program.operations, strict=True))
+    took = elapsed(program, lambda place: timed[place].seconds, over["loop_s"], over["iteration_s"], tables.cores)
+    return min(0.0, took - summed)

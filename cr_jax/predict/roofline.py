@@ -7,7 +7,7 @@ from typing import Any
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.cost.operations import Operation, Program
 from cr_jax.predict.device import UNKNOWN_FACTOR, Peaks
-from cr_jax.predict.host import Parts, call_parts, operation_parts
+from cr_jax.predict.host import Parts, at_once, call_parts, operation_parts
 from cr_jax.predict.tables import Tables
 
 NOT_VALIDATED = "not validated on this device class"
@@ -32,7 +32,8 @@ class Prediction:
     method: ``calibrated`` (tables measured on the device), ``replay`` (its operations timed on the
     device) or ``peaks`` (data sheet rates). low_s, high_s hold ``coverage`` of the comparisons in
     ``validated_on``; ``None``: nothing was compared, the interval is an assumption. bound: compute,
-    memory or overhead, whichever takes most; ``shares`` of the seconds each takes.
+    memory or overhead, whichever takes most; ``shares`` of the seconds each takes. extras: seconds that belong
+    to no operation; ``at once`` is below 0, by what operations that run at the same time save.
     utilisation: of the peak rates, for the whole step; over 1 is an error of the profile.
     """
 
@@ -80,12 +81,20 @@ def assemble(
     timed: tuple[Timed, ...], extras: Mapping[str, float], accelerator: Accelerator, method: str,
     program: Program, peaks: Peaks | None,
 ) -> Prediction:  # fmt: skip
-    """The whole from its parts."""
-    sums = {"compute": 0.0, "memory": 0.0, "overhead": sum(extras.values())}
+    """The whole from its parts. Without ``peaks`` it is a CPU's, whose threads run some operations at the same time."""
+    loops = extras.get("loops", 0.0)
+    sums = {"compute": 0.0, "memory": 0.0, "overhead": loops}
     for entry in timed:
         parts, times = entry.parts, entry.operation.times
         sums["overhead"] += parts.overhead_s * times
         sums["compute" if parts.compute_s >= parts.memory_s else "memory"] += max(parts.compute_s, parts.memory_s) * times
+    if peaks is None and accelerator.calibration is not None:
+        saved = at_once(program, [t.parts for t in timed], Tables(accelerator.calibration))
+        extras = {**extras, "at once": saved}
+        summed = sum(sums.values())
+        sums = {name: value * (1 + saved / summed) for name, value in sums.items()} if summed else sums
+        loops += saved
+    sums["overhead"] += sum(extras.values()) - loops
     seconds = sum(sums.values())
     low, high, coverage = interval(seconds, accelerator, method)
     used, error = _utilisation(program, seconds, accelerator, peaks)
