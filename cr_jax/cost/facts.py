@@ -36,7 +36,7 @@ class Facts:
     products: list[Product] = field(default_factory=list)
     slices: int = 0
     transcendental: bool = False
-    dynamic: bool = False
+    joined: bool = False
     argmax: int = 0
     reduced: int = 0
     minor: int = 0
@@ -48,14 +48,18 @@ class Facts:
     row_bytes: int = 0
 
     @property
+    def cut(self) -> bool:
+        return self.slices >= 2
+
+    @property
     def scalarised(self) -> bool:
-        return self.slices >= 2 and self.transcendental
+        return self.cut and self.transcendental
 
     def include(self, other: "Facts") -> None:
         self.products += other.products
         self.slices = max(self.slices, other.slices)
         self.transcendental |= other.transcendental
-        self.dynamic |= other.dynamic
+        self.joined |= other.joined
         self.argmax += other.argmax
         self.reduced += other.reduced
         self.minor += other.minor
@@ -80,8 +84,8 @@ def look(inside: Facts, instruction: Instruction) -> None:
         inside.transcendental = True
         inside.roots += instruction.shape.elements if opcode in ("sqrt", "rsqrt") else 0
         inside.narrow_tanhs += instruction.shape.elements if opcode == "tanh" and _narrow(instruction.shape) else 0
-    elif opcode in ("dynamic-slice", "dynamic-update-slice"):
-        inside.dynamic = True
+    elif opcode == "concatenate":
+        inside.joined |= _joined(instruction)
     elif opcode in ("copy", "transpose"):
         inside.transposed += _transposed(instruction)
     elif opcode == "reduce":
@@ -104,6 +108,19 @@ def look(inside: Facts, instruction: Instruction) -> None:
 def _narrow(shape: Shape) -> bool:
     """Whether a matrix's rows in memory are short: the CPU compiler's tanh then runs at a fraction of its rate."""
     return len(shape.order) > 1 and 1 < shape.dims[shape.order[0]] <= NARROW
+
+
+def _joined(instruction: Instruction) -> bool:
+    """Whether computed parts are joined within a row: the CPU compiler asks of each element which part it is in."""
+    order = instruction.shape.order
+    within = bool(order) and order[0] in instruction.numbers("dimensions")
+    return within and any(not _given(operand) for operand in instruction.operands)
+
+
+def _given(value: Instruction) -> bool:
+    while value.opcode in ("bitcast", "reshape", "slice", "dynamic-slice", "copy", "broadcast") and value.operands:
+        value = value.operands[0]
+    return value.opcode in ("parameter", "constant")
 
 
 def _transposed(instruction: Instruction) -> int:

@@ -30,14 +30,13 @@ class Operation:
 
     elements: of the result (of the largest one). reads: by buffer. written_distance: as for reads,
     of the result's buffer. output_bytes: whole result; fresh: it is no in-place update.
-    scalarised: two or more slices of one dynamic-slice meet a transcendental, which loses vector
-    code on CPU. argmax_elements: read by a reduction over several arrays; reduced_elements: read by any
+    cut: two or more slices of one dynamic-slice, and joined: computed parts are joined within a row; both
+    lose vector code on CPU. scalarised: cut, and a transcendental. argmax_elements: read by a reduction over several arrays; reduced_elements: read by any
     reduction, minor_elements: those whose fastest axis is folded, single_elements: those of the others whose slowest axis
     has one place (which the CPU's library folds slowly). roots: of the transcendentals, those
     that are square roots; narrow_tanhs: tanhs in short rows. transposed: elements whose order in
     memory changes. rows, row_bytes: of gathers and scatters. partitions: tasks the CPU compiler cuts a loop into (1: one thread).
     loop: name of the innermost loop, empty outside. library: a fusion that a library runs (kCustom).
-    dynamic: a fusion that slices or updates at a place known only when it runs.
     """
 
     name: str
@@ -66,7 +65,8 @@ class Operation:
     partitions: int
     loop: str
     library: bool
-    dynamic: bool
+    cut: bool
+    joined: bool
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ class _List:
             narrow_tanhs=inside.narrow_tanhs, transposed=inside.transposed,
             rows=inside.rows, row_bytes=inside.row_bytes, partitions=self.partitions.get(instruction.line, 1), loop=loop,
             library=fused and "kind=kCustom" in instruction.attributes,
-            dynamic=fused and inside.dynamic,
+            cut=inside.cut, joined=fused and inside.joined,
         )  # fmt: skip
 
     def inside(self, computation: Computation) -> Facts:

@@ -84,7 +84,7 @@ def _elements(operation: Operation, tables: Tables) -> float:
     if operation.family == "scatter":
         moved = operation.rows * operation.row_bytes / 4
         seconds += moved * each["scatter"]
-    scalar = operation.dynamic and not operation.library
+    scalar = (operation.cut or operation.joined) and not operation.library
     if not operation.scalarised:
         plain -= operation.narrow_tanhs  # measured with the sum that they are taken of
     seconds += max(0, plain) * each["scalar_arithmetic" if scalar else "arithmetic"]
@@ -106,7 +106,7 @@ def call_parts(program: Program, temp_bytes: int | None, tables: Tables) -> dict
     straight = sum(not o.loop for o in program.operations)
     return {
         "call": over["call_s"] + program.arguments * over["argument_s"] + program.donated * over["donated_s"],
-        "hand-off": over["hand_off_s"] + straight * over["straight_s"] if scheduled(program, program.nodes) else 0.0,
+        "hand-off": over["hand_off_s"] + straight * over["straight_s"] if scheduled(program) else 0.0,
         "loops": sum(x.entries * over["loop_s"] + x.iterations * over["iteration_s"] for x in program.loops),
         "page faults": paged * tables.element["page_fault"],
     }

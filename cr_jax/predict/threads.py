@@ -1,12 +1,13 @@
 """How long a program takes on a CPU whose threads run independent operations at the same time.
 
 XLA's CPU runtime starts an operation once what it reads is there, in the order of the program, as long as a
-thread is free; a computation of few operations or of small buffers only runs in one thread, in order
-(``ThunkExecutor`` in XLA's source). An operation cut into tasks takes several threads where they are free.
+thread is free. That holds for the entry computation: loops, branches and calls run what they hold in order, and so
+does a program of few operations or of small buffers only (``ThunkExecutor`` in XLA's source; profiler traces of JAX
+0.10.2 show the same). An operation cut into tasks takes several threads where they are free, in a loop too.
 """
 
-import heapq
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cr_jax.cost.graph import Node
@@ -14,6 +15,10 @@ from cr_jax.cost.operations import Operation, Program
 
 #: Up to so many operations, or with no buffer larger than that, XLA's CPU runtime does without its scheduler.
 FEW_OPERATIONS, SMALL_BYTES = 8, 512
+#: A queue of ready operations longer than ``SPLIT`` is shared with another thread, ``MOST_QUEUES`` more at most.
+SPLIT, MOST_QUEUES = 8, 4
+#: What runs in Eigen's thread pool, and calls back, where it takes several threads.
+BACKGROUND = frozenset({"dot", "convolution"})
 #: Measured with processor time over wall time (AMD EPYC, 2 cores, JAX 0.10.2): products of so many FLOPs keep all
 #: threads busy; of a single row, so many.
 SHARED_FLOPS, SHARED_ROW_FLOPS = 16e6, 1e6
@@ -21,10 +26,12 @@ SHARED_FLOPS, SHARED_ROW_FLOPS = 16e6, 1e6
 
 @dataclass(frozen=True)
 class Busy:
-    """seconds: from the first start to the last end; width: threads in use meanwhile, on average."""
+    """seconds: from the first start to the last end; width: threads in use meanwhile, on average. background:
+    its thread goes on with the next before it ends."""
 
     seconds: float = 0.0
     width: float = 1.0
+    background: bool = False
 
 
 def width(operation: Operation, cores: int) -> int:
@@ -41,27 +48,26 @@ def elapsed(program: Program, seconds: Callable[[int], float], entry_s: float, i
     seconds: of one execution of an operation, by its place. entry_s, iteration_s: what a loop adds.
     """
 
-    def computation(nodes: tuple[Node, ...]) -> Busy:
-        runs = [node_run(node) for node in nodes]
-        if not scheduled(program, nodes):
-            return _in_order(runs)
-        return at_once([node.after for node in nodes], runs, cores)
-
     def node_run(node: Node) -> Busy:
         if node.operation is not None:
-            return Busy(seconds(node.operation), width(program.operations[node.operation], cores))
-        runs = [(count, computation(inner)) for count, inner in node.inner]
+            operation = program.operations[node.operation]
+            threads = width(operation, cores)
+            return Busy(seconds(node.operation), threads, threads > 1 and operation.opcode in BACKGROUND)
+        runs = [(count, _in_order([node_run(part) for part in inner])) for count, inner in node.inner]
         own = 0.0 if node.loop is None else entry_s + node.inner[0][0] * iteration_s
         total = own + sum(count * run.seconds for count, run in runs)
         work = own + sum(count * run.seconds * run.width for count, run in runs)
-        return Busy(total, work / total if total else 1.0)
+        return Busy(total, work / total if total else 1.0, any(run.background for _, run in runs))
 
-    return computation(program.nodes).seconds
+    runs = [node_run(node) for node in program.nodes]
+    if not scheduled(program):
+        return _in_order(runs).seconds
+    return at_once([node.after for node in program.nodes], runs, cores).seconds
 
 
-def scheduled(program: Program, nodes: tuple[Node, ...]) -> bool:
-    """Whether the runtime gives a computation to its scheduler; a tiny one runs in the caller's thread."""
-    return len(nodes) > FEW_OPERATIONS and any(_large(program, node) for node in nodes)
+def scheduled(program: Program) -> bool:
+    """Whether the runtime gives a program to its scheduler; a tiny one runs in the caller's thread."""
+    return len(program.nodes) > FEW_OPERATIONS and any(_large(program, node) for node in program.nodes)
 
 
 def _large(program: Program, node: Node) -> bool:
@@ -70,46 +76,95 @@ def _large(program: Program, node: Node) -> bool:
     return any(_large(program, part) for _, inner in node.inner for part in inner)
 
 
-def _in_order(runs: list[Busy]) -> Busy:
+def _in_order(runs: Sequence[Busy]) -> Busy:
     total = sum(run.seconds for run in runs)
-    return Busy(total, sum(run.seconds * run.width for run in runs) / total if total else 1.0)
+    width = sum(run.seconds * run.width for run in runs) / total if total else 1.0
+    return Busy(total, width, any(run.background for run in runs))
 
 
-def at_once(after: list[tuple[int, ...]], runs: list[Busy], threads: int) -> Busy:
-    """Each run starts, in order, once those before it have ended and a thread is free, ``threads`` of them at most;
-    those that run share the threads, none above its width."""
-    waits = [len(before) for before in after]
-    followers: list[list[int]] = [[] for _ in runs]
-    for place, before in enumerate(after):
-        for one in before:
-            followers[one].append(place)
-    ready = [place for place, count in enumerate(waits) if not count]
-    left: dict[int, float] = {}  # thread-seconds
-    clock = work = 0.0
-    while ready or left:
-        while ready and len(left) < threads:
-            place = heapq.heappop(ready)
-            left[place] = runs[place].seconds * runs[place].width
-        shares = _shares({place: runs[place].width for place in left}, threads)
-        step = min(left[place] / shares[place] for place in left)
-        clock += step
-        ended = [place for place in left if left[place] <= step * shares[place] * (1 + 1e-12)]
-        for place in left:
-            work += min(left[place], step * shares[place])
-            left[place] -= step * shares[place]
-        for place in ended:
-            del left[place]
-            for follower in followers[place]:
-                waits[follower] -= 1
-                if not waits[follower]:
-                    heapq.heappush(ready, follower)
-    return Busy(clock, work / clock if clock else 1.0)
+def at_once(after: Sequence[tuple[int, ...]], runs: Sequence[Busy], threads: int) -> Busy:
+    """The entry computation as the runtime's queues run it, in order from one queue of what is ready.
+
+    A thread works through a queue: what an operation makes ready goes to the end of its thread's queue, and where
+    more than ``SPLIT`` wait there, the later half goes to another thread. An operation that runs in the background
+    lets its thread go on with the next, and what it makes ready begins a queue of its own. Threads without a
+    queue help wide operations.
+    """
+    return _Queues(after, runs, threads).run()
 
 
-def _shares(widths: dict[int, float], threads: int) -> dict[int, float]:
-    """Threads of each: even, but none above its width; the narrow leave theirs to the wide."""
-    free, found = float(threads), {}
-    for number, (place, most) in enumerate(sorted(widths.items(), key=lambda item: item[1])):
-        found[place] = min(most, free / (len(widths) - number))
-        free -= found[place]
-    return found
+@dataclass
+class _Queue:
+    ready: deque[int]
+    at: int | None = None  # what its thread runs
+    held: bool = False  # has a thread
+
+
+class _Queues:
+    def __init__(self, after: Sequence[tuple[int, ...]], runs: Sequence[Busy], threads: int):
+        self.runs, self.threads = runs, threads
+        self.waits = [len(before) for before in after]
+        self.followers: list[list[int]] = [[] for _ in runs]
+        for place, before in enumerate(after):
+            for one in before:
+                self.followers[one].append(place)
+        self.left = [run.seconds * run.width for run in runs]  # thread-seconds
+        self.queues = [_Queue(deque(place for place, count in enumerate(self.waits) if not count))] if runs else []
+        self.background: list[int] = []
+
+    def run(self) -> Busy:
+        clock = 0.0
+        self._start()
+        while self.queues or self.background:
+            rates = self._rates()
+            step = min(self.left[place] / rate for place, rate in rates.items() if rate)
+            clock += step
+            for place, rate in rates.items():
+                self.left[place] -= step * rate
+                if self.left[place] <= 1e-9 * step * rate:
+                    self._end(place)
+            self._start()
+        work = sum(run.seconds * run.width for run in self.runs)
+        return Busy(clock, work / clock if clock else 1.0)
+
+    def _start(self) -> None:
+        """Give threads to queues and operations to threads."""
+        for queue in self.queues:  # grows by those that split off
+            queue.held = queue.held or sum(q.held for q in self.queues) < self.threads
+            while queue.held and queue.at is None and queue.ready:
+                place = queue.ready.popleft()
+                while len(queue.ready) > SPLIT and len(self.queues) <= MOST_QUEUES:
+                    half = len(queue.ready) // 2
+                    self.queues.append(_Queue(deque(queue.ready.pop() for _ in range(half))))
+                    self.queues[-1].ready.reverse()
+                if self.runs[place].background and self.threads > 1:
+                    self.background.append(place)
+                else:
+                    queue.at = place
+            queue.held = queue.at is not None  # else it is empty, or waits for a thread
+        self.queues = [queue for queue in self.queues if queue.at is not None or queue.ready]
+
+    def _rates(self) -> dict[int, float]:
+        """Threads of everything that runs: one for a queue's, and those that no queue holds for who can use more."""
+        held = [queue.at for queue in self.queues if queue.at is not None]
+        wants = {place: self.runs[place].width - 1 for place in held} | {p: self.runs[p].width for p in self.background}
+        free, found = float(self.threads - len(held)), {}
+        for number, (place, most) in enumerate(sorted(wants.items(), key=lambda item: item[1])):
+            found[place] = max(0.0, min(most, free / (len(wants) - number)))
+            free -= found[place]
+        return {place: found[place] + (1 if place in held else 0) for place in wants}
+
+    def _end(self, place: int) -> None:
+        ready: deque[int] = deque()
+        for follower in self.followers[place]:
+            self.waits[follower] -= 1
+            if not self.waits[follower]:
+                ready.append(follower)
+        if place in self.background:
+            self.background.remove(place)
+            if ready:
+                self.queues.append(_Queue(ready))
+            return
+        queue = next(queue for queue in self.queues if queue.at == place)
+        queue.at = None
+        queue.ready += ready
