@@ -31,12 +31,13 @@ class Operation:
     elements: of the result (of the largest one). reads: by buffer. written_distance: as for reads,
     of the result's buffer. output_bytes: whole result; fresh: it is no in-place update.
     cut: two or more slices of one dynamic-slice, and joined: computed parts are joined within a row; both
-    lose vector code on CPU. scalarised: cut, and a transcendental. argmax_elements: read by a reduction over several arrays; reduced_elements: read by any
-    reduction, minor_elements: those whose fastest axis is folded, single_elements: those of the others whose slowest axis
-    has one place (which the CPU's library folds slowly). roots: of the transcendentals, those
-    that are square roots; narrow_tanhs: tanhs in short rows. transposed: elements whose order in
-    memory changes. rows, row_bytes: of gathers and scatters. partitions: tasks the CPU compiler cuts a loop into (1: one thread).
-    loop: name of the innermost loop, empty outside. library: a fusion that a library runs (kCustom).
+    lose vector code on CPU. scalarised: cut, and a transcendental. argmax_elements: read by a reduction over
+    several arrays; reduced_elements: read by any reduction, minor_elements: those whose fastest axis is folded,
+    single_elements: those of the others whose slowest axis has one place (which the CPU's library folds slowly).
+    roots: of the transcendentals, those that are square roots; narrow_tanhs: tanhs in short rows. transposed:
+    elements whose order in memory changes. rows, row_bytes: of gathers and scatters. partitions: tasks the CPU
+    compiler cuts a loop into (1: one thread). loop: name of the innermost loop, empty outside. library: a fusion
+    that a library runs (kCustom).
     """
 
     name: str

@@ -117,5 +117,7 @@ def at_once(program: Program, timed: Sequence[Parts], tables: Tables) -> float:
     over = tables.overhead
     loops = sum(x.entries * over["loop_s"] + x.iterations * over["iteration_s"] for x in program.loops)
     summed = loops + sum(p.seconds * o.times for p, o in zip(timed, program.operations, strict=True))
-    took = elapsed(program, lambda place: timed[place].seconds, over["loop_s"], over["iteration_s"], tables.cores)
+    took = elapsed(
+        program, lambda place: timed[place].seconds, over["loop_s"], over["iteration_s"], over["hand_off_s"], tables.cores
+    )  # fmt: skip
     return min(0.0, took - summed)

@@ -1,9 +1,10 @@
 """How long a program takes on a CPU whose threads run independent operations at the same time.
 
-XLA's CPU runtime starts an operation once what it reads is there, in the order of the program, as long as a
-thread is free. That holds for the entry computation: loops, branches and calls run what they hold in order, and so
-does a program of few operations or of small buffers only (``ThunkExecutor`` in XLA's source; profiler traces of JAX
-0.10.2 show the same). An operation cut into tasks takes several threads where they are free, in a loop too.
+XLA's CPU runtime runs the entry computation from queues of operations whose operands are there, one queue a thread.
+A second thread comes in where a queue is long, or where a large product runs in the background. Loops, branches and
+calls run what they hold in order, and so does a program of few operations or of small buffers only. (``ThunkExecutor``
+in XLA's source; profiler traces of JAX 0.10.2 show the same.) An operation cut into tasks takes the threads that no
+queue holds, in a loop too.
 """
 
 from collections import deque
@@ -42,10 +43,13 @@ def width(operation: Operation, cores: int) -> int:
     return max(1, min(cores, operation.partitions))
 
 
-def elapsed(program: Program, seconds: Callable[[int], float], entry_s: float, iteration_s: float, cores: int) -> float:
+def elapsed(
+    program: Program, seconds: Callable[[int], float], entry_s: float, iteration_s: float, wake_s: float, cores: int
+) -> float:  # fmt: skip
     """Seconds of all operations and loops of ``program``.
 
-    seconds: of one execution of an operation, by its place. entry_s, iteration_s: what a loop adds.
+    seconds: of one execution of an operation, by its place. entry_s, iteration_s: what a loop adds. wake_s: until
+    another thread begins.
     """
 
     def node_run(node: Node) -> Busy:
@@ -62,7 +66,7 @@ def elapsed(program: Program, seconds: Callable[[int], float], entry_s: float, i
     runs = [node_run(node) for node in program.nodes]
     if not scheduled(program):
         return _in_order(runs).seconds
-    return at_once([node.after for node in program.nodes], runs, cores).seconds
+    return at_once([node.after for node in program.nodes], runs, wake_s, cores).seconds
 
 
 def scheduled(program: Program) -> bool:
@@ -82,15 +86,15 @@ def _in_order(runs: Sequence[Busy]) -> Busy:
     return Busy(total, width, any(run.background for run in runs))
 
 
-def at_once(after: Sequence[tuple[int, ...]], runs: Sequence[Busy], threads: int) -> Busy:
+def at_once(after: Sequence[tuple[int, ...]], runs: Sequence[Busy], wake_s: float, threads: int) -> Busy:
     """The entry computation as the runtime's queues run it, in order from one queue of what is ready.
 
     A thread works through a queue: what an operation makes ready goes to the end of its thread's queue, and where
-    more than ``SPLIT`` wait there, the later half goes to another thread. An operation that runs in the background
-    lets its thread go on with the next, and what it makes ready begins a queue of its own. Threads without a
-    queue help wide operations.
+    more than ``SPLIT`` wait there, the later half goes to another thread, which begins ``wake_s`` later. An operation
+    that runs in the background, after as long, lets its thread go on with the next, and what it makes ready begins
+    a queue of its own. Threads without a queue help wide operations.
     """
-    return _Queues(after, runs, threads).run()
+    return _Queues(after, runs, wake_s, threads).run()
 
 
 @dataclass
@@ -98,11 +102,12 @@ class _Queue:
     ready: deque[int]
     at: int | None = None  # what its thread runs
     held: bool = False  # has a thread
+    wakes: bool = False  # its thread has yet to wake up
 
 
 class _Queues:
-    def __init__(self, after: Sequence[tuple[int, ...]], runs: Sequence[Busy], threads: int):
-        self.runs, self.threads = runs, threads
+    def __init__(self, after: Sequence[tuple[int, ...]], runs: Sequence[Busy], wake_s: float, threads: int):
+        self.runs, self.wake_s, self.threads = runs, wake_s, threads
         self.waits = [len(before) for before in after]
         self.followers: list[list[int]] = [[] for _ in runs]
         for place, before in enumerate(after):
@@ -135,9 +140,12 @@ class _Queues:
                 place = queue.ready.popleft()
                 while len(queue.ready) > SPLIT and len(self.queues) <= MOST_QUEUES:
                     half = len(queue.ready) // 2
-                    self.queues.append(_Queue(deque(queue.ready.pop() for _ in range(half))))
+                    self.queues.append(_Queue(deque(queue.ready.pop() for _ in range(half)), wakes=self.threads > 1))
                     self.queues[-1].ready.reverse()
-                if self.runs[place].background and self.threads > 1:
+                behind = self.runs[place].background and self.threads > 1
+                self.left[place] += self.wake_s * (behind + queue.wakes)
+                queue.wakes = False
+                if behind:
                     self.background.append(place)
                 else:
                     queue.at = place

@@ -96,7 +96,30 @@ def test_two_slices_of_a_dynamic_slice_and_a_transcendental_are_scalar(second, l
         text = text.replace("  t = f32[1,4,6]{2,1,0} slice(d), slice={[0:1], [0:4], [6:12]}\n", "")
     fusion, _ = operations(text).operations
     assert fusion.scalarised is expected
-    assert fusion.dynamic and fusion.partitions == 6 and not fusion.library
+    assert fusion.cut is (second == "t") and fusion.partitions == 6 and not fusion.library
+
+
+@pytest.mark.parametrize(("axis", "part", "expected"), [(1, "n", True), (0, "n", False), (1, "s", False)])
+def test_computed_parts_are_joined_within_a_row(axis, part, expected):
+    rows, columns = (8, 6) if axis == 0 else (4, 12)
+    text = f"""HloModule m
+
+join {{
+  p = f32[4,6]{{1,0}} parameter(0)
+  q = f32[4,12]{{1,0}} parameter(1)
+  s = f32[4,6]{{1,0}} slice(q), slice={{[0:4], [0:6]}}
+  n = f32[4,6]{{1,0}} negate(s)
+  ROOT c = f32[{rows},{columns}]{{1,0}} concatenate(p, {part}), dimensions={{{axis}}}
+}}
+
+ENTRY e {{
+  a = f32[4,6]{{1,0}} parameter(0)
+  b = f32[4,12]{{1,0}} parameter(1)
+  ROOT f = f32[{rows},{columns}]{{1,0}} fusion(a, b), kind=kLoop, calls=join
+}}
+"""
+    (fusion,) = operations(text).operations
+    assert fusion.joined is expected and not fusion.cut
 
 
 def test_a_call_knows_its_donated_and_its_fresh_buffers():

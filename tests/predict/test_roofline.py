@@ -234,3 +234,38 @@ def test_a_calibrated_profile_is_read_and_a_broken_one_is_refused(tmp_path):
     file.write_text(json.dumps(base | {"name": "mine", "calibration": broken}))
     with pytest.raises(BadInput, match="calibration"):
         load_accelerator(file)
+
+
+GATE = """HloModule m
+
+f {{
+  p = f32[8,1000,96]{{2,1,0}} parameter(0)
+  h = f32[1000,32]{{1,0}} parameter(1)
+  i = s32[] parameter(2)
+  z = s32[] constant(0)
+  d = f32[1,1000,96]{{2,1,0}} dynamic-slice(p, i, z, z), dynamic_slice_sizes={{1,1000,96}}
+  b = f32[1000,96]{{1,0}} bitcast(d)
+  s = f32[1000,32]{{1,0}} slice(b), slice={{[0:1000], [0:32]}}
+  t = f32[1000,32]{{1,0}} slice(b), slice={{[0:1000], [32:64]}}
+  ROOT m = f32[1000,32]{{1,0}} multiply(s, {second})
+}}
+
+ENTRY e {{
+  p = f32[8,1000,96]{{2,1,0}} parameter(0)
+  h = f32[1000,32]{{1,0}} parameter(1)
+  i = s32[] parameter(2)
+  ROOT r = f32[1000,32]{{1,0}} fusion(p, h, i), kind=kLoop, calls=f
+}}
+"""
+
+
+@pytest.mark.parametrize(("second", "rate"), [("t", 1e-6), ("h", 1e-9)])
+def test_arithmetic_loses_vector_code_where_a_dynamic_slice_is_cut_in_two(second, rate):
+    block = calibration()
+    block["elements_s"]["scalar_arithmetic"] = 1e-6
+    text = GATE.format(second=second)
+    if second == "h":
+        text = "\n".join(line for line in text.split("\n") if not line.startswith("  t ="))
+    found = predict(text, dataclasses.replace(accelerator("cpu"), calibration=block))
+    (operation,) = found.operations
+    assert operation.parts.compute_s == pytest.approx(32_000 * rate, rel=1e-3)
