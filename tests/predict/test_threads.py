@@ -52,11 +52,20 @@ def test_a_device_known_by_its_peaks_runs_one_operation_after_the_other():
 
 def test_wide_operations_take_the_threads_that_nobody_holds():
     narrow, wide, behind = Busy(4.0), Busy(3.0, 2), Busy(3.0, 2, True)
-    assert at_once([(), ()], [narrow, wide], 2) == Busy(7.0, 10 / 7)  # one queue: one after the other
-    assert at_once([(), ()], [behind, narrow], 2) == Busy(5.0, 2.0)  # in the background: no thread idles
-    assert at_once([(), ()], [Busy(3.0, 1, True), narrow], 1) == Busy(7.0, 1.0)  # one thread has no background
-    assert at_once([(), (0,), (0,)], [behind, narrow, narrow], 2) == Busy(11.0, 14 / 11)  # what it makes ready waits in one queue
-    assert at_once([], [], 2) == Busy(0.0, 1.0)
+    assert at_once([(), ()], [narrow, wide], 0.0, 2) == Busy(7.0, 10 / 7)  # one queue: one after the other
+    assert at_once([(), ()], [behind, narrow], 0.0, 2) == Busy(5.0, 2.0)  # in the background: no thread idles
+    assert at_once([(), ()], [Busy(3.0, 1, True), narrow], 0.0, 1) == Busy(7.0, 1.0)  # one thread has no background
+    assert at_once([(), (0,), (0,)], [behind, narrow, narrow], 0.0, 2) == Busy(11.0, 14 / 11)  # then one queue
+    assert at_once([], [], 0.0, 2) == Busy(0.0, 1.0)
+
+
+def test_another_thread_takes_a_while_to_begin():
+    narrow, behind = Busy(4.0), Busy(3.0, 2, True)
+    assert at_once([(), ()], [behind, narrow], 1.0, 2).seconds == 5.5  # seven thread-seconds: four beside, three on two
+    ready = [()] * 10  # four of them on a thread that wakes up
+    assert at_once(ready, [narrow] * 10, 1.0, 2).seconds == 24.0
+    assert at_once(ready, [narrow] * 10, 9.0, 2).seconds == 25.0
+    assert at_once(ready, [narrow] * 10, 9.0, 1).seconds == 40.0
 
 
 def loop_beside_a_chain(turns: int, body: int, other: int) -> str:
@@ -90,7 +99,7 @@ def test_a_loop_runs_in_order_beside_a_product_in_the_background():
 
 def test_a_loop_takes_its_entry_its_turns_and_one_test_more():
     program = operations(loop_beside_a_chain(3, 1, 1))  # two entries: in order
-    assert elapsed(program, lambda place: 1.0, 50.0, 7.0, 2) == 3 * 2 + 4 * 1 + 50 + 3 * 7 + 1
+    assert elapsed(program, lambda place: 1.0, 50.0, 7.0, 0.0, 2) == 3 * 2 + 4 * 1 + 50 + 3 * 7 + 1
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -100,7 +109,7 @@ def test_no_schedule_is_faster_than_its_longest_chain_or_its_work(seed):
     after = [tuple(sorted({draw.randrange(n) for _ in range(draw.randrange(3))})) if n else () for n in range(count)]
     widths = [draw.choice([1, 1, min(1.5, threads), threads]) for _ in range(count)]
     runs = [Busy(draw.random(), width, width > 1 and draw.random() < 0.5) for width in widths]
-    found = at_once(after, runs, threads)
+    found = at_once(after, runs, 0.0, threads)
     chain: list[float] = []
     for place, run in enumerate(runs):
         chain.append(run.seconds + max((chain[before] for before in after[place]), default=0))
