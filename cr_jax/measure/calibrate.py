@@ -163,7 +163,8 @@ def _block(
 def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     """Seconds of one call, argument, donated argument, operation, product, iteration and loop; base_s: an
     iteration of the loops that other points stand in; hand_off_s: what a call takes longer when threads run it,
-    straight_s: and each of its operations that is in no loop."""
+    straight_s: and each of its operations that is in no loop; cold_straight_s: one whose code and data of the runtime
+    other work has driven out of the caches."""
     loops = points.LOOPS
     call = seconds["call"]
     argument = max(0.0, seconds["call_40_arguments"] - call) / 39
@@ -172,13 +173,15 @@ def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     operation = max(0.0, seconds["pairs_9"] - seconds["products_9"]) / (9 * loops)
     iteration = max(0.0, single - 2 * product)
     donated = max(0.0, (seconds["call_40_donated"] - seconds["call_40_arguments"]) / 40 - operation)
-    straight = max(0.0, (seconds["straight_40"] - seconds["straight_9"]) / 31 - product - operation) / 2
-    hand_off = max(0.0, seconds["straight_9"] - call - 9 * (product + operation + 2 * straight))
+    pair = product + operation
+    straight = max(0.0, (seconds["straight_40"] - seconds["straight_9"]) / 31 - pair) / 2
+    cold = max(straight, ((seconds["cold_160"] - seconds["cold_40"]) / 120 - pair) / 2)
+    hand_off = max(0.0, seconds["straight_9"] - call - 9 * (pair + 2 * straight))
     loop = max(0.0, seconds["loop_of_one"] - call - hand_off - 2 * product - iteration)
     base = max(0.0, (seconds["base"] - call) / loops)
     return {"call_s": call, "argument_s": argument, "donated_s": donated, "operation_s": operation,
             "product_s": product, "iteration_s": iteration, "loop_s": loop, "base_s": base, "hand_off_s": hand_off,
-            "straight_s": straight}  # fmt: skip
+            "straight_s": straight, "cold_straight_s": cold}  # fmt: skip
 
 
 def profile(block: dict[str, Any], name: str, base: dict[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,8 @@ GATHERS = ((1 << 20, 128), (1 << 20, 2048), (1 << 26, 128), (1 << 26, 2048))
 #: Rows picked at once.
 GATHERED = 8192
 _MIB = 1 << 20
+#: Other work between two calls that leaves nothing of a program in the caches.
+COLD_BYTES = 16 * _MIB
 #: Iterations of the loops that measure overheads.
 LOOPS = 1000
 
@@ -253,7 +255,8 @@ def overhead_points() -> list[Point]:
     """A call, its arguments, an operation, an iteration, a loop, and what it takes to hand a program to the threads.
 
     Chains depend on what is before them, in buffers above the size up to which XLA runs a program in the
-    caller's thread, as the models' do.
+    caller's thread, as the models' do. What stands in no loop is also
+    measured behind work that has filled the caches.
     """
 
     def chain(x: jax.Array, length: int) -> jax.Array:
@@ -266,6 +269,10 @@ def overhead_points() -> list[Point]:
         for _ in range(length):
             x = (x @ x)[::-1] * 0.5
         return x
+
+    def after_other_work(other: jax.Array, length: int) -> Any:
+        other = other * 1.0001
+        return other, pairs(other[:256].reshape(16, 16), length)
 
     def loop(work: Callable[..., Any], length: int, iterations: int) -> Callable[[], Any]:
         return lambda: _in_place(partial(work, length=length), iterations, _normal(16, 16))
@@ -288,6 +295,9 @@ def overhead_points() -> list[Point]:
         Point("overhead", {"what": "pairs_9"}, loop(pairs, 9, LOOPS), 1),
         *(Point("overhead", {"what": f"straight_{n}"}, lambda n=n: (partial(pairs, length=n), (_normal(16, 16),), ()), 1)
           for n in (9, 40)),
+        *(Point("overhead", {"what": f"cold_{n}"},
+                lambda n=n: (partial(after_other_work, length=n), (_normal(COLD_BYTES // 4),), (0,)), 1)
+          for n in (40, 160)),
         Point("overhead", {"what": "base"},
               lambda: _looped(lambda x: x[0], LOOPS, _normal(1024)), 1),
         Point("overhead", {"what": "loop_of_one"}, loop(chain, 1, 1), 1),

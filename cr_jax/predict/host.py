@@ -106,7 +106,7 @@ def call_parts(program: Program, temp_bytes: int | None, tables: Tables) -> dict
     straight = sum(not o.loop for o in program.operations)
     return {
         "call": over["call_s"] + program.arguments * over["argument_s"] + program.donated * over["donated_s"],
-        "hand-off": over["hand_off_s"] + straight * over["straight_s"] if scheduled(program) else 0.0,
+        "hand-off": over["hand_off_s"] + straight * tables.straight_s(program.touched_bytes) if scheduled(program) else 0.0,
         "loops": sum(x.entries * over["loop_s"] + x.iterations * over["iteration_s"] for x in program.loops),
         "page faults": paged * tables.element["page_fault"],
     }
@@ -117,7 +117,5 @@ def at_once(program: Program, timed: Sequence[Parts], tables: Tables) -> float:
     over = tables.overhead
     loops = sum(x.entries * over["loop_s"] + x.iterations * over["iteration_s"] for x in program.loops)
     summed = loops + sum(p.seconds * o.times for p, o in zip(timed, program.operations, strict=True))
-    took = elapsed(
-        program, lambda place: timed[place].seconds, over["loop_s"], over["iteration_s"], over["hand_off_s"], tables.cores
-    )  # fmt: skip
+    took = elapsed(program, lambda place: timed[place].seconds, over["loop_s"], over["iteration_s"], tables.cores)
     return min(0.0, took - summed)

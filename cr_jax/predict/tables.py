@@ -10,6 +10,9 @@ from cr_jax.cost.facts import Product
 
 #: A product with fewer rows, columns or depth than the table's least step is taken at that step's rate.
 _NEAREST_BATCHED = 1e-9
+#: A program that touches less finds its code in the caches at the next call; at the larger size, the one that
+#: ``crjax calibrate`` measures behind, in memory.
+NEAR_BYTES, FAR_BYTES = 4 << 20, 16 << 20
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,13 @@ class Tables:
         is fetched first, so that a byte read and a byte written take two at the ``fresh`` rate."""
         place = 1 / self.bandwidth(distance)
         return max(place, 2 / self._fresh(distance) - place) if fresh else place
+
+    def straight_s(self, touched: int) -> float:
+        """Seconds that an operation outside loops takes besides its work, in a program that touches so many bytes:
+        between two calls they drive its code, and what the runtime knows of it, out of the caches."""
+        near, cold = self.overhead["straight_s"], self.overhead["cold_straight_s"]
+        share = log(max(touched, 1) / NEAR_BYTES) / log(FAR_BYTES / NEAR_BYTES)
+        return near + (cold - near) * min(1.0, max(0.0, share))
 
     def row_s(self, table_bytes: int, row_bytes: int) -> float:
         """Seconds for one gathered row: the nearest measured table, its row scaled by size beyond."""

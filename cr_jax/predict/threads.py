@@ -1,7 +1,7 @@
 """How long a program takes on a CPU whose threads run independent operations at the same time.
 
 XLA's CPU runtime runs the entry computation from queues of operations whose operands are there, one queue a thread.
-A second thread comes in where a queue is long, or where a large product runs in the background. Loops, branches and
+Another thread comes in where a large product runs in the background. Loops, branches and
 calls run what they hold in order, and so does a program of few operations or of small buffers only. (``ThunkExecutor``
 in XLA's source; profiler traces of JAX 0.10.2 show the same.) An operation cut into tasks takes the threads that no
 queue holds, in a loop too.
@@ -16,8 +16,6 @@ from cr_jax.cost.operations import Operation, Program
 
 #: Up to so many operations, or with no buffer larger than that, XLA's CPU runtime does without its scheduler.
 FEW_OPERATIONS, SMALL_BYTES = 8, 512
-#: A queue of ready operations longer than ``SPLIT`` is shared with another thread, ``MOST_QUEUES`` more at most.
-SPLIT, MOST_QUEUES = 8, 4
 #: What runs in Eigen's thread pool, and calls back, where it takes several threads.
 BACKGROUND = frozenset({"dot", "convolution"})
 #: Measured with processor time over wall time (AMD EPYC, 2 cores, JAX 0.10.2): products of so many FLOPs keep all
@@ -44,12 +42,11 @@ def width(operation: Operation, cores: int) -> int:
 
 
 def elapsed(
-    program: Program, seconds: Callable[[int], float], entry_s: float, iteration_s: float, wake_s: float, cores: int
+    program: Program, seconds: Callable[[int], float], entry_s: float, iteration_s: float, cores: int
 ) -> float:  # fmt: skip
     """Seconds of all operations and loops of ``program``.
 
-    seconds: of one execution of an operation, by its place. entry_s, iteration_s: what a loop adds. wake_s: until
-    another thread begins.
+    seconds: of one execution of an operation, by its place. entry_s, iteration_s: what a loop adds.
     """
 
     def node_run(node: Node) -> Busy:
@@ -66,7 +63,7 @@ def elapsed(
     runs = [node_run(node) for node in program.nodes]
     if not scheduled(program):
         return _in_order(runs).seconds
-    return at_once([node.after for node in program.nodes], runs, wake_s, cores).seconds
+    return at_once([node.after for node in program.nodes], runs, cores).seconds
 
 
 def scheduled(program: Program) -> bool:
@@ -86,15 +83,16 @@ def _in_order(runs: Sequence[Busy]) -> Busy:
     return Busy(total, width, any(run.background for run in runs))
 
 
-def at_once(after: Sequence[tuple[int, ...]], runs: Sequence[Busy], wake_s: float, threads: int) -> Busy:
+def at_once(after: Sequence[tuple[int, ...]], runs: Sequence[Busy], threads: int) -> Busy:
     """The entry computation as the runtime's queues run it, in order from one queue of what is ready.
 
-    A thread works through a queue: what an operation makes ready goes to the end of its thread's queue, and where
-    more than ``SPLIT`` wait there, the later half goes to another thread, which begins ``wake_s`` later. An operation
-    that runs in the background, after as long, lets its thread go on with the next, and what it makes ready begins
-    a queue of its own. Threads without a queue help wide operations.
+    What an operation makes ready goes to the end of its thread's queue. An operation that runs in the background
+    lets its thread go on with the next, and what it makes ready begins a queue of its own. Threads without a queue
+    help wide operations. That the runtime gives half of a long queue to another thread is left out: what small
+    operations gain by it, they lose to waking up and to data in the other core's cache (DMN's training step takes
+    the same time on one core as on two).
     """
-    return _Queues(after, runs, wake_s, threads).run()
+    return _Queues(after, runs, threads).run()
 
 
 @dataclass
@@ -102,12 +100,11 @@ class _Queue:
     ready: deque[int]
     at: int | None = None  # what its thread runs
     held: bool = False  # has a thread
-    wakes: bool = False  # its thread has yet to wake up
 
 
 class _Queues:
-    def __init__(self, after: Sequence[tuple[int, ...]], runs: Sequence[Busy], wake_s: float, threads: int):
-        self.runs, self.wake_s, self.threads = runs, wake_s, threads
+    def __init__(self, after: Sequence[tuple[int, ...]], runs: Sequence[Busy], threads: int):
+        self.runs, self.threads = runs, threads
         self.waits = [len(before) for before in after]
         self.followers: list[list[int]] = [[] for _ in runs]
         for place, before in enumerate(after):
@@ -134,18 +131,11 @@ class _Queues:
 
     def _start(self) -> None:
         """Give threads to queues and operations to threads."""
-        for queue in self.queues:  # grows by those that split off
+        for queue in self.queues:
             queue.held = queue.held or sum(q.held for q in self.queues) < self.threads
             while queue.held and queue.at is None and queue.ready:
                 place = queue.ready.popleft()
-                while len(queue.ready) > SPLIT and len(self.queues) <= MOST_QUEUES:
-                    half = len(queue.ready) // 2
-                    self.queues.append(_Queue(deque(queue.ready.pop() for _ in range(half)), wakes=self.threads > 1))
-                    self.queues[-1].ready.reverse()
-                behind = self.runs[place].background and self.threads > 1
-                self.left[place] += self.wake_s * (behind + queue.wakes)
-                queue.wakes = False
-                if behind:
+                if self.runs[place].background and self.threads > 1:
                     self.background.append(place)
                 else:
                     queue.at = place

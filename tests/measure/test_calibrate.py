@@ -39,7 +39,8 @@ def test_the_medians_of_the_passes_are_kept_with_their_spread():
 
 def test_overheads_are_found_again_in_the_times_they_make():
     known = {"call_s": 8.0, "argument_s": 0.2, "donated_s": 0.9, "operation_s": 0.1, "product_s": 0.45, "iteration_s": 0.05,
-             "loop_s": 2.0, "base_s": 1.0, "hand_off_s": 10.0, "straight_s": 0.4}  # fmt: skip
+             "loop_s": 2.0, "base_s": 1.0, "hand_off_s": 10.0, "straight_s": 0.4,
+             "cold_straight_s": 1.5}  # fmt: skip
     k = {name.removesuffix("_s"): value for name, value in known.items()}
     loops, pair = points.LOOPS, k["product"] + k["operation"]
     turn = 2 * k["product"] + k["iteration"]  # of a loop with one product, and the tiny one beside it
@@ -50,6 +51,7 @@ def test_overheads_are_found_again_in_the_times_they_make():
         "pairs_9": k["call"] + loops * (turn + 8 * k["product"] + 9 * k["operation"]),
         "straight_9": k["call"] + k["hand_off"] + 9 * (pair + 2 * k["straight"]),
         "straight_40": k["call"] + k["hand_off"] + 40 * (pair + 2 * k["straight"]),
+        "cold_40": 900.0 + 40 * (pair + 2 * k["cold_straight"]), "cold_160": 900.0 + 160 * (pair + 2 * k["cold_straight"]),
         "base": k["call"] + loops * k["base"], "loop_of_one": k["call"] + k["hand_off"] + k["loop"] + turn,
     }  # fmt: skip
     assert calibrate._overheads(seconds) == pytest.approx(known)

@@ -14,7 +14,7 @@ def calibration(**changes: Any) -> dict[str, Any]:
                 "transpose", "top_k", "scatter", "convolution", "cold_product_byte", "cold_vector_byte",
                 "page_fault")  # fmt: skip
     overheads = ("call_s", "argument_s", "donated_s", "operation_s", "product_s", "iteration_s", "loop_s", "base_s", "hand_off_s",
-                 "straight_s")
+                 "straight_s", "cold_straight_s")
     return {
         "created": "2026-01-01T00:00:00+00:00", "device": "cpu", "versions": {"jax": "0"}, "took_s": 1.0, "passes": 3,
         "statistic": "median", "fit": {"points": 8, "median_spread": 0.1, "p90_spread": 0.2, "meaning": "a test"},

@@ -236,6 +236,13 @@ def test_a_calibrated_profile_is_read_and_a_broken_one_is_refused(tmp_path):
         load_accelerator(file)
 
 
+def test_operations_outside_loops_find_their_code_in_the_caches_of_a_small_program_only():
+    block = calibration()
+    block["overheads"] |= {"straight_s": 1.0, "cold_straight_s": 5.0}
+    tables = Tables(block)
+    assert [tables.straight_s(n << 20) for n in (0, 4, 8, 16, 64)] == pytest.approx([1, 1, 3, 5, 5])
+
+
 GATE = """HloModule m
 
 f {{
