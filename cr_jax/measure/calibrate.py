@@ -175,7 +175,7 @@ def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     donated = max(0.0, (seconds["call_40_donated"] - seconds["call_40_arguments"]) / 40 - operation)
     pair = product + operation
     straight = max(0.0, (seconds["straight_40"] - seconds["straight_9"]) / 31 - pair) / 2
-    cold = max(straight, ((seconds["cold_160"] - seconds["cold_40"]) / 120 - pair) / 2)
+    cold = max(straight, ((seconds["cold_320"] - seconds["cold_40"]) / 280 - pair) / 2)
     hand_off = max(0.0, seconds["straight_9"] - call - 9 * (pair + 2 * straight))
     loop = max(0.0, seconds["loop_of_one"] - call - hand_off - 2 * product - iteration)
     base = max(0.0, (seconds["base"] - call) / loops)

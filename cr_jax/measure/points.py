@@ -297,7 +297,7 @@ def overhead_points() -> list[Point]:
           for n in (9, 40)),
         *(Point("overhead", {"what": f"cold_{n}"},
                 lambda n=n: (partial(after_other_work, length=n), (_normal(COLD_BYTES // 4),), (0,)), 1)
-          for n in (40, 160)),
+          for n in (40, 320)),
         Point("overhead", {"what": "base"},
               lambda: _looped(lambda x: x[0], LOOPS, _normal(1024)), 1),
         Point("overhead", {"what": "loop_of_one"}, loop(chain, 1, 1), 1),

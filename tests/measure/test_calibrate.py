@@ -51,7 +51,7 @@ def test_overheads_are_found_again_in_the_times_they_make():
         "pairs_9": k["call"] + loops * (turn + 8 * k["product"] + 9 * k["operation"]),
         "straight_9": k["call"] + k["hand_off"] + 9 * (pair + 2 * k["straight"]),
         "straight_40": k["call"] + k["hand_off"] + 40 * (pair + 2 * k["straight"]),
-        "cold_40": 900.0 + 40 * (pair + 2 * k["cold_straight"]), "cold_160": 900.0 + 160 * (pair + 2 * k["cold_straight"]),
+        "cold_40": 900.0 + 40 * (pair + 2 * k["cold_straight"]), "cold_320": 900.0 + 320 * (pair + 2 * k["cold_straight"]),
         "base": k["call"] + loops * k["base"], "loop_of_one": k["call"] + k["hand_off"] + k["loop"] + turn,
     }  # fmt: skip
     assert calibrate._overheads(seconds) == pytest.approx(known)
