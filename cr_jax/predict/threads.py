@@ -1,10 +1,9 @@
 """How long a program takes on a CPU whose threads run independent operations at the same time.
 
 XLA's CPU runtime runs the entry computation from queues of operations whose operands are there, one queue a thread.
-Another thread comes in where a large product runs in the background. Loops, branches and
-calls run what they hold in order, and so does a program of few operations or of small buffers only. (``ThunkExecutor``
-in XLA's source; profiler traces of JAX 0.10.2 show the same.) An operation cut into tasks takes the threads that no
-queue holds, in a loop too.
+Another thread comes in where a large product runs in the background. Loops, branches and calls run what they hold in
+order, and so does a program of few operations or of small buffers only. (``ThunkExecutor`` in XLA's source; profiler
+traces of JAX 0.10.2 show the same.) An operation cut into tasks takes the threads that no queue holds, in a loop too.
 """
 
 from collections import deque
