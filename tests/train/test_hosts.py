@@ -1,6 +1,7 @@
 """A run on many devices and on several hosts is the run of one device, up to rounding."""
 
 import json
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -13,6 +14,9 @@ from cr_jax.train import hosts
 
 pytest.importorskip("grain", reason="needs the extra cr-jax[train]")
 pytest.importorskip("orbax.checkpoint", reason="needs the extra cr-jax[train]")
+
+#: Gloo's threads tell of their connections on every host, piece by piece, each into the other's lines.
+GLOO = r"\[Gloo\] Rank | is connected to | peer ranks\. Expected number of connected peer ranks is : |\d|\n"
 
 
 def devices(number: int) -> dict[str, str]:
@@ -60,8 +64,8 @@ def test_two_hosts_of_four_devices_like_one_of_eight(tmp_path, more):
     report, other = (json.loads((folder / "report.json").read_text()) for folder in (outs[0], tmp_path / "one"))
     assert report["target"] | {"hosts": 1} == other["target"] and report["target"]["hosts"] == 2
     assert report["test"]["ranking"]["mrr"] == pytest.approx(other["test"]["ranking"]["mrr"], rel=1e-3)
-    assert not outs[1].exists()  # host 0 alone writes and speaks; Gloo tells of its connections everywhere
-    assert all(line.startswith("[Gloo]") for line in said[1].splitlines())
+    assert not outs[1].exists()  # host 0 alone writes and speaks
+    assert re.sub(GLOO, "", said[1]) == ""
 
 
 @pytest.mark.soak
