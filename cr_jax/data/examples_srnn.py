@@ -130,7 +130,7 @@ def held_out_pool(rated: Sequence[dict[int, float]], items: int, seed: int) -> P
 
 
 def classes(outputs: Mapping[str, np.ndarray], majority: Form) -> dict[str, float]:
-    """Accuracy and macro F1 of the six answers, and of always the training part's most frequent one.
+    """Accuracy, macro F1 and kappa of the six answers, and of always the training part's most frequent one.
 
     Of "liked", whose classes the loss weighs, also those of the ``likeliest`` answers, weights divided out.
     """
@@ -143,6 +143,7 @@ def classes(outputs: Mapping[str, np.ndarray], majority: Form) -> dict[str, floa
         for whose, guess in answers.items():
             found[f"{name}.{whose}accuracy"] = float((truth == guess).mean())
             found[f"{name}.{whose}macro_f1"] = macro_f1(truth, guess)
+            found[f"{name}.{whose}kappa"] = kappa(truth, guess)
     return found | {"loss": float(outputs["loss"].mean())}
 
 
@@ -150,6 +151,15 @@ def macro_f1(truth: np.ndarray, guess: np.ndarray) -> float:
     """Mean over the classes that occur in ``truth`` of 2·hits / (guessed + true)."""
     scores = [2 * ((truth == c) & (guess == c)).sum() / ((truth == c).sum() + (guess == c).sum()) for c in np.unique(truth)]
     return float(np.mean(scores))
+
+
+def kappa(truth: np.ndarray, guess: np.ndarray) -> float:
+    """Cohen's kappa: agreement beyond chance, of all there could be beyond it; 0 for one answer always.
+
+    Chance: two that answer without looking, each class as often as it is in ``truth`` and in ``guess``.
+    """
+    chance = sum((truth == c).mean() * (guess == c).mean() for c in np.unique(truth))
+    return float(((truth == guess).mean() - chance) / (1 - chance)) if chance < 1 else 0.0
 
 
 def errors(outputs: Mapping[str, np.ndarray], sums: np.ndarray, counts: np.ndarray) -> dict[str, float]:

@@ -8,6 +8,7 @@ from cr_jax.data.examples_srnn import (
     classes,
     errors,
     held_out_pool,
+    kappa,
     macro_f1,
     ratings_by_user,
     ratings_pool,
@@ -122,6 +123,11 @@ def test_errors_by_hand():
 
 def test_classes_by_hand():
     assert macro_f1(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1])) == pytest.approx((2 / 3 + 4 / 5) / 2)
+    # Half agree; by chance 1/2 * 1/4 + 1/2 * 1/2 would.
+    assert kappa(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])) == pytest.approx((1 / 2 - 3 / 8) / (1 - 3 / 8))
+    assert kappa(np.array([0, 1, 1]), np.array([0, 1, 1])) == 1.0
+    assert kappa(np.array([0, 1, 1]), np.array([1, 1, 1])) == 0.0
+    assert kappa(np.array([1, 1]), np.array([1, 1])) == 0.0  # nothing beyond chance to agree in
     truth, guess = np.zeros((4, 6), int), np.zeros((4, 6), int)
     truth[:, 2], guess[:, 2] = [1, 1, 1, 0], [1, 1, 0, 0]
     likeliest = guess.copy()
