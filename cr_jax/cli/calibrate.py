@@ -20,7 +20,7 @@ def calibrate(
     """Measure this machine for time predictions; writes a user accelerator profile.
 
     Products by shape, bandwidth by footprint, calls, operations, page faults, what does not vectorise:
-    five passes, the median of each point. Predictions for the profile's name use it from then on.
+    fifteen passes, the median of each point. Predictions for the profile's name use it from then on.
     """
     from cr_jax.catalog.check import check, read_json
     from cr_jax.errors import BadConfig, UnknownName
@@ -41,12 +41,13 @@ def calibrate(
     write_atomically(place, json.dumps(document, indent=2) + "\n")
     fit, canary = block["fit"], block["canary"]
     sys.stdout.write(
-        f"{fit['points']} points, {block['passes']} passes, {block['took_s']:.0f} s; passes apart by "
-        f"{fit['median_spread']:.0%} (median), {fit['p90_spread']:.0%} (90%); canary apart by {canary['spread']:.0%}\n"
+        f"{fit['points']} points, {block['passes']} passes, {block['took_s']:.0f} s; the middle half of a "
+        f"point's passes {fit['median_spread']:.0%} apart (median), {fit['p90_spread']:.0%} (90%); of the canary's "
+        f"{canary['spread']:.0%}\n"
         f"profile {out} written to {place}\n"
     )
-    if canary["spread"] > 0.25:
-        print("the canary's time changed by more than 25%: other work runs on this machine; calibrate again", file=sys.stderr)
+    if canary["spread"] > 0.15:
+        print("the canary's times lie more than 15% apart: other work runs on this machine; calibrate again", file=sys.stderr)
 
 
 def _say(line: str) -> None:

@@ -1,7 +1,8 @@
 """Measure what the predictor needs on the attached CPU; the result is a user accelerator profile.
 
-Every point is measured in each of five passes over all of them, so that a busy moment meets one
-value of each; the median of the passes is kept, and how far they lie apart is the fit quality.
+Every point is measured in each of many short passes over all of them: what the threads of a product meet, both
+cores or only one of them, may last for seconds. The median of the passes is kept, and how far they lie apart is the
+fit quality.
 """
 
 import gc
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 import jax
@@ -20,11 +21,11 @@ from cr_jax.errors import BadConfig
 from cr_jax.measure import points
 from cr_jax.measure.points import Point
 
-PASSES = 5
+PASSES = 15
 LIMIT_S = 90.0
 STATISTICS: dict[str, Callable[[list[float]], float]] = {"median": median, "fastest": min}
 #: Calls at most, and seconds, of one point in one pass.
-_CALLS, _POINT_S = 40, 0.03
+_CALLS, _POINT_S = 20, 0.01
 
 
 @dataclass
@@ -95,11 +96,11 @@ def _prepare(point: Point) -> _Ready:
 
 
 def _measure(entry: _Ready, seconds: float, chosen: Callable[[list[float]], float]) -> float:
-    """Seconds of a call, over ``seconds`` and three calls at least."""
+    """Seconds of a call, over ``seconds`` and one call at least."""
     entry.call()
     times: list[float] = []
     begun = time.perf_counter()
-    while len(times) < 3 or (time.perf_counter() - begun < seconds and len(times) < _CALLS):
+    while not times or (time.perf_counter() - begun < seconds and len(times) < _CALLS):
         started = time.perf_counter()
         entry.call()
         times.append(time.perf_counter() - started)
@@ -111,7 +112,7 @@ def _block(
 ) -> dict[str, Any]:
     over = median if statistic == "median" else STATISTICS[statistic]
     seconds = {id(r): over(r.passes) for r in ready}
-    spread = sorted((max(r.passes) - min(r.passes)) / seconds[id(r)] for r in ready)
+    spread = sorted(_apart(r.passes) for r in ready)
     named = {r.point.facts["what"]: seconds[id(r)] for r in ready if "what" in r.point.facts}
     overhead = _overheads(named)
     tables: dict[str, list[dict[str, Any]]] = {"matmul": [], "stream": [], "fresh": [], "gather": []}
@@ -150,14 +151,22 @@ def _block(
             "points": len(ready),
             "median_spread": spread[len(spread) // 2],
             "p90_spread": spread[int(0.9 * (len(spread) - 1))],
-            "meaning": "(slowest pass - fastest pass) / median, over the points",
+            "meaning": "(third quartile - first quartile) / median of the passes, over the points",
         },
         "canary": {"what": "512 x 512 x 512 float32 product", "seconds": watched,
-                   "spread": (max(watched) - min(watched)) / median(watched)},
+                   "spread": _apart(watched)},
         "overheads": overhead,
         "elements_s": elements,
         "tables": tables,
     }  # fmt: skip
+
+
+def _apart(times: list[float]) -> float:
+    """How far the middle half of some times lies apart, against their median."""
+    if len(times) < 2:
+        return 0.0
+    first, middle, third = quantiles(times, n=4, method="inclusive")
+    return (third - first) / middle
 
 
 def _overheads(seconds: dict[str, float]) -> dict[str, float]:

@@ -30,11 +30,17 @@ def test_no_point_is_measured_twice():
 
 def test_the_medians_of_the_passes_are_kept_with_their_spread():
     found = block()
-    assert found["fit"]["median_spread"] == pytest.approx(0.6)
-    assert found["canary"]["spread"] == pytest.approx(0.1 / 1.05)
+    assert found["fit"]["median_spread"] == pytest.approx(1.25 - 0.95)
+    assert found["canary"]["spread"] == pytest.approx(0.05 / 1.05)
     row = next(r for r in found["tables"]["matmul"] if (r["m"], r["n"], r["k"]) == (1024, 256, 1024))
     call = found["overheads"]["call_s"]
     assert row["flops_per_s"] == pytest.approx(2 * 1024 * 256 * 1024 / max(1e-3 - call, 1e-4))
+
+
+def test_a_single_pass_is_not_apart_from_anything():
+    ready = [calibrate._Ready(p, lambda: None, [1e-3]) for p in calibrate.all_points()]
+    found = calibrate._block(ready, [1e-3, 1e-3], 1, 9.0, SimpleNamespace(device_kind="cpu"), "median")
+    assert found["fit"]["median_spread"] == found["canary"]["spread"] == 0.0
 
 
 def test_overheads_are_found_again_in_the_times_they_make():
