@@ -1,6 +1,7 @@
 """Weights and optimizer states of a run: split per objective, stepped, spread over devices."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -76,59 +77,77 @@ class Layout:
         }
 
 
+@dataclass(frozen=True)
+class _Program:
+    """One objective's step. trained, frozen, others: which of all weights, by their place."""
+
+    objective: Objective
+    trained: list[int]
+    frozen: list[int]
+    others: list[int]
+    moments: Any  # the structure of the optimizer's state
+    run: Callable[..., Any]
+
+
 class TrainState:
-    """The model's weights and each objective's moments; ``step`` takes one optimizer step."""
+    """The model's weights and each objective's moments; ``step`` takes one optimizer step.
+
+    All are held as flat lists, to which a program is applied: JAX would walk the modules' trees anew in every
+    call, which for a small model takes as long as a fifth of its step.
+    """
 
     def __init__(self, model: AbstractModel, objectives: tuple[Objective, ...], work: Workload, seed: int, layout: Layout):
         self.model, self.layout = model, layout
         # One program, not one for each initialiser.
         first = jax.jit(lambda: nnx.state(model.spec.build(model.config, nnx.Rngs(seed))))()
-        self._weights: nnx.State | None = layout.weights(first)
+        self._weights, self._tree = jax.tree.flatten(layout.weights(first))
         self._seed = seed
-        self._held: tuple[str, Any, Any, Any] | None = None
-        self.objectives = {objective.name: objective for objective in objectives}
-        self.moments: dict[str, Any] = {}
-        self._run: dict[str, Callable[..., Any]] = {}
+        self._moments: dict[str, list[jax.Array]] = {}
+        self._programs: dict[str, _Program] = {}
         merge = model.merger()
         self.merge: Callable[[Any], Any] = lambda weights: merge(weights)
         for objective in objectives:
-            trained, _, _ = self._split(objective.name)
-            init = objective.optimizer(model.config).init
-            where = jax.tree.map(layout.weight, jax.eval_shape(init, trained))
-            self.moments[objective.name] = jax.jit(init, out_shardings=where)(trained)
-            self._run[objective.name] = self._compiled(objective, work, trained)
+            self._add(objective, work)
 
-    def _compiled(self, objective: Objective, work: Workload, trained: Any) -> Callable[..., Any]:
+    def _add(self, objective: Objective, work: Workload) -> None:
+        """The objective's first moments and its program."""
+        numbers = self._tree.unflatten(range(len(self._weights)))
+        parts = nnx.split_state(numbers, objective.trains, Frozen, ...)
+        (trained, tree), (frozen, frozen_tree), (others, others_tree) = map(jax.tree.flatten, parts)
+        init = objective.optimizer(self.model.config).init
+        weights = tree.unflatten([self._weights[i] for i in trained])
+        where = jax.tree.map(self.layout.weight, jax.eval_shape(init, weights))
+        moments, shape = jax.tree.flatten(jax.jit(init, out_shardings=where)(weights))
         step = training_step(self.model, objective, work)
 
         def run(trained: Any, moments: Any, others: Any, frozen: Any, batch: Any, number: Any, *counter: Any):
             key = jax.random.fold_in(jax.random.key(self._seed), number)
-            return step.function(trained, moments, others, frozen, batch, key, *counter)
+            found = step.function(tree.unflatten(trained), shape.unflatten(moments), others_tree.unflatten(others),
+                                  frozen_tree.unflatten(frozen), batch, key, *counter)  # fmt: skip
+            return jax.tree.leaves(found[0]), jax.tree.leaves(found[1]), found[2]
 
-        where = jax.tree.map(self.layout.weight, (trained, self.moments[objective.name]))
-        return jax.jit(run, donate_argnums=step.donated, out_shardings=(*where, self.layout.everywhere))
+        places = ([self.layout.weight(self._weights[i]) for i in trained], jax.tree.leaves(where), self.layout.everywhere)
+        self._moments[objective.name] = moments
+        self._programs[objective.name] = _Program(
+            objective, trained, frozen, others, shape, jax.jit(run, donate_argnums=step.donated, out_shardings=places)
+        )
 
     def step(self, name: str, batch: dict[str, Any], number: int, counter: int) -> dict[str, jax.Array]:
         """One optimizer step of objective ``name``; number: chooses the key; counter: steps of all so far."""
-        objective = self.objectives[name]
-        if self._held is None or self._held[0] != name:
-            self._held = (name, *self._split(name))
-            self._weights = None
-        _, trained, frozen, others = self._held
-        extra = (np.int32(counter),) if objective.shared_counter else ()
-        trained, moments, metrics = self._run[name](
-            trained, self.moments[name], others, frozen, batch, np.uint32(number), *extra
-        )
-        self.moments[name], self._held = moments, (name, trained, frozen, others)
+        program, weights = self._programs[name], self._weights
+        extra = (np.int32(counter),) if program.objective.shared_counter else ()
+        trained, self._moments[name], metrics = program.run(
+            [weights[i] for i in program.trained], self._moments[name], [weights[i] for i in program.others],
+            [weights[i] for i in program.frozen], batch, np.uint32(number), *extra
+        )  # fmt: skip
+        for i, new in zip(program.trained, trained, strict=True):
+            weights[i] = new
         return metrics
 
     @property
     def weights(self) -> nnx.State:
         """All weights; not to be kept across a step, which reuses their memory."""
-        if self._weights is not None:
-            return self._weights
-        assert self._held is not None
-        return nnx.merge_state(*self._held[1:])
+        return self._tree.unflatten(self._weights)
 
     @property
     def tested(self) -> nnx.State:
@@ -139,23 +158,23 @@ class TrainState:
 
     def set_weights(self, flat: Mapping[str, Any]) -> None:
         """Weights from ``named(weights)``."""
-        self._weights = self.layout.weights(unnamed(self.weights, flat))
-        self._held = None
+        self._weights = jax.tree.leaves(self.layout.weights(unnamed(self.weights, flat)))
+
+    def moments(self, name: str) -> Any:
+        """The optimizer's state of an objective; not to be kept across a step either."""
+        return self._programs[name].moments.unflatten(self._moments[name])
 
     def arrays(self) -> dict[str, dict[str, np.ndarray]]:
         """Everything a step changes, on the host, by name."""
         found = {"weights": named(self.weights)}
-        return found | {f"moments.{name}": named(moments) for name, moments in self.moments.items()}
+        return found | {f"moments.{name}": named(self.moments(name)) for name in self._programs}
 
     def set_arrays(self, arrays: Mapping[str, Mapping[str, Any]]) -> None:
         """The inverse of ``arrays``."""
         self.set_weights(arrays["weights"])
-        for name, moments in self.moments.items():
-            self.moments[name] = self.layout.weights(unnamed(moments, arrays[f"moments.{name}"]))
-
-    def _split(self, name: str) -> tuple[Any, Any, Any]:
-        trained, frozen, others = nnx.split_state(self.weights, self.objectives[name].trains, Frozen, ...)
-        return trained, frozen, others
+        for name in self._programs:
+            placed = self.layout.weights(unnamed(self.moments(name), arrays[f"moments.{name}"]))
+            self._moments[name] = jax.tree.leaves(placed)
 
 
 def named(tree: Any) -> dict[str, np.ndarray]:
