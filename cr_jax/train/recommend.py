@@ -97,7 +97,9 @@ class Recommender:
         self._model = abstract_model(self.spec, self.config)
         frozen, weights = self._model.split(Frozen)
         flat = found.weights(shapes(weights) | shapes(frozen))
-        self._weights, self._frozen = (jax.device_put(unnamed(tree, flat)) for tree in (weights, frozen))
+        placed = tuple(jax.device_put(unnamed(tree, flat)) for tree in (weights, frozen))
+        # Flat, since a call would walk the modules' trees anew: a fourteenth of DMN's turn.
+        self._held, self._tree = jax.tree.flatten(placed)
         # As many as a conversation may have refused before; one alone has another shape of answer.
         questions = max(1, len(self.catalogue.aspects))
         number = len(self.catalogue.items)
@@ -123,7 +125,7 @@ class Recommender:
         if self.voice.items is not None:
             merge = self._model.merger(Frozen)
             side = jax.jit(lambda weights, frozen, items: talk.precompute(merge(frozen, weights), items))
-            self._side = jax.block_until_ready(side(self._weights, self._frozen, dict(self.voice.items)))
+            self._side = jax.block_until_ready(side(*self._tree.unflatten(self._held), dict(self.voice.items)))
         self._starts.clear()
         if talks is None:
             free = max(FREE_WORDS, *longest.values())
@@ -145,8 +147,9 @@ class Recommender:
     def start(self) -> Any:
         """The state of ``users`` conversations before their requests."""
         if self.users not in self._starts:
-            merge = self._model.merger(Frozen)
-            self._starts[self.users] = self.spec.conversation.start(merge(self._frozen, self._weights), self._side, self.users)
+            weights, frozen = self._tree.unflatten(self._held)
+            module = self._model.merger(Frozen)(frozen, weights)
+            self._starts[self.users] = self.spec.conversation.start(module, self._side, self.users)
         return self._starts[self.users]
 
     def turn(self, state: Any, talk: Talk, t: int) -> tuple[Any, Answer]:
@@ -198,12 +201,13 @@ class Recommender:
         key = mode, _shaped(row)
         if key not in self._programs:
             state = (self.start(),) if mode == "incremental" else ()
-            function = jax.jit(self._functions[mode])
-            self._programs[key] = function.lower(self._weights, self._frozen, self._side, *state, row).compile()
+            answer = self._functions[mode]
+            function = jax.jit(lambda held, *inputs: answer(*self._tree.unflatten(held), *inputs))
+            self._programs[key] = function.lower(self._held, self._side, *state, row).compile()
         return self._programs[key]
 
     def _run(self, program: Callable[..., Any], state: Any, row: Arrays) -> tuple[Any, Arrays]:
-        state, best = program(self._weights, self._frozen, self._side, state, row)
+        state, best = program(self._held, self._side, state, row)
         return state, jax.device_get(best)
 
     def _read(self, talk: Talk, t: int) -> Arrays:
@@ -216,7 +220,7 @@ class Recommender:
         return together(read, read[0], {}, self.users)
 
     def _replayed(self, program: Callable[..., Any], row: Arrays) -> Arrays:
-        return jax.device_get(program(self._weights, self._frozen, self._side, row))
+        return jax.device_get(program(self._held, self._side, row))
 
     def _endless(self) -> tuple[Conversation, ...]:
         """A conversation that gets past the model's limit, if any does."""
