@@ -10,8 +10,8 @@ Exit status 1 where one is not. AIM and sRNN-AE on conversations are shown as th
 draws the split. What is set beside the published configuration is in the table. Every finished run is
 written at once, in the place of an earlier one of the same case and seed.
 
-Every run is a ``crjax train`` in a process of its own. The last table but one holds the estimate of its optimizer
-steps against the clock; aim: within 15%. Unless the ``cpu`` profile is calibrated, it is before every run (40 s,
+Every run is a ``crjax train`` on the CPU in a process of its own. The last table but one holds the estimate of its optimizer
+steps against the clock; aim: within 15%. Unless the ``cpu`` profile is calibrated, it is before every run (under a minute,
 into a folder that goes again): a shared machine is another one half an hour later.
 """
 

@@ -23,7 +23,7 @@ DEPTHS = (16, 64, 256, 1024)
 _LARGEST_FLOPS = 1.1e9
 KINDS = ("nt", "tn")
 #: (m, n, k) at which the other kinds are compared with ``nn``. What reading a transposed operand costs is shared by
-#: all columns: half the time of a product with few of them, next to nothing with a thousand.
+#: all columns: with a hundred of them it may be half the product's time, with a thousand much less.
 KIND_SHAPES = ((4, 512, 64), (16, 64, 32), (64, 128, 1024), (256, 512, 256), (1024, 128, 64), (2048, 1024, 64),
                (32, 2048, 256), (16, 32, 8192), (64, 512, 8192))  # fmt: skip
 #: (batch, m, n, k) of batched products.

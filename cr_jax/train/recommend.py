@@ -98,7 +98,7 @@ class Recommender:
         frozen, weights = self._model.split(Frozen)
         flat = found.weights(shapes(weights) | shapes(frozen))
         placed = tuple(jax.device_put(unnamed(tree, flat)) for tree in (weights, frozen))
-        # Flat, since a call would walk the modules' trees anew: a fourteenth of DMN's turn.
+        # Flat, since every call would walk the modules' trees anew.
         self._held, self._tree = jax.tree.flatten(placed)
         # As many as a conversation may have refused before; one alone has another shape of answer.
         questions = max(1, len(self.catalogue.aspects))
