@@ -40,11 +40,13 @@ def calibrate(
     place.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(place, json.dumps(document, indent=2) + "\n")
     fit, canary = block["fit"], block["canary"]
+    apart = "how far passes lie apart is not known"
+    if block["passes"] > 1:
+        apart = (f"the middle half of a point's passes {fit['median_spread']:.0%} apart (median), "
+                 f"{fit['p90_spread']:.0%} (90%); of the canary's {canary['spread']:.0%}")  # fmt: skip
+    passes = "1 pass" if block["passes"] == 1 else f"{block['passes']} passes"
     sys.stdout.write(
-        f"{fit['points']} points, {block['passes']} passes, {block['took_s']:.0f} s; the middle half of a "
-        f"point's passes {fit['median_spread']:.0%} apart (median), {fit['p90_spread']:.0%} (90%); of the canary's "
-        f"{canary['spread']:.0%}\n"
-        f"profile {out} written to {place}\n"
+        f"{fit['points']} points, {passes}, {block['took_s']:.0f} s; {apart}\nprofile {out} written to {place}\n"
     )
     if canary["spread"] > 0.15:
         print("the canary's times lie more than 15% apart: other work runs on this machine; calibrate again", file=sys.stderr)
