@@ -23,7 +23,8 @@ AIM_MB_S = 20.0
 AIM_PEAK_GB = 2.0
 CANARY = 4_000_000  # characters
 _NAME = re.compile(r"%([\w.\-]+)")
-_ENTRY = re.compile(r"^ENTRY %(\S+) ", re.M)
+_PARAMETER = re.compile(r"(?<=[( ])([\w.\-]+): (?=[a-z(])")
+_ENTRY = re.compile(r"^ENTRY %(\S+) (.*) \{$", re.M)
 
 
 def compile_base(file: Path) -> None:
@@ -60,8 +61,9 @@ def write_large(base: str, megabytes: float, file: Path) -> None:
     with file.open("w") as out:
         out.write(base[:begin])
         for copy in range(copies):
-            out.write(_NAME.sub(rf"%\1.c{copy}", computations.replace("\nENTRY ", "\n")))
-        out.write("\nENTRY %all () -> f32[] {\n" + "\n".join(parameters) + "\n")
+            renamed = _NAME.sub(rf"%\1.c{copy}", computations.replace("\nENTRY ", "\n"))
+            out.write(_PARAMETER.sub(rf"\1.c{copy}: ", renamed))
+        out.write(f"\nENTRY %all {entry[2]} {{\n" + "\n".join(parameters) + "\n")
         for copy in range(copies):
             marked = "ROOT " if copy == copies - 1 else ""
             out.write(f"  {marked}%call.{copy} = {shape} call({arguments}), to_apply=%{entry[1]}.c{copy}\n")

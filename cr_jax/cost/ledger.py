@@ -1,16 +1,25 @@
 """What the counter books: costs by module, pass and family, with what qualifies them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
 
 from cr_jax.cost.attribute import Products
 from cr_jax.cost.merged import Made, Merged, Table
 from cr_jax.cost.value import Cost, Key
 
+#: Whether a figure is what the program does (exact), or it does at least or at most that, or something between the
+#: least and the figure (range).
+Bound = Literal["exact", "lower", "upper", "range"]
+
 
 @dataclass(frozen=True)
 class Loop:
-    """One ``while``: how often its body runs per entry, how that is known, and how often in all."""
+    """One ``while``: how often its body runs per entry, how that is known, and how often it is entered in all.
+
+    A loop of unknown trip count adds nothing to the totals, for it may never run. at_most: it may end earlier.
+    disputed: another, smaller trip count that the compiler or the inference comes to.
+    """
 
     name: str
     module: str
@@ -18,6 +27,8 @@ class Loop:
     source: str
     executions: int
     matmul_flops_per_iteration: int
+    at_most: bool = False
+    disputed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -29,15 +40,57 @@ class Missing:
     hbm_bytes: int
 
 
+@dataclass(frozen=True)
+class Declared:
+    """Calls whose arithmetic is not counted from their shapes alone.
+
+    source: ``declared`` by the call itself, or a textbook ``formula``. The costs are of all ``count`` executions.
+    """
+
+    operation: str
+    source: str
+    count: int
+    flops: int
+    transcendentals: int
+    hbm_bytes: int
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What one run of a conditional's branch costs at most."""
+
+    computation: str
+    flops: int
+    transcendentals: int
+    hbm_bytes: int
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """A conditional whose branches cost differently; ``executions`` in all."""
+
+    name: str
+    module: str
+    executions: int
+    branches: tuple[Branch, ...]
+
+
 @dataclass
 class Ledger:
-    """Costs by module, pass and family, with what qualifies them."""
+    """Costs by module, pass and family, with what qualifies them.
+
+    slack: how much less the program may do, for a cheaper branch, an earlier end of a loop, or a call that does
+    less than it declares.
+    """
 
     rows: dict[Key, Cost] = field(default_factory=dict)
     loops: list[Loop] = field(default_factory=list)
     missing: dict[str, tuple[int, int]] = field(default_factory=dict)
     made: dict[tuple[int, Key], Made] = field(default_factory=dict)
     cycles: int = 0
+    slack: Cost = field(default_factory=Cost)
+    conditionals: list[Conditional] = field(default_factory=list)
+    declared: dict[tuple[str, str], tuple[int, Cost]] = field(default_factory=dict)
 
     def book(self, key: Key, cost: Cost, times: int = 1) -> None:
         row = self.rows.get(key)
@@ -58,19 +111,34 @@ class Ledger:
             self.book(move.source, move.cost, -1)
             self.book(move.target, move.cost)
 
+    def miss(self, operation: str, count: int = 1, hbm_bytes: int = 0) -> None:
+        """An operation whose arithmetic is not counted."""
+        had = self.missing.get(operation, (0, 0))
+        self.missing[operation] = (had[0] + count, had[1] + hbm_bytes)
+
+    def declare(self, operation: str, source: str, cost: Cost, count: int = 1) -> None:
+        """A call whose cost is declared or follows a formula; it is booked apart."""
+        had, sum_ = self.declared.get((operation, source), (0, Cost()))
+        self.declared[operation, source] = (had + count, Cost().add(sum_).add(cost))
+
     def include(self, other: "Ledger", times: int) -> None:
+        """Everything of ``other``, so many times."""
         for key, cost in other.rows.items():
             self.book(key, cost, times)
         for place, made in other.made.items():
             self.made.setdefault(place, Made()).add(made.cost, made.executions, times)
-        for name, (count, size) in other.missing.items():
-            had = self.missing.get(name, (0, 0))
-            self.missing[name] = (had[0] + times * count, had[1] + times * size)
         self.cycles += times * other.cycles
-        self.loops += [
-            Loop(o.name, o.module, o.trip_count, o.source, o.executions * times, o.matmul_flops_per_iteration)
-            for o in other.loops
-        ]
+        self.slack.add(other.slack, times)
+        self.list(other, times)
+
+    def list(self, other: "Ledger", times: int) -> None:
+        """What ``other`` holds beside costs. What is missing in a part that never runs is missing all the same."""
+        for name, (count, size) in other.missing.items():
+            self.miss(name, max(1, times) * count, times * size)
+        for (name, source), (count, cost) in other.declared.items():
+            self.declare(name, source, cost * times, count * times)
+        self.loops += [replace(o, executions=o.executions * times) for o in other.loops]
+        self.conditionals += [replace(o, executions=o.executions * times) for o in other.conditionals]
 
     def total(self) -> Cost:
         cost = Cost()
@@ -83,8 +151,9 @@ class Ledger:
 class HloCount:
     """What ``count_hlo`` found. Numbers are whole operations and bytes of one run of the program.
 
-    ``complete``: every operation has a rule and every trip count is known; otherwise the figures are
-    lower bounds (an unknown loop is counted once, and listed). ``products``: who owns the matrix
+    ``complete``: every operation has a rule, every trip count is known, and the text says nothing that is not
+    understood; otherwise the figures are lower bounds (an unknown loop is listed, and adds nothing). ``least``: what
+    the program does at least; the total where it is exact or a lower bound. ``products``: who owns the matrix
     products of each size; given with the traced program's, ``count_hlo`` can name those of the
     compiled program whose names the compiler dropped. ``made``: the matrix products by size and owner,
     with which ``count_hlo`` finds merged ones; ``merged``: what it found. ``estimated_cycles``: the TPU compiler's own
@@ -101,10 +170,22 @@ class HloCount:
     made: Table
     merged: Merged
     estimated_cycles: int | None = None
+    least: Cost = field(default_factory=Cost)
+    conditionals: tuple[Conditional, ...] = ()
+    declared: tuple[Declared, ...] = ()
 
     @property
     def complete(self) -> bool:
         return not self.uncounted and all(loop.trip_count is not None for loop in self.loops)
+
+    @property
+    def bound(self) -> Bound:
+        """What the figures are to what the program does."""
+        if not self.complete:
+            return "lower"
+        if any(loop.at_most for loop in self.loops):
+            return "upper"
+        return "exact" if self.least == self.total else "range"
 
     @property
     def matmul_flops(self) -> int:
@@ -138,13 +219,16 @@ class HloCount:
         """JSON-ready, keys in a fixed order."""
         return self.total.as_dict() | {
             "complete": self.complete,
-            "bound": "exact" if self.complete else "lower",
+            "bound": self.bound,
+            "least": self.least.as_dict(),
             "module_name": self.name,
             "instructions": self.instructions,
             "families": self.by("family"),
             "modules": self.by("module"),
             "passes": self.by("pass"),
             "module_passes": self.by("module", "pass"),
-            "loops": [{s: getattr(loop, s) for s in Loop.__dataclass_fields__} for loop in self.loops],
-            "uncounted": [{s: getattr(m, s) for s in Missing.__dataclass_fields__} for m in self.uncounted],
+            "loops": [asdict(loop) for loop in self.loops],
+            "conditionals": [asdict(one) for one in self.conditionals],
+            "declared": [asdict(one) for one in self.declared],
+            "uncounted": [asdict(one) for one in self.uncounted],
         }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from cr_jax.cost.aliasing import Aliasing, leaf_at, pairs
 from cr_jax.cost.attribute import Scope, root_of
+from cr_jax.cost.branches import branch_names
 from cr_jax.hlo.parse import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 
@@ -190,7 +191,7 @@ class _Flow:
         self._next(switch, scope)
         self._read(operands[0])
         ended = []
-        for name, values in zip(branches(switch), operands[1:], strict=True):
+        for name, values in zip(branch_names(switch), operands[1:], strict=True):
             called = self.module.find(name, switch)
             ended.append(self.run(called, {0: values}, scope.inside(switch.op_name)))
             self._read(ended[-1])
@@ -230,14 +231,6 @@ class _Flow:
             else:
                 spans.append((value.start, value.end))
         return Buffer(values, role, size, [(max(0, first), last) for first, last in spans if last >= 0])
-
-
-def branches(switch: Instruction) -> list[str]:
-    """The computations that a conditional chooses between."""
-    names = [n.strip().lstrip("%") for n in (switch.attribute("branch_computations") or "").strip("{}").split(",")]
-    if names == [""]:
-        return [switch.called("true_computation") or "", switch.called("false_computation") or ""]
-    return names
 
 
 def _starts_with(shape: Shape, leaves: list[Value]) -> bool:

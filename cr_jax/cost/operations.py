@@ -5,22 +5,25 @@ computation, so that the costs times the executions add up to the counter's tota
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
 from cr_jax.cost import rules, table, traffic
 from cr_jax.cost.attribute import Attribution
+from cr_jax.cost.branches import branch_names, passes
 from cr_jax.cost.facts import Facts, Product, look, slices
 from cr_jax.cost.graph import Node, Places
 from cr_jax.cost.reuse import Reads, Trace, sources
 from cr_jax.cost.value import Cost
-from cr_jax.cost.walk import _RANK, _call_family, _Walk, collector_paused
+from cr_jax.cost.walk import RANK, Walk, call_family, collector_paused
 from cr_jax.errors import BadHlo
-from cr_jax.hlo.loops import Frame, trip_count
+from cr_jax.hlo.loops import Frame, TripCount, trip_count
 from cr_jax.hlo.parse import Computation, HloModule, Instruction, parse
 
 _PARTITIONS = re.compile(r'"outer_dimension_partitions":\[([^\]]*)\]')
+#: Operations listed one by one.
+_MOST = 2_000_000
 _ALIASES = re.compile(r"\{([\d, ]*)\}: \((\d+),")
 
 
@@ -86,7 +89,8 @@ class LoopRun:
 class Program:
     """Executed operations, loops, and the facts of one call. nodes: the entry computation's, with what
     waits for what. fresh_outputs: bytes of each result that has no argument's buffer. touched_bytes: of
-    distinct buffers, all in all."""
+    distinct buffers, all in all. uncounted: operations whose arithmetic is not known from their shapes. varies:
+    branches or early ends of loops make some runs do less."""
 
     operations: tuple[Operation, ...]
     loops: tuple[LoopRun, ...]
@@ -97,6 +101,8 @@ class Program:
     output_bytes: int
     fresh_outputs: tuple[int, ...]
     touched_bytes: int
+    uncounted: tuple[str, ...] = ()
+    varies: bool = False
 
     def total(self) -> Cost:
         """The counter's totals."""
@@ -106,25 +112,29 @@ class Program:
         return cost
 
 
-def operations(text: str, trip_counts: Mapping[str, int] | None = None) -> Program:
+def operations(text: str, trip_counts: Mapping[str, int] | None = None, cheapest: bool = False) -> Program:
     """The executed operations of one HLO module. Raises ``BadHlo`` as ``count_hlo`` does.
 
-    An unknown trip count counts as one and marks its loop ``known=False``.
+    A loop of unknown trip count runs never and is marked ``known=False``. cheapest: of branches the cheapest, and
+    the earliest ends of loops, instead of the dearest and the latest.
     """
     with collector_paused():
         try:
-            return _List(text, trip_counts or {}).program()
+            return _List(text, trip_counts or {}, cheapest).program()
         except RecursionError:
-            raise BadHlo(1, "computations call each other without end") from None
+            raise BadHlo(1, "computations or values are nested too deep") from None
 
 
 class _List:
-    def __init__(self, text: str, given: Mapping[str, int]):
+    def __init__(self, text: str, given: Mapping[str, int], cheapest: bool):
         self.module: HloModule = parse(text)
-        self.walk = _Walk(self.module, Attribution(), given)
+        self.cheapest, self.varies = cheapest, False
+        self.uncounted: set[str] = set(self.module.doubts)
+        self.walk = Walk(self.module, Attribution(), given)
         self.given = given
         self.partitions = _partitions(text)
-        self.aliased = {int(o.split(",")[0]) if o.strip() else 0: int(a) for o, a in _header_aliases(text)}
+        told = _ALIASES.findall(self.module.attribute("input_output_alias") or "")
+        self.aliased = {int(o.split(",")[0]) if o.strip() else 0: int(a) for o, a in told}
         self._facts: dict[str, Facts] = {}
         self._costs: dict[int, tuple[Cost, str]] = {}
         self._footprints: dict[str, int] = {}
@@ -140,7 +150,7 @@ class _List:
         arguments = list(entry.parameters.values())
         return Program(tuple(found), tuple(loops), nodes, len(arguments), len(self.aliased),
                        sum(a.shape.bytes for a in arguments), sum(sizes), fresh,
-                       self.footprint(entry))  # fmt: skip
+                       self.footprint(entry), tuple(sorted(self.uncounted)), self.varies)  # fmt: skip
 
     def computation(self, computation: Computation, frame: Frame, times: int, loop: str,
                     found: list[Operation], loops: list[LoopRun]) -> tuple[Node, ...]:  # fmt: skip
@@ -148,6 +158,8 @@ class _List:
         trace = Trace(self.footprint(computation))
         nodes: list[Node] = []
         places = Places()
+        if len(found) > _MOST:
+            raise BadHlo(1, f"calls multiply the program to more than {_MOST} operations")
         for instruction in computation.instructions:
             opcode = instruction.opcode
             if opcode in table.FREE:
@@ -161,7 +173,7 @@ class _List:
                 nodes.append(Node(after, inner=((1, inner),)))
             elif opcode in ("call", "async-start") or rules.body_of_call(instruction):
                 called = self.walk.called(instruction)
-                inner = self.computation(called, Frame(called, instruction, frame), times, loop, found, loops)
+                inner = self.computation(called, frame.inside(called, instruction), times, loop, found, loops)
                 nodes.append(Node(after, inner=((1, inner),)))
             else:
                 nodes.append(Node(after, operation=len(found)))
@@ -174,35 +186,36 @@ class _List:
              found: list[Operation], loops: list[LoopRun]) -> Node:  # fmt: skip
         body = self.module.find(loop.called("body"), loop)
         condition = self.module.find(loop.called("condition"), loop)
-        count = trip_count(self.module, loop, frame).count
-        if count is None:
-            count = self.given.get(loop.name)
-        turns = 1 if count is None else count
-        turn = self.computation(body, Frame(body, loop, frame), times * turns, loop.name, found, loops)
-        test = self.computation(condition, Frame(condition, loop, frame), times * (turns + 1), loop.name, found, loops)
-        loops.append(LoopRun(loop.name, times, times * turns, self.footprint(body), count is not None))
+        count = trip_count(self.module, loop, frame)
+        if count.count is None and loop.name in self.given:
+            count = TripCount(self.given[loop.name], "given")
+        least, most = passes(count)
+        self.varies = self.varies or least < most
+        turns = least if self.cheapest else most
+        turn = self.computation(body, frame.inside(body, loop), times * turns, loop.name, found, loops)
+        test = self.computation(condition, frame.inside(condition, loop), times * (turns + 1), loop.name, found, loops)
+        loops.append(LoopRun(loop.name, times, times * turns, self.footprint(body), count.count is not None))
         return Node(after, loop=len(loops) - 1, inner=((turns, turn), (turns + 1, test)))
 
     def conditional(self, switch: Instruction, frame: Frame, times: int, loop: str,
                     found: list[Operation], loops: list[LoopRun]) -> tuple[Node, ...]:  # fmt: skip
-        """The dearest branch, chosen as the counter does."""
+        """The dearest branch or the cheapest, chosen as the counter does."""
 
         def weight(branch: Computation) -> tuple[int, int]:
             taken: list[Operation] = []
-            self.computation(branch, Frame(branch, switch, frame), 1, loop, taken, [])
+            self.computation(branch, frame.inside(branch, switch), 1, loop, taken, [])
             total = Cost()
             for operation in taken:
                 total.add(operation.cost, operation.times)
             return total.operations, total.hbm_bytes
 
-        branch = max(self.branches(switch), key=weight)
-        return self.computation(branch, Frame(branch, switch, frame), times, loop, found, loops)
+        weighed = {branch.name: weight(branch) for branch in self.branches(switch)}
+        self.varies = self.varies or len(set(weighed.values())) > 1
+        branch = (min if self.cheapest else max)(self.branches(switch), key=lambda b: weighed[b.name])
+        return self.computation(branch, frame.inside(branch, switch), times, loop, found, loops)
 
     def branches(self, switch: Instruction) -> Iterator[Computation]:
-        names = [n.strip().lstrip("%") for n in (switch.attribute("branch_computations") or "").strip("{}").split(",")]
-        if names == [""]:
-            names = [switch.called("true_computation") or "", switch.called("false_computation") or ""]
-        return (self.module.find(name, switch) for name in names)
+        return (self.module.find(name, switch) for name in branch_names(switch))
 
     def cost(self, instruction: Instruction) -> tuple[Cost, str]:
         """One execution's cost and its family, as the counter books them."""
@@ -213,21 +226,23 @@ class _List:
 
     def _cost(self, instruction: Instruction) -> tuple[Cost, str]:
         if instruction.opcode == "fusion":
-            rows, _ = self.walk.fused(self.module.find(instruction.called("calls"), instruction), instruction)
+            rows, missing = self.walk.fused(self.module.find(instruction.called("calls"), instruction), instruction)
+            self.uncounted.update(missing)
             cost = Cost().add(self.walk.fusions.cost(instruction))
             for _, _, part in rows:
                 cost.add(part)
-            family = max({f for _, f, _ in rows} or {"movement"}, key=lambda f: _RANK.get(f, -1))
+            family = max({f for _, f, _ in rows} or {"movement"}, key=lambda f: RANK.get(f, -1))
             return cost, family
-        family = _call_family(instruction, table.FAMILY.get(instruction.opcode, "unknown"))
+        family = call_family(instruction, table.FAMILY.get(instruction.opcode, "unknown"))
         cost = Cost()
         try:
             cost.add(traffic.plain(instruction))
             cost.add(rules.arithmetic(instruction, self.walk.applied))
-        except rules.Uncounted:
-            pass  # its bytes count; the counter lists it
+        except rules.Uncounted as unknown:
+            self.uncounted.add(str(unknown))  # its bytes count
         except (IndexError, ValueError) as error:
             raise BadHlo(instruction.line, f"{instruction.opcode} {instruction.name} is malformed: {error}") from None
+        self.uncounted.update(self.walk.unruled(instruction))
         return cost, family
 
     def footprint(self, computation: Computation) -> int:
@@ -308,13 +323,3 @@ def _partitions(text: str) -> dict[int, int]:
         if match:
             found[number] = prod(int(n) for n in re.findall(r"\d+", match[1]))
     return found
-
-
-def _header_aliases(text: str) -> Iterable[tuple[str, str]]:
-    """(output, argument) pairs that share a buffer, from the module's first line."""
-    head = text[: text.find("\n")] if "\n" in text else text
-    start = head.find("input_output_alias={")
-    if start < 0:
-        return []
-    end = head.find("entry_computation_layout", start)
-    return _ALIASES.findall(head[start + 20 : end if end >= 0 else len(head)])

@@ -10,7 +10,9 @@ from math import log2, prod
 
 from cr_jax.cost import matmul, replaced, table
 from cr_jax.cost.value import Cost
+from cr_jax.cost.windows import reduction_windows
 from cr_jax.hlo.parse import Instruction
+from cr_jax.hlo.windows import window
 from cr_jax.units import FLOPS_PER_MULTIPLY_ADD
 
 #: Cost of one application of a called computation, by its name.
@@ -24,23 +26,27 @@ class Uncounted(Exception):
 def arithmetic(instruction: Instruction, applied: Applied) -> Cost:
     """The operations of one instruction. Raises ``Uncounted``."""
     opcode = instruction.opcode
-    if opcode in table.ARITHMETIC:
-        n = instruction.shape.elements
-        if opcode == "multiply" and replaced.is_product(instruction):
-            return Cost(other_flops=n, replaced_matmul_flops=FLOPS_PER_MULTIPLY_ADD * n)
-        return Cost(other_flops=n) if instruction.shape.is_float else Cost(integer_ops=n)
-    if opcode in table.INTEGER:
-        return Cost(integer_ops=instruction.shape.elements)
-    if opcode in table.TRANSCENDENTAL:
-        return Cost(transcendentals=instruction.shape.elements)
-    if opcode in table.FREE or opcode in table.MOVEMENT or opcode in table.GATHER:
-        return Cost()
+    kind = table.PER_ELEMENT.get(opcode)
+    if kind is not None:
+        return per_element(instruction, kind)
     rule = _RULES.get(opcode)
     if rule is not None:
         return rule(instruction, applied)
     if opcode in table.COLLECTIVE:
         return _collective(instruction, applied)
     raise Uncounted(opcode)
+
+
+def per_element(instruction: Instruction, kind: str) -> Cost:
+    """An operation that does the same for every element of its result; ``kind`` is from ``table.PER_ELEMENT``."""
+    elements = instruction.shape.elements
+    if kind == "other_flops":
+        if instruction.opcode == "multiply" and replaced.is_product(instruction):
+            return Cost(other_flops=elements, replaced_matmul_flops=FLOPS_PER_MULTIPLY_ADD * elements)
+        return Cost(other_flops=elements) if instruction.shape.is_float else Cost(integer_ops=elements)
+    if kind == "integer_ops":
+        return Cost(integer_ops=elements)
+    return Cost(transcendentals=elements) if kind else Cost()
 
 
 def _scaled(cost: Cost, times: int) -> Cost:
@@ -61,20 +67,20 @@ def _reduce(instruction: Instruction, applied: Applied) -> Cost:
     return cost
 
 
-def _window_size(instruction: Instruction) -> int:
-    window = instruction.attribute("window") or ""
-    size = window.partition("size=")[2].split(" ")[0].rstrip("}")
-    return prod(int(n) for n in size.split("x") if n.isdigit())
-
-
 def _reduce_window(instruction: Instruction, applied: Applied) -> Cost:
-    times = (_window_size(instruction) - 1) * instruction.shape.leaves[0].elements
-    return _scaled(applied(instruction.called("to_apply"), instruction), times)
+    """One application less than there are elements, for every window; padding is no element.
+
+    Windows over the same elements count once: TPU compilers write the maximum of a row, spread out over the
+    row, as a window of twice its length. (XLA's own analysis counts every window, and its padding.)
+    """
+    windows = reduction_windows(window(instruction), instruction.operands[0].shape.dims)
+    return _scaled(applied(instruction.called("to_apply"), instruction), windows.elements - windows.count)
 
 
 def _select_and_scatter(instruction: Instruction, applied: Applied) -> Cost:
     source = instruction.operands[1].shape.elements
-    chosen = _scaled(applied(instruction.called("select"), instruction), (_window_size(instruction) - 1) * source)
+    size = prod(axis.size for axis in window(instruction))
+    chosen = _scaled(applied(instruction.called("select"), instruction), (size - 1) * source)
     return chosen.add(_scaled(applied(instruction.called("scatter"), instruction), source))
 
 
@@ -107,9 +113,10 @@ def _random(instruction: Instruction, applied: Applied) -> Cost:
 
 
 def _fft(instruction: Instruction, applied: Applied) -> Cost:
-    """5 n log2 n per transform of n points."""
+    """5 n log2 n per transform of n points, whether its input or result is real or not."""
     points = prod(instruction.numbers("fft_length"))
-    transforms = instruction.operands[0].shape.elements // max(1, points)
+    whole = instruction.shape if instruction.attribute("fft_type") == "IRFFT" else instruction.operands[0].shape
+    transforms = whole.elements // max(1, points)
     return Cost(other_flops=round(transforms * 5 * points * log2(points))) if points > 1 else Cost()
 
 
@@ -160,7 +167,7 @@ def _custom_call(instruction: Instruction, applied: Applied) -> Cost:
         flops = matmul.gemm_call(instruction)
         if flops is not None:
             return Cost(matmul_flops=flops)
-    raise Uncounted(f"custom-call {target}")
+    raise Uncounted(f"custom-call {target[:80]}")
 
 
 _RULES: dict[str, Callable[[Instruction, Applied], Cost]] = {

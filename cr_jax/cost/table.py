@@ -6,9 +6,10 @@ whose start was counted); it computes nothing and moves no byte of an array.
 
 FREE = frozenset({
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "add-dependency",
-    "optimization-barrier", "partition-id", "replica-id", "domain", "get-dimension-size",
-    "set-dimension-size", "copy-done", "slice-done", "async-done", "async-update", "all-reduce-done",
-    "all-gather-done", "collective-permute-done", "send-done", "recv-done",
+    "optimization-barrier", "opt-barrier", "partition-id", "replica-id", "domain", "get-dimension-size",
+    "set-dimension-size", "copy-done", "slice-done", "dynamic-slice-done", "dynamic-update-slice-done", "async-done",
+    "async-update", "all-reduce-done", "all-gather-done", "reduce-scatter-done", "all-to-all-done",
+    "ragged-all-to-all-done", "collective-broadcast-done", "collective-permute-done", "send-done", "recv-done",
 })  # fmt: skip
 
 #: Moves bytes, computes nothing.
@@ -55,6 +56,13 @@ SPECIAL = frozenset({
 #: Operations that run other computations; handled by the walk.
 CONTROL = frozenset({"fusion", "call", "while", "conditional", "async-start"})
 
+#: What one element of the result costs, for operations without a rule of their own: a name of ``Cost``'s fields,
+#: for ``ARITHMETIC`` that of a float; "" for nothing.
+PER_ELEMENT = (
+    dict.fromkeys(FREE | MOVEMENT | GATHER, "") | dict.fromkeys(ARITHMETIC, "other_flops")
+    | dict.fromkeys(INTEGER, "integer_ops") | dict.fromkeys(TRANSCENDENTAL, "transcendentals")
+)  # fmt: skip
+
 FAMILY = (
     {name: "movement" for name in MOVEMENT}
     | {name: "elementwise" for name in ELEMENTWISE}
@@ -64,7 +72,7 @@ FAMILY = (
         "reduce-window": "reduce", "select-and-scatter": "reduce", "map": "elementwise", "sort": "sort",
         "topk": "sort", "rng": "random", "rng-bit-generator": "random", "rng-get-and-update-state": "random",
         "fft": "fft", "cholesky": "linear-algebra", "triangular-solve": "linear-algebra",
-        "custom-call": "custom-call",
+        "custom-call": "custom-call", "conditional": "conditional",
     }
 )  # fmt: skip
 
@@ -78,7 +86,7 @@ FREE_CALLS = frozenset({
     "AllocateBuffer", "ConcatBitcast", "AssumeGatherIndicesInBound", "GatherScatterIndicesBitpacked", "Sharding",
     "SPMDFullToShardShape", "SPMDShardToFullShape", "xla.sdy.FuncResultSharding", "xla.sdy.GlobalToLocalShape",
     "xla.sdy.LocalToGlobalShape", "MoveToHost", "MoveToDevice", "annotate_device_placement", "PinToDevice",
-    "Unpin", "Pin",
+    "Unpin", "Pin", "AsyncCollectiveStart", "AsyncCollectiveDone", "X64Combine", "X64SplitLow", "X64SplitHigh",
 })  # fmt: skip
 
 #: Custom calls that sort or select the largest elements, on any backend.

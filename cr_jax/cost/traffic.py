@@ -5,6 +5,8 @@ updates count the bytes they touch, inside a fusion too: the elements that a fus
 are followed back to its parameters. Buffers in a scratchpad count apart from main memory.
 """
 
+from collections.abc import Iterable
+
 from cr_jax.cost import table
 from cr_jax.cost.rules import call_target
 from cr_jax.cost.value import Cost
@@ -15,6 +17,8 @@ from cr_jax.hlo.shapes import Shape
 _ONE_FOR_ONE = table.ELEMENTWISE | {
     "bitcast", "copy", "convert", "reshape", "transpose", "reverse", "pad", "broadcast"
 }  # fmt: skip
+#: Operations that may read an operand in part.
+_IN_PART = frozenset({"dynamic-slice", "slice", "gather", "dynamic-update-slice", "scatter", "fusion"})
 #: Libraries that return their workspace beside the result.
 _WITH_WORKSPACE = ("__cublas$", "__cudnn$")
 
@@ -89,19 +93,24 @@ class Fusions:
 
     def cost(self, fusion: Instruction) -> Cost:
         """Parameters as far as they are demanded, results as far as they are written."""
-        called = self._module.find(fusion.called("calls"), fusion)
+        called = fusion.callee or self._module.find(fusion.called("calls"), fusion)
         demanded = self.demand(called)
         cost = Cost()
-        seen: dict[int, tuple[Shape, int]] = {}
-        for number, operand in enumerate(fusion.operands):
-            shape = operand.shape
-            wanted = demanded.get(number, shape.elements)
-            if wanted:
-                _, before = seen.get(id(operand), (shape, 0))
-                seen[id(operand)] = (shape, min(shape.elements, before + wanted))
-        for shape, wanted in seen.values():
-            for leaf in shape.leaves:
-                _place(cost, leaf, read=leaf.bytes if shape.parts else _part(shape, wanted))
+        operands = fusion.operands
+        if len(operands) == len(set(map(id, operands))):
+            read = [(operand.shape, demanded.get(number, 0)) for number, operand in enumerate(operands)]
+        else:
+            read = list(_together(operands, demanded))
+        for shape, wanted in read:
+            if not wanted:
+                continue
+            if shape.is_tuple:
+                for leaf in shape.leaves:
+                    _place(cost, leaf, read=leaf.bytes)
+            elif shape.on_chip:
+                cost.onchip_bytes += _part(shape, wanted)
+            else:
+                cost.read_bytes += _part(shape, wanted)
         roots = _roots(called)
         shapes = fusion.shape.parts if called.result.opcode == "tuple" else (fusion.shape,)
         for value, shape in zip(roots, shapes, strict=False):
@@ -176,6 +185,12 @@ class Fusions:
         return known
 
     def _work_out(self, computation: Computation, in_place: bool) -> dict[int, int]:
+        opcodes = {value.opcode for value in computation.instructions}
+        if opcodes.isdisjoint(_IN_PART):
+            used = {id(operand) for value in computation.instructions for operand in value.operands}
+            used.add(id(computation.result))
+            if len(used) == len(computation.instructions):  # each is needed, so each is needed whole
+                return {number: p.shape.elements for number, p in computation.parameters.items()}
         wanted: dict[int, int] = {}  # elements by the value's id
         updates: set[int] = set()
         for value in _roots(computation):
@@ -216,6 +231,15 @@ class Fusions:
             for operand in operands[first:]:
                 want(operand, operand.shape.elements)
         return {number: wanted.get(id(p), 0) for number, p in computation.parameters.items()}
+
+
+def _together(operands: tuple[Instruction, ...], demanded: dict[int, int]) -> Iterable[tuple[Shape, int]]:
+    """Each operand with the elements read of it; one that is given twice is read once."""
+    wanted: dict[int, tuple[Shape, int]] = {}
+    for number, operand in enumerate(operands):
+        _, before = wanted.get(id(operand), (operand.shape, 0))
+        wanted[id(operand)] = operand.shape, min(operand.shape.elements, before + demanded.get(number, 0))
+    return wanted.values()
 
 
 def _roots(computation: Computation) -> tuple[Instruction, ...]:

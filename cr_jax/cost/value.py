@@ -1,5 +1,6 @@
 """A cost: a small value with zero, ``+`` and ``*``, so that a loop is one multiplication."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 Key = tuple[str, str, str]  # module, pass, family
@@ -58,6 +59,18 @@ class Cost:
     def part(self, share: int, of: int) -> "Cost":
         """``share`` of ``of`` equal parts, rounded down."""
         return Cost(*(getattr(self, f.name) * share // of for f in fields(self)))
+
+    @staticmethod
+    def largest(costs: Iterable["Cost"]) -> "Cost":
+        """Field by field the largest."""
+        many = list(costs)
+        return Cost(*(max(getattr(cost, f.name) for cost in many) for f in fields(Cost)))
+
+    @staticmethod
+    def smallest(costs: Iterable["Cost"]) -> "Cost":
+        """Field by field the smallest."""
+        many = list(costs)
+        return Cost(*(min(getattr(cost, f.name) for cost in many) for f in fields(Cost)))
 
     @property
     def hbm_bytes(self) -> int:

@@ -3,17 +3,21 @@
 import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 
-from cr_jax.cost import attribute, rules, table, traffic
+from cr_jax.cost import attribute, calls, rules, table, traffic
 from cr_jax.cost.attribute import Attribution, Origins, Products, Scope
-from cr_jax.cost.ledger import HloCount, Ledger, Loop, Missing
+from cr_jax.cost.branches import branch_names, lowered, passes
+from cr_jax.cost.ledger import Branch, Conditional, Declared, HloCount, Ledger, Loop, Missing
 from cr_jax.cost.merged import Merged, merged
 from cr_jax.cost.value import Cost, Key
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.loops import Frame, TripCount, trip_count
 from cr_jax.hlo.parse import Computation, HloModule, Instruction, parse
 
-_RANK = {family: rank for rank, family in enumerate(table.RANK)}
+#: Of any figure; and instructions walked through, where calls repeat them.
+_MOST, _MOST_WORK = 10**30, 20_000_000
+RANK = {family: rank for rank, family in enumerate(table.RANK)}
 
 
 def count_hlo(
@@ -26,7 +30,9 @@ def count_hlo(
     """Count one HLO module from its text, optimised or not, of any backend.
 
     modules: known module paths, innermost wins; without them every scope name is a module.
-    trip_counts: iterations for loops whose count the text does not tell, by the loop's name.
+    trip_counts: iterations for loops whose count the text does not tell, by the loop's name. Other unknown loops
+    add nothing, for they may never run. Of a conditional's branches the dearest counts, figure by figure; where
+    something is not counted, so that the totals are lower bounds, the cheapest.
     products: ``HloCount.products`` of the same step before the compiler. traced: that count as a whole,
     which also tells whose the matrix products are that the compiler merged.
     Raises ``BadHlo`` with line and reason for text that is not a whole HLO module.
@@ -43,17 +49,31 @@ def count_module(
     traced: HloCount | None = None,
 ) -> HloCount:
     """:func:`count_hlo` of a text already read."""
-    walk = _Walk(module, Attribution(modules), trip_counts or {}, traced.products if traced else products)
+    known = traced.products if traced else products
     try:
-        ledger = walk.computation(module.entry, Frame(module.entry), Scope(walk.root))
+        walk = Walk(module, Attribution(modules), trip_counts or {}, known)
+        ledger = walk.entry()
+        if ledger.slack != Cost() and (ledger.missing or module.doubts or any(o.trip_count is None for o in ledger.loops)):
+            walk = Walk(module, Attribution(modules), trip_counts or {}, known, cheapest=True)
+            ledger = walk.entry()
     except RecursionError:
-        raise BadHlo(1, "computations call each other without end") from None
+        raise BadHlo(1, "computations or values are nested too deep") from None
+    for doubt, count in module.doubts.items():
+        ledger.miss(doubt, count)
     parts = merged(traced.made, ledger.made) if traced else Merged()
     ledger.give(parts)
+    total = ledger.total()
+    if max(getattr(total, f.name) for f in fields(total)) > _MOST:
+        raise BadHlo(1, f"the program does more than {_MOST:.0e} operations: no device ends it")
     missing = tuple(Missing(name, *ledger.missing[name]) for name in sorted(ledger.missing))
+    declared = tuple(
+        Declared(name, source, count, cost.flops, cost.transcendentals, cost.hbm_bytes)
+        for (name, source), (count, cost) in sorted(ledger.declared.items(), key=lambda item: item[0])
+    )
     return HloCount(
-        module.name, ledger.total(), ledger.rows, tuple(ledger.loops), missing, module.instruction_count,
+        module.name, total, ledger.rows, tuple(ledger.loops), missing, module.instruction_count,
         {size: frozenset(owners) for size, owners in walk.products.items()}, ledger.made, parts, ledger.cycles or None,
+        total + ledger.slack * -1, tuple(ledger.conditionals), declared,
     )  # fmt: skip
 
 
@@ -69,20 +89,41 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-class _Walk:
+class Walk:
+    """One fold over a module. cheapest: of branches the cheapest counts, of early ends of loops the earliest."""
+
     def __init__(
-        self, module: HloModule, attribution: Attribution, given: Mapping[str, int], products: Products | None = None
-    ):
-        self.module, self.attribution, self.given = module, attribution, given
+        self, module: HloModule, attribution: Attribution, given: Mapping[str, int], products: Products | None = None,
+        cheapest: bool = False,
+    ):  # fmt: skip
+        self.module, self.attribution, self.given, self.cheapest = module, attribution, given, cheapest
         self.root = attribute.root_of(i.op_name for i in module.entry.instructions)
         self.products: dict[tuple[int, int], set[tuple[str, str]]] = {}
         self._origins = Origins(self.root, products)
         self.fusions = traffic.Fusions(module)
         self._fused: dict[str, tuple[list[tuple[str, str, Cost]], dict[str, int]]] = {}
-        self._applied: dict[str, Cost] = {}
+        self._applied: dict[str, tuple[Cost, tuple[str, ...]]] = {}
+        self._counted: dict[tuple[str, Scope], Ledger] = {}
+        self._work = 0
+
+    def entry(self) -> Ledger:
+        """Everything one run of the program costs."""
+        return self.computation(self.module.entry, Frame(self.module.entry), Scope(self.root))
 
     def computation(self, computation: Computation, frame: Frame, scope: Scope) -> Ledger:
-        """Everything one run of a computation costs."""
+        """Everything one run of a computation costs. Whoever calls it must not change the ledger."""
+        key = computation.name, scope
+        known = self._counted.get(key)
+        if known is None:
+            known = self._count(computation, frame, scope)
+            if not frame.escaped:  # no trip count follows from who calls it
+                self._counted[key] = known
+        return known
+
+    def _count(self, computation: Computation, frame: Frame, scope: Scope) -> Ledger:
+        self._work += len(computation.instructions)
+        if self._work > _MOST_WORK:
+            raise BadHlo(1, f"calls multiply the program to more than {_MOST_WORK} operations")
         ledger = Ledger()
         for instruction in computation.instructions:
             opcode = instruction.opcode
@@ -98,7 +139,7 @@ class _Walk:
             elif opcode in ("call", "async-start") or (opcode == "custom-call" and rules.body_of_call(instruction)):
                 called = self.called(instruction)
                 inner = scope.inside(instruction.op_name)
-                ledger.include(self.computation(called, Frame(called, instruction, frame), inner), 1)
+                ledger.include(self.computation(called, frame.inside(called, instruction), inner), 1)
             else:
                 self._plain(ledger, instruction, scope)
         return ledger
@@ -126,22 +167,35 @@ class _Walk:
             cost = traffic.plain(instruction)
             cost.add(rules.arithmetic(instruction, self.applied))
         except rules.Uncounted as unknown:  # raised by the arithmetic: the bytes are known
-            had = ledger.missing.get(str(unknown), (0, 0))
-            ledger.missing[str(unknown)] = (had[0] + 1, had[1] + cost.hbm_bytes)
+            self._uncounted(ledger, instruction, str(unknown), cost)
         except (IndexError, ValueError) as error:
             raise BadHlo(instruction.line, f"{instruction.opcode} {instruction.name} is malformed: {error}") from None
-        key = self._key(self._name(instruction, cost.matmul_flops), _call_family(instruction, family), scope)
+        for operation in self.unruled(instruction):
+            ledger.miss(operation)
+        key = self._key(self._name(instruction, cost.matmul_flops), call_family(instruction, family), scope)
         if cost.matmul_flops:
             size = (instruction.shape.leaves[0].elements, cost.matmul_flops)
             self.products.setdefault(size, set()).add(key[:2])
             ledger.product(key, cost)
         ledger.book(key, cost)
 
+    def _uncounted(self, ledger: Ledger, instruction: Instruction, operation: str, cost: Cost) -> None:
+        """Add to ``cost`` what is said of an operation without a rule, else note that it is missing."""
+        target = rules.call_target(instruction) if instruction.opcode == "custom-call" else ""
+        said = calls.stated(instruction, target) if target else None
+        if said is None:
+            ledger.miss(operation, 1, cost.hbm_bytes)
+            return
+        extra = Cost().add(said.cost)
+        extra.read_bytes = max(0, said.moved_bytes - cost.hbm_bytes)
+        ledger.declare(target[:80], said.source, extra + Cost(read_bytes=cost.read_bytes, written_bytes=cost.written_bytes))
+        ledger.slack.add(extra)
+        cost.add(extra)
+
     def _fusion(self, ledger: Ledger, fusion: Instruction, scope: Scope) -> None:
-        called = self.module.find(fusion.called("calls"), fusion)
+        called = fusion.callee or self.module.find(fusion.called("calls"), fusion)
         rows, missing = self.fused(called, fusion)
-        families = {family for _, family, _ in rows} or {"movement"}
-        dearest = max(families, key=lambda f: _RANK.get(f, -1))
+        dearest = max((RANK.get(family, -1), family) for _, family, _ in rows)[1] if rows else "movement"
         own = self._name(fusion)
         inside = scope.fusion(own, (name for name, _, _ in rows))
         moved = self.fusions.cost(fusion)
@@ -154,8 +208,7 @@ class _Walk:
         for op_name, family, cost in rows:
             ledger.book(self._key(op_name, family, inside), cost)
         for name, count in missing.items():
-            had = ledger.missing.get(name, (0, 0))
-            ledger.missing[name] = (had[0] + count, had[1])
+            ledger.miss(name, count)
         ledger.book(whole, moved)
 
     def fused(self, computation: Computation, user: Instruction):
@@ -165,9 +218,26 @@ class _Walk:
             return known
         sums: dict[tuple[str, str], Cost] = {}
         missing: dict[str, int] = {}
+        per_element, families = table.PER_ELEMENT, table.FAMILY
         for instruction in computation.instructions:
             opcode = instruction.opcode
             if opcode in table.FREE:
+                continue
+            kind = per_element.get(opcode)
+            if kind is not None:
+                place = instruction.op_name, families[opcode]
+                row = sums.get(place)
+                if row is None:
+                    row = sums[place] = Cost()
+                shape = instruction.shape
+                if kind == "other_flops" and opcode != "multiply" and shape.is_float:
+                    row.other_flops += shape.elements
+                elif kind == "transcendentals":
+                    row.transcendentals += shape.elements
+                elif kind == "integer_ops":
+                    row.integer_ops += shape.elements
+                elif kind:
+                    row.add(rules.per_element(instruction, kind))
                 continue
             if opcode in ("fusion", "call"):
                 inner = self.module.find(instruction.called("calls") or instruction.called("to_apply"), instruction)
@@ -186,7 +256,9 @@ class _Walk:
                 raise BadHlo(
                     instruction.line, f"{opcode} {instruction.name} is malformed: {error}"
                 ) from None
-            family = _call_family(instruction, table.FAMILY.get(opcode, "unknown"))
+            for operation in self.unruled(instruction):
+                missing[operation] = missing.get(operation, 0) + 1
+            family = call_family(instruction, families.get(opcode, "unknown"))
             name = self._name(instruction, cost.matmul_flops) if cost.matmul_flops else instruction.op_name
             _sum(sums, (name, family), cost)
         known = ([(name, family, cost) for (name, family), cost in sums.items()], missing)
@@ -195,14 +267,24 @@ class _Walk:
 
     def applied(self, name: str | None, user: Instruction) -> Cost:
         """One application of the computation a reduce, scatter, map or window names."""
+        return self._application(name, user)[0]
+
+    def unruled(self, instruction: Instruction) -> tuple[str, ...]:
+        """Operations without a rule in the computations that an instruction applies."""
+        if "to_apply=" not in instruction.attributes and instruction.opcode != "select-and-scatter":
+            return ()
+        names = (instruction.called(key) for key in ("to_apply", "select", "scatter"))
+        return tuple(operation for name in names if name for operation in self._application(name, instruction)[1])
+
+    def _application(self, name: str | None, user: Instruction) -> tuple[Cost, tuple[str, ...]]:
         computation = self.module.find(name, user)
         known = self._applied.get(computation.name)
         if known is None:
-            rows, _ = self.fused(computation, user)
-            known = Cost()
-            for _, _, cost in rows:
-                known.add(cost)
-            self._applied[computation.name] = known
+            rows, missing = self.fused(computation, user)
+            cost = Cost()
+            for _, _, part in rows:
+                cost.add(part)
+            known = self._applied[computation.name] = cost, tuple(missing)
         return known
 
     def _while(self, ledger: Ledger, loop: Instruction, frame: Frame, scope: Scope) -> None:
@@ -213,26 +295,44 @@ class _Walk:
             count = TripCount(self.given[loop.name], "given")
         own = scope.full(loop.op_name)
         inner = scope.loop(own, (i.op_name for i in body.instructions))
-        once = self.computation(body, Frame(body, loop, frame), inner)
-        tested = self.computation(condition, Frame(condition, loop, frame), inner)
-        times = 1 if count.count is None else count.count
+        once = self.computation(body, frame.inside(body, loop), inner)
+        tested = self.computation(condition, frame.inside(condition, loop), inner)
+        least, most = passes(count)
+        times = least if self.cheapest else most
         ledger.include(once, times)
         ledger.include(tested, times + 1)
+        if not self.cheapest and least < most:
+            fewer = most - least
+            for part in (once, tested):
+                ledger.slack.add(part.total(), fewer).add(part.slack, -fewer)
         module, _ = self.attribution.of(own)
         flops = sum(cost.matmul_flops for cost in once.rows.values())
-        ledger.loops.append(Loop(loop.name, module, count.count, count.source, 1, flops))
+        ledger.loops.append(Loop(loop.name, module, count.count, count.source, 1, flops, count.at_most, count.disputed))
 
     def _conditional(self, ledger: Ledger, switch: Instruction, frame: Frame, scope: Scope) -> None:
-        names = [n.strip().lstrip("%") for n in (switch.attribute("branch_computations") or "").strip("{}").split(",")]
-        if names == [""]:
-            names = [switch.called("true_computation") or "", switch.called("false_computation") or ""]
-        branches = []
-        for name in names:
-            called = self.module.find(name, switch)
-            branches.append(self.computation(called, Frame(called, switch, frame), scope.inside(switch.op_name)))
+        called = [self.module.find(name, switch) for name in branch_names(switch)]
+        inner = scope.inside(switch.op_name)
+        branches = [self.computation(one, frame.inside(one, switch), inner) for one in called]
         totals = [branch.total() for branch in branches]
-        dearest = max(range(len(branches)), key=lambda n: (totals[n].operations, totals[n].hbm_bytes))
-        ledger.include(branches[dearest], 1)
+        choose = min if self.cheapest else max
+        chosen = choose(range(len(branches)), key=lambda n: (totals[n].operations, totals[n].hbm_bytes))
+        for number, branch in enumerate(branches):
+            if number != chosen:
+                ledger.list(branch, 0)
+        module, which = self.attribution.of(scope.full(switch.op_name))
+        least = Cost.smallest(total + branch.slack * -1 for total, branch in zip(totals, branches, strict=True))
+        most = Cost.largest(totals)
+        if self.cheapest:
+            ledger.include(lowered(branches[chosen], Cost.smallest(totals)), 1)
+        else:
+            ledger.include(branches[chosen], 1)
+            if most != totals[chosen]:  # another branch has more of something, such as bytes
+                ledger.book((module, which, "conditional"), most + totals[chosen] * -1)
+            ledger.slack.add(most + least * -1).add(branches[chosen].slack, -1)
+        if any(total != totals[0] for total in totals):
+            rows = tuple(Branch(one.name, total.flops, total.transcendentals, total.hbm_bytes)
+                         for one, total in zip(called, totals, strict=True))  # fmt: skip
+            ledger.conditionals.append(Conditional(switch.name, module, 1, rows))
 
 
 def _sum(sums: dict[tuple[str, str], Cost], key: tuple[str, str], cost: Cost) -> None:
@@ -242,7 +342,7 @@ def _sum(sums: dict[tuple[str, str], Cost], key: tuple[str, str], cost: Cost) ->
     row.add(cost)
 
 
-def _call_family(instruction: Instruction, family: str) -> str:
+def call_family(instruction: Instruction, family: str) -> str:
     if family != "custom-call":
         return family
     target = rules.call_target(instruction)

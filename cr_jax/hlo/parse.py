@@ -2,27 +2,30 @@
 
 Reads what XLA writes: optimised and unoptimised modules, with or without ``%`` and operand shapes,
 from ``Compiled.as_text()``, ``Lowered.as_text("hlo")`` or a dump directory. One pass, linear in the
-text; attributes are kept as text and read when a rule asks for one.
+text; attributes are kept as text and read when a rule asks for one. As in XLA's own parser, whatever a
+line names has to stand above it, so that neither values nor computations can go in circles.
+``cr_jax.hlo.verify`` checks each computation as it ends.
 """
 
 import re
 from dataclasses import dataclass, field
 
 from cr_jax.errors import BadHlo
-from cr_jax.hlo.shapes import Shape, parse_shape, split_top
+from cr_jax.hlo import grammar, literals
+from cr_jax.hlo.shapes import COMMENT, KNOWN_SHAPES, Shape, parse_shape, split_top
 
-#: Up to the operands, and their end where they hold no parenthesis of their own.
-_INSTRUCTION = re.compile(r"[ \t]+(ROOT )?%?([^\s=]+) = (\(.*?\)|\S+) ([a-z][\w\-]*)\((?:([^()]*)\))?")
-_HEADER = re.compile(r"(ENTRY\s+)?%?([^\s(]+)(?:\s*\(.*\)\s*->.*|\s*)\{\s*$")
-_NAME = re.compile(r"%([^\s,()]+)")
 _BRACKETS = {"(": re.compile(r"[()]"), "[": re.compile(r"[\[\]]"), "{": re.compile(r"[{}]")}
-_TABLES = ("FileNames", "FunctionNames", "FileLocations", "StackFrames")
+_TABLES = frozenset({"FileNames", "FunctionNames", "FileLocations", "StackFrames"})
 #: Opcodes whose backend configuration a rule reads.
 _CONFIGURED = frozenset({"while", "custom-call"})
-_CYCLES = '"estimated_cycles":"'
+_CYCLES = re.compile(r'"estimated_cycles":"(\d{1,18})"', re.ASCII)
 #: Opcodes whose operands are no instructions; a scalar's literal is kept, a table's is not.
-_LITERAL = frozenset({"parameter", "constant", "iota"})
-_SCALAR = 32
+_LITERAL = frozenset({"constant", "iota"})
+#: Parameters are numbered so; a longer number is read apart.
+_DIGITS = frozenset(map(str, range(1000)))
+_LARGEST = 2**63 - 1
+#: Computations nested in computations; XLA's programs have some ten levels.
+DEEPEST = 100
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +33,8 @@ class Instruction:
     """One line: ``name = shape opcode(operands), attributes, metadata={op_name=...}``.
 
     literal: a parameter's number, a constant's value where that is a scalar. config: the backend
-    configuration, of the opcodes that need it. cycles: the TPU compiler's own estimate, 0 elsewhere.
+    configuration, of the opcodes that need it. cycles: the TPU compiler's own estimate, 0 elsewhere. callee: the
+    computation that a fusion or a call runs.
     """
 
     name: str
@@ -43,14 +47,21 @@ class Instruction:
     config: str = ""
     cycles: int = 0
     operands: tuple["Instruction", ...] = ()
+    callee: "Computation | None" = None
 
     def attribute(self, key: str) -> str | None:
         """The text of one attribute: a bracketed value whole, else up to the next comma."""
         return _attribute(self.attributes, key)
 
     def numbers(self, key: str) -> tuple[int, ...]:
-        """An attribute such as ``dimensions={0,1}`` as integers; empty where it is missing."""
-        return tuple(int(n) for n in re.findall(r"-?\d+", self.attribute(key) or ""))
+        """An attribute such as ``dimensions={0,1}`` as integers; empty where it is missing.
+
+        Raises ``ValueError`` for a number outside of 64 bits.
+        """
+        found = tuple(int(n) for n in _INTEGERS.findall(self.attribute(key) or ""))
+        if any(not -_LARGEST <= n <= _LARGEST for n in found):
+            raise ValueError(f"{key} has a number of more than 64 bits")
+        return found
 
     def called(self, key: str) -> str | None:
         """The computation an attribute names, without ``%``."""
@@ -58,28 +69,37 @@ class Instruction:
         return value.lstrip("%") if value else None
 
 
+_INTEGERS = re.compile(r"-?\d{1,30}", re.ASCII)
+
+
 @dataclass(slots=True, eq=False)
 class Computation:
+    """depth: levels of computations it calls, itself included."""
+
     name: str
     instructions: list[Instruction] = field(default_factory=list)
     root: Instruction | None = None
     parameters: dict[int, Instruction] = field(default_factory=dict)
+    depth: int = 1
 
     @property
     def result(self) -> Instruction:
-        """The root, or the last instruction where none is marked."""
-        return self.root or self.instructions[-1]
+        """The root."""
+        assert self.root is not None, "the parser refuses a computation without a root"
+        return self.root
 
 
 @dataclass(slots=True, eq=False)
 class HloModule:
-    """header: the attributes of the module, such as its aliases and whether it is scheduled."""
+    """header: the attributes of the module, such as its aliases and whether it is scheduled. doubts: what the
+    text says that this version of cr_jax does not know, and how often; its effect on the cost is unknown too."""
 
     name: str
     computations: dict[str, Computation]
     entry: Computation
     instruction_count: int
     header: str = ""
+    doubts: dict[str, int] = field(default_factory=dict)
 
     def attribute(self, key: str) -> str | None:
         """The text of one of the module's attributes."""
@@ -89,51 +109,245 @@ class HloModule:
         """A called computation; ``BadHlo`` when the text does not define it."""
         found = self.computations.get(name or "")
         if found is None:
-            raise BadHlo(user.line, f"{user.opcode} {user.name} calls {name!r}, which the text does not define")
+            raise BadHlo(user.line, f"{user.opcode} {user.name} calls {name!r}, which the text does not define above it")
         return found
 
 
 def parse(text: str) -> HloModule:
-    """Read a whole module. Raises ``BadHlo`` with the line and the reason."""
-    if not text.strip():
-        raise BadHlo(1, "the text is empty; legal: an HLO module as XLA prints it")
-    name, attributes = "", ""
-    computations: dict[str, Computation] = {}
-    entry: Computation | None = None
-    count, number, position, size = 0, 0, 0, len(text)
-    in_table = False
-    while position < size:
-        line, position = _line(text, position)
-        number += 1
-        if not line.strip():
-            in_table = False
-        elif in_table:
-            continue
-        elif line.startswith("HloModule"):
-            if name:
-                raise BadHlo(number, "a second HloModule begins; legal: one module a file")
-            name, attributes = line[9:].split(",", 1)[0].strip() or "module", line
-        elif line.strip() in _TABLES:
-            in_table = True
-        else:
-            header = _HEADER.match(line)
-            if header is None:
-                what = "is no HLO module header, computation or instruction"
-                raise BadHlo(number, f"{line.strip()[:60]!r} {what}")
-            if header[2] in computations:
-                raise BadHlo(number, f"computation {header[2]} is defined twice")
-            current = computations[header[2]] = Computation(header[2])
-            position, number = _read(current, text, position, number)
-            count += len(current.instructions)
-            if header[1]:
-                entry = current
-    if not computations:
-        raise BadHlo(number, "no computation found; legal: an HLO module as XLA prints it")
-    if entry is None:
-        if len(computations) > 1:
-            raise BadHlo(number, "no ENTRY computation; is the file cut?")
-        entry = next(iter(computations.values()))
-    return HloModule(name or "module", computations, entry, count, attributes)
+    """Read and verify a whole module. Raises ``BadHlo`` with the line and the reason."""
+    from cr_jax.hlo.verify import Verifier  # it reads the values defined here
+
+    return _Parser(text, Verifier).module()
+
+
+class _Parser:
+    def __init__(self, text: str, verifier: type):
+        self.text, self.size = text, len(text)
+        self.position = self.number = self.count = 0
+        self.computations: dict[str, Computation] = {}
+        self.doubts: dict[str, int] = {}
+        self.verifier = verifier(self.computations, self.doubts)
+
+    def module(self) -> HloModule:
+        """The whole text."""
+        if not self.text.strip():
+            raise BadHlo(1, "the text is empty; legal: an HLO module as XLA prints it")
+        name, attributes = "", ""
+        entry: Computation | None = None
+        in_table = False
+        while self.position < self.size:
+            line = self._line()
+            stripped = line.strip()
+            if not stripped:
+                in_table = False
+            elif line[-1] == "{" and not in_table:
+                entry = self._computation(line, entry)
+            elif in_table:
+                if grammar.TABLE_ROW.match(stripped) is None:
+                    raise BadHlo(self.number, f"{stripped[:60]!r} is no row of a table of source positions")
+            elif line.startswith("HloModule"):
+                if name or self.computations:
+                    raise BadHlo(self.number, "a second HloModule begins; legal: one module a file, its header first")
+                header = grammar.MODULE.match(line)
+                if header is None:
+                    raise BadHlo(self.number, f"the header {stripped[:60]!r} cannot be read; is the line cut?")
+                name, attributes = header[1], header[2]
+            elif stripped in _TABLES:
+                in_table = True
+            elif not stripped.startswith("//"):
+                entry = self._computation(line, entry)
+        if entry is None:
+            entry = self._only()
+        module = HloModule(name or "module", self.computations, entry, self.count, attributes, self.doubts)
+        self.verifier.module(module)
+        return module
+
+    def _only(self) -> Computation:
+        if not self.computations:
+            raise BadHlo(self.number, "no computation found; legal: an HLO module as XLA prints it")
+        if len(self.computations) > 1:
+            raise BadHlo(self.number, "no ENTRY computation; is the file cut?")
+        return next(iter(self.computations.values()))
+
+    def _line(self) -> str:
+        """The next line; ``position`` and ``number`` go on to it."""
+        end = self.text.find("\n", self.position)
+        end = self.size if end < 0 else end
+        line = self.text[self.position : end]
+        self.position, self.number = end + 1, self.number + 1
+        return line
+
+    def _computation(self, line: str, entry: Computation | None) -> Computation | None:
+        """Read the computation that ``line`` opens; returns the module's entry so far."""
+        begun = self.number
+        head = line.strip()
+        if not head.endswith("{"):
+            raise BadHlo(begun, f"{head[:60]!r} is no HLO module header, computation or instruction")
+        head = head[:-1].rstrip()
+        is_entry = head.startswith("ENTRY ")
+        head = head[6:].lstrip() if is_entry else head
+        name, space, signature = head.partition(" ") if " " in head else head.partition("(")
+        signature = space.strip() + signature
+        if grammar.NAME.match(name) is None:
+            raise BadHlo(begun, f"{line.strip()[:60]!r} opens no computation; legal: NAME (PARAMETERS) -> SHAPE {{")
+        name = name.removeprefix("%")
+        if name in self.computations:
+            raise BadHlo(begun, f"computation {name} is defined twice")
+        if is_entry and entry is not None:
+            raise BadHlo(begun, f"{name} is a second ENTRY computation, after {entry.name}; legal: one")
+        computation = Computation(name)
+        self._read(computation)
+        self.verifier.computation(computation, signature, begun)
+        self.computations[name] = computation
+        self.count += len(computation.instructions)
+        return computation if is_entry else entry
+
+    def _read(self, computation: Computation) -> None:
+        """Fill in a computation up to its closing brace."""
+        text, size, number, position = self.text, self.size, self.number, self.position
+        match_line, shapes = grammar.LINE.match, KNOWN_SHAPES
+        verified, clean = self.verifier.known, self.verifier.clean
+        instructions, by_name, parameters = computation.instructions, dict[str, Instruction](), computation.parameters
+        while position < size:
+            number += 1
+            match = match_line(text, position)
+            if match is not None:
+                root, name, shape_text, opcode, inner, attributes, op_name, facts, configured, after = match.groups()
+                position = match.end()
+            else:
+                head = grammar.HEAD.match(text, position)
+                if head is None:
+                    self.position, self.number = position, number - 1
+                    if self._ended(computation):
+                        return
+                    position = self.position
+                    continue
+                inner, tail = self._bracketed(head, number)
+                root, name, shape_text, opcode = head.groups()
+                attributes, op_name, facts, configured, after = tail.groups()
+                position = tail.end()
+            if name[0] == "%":
+                name = name[1:]
+            shape = shapes.get(shape_text) or self._shape(shape_text, number)
+            if after:
+                attributes += after
+            instruction = Instruction(name, opcode, shape, "", attributes, op_name or "", number)
+            if configured is not None:
+                _configure(instruction, configured)
+            if facts:
+                self.verifier.metadata(facts)
+            if opcode == "parameter":
+                instruction.literal = inner
+                if inner in _DIGITS and int(inner) not in parameters:
+                    parameters[int(inner)] = instruction
+                else:
+                    self._parameter(computation, instruction)
+                key: tuple[object, ...] = (opcode, attributes)
+            elif opcode in _LITERAL:
+                key = (opcode, attributes, id(shape))
+                instruction.literal = self._literal(instruction, inner)
+                number += inner.count("\n")  # a literal printed over several lines
+            elif inner:
+                try:
+                    if inner[0] == "%":
+                        operands = tuple([by_name[part] for part in inner[1:].split(", %")])
+                    else:
+                        operands = tuple([by_name[part] for part in inner.split(", ")])
+                except KeyError:  # shapes or comments stand with the names, or one is not there
+                    operands = _operands(instruction, inner, by_name, computation)
+                instruction.operands = operands
+                # Shapes are kept by the instructions: within a module, one identity is one shape.
+                if len(operands) == 1:
+                    key = (opcode, attributes, id(shape), id(operands[0].shape))
+                elif len(operands) == 2:
+                    key = (opcode, attributes, id(shape), id(operands[0].shape), id(operands[1].shape))
+                else:
+                    key = (opcode, attributes, id(shape), *[id(o.shape) for o in operands])
+            else:
+                key = (opcode, attributes, id(shape))
+            if verified.get(key) is not clean:
+                self.verifier.instruction(computation, instruction, key)
+            if name in by_name:
+                raise BadHlo(number, f"{name[:60]} is defined twice in {computation.name[:60]}")
+            if "control-predecessors=" in attributes:
+                self._predecessors(instruction, by_name)
+            by_name[name] = instruction
+            instructions.append(instruction)
+            if root:
+                if computation.root is not None:
+                    raise BadHlo(number, f"{name[:60]} is a second ROOT in {computation.name[:60]}; legal: one")
+                computation.root = instruction
+        raise BadHlo(_last_line(text), f"the text ends inside computation {computation.name[:60]}; is the file cut?")
+
+    def _shape(self, text: str, number: int) -> Shape:
+        try:
+            return parse_shape(text)
+        except ValueError as error:
+            raise BadHlo(number, str(error)) from None
+
+    def _bracketed(self, head: re.Match[str], number: int) -> tuple[str, re.Match[str]]:
+        """Operands that hold brackets, such as shapes and literals, and what follows them."""
+        start, name = head.end(), head[2][:60]
+        close = _closing(self.text, start - 1)
+        if close < 0:
+            raise BadHlo(_last_line(self.text), f"the text ends inside {name}; is the file cut?")
+        tail = grammar.TAIL.match(self.text, close + 1)
+        if tail is None:
+            raise BadHlo(number, f"what follows the operands of {name} cannot be read: is the line cut?")
+        return self.text[start:close], tail
+
+    def _ended(self, computation: Computation) -> bool:
+        """Whether the next line, which is no instruction, closes the computation; else it is empty."""
+        line = self._line()
+        if line[:1] == "}":
+            self._closed(computation, line, self.number)
+            return True
+        if line.strip() and not line.lstrip().startswith("//"):
+            raise BadHlo(self.number, f"{line.strip()[:60]!r} is no HLO instruction")
+        return False
+
+    def _closed(self, computation: Computation, line: str, number: int) -> None:
+        if line != "}" and grammar.END.match(line) is None:
+            raise BadHlo(number, f"{line[:60]!r} does not close computation {computation.name[:60]}")
+        if not computation.instructions:
+            raise BadHlo(number, f"computation {computation.name[:60]} is empty")
+        if computation.root is None:
+            raise BadHlo(number, f"computation {computation.name[:60]} has no ROOT; is the file cut?")
+        count = len(computation.parameters)
+        if count and max(computation.parameters) != count - 1:
+            raise BadHlo(number, f"the parameters of {computation.name[:60]} are not numbered 0 to {count - 1}")
+
+    def _literal(self, instruction: Instruction, text: str) -> str:
+        """What is kept of a constant's literal; an iota has none."""
+        if instruction.opcode == "constant":
+            return literals.check(instruction.name, instruction.line, instruction.shape, text)
+        if text.strip():
+            raise BadHlo(instruction.line, f"{instruction.name[:60]}: an iota takes no operand")
+        return ""
+
+    def _parameter(self, computation: Computation, parameter: Instruction) -> None:
+        """A parameter whose number is no short one, or was there before."""
+        number = parameter.literal.strip()
+        if not (number.isdecimal() and number.isascii() and len(number) < 10):
+            raise BadHlo(parameter.line, f"parameter({number[:60]}) has no number")
+        if int(number) in computation.parameters:
+            raise BadHlo(parameter.line, f"parameter {int(number)} is defined twice in {computation.name[:60]}")
+        parameter.literal = str(int(number))
+        computation.parameters[int(number)] = parameter
+
+    def _predecessors(self, instruction: Instruction, by_name: dict[str, Instruction]) -> None:
+        for name in split_top((instruction.attribute("control-predecessors") or "")[1:-1]):
+            if name.removeprefix("%") not in by_name:
+                raise BadHlo(instruction.line, f"{instruction.name[:60]} waits for {name[:60]!r}, which is not defined above it")
+
+
+def _configure(instruction: Instruction, text: str) -> None:
+    """What is kept of a backend configuration."""
+    if instruction.opcode in _CONFIGURED:
+        instruction.config = text
+    estimate = _CYCLES.search(text)
+    if estimate is not None:
+        instruction.cycles = int(estimate[1])
 
 
 def _attribute(text: str, key: str) -> str | None:
@@ -148,76 +362,6 @@ def _attribute(text: str, key: str) -> str | None:
     return text[start : end if end >= 0 else len(text)]
 
 
-def _line(text: str, position: int) -> tuple[str, int]:
-    """The line at ``position``, and where the next begins."""
-    end = text.find("\n", position)
-    return (text[position:], len(text)) if end < 0 else (text[position:end], end + 1)
-
-
-def _read(computation: Computation, text: str, position: int, number: int) -> tuple[int, int]:
-    """Fill in a computation up to its closing brace; returns the next place and the line's number."""
-    instructions, operands = computation.instructions, []
-    size, match_instruction = len(text), _INSTRUCTION.match
-    while position < size:
-        number += 1
-        match = match_instruction(text, position)
-        if match is None:
-            line, position = _line(text, position)
-            if line.startswith("}"):
-                if not instructions:
-                    raise BadHlo(number, f"computation {computation.name} is empty")
-                _link(computation, operands)
-                return position, number
-            if line.strip() and not line.lstrip().startswith("//"):
-                raise BadHlo(number, f"{line.strip()[:60]!r} is no HLO instruction")
-            continue
-        root, name, shape_text, opcode, inner = match.groups()
-        start = match.start(5) if inner is not None else match.end()
-        close = match.end() - 1 if inner is not None else _closing(text, start - 1)
-        if close < 0:
-            raise BadHlo(_last_line(text), f"the text ends inside {name}; is the file cut?")
-        end = text.find("\n", close)
-        if end < 0:
-            end = size
-        try:
-            shape = parse_shape(shape_text)
-        except ValueError as error:
-            raise BadHlo(number, str(error)) from None
-        if inner is None:
-            inner = text[start:close]
-        op_name, config, stop, cycles = "", "", end, 0
-        metadata = text.find(", metadata={", close, end)
-        if metadata >= 0:
-            stop = metadata
-            begin = text.find('op_name="', metadata, end)
-            if begin >= 0:
-                quote = text.find('"', begin + 9, end)
-                op_name = text[begin + 9 : quote if quote >= 0 else end]
-        configured = text.find(", backend_config=", close, end)
-        if configured >= 0:
-            stop = min(stop, configured)
-            if opcode in _CONFIGURED:
-                config = text[configured:end]
-            estimate = text.find(_CYCLES, configured, end)
-            if estimate >= 0:
-                digits = text[estimate + len(_CYCLES) : text.find('"', estimate + len(_CYCLES), end)]
-                cycles = int(digits) if digits.isdigit() else 0
-        literal = ""
-        if opcode in _LITERAL:
-            literal = inner if len(inner) <= _SCALAR else ""
-            operands.append("")
-        else:
-            operands.append(inner)
-        instruction = Instruction(name, opcode, shape, literal, text[close + 1 : stop], op_name, number, config, cycles)
-        instructions.append(instruction)
-        if root:
-            computation.root = instruction
-        position = end + 1
-        if "\n" in inner:  # a literal printed over several lines
-            number += inner.count("\n")
-    raise BadHlo(number, f"the text ends inside computation {computation.name}; is the file cut?")
-
-
 def _last_line(text: str) -> int:
     return text.count("\n") + (not text.endswith("\n"))
 
@@ -225,34 +369,31 @@ def _last_line(text: str) -> int:
 def _closing(text: str, start: int) -> int:
     """The place where the bracket at ``start`` closes; -1 if it does not."""
     opening, depth = text[start], 0
-    for found in _BRACKETS[opening].finditer(text, start):
-        depth += 1 if found[0] == opening else -1
+    for bracket in _BRACKETS[opening].finditer(text, start):
+        depth += 1 if bracket[0] == opening else -1
         if depth == 0:
-            return found.start()
+            return bracket.start()
     return -1
 
 
-def _link(computation: Computation, operands: list[str]) -> None:
-    """Resolve the names that each instruction's operand text holds."""
-    by_name = {instruction.name: instruction for instruction in computation.instructions}
-    for instruction, text in zip(computation.instructions, operands, strict=True):
-        if text:
+def _operands(
+    instruction: Instruction, text: str, by_name: dict[str, Instruction], computation: Computation
+) -> tuple[Instruction, ...]:
+    """The instructions above that the operand text names, with or without ``%``, comments and shapes."""
+    operands = []
+    for part in split_top(text) if "[" in text else COMMENT.sub("", text).split(", "):
+        shape, _, name = part.rpartition(" ")
+        operand = by_name.get(name.removeprefix("%"))
+        if operand is None:
+            raise BadHlo(instruction.line, f"{instruction.name[:60]} uses {name[:60]!r}, which {computation.name[:60]} does not "
+                         "define above it")  # fmt: skip
+        if shape:
             try:
-                instruction.operands = tuple([by_name[name] for name in _names(text)])
-            except KeyError as error:
-                raise BadHlo(instruction.line, f"{instruction.name} uses {error.args[0]!r}, which {computation.name} "
-                             "does not define") from None  # fmt: skip
-        elif instruction.opcode == "parameter":
-            number = instruction.literal.strip()
-            if not number.isdigit():
-                raise BadHlo(instruction.line, f"parameter({number}) has no number")
-            computation.parameters[int(number)] = instruction
-
-
-def _names(text: str) -> list[str]:
-    """Operand names, with or without ``%`` and shapes before them."""
-    if "%" in text:
-        return _NAME.findall(text)
-    if "[" in text or "*" in text or "\n" in text:
-        return [part.rsplit(" ", 1)[-1] for part in split_top(text)]
-    return text.split(", ")
+                agrees = parse_shape(shape).plain == operand.shape.plain
+            except ValueError as error:
+                raise BadHlo(instruction.line, str(error)) from None
+            if not agrees:
+                raise BadHlo(instruction.line, f"{instruction.name[:60]} takes {name[:60]} for {shape[:60]}, which is "
+                             f"{operand.shape.plain[:60]}")  # fmt: skip
+        operands.append(operand)
+    return tuple(operands)

@@ -18,14 +18,25 @@ BITS = {
 }  # fmt: skip
 
 _FLOAT = re.compile(r"bf16|f\d|c\d")
-_ARRAY = re.compile(r"([a-z]\w*)\[([^\]]*)\](?:\{([^}]*)\})?$")
+#: Integer types and ``pred``: a loop's counter is one of them.
+_INTEGER = re.compile(r"[su]\d+$|pred$")
+_ARRAY = re.compile(r"([a-z]\w*)\[((?:(?:<=)?\d+(?: *, *(?:<=)?\d+)*)?)\](?:\{([^{}]*)\})?$", re.ASCII)
+#: Minor-to-major order, then tiles, memory space and the rarer parts of a layout.
+_LAYOUT = re.compile(r"((?:\d+(?:,\d+)*)?)(?::((?:D\([^()]*\))?(?:T(?:\((?:\d+|\*)(?:,(?:\d+|\*))*\))+)?"
+                     r"(?:S\(\d+\)|(?:SC|[A-RU-Z*#]+)\([^()]*\))*))?$", re.ASCII)  # fmt: skip
 _TILE = re.compile(r"\(([\d,*]*)\)")
 _SPACE = re.compile(r"S\((\d+)\)")
+#: XLA holds sizes in signed 64-bit integers.
+_LARGEST = 2**63 - 1
+_DEEPEST = 64
+#: ``/*index=5*/`` in lists of operands and of parameters.
+COMMENT = re.compile(r"/\*[^*\n]*+\*/")
+_MARK = re.compile(r"[()\[\]{},]")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """An array (``parts`` empty) or a tuple of shapes."""
+    """An array, or a tuple of shapes (``dtype`` is then ``tuple``; it may be empty)."""
 
     dtype: str
     dims: tuple[int, ...]
@@ -33,9 +44,24 @@ class Shape:
     parts: tuple["Shape", ...] = ()
 
     @cached_property
+    def is_tuple(self) -> bool:
+        return self.dtype == "tuple"
+
+    @cached_property
+    def plain(self) -> str:
+        """The shape as a computation's signature spells it: no layouts."""
+        if self.is_tuple:
+            return f"({', '.join(part.plain for part in self.parts)})"
+        return f"{self.dtype}[{','.join(map(str, self.dims))}]"
+
+    @cached_property
+    def is_integer(self) -> bool:
+        return _INTEGER.match(self.dtype) is not None
+
+    @cached_property
     def elements(self) -> int:
         """Elements of an array, summed over the parts of a tuple."""
-        return sum(p.elements for p in self.parts) if self.parts else prod(self.dims)
+        return sum(p.elements for p in self.parts) if self.is_tuple else prod(self.dims)
 
     @cached_property
     def is_float(self) -> bool:
@@ -44,7 +70,7 @@ class Shape:
     @cached_property
     def leaves(self) -> tuple["Shape", ...]:
         """The arrays of a nested tuple, in order."""
-        return tuple(leaf for p in self.parts for leaf in p.leaves) if self.parts else (self,)
+        return tuple(leaf for p in self.parts for leaf in p.leaves) if self.is_tuple else (self,)
 
     @cached_property
     def order(self) -> tuple[int, ...]:
@@ -67,13 +93,13 @@ class Shape:
     @cached_property
     def bytes(self) -> int:
         """Buffer size, tile padding included; of a tuple, the sum of its parts."""
-        if self.parts:
+        if self.is_tuple:
             return sum(p.bytes for p in self.parts)
         return (self._padded_elements * BITS[self.dtype] + 7) // 8
 
     @property
     def unpadded_bytes(self) -> int:
-        if self.parts:
+        if self.is_tuple:
             return sum(p.unpadded_bytes for p in self.parts)
         return (self.elements * BITS[self.dtype] + 7) // 8
 
@@ -91,55 +117,74 @@ class Shape:
         return prod(physical[:head]) * prod(-(-d // t) * t for d, t in zip(physical[head:], tile, strict=True))
 
 
-_cache: dict[str, Shape] = {}
+#: Shapes by their text, for as many as fit.
+KNOWN_SHAPES: dict[str, Shape] = {}
 
 
 def parse_shape(text: str) -> Shape:
     """A shape from its text. Raises ``ValueError`` with the reason."""
-    shape = _cache.get(text)
+    shape = KNOWN_SHAPES.get(text)
     if shape is None:
-        shape = _tuple(text) if text.startswith("(") else _array(text)
-        if len(_cache) < 100_000:
-            _cache[text] = shape
+        shape = _tuple(text, 1) if text.startswith("(") else _array(text)
+        if len(KNOWN_SHAPES) < 100_000:
+            KNOWN_SHAPES[text] = shape
     return shape
 
 
 def _array(text: str) -> Shape:
-    if text.startswith(("token[]", "opaque[]", "u32[]{:S")):  # frequent and irregular
-        dtype = text.split("[", 1)[0]
-        return Shape(dtype, (), text.partition("{")[2].rstrip("}"))
     match = _ARRAY.match(text)
     if match is None:
         raise ValueError(f"{text[:60]!r} is no shape; legal: a type, dimensions and a layout as in f32[2,3]{{1,0}}")
     dtype, dims, layout = match.groups()
     if dtype not in BITS:
-        raise ValueError(f"unknown element type {dtype!r}; legal: {', '.join(BITS)}")
-    try:
-        sizes = tuple(int(d.strip().lstrip("<=")) for d in dims.split(",")) if dims.strip() else ()
-    except ValueError:
-        raise ValueError(f"dimensions [{dims}] are no numbers") from None
-    return Shape(dtype, sizes, layout or "")
+        raise ValueError(f"unknown element type {dtype[:60]!r}; legal: {', '.join(BITS)}")
+    if len(dims) > 2_000:
+        raise ValueError(f"the shape {text[:60]!r}... has too many dimensions or digits")
+    sizes = tuple(int(d.strip().removeprefix("<=")) for d in dims.split(",")) if dims else ()
+    if prod(d for d in sizes if d) * max(1, BITS[dtype]) > _LARGEST:
+        raise ValueError(f"{text[:60]!r} has more bits than 64-bit sizes can count")
+    return Shape(dtype, sizes, "" if layout is None else _layout(text, sizes, layout))
+
+
+def _layout(text: str, sizes: tuple[int, ...], layout: str) -> str:
+    """A layout after its order and tiles were checked against the dimensions."""
+    match = _LAYOUT.match(layout)
+    if match is None:
+        raise ValueError(f"the layout {{{layout[:60]}}} of {text[:60]!r} cannot be read; legal: as in f32[2,3]{{1,0:T(8,128)}}")
+    order = match[1].split(",") if match[1] else []
+    if sorted(order) != sorted(map(str, range(len(sizes)))):
+        raise ValueError(f"the layout of {text[:60]!r} does not order its {len(sizes)} dimensions")
+    for tile in _TILE.findall(match[2] or "") if (match[2] or "").startswith("T") else ():
+        if any(not n.strip("0") and n != "" for n in tile.split(",")):
+            raise ValueError(f"the layout of {text[:60]!r} has a tile of size 0")
+    return layout
 
 
 def split_top(text: str) -> list[str]:
     """Split at commas outside any bracket; comments such as ``/*index=5*/`` are dropped."""
     if "/*" in text:
-        text = re.sub(r"/\*.*?\*/", "", text)
+        text = COMMENT.sub("", text)
     parts, depth, start = [], 0, 0
-    for place, char in enumerate(text):
-        if char in "([{":
+    for found in _MARK.finditer(text):
+        mark = found[0]
+        if mark in "([{":
             depth += 1
-        elif char in ")]}":
+        elif mark != ",":
             depth -= 1
-        elif char == "," and depth == 0:
-            parts.append(text[start:place].strip())
-            start = place + 1
+        elif depth == 0:
+            parts.append(text[start : found.start()].strip())
+            start = found.end()
     last = text[start:].strip()
-    return [*parts, last] if last else parts
+    return [*parts, last] if last or parts else parts
 
 
-def _tuple(text: str) -> Shape:
+def _tuple(text: str, depth: int) -> Shape:
     if not text.endswith(")"):
         raise ValueError(f"{text[:60]!r} is an unfinished tuple shape")
-    return Shape("tuple", (), "", tuple(parse_shape(p) for p in split_top(text[1:-1]))) if text != "()" else Shape(
-        "tuple", (0,), "")
+    if depth > _DEEPEST:
+        raise ValueError(f"tuples are nested more than {_DEEPEST} deep")
+    parts = split_top(text[1:-1])
+    shape = Shape("tuple", (), "", tuple(_tuple(p, depth + 1) if p.startswith("(") else parse_shape(p) for p in parts))
+    if shape.elements > _LARGEST:
+        raise ValueError(f"{text[:60]!r} has more elements than 64-bit sizes can count")
+    return shape

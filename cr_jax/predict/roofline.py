@@ -63,6 +63,8 @@ def predict(
     unknown = sorted(x.name for x in program.loops if not x.known)
     if unknown:
         return _none(f"the trip count of {', '.join(unknown)} is unknown", accelerator)
+    if program.uncounted:
+        return _none(f"what it does in {', '.join(program.uncounted)} is not counted", accelerator)
     if accelerator.calibration is not None:
         tables = Tables(accelerator.calibration)
         timed = tuple(Timed(o, operation_parts(o, tables)) for o in program.operations)

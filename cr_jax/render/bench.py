@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cr_jax.render.cost import grid
+from cr_jax.render.words import sign
 from cr_jax.units import scaled
 
 _PERCENTILES = ("p50_s", "p90_s", "p95_s", "p99_s")
@@ -97,7 +98,7 @@ def _achieved(steps: Sequence[Mapping[str, Any]]) -> Table:
                  "peak memory", "predicted", "J/step")  # fmt: skip
     for step in steps:
         counted, rate, memory, energy = (step[k] for k in ("counted", "achieved", "memory", "energy"))
-        least = "" if counted["bound"] == "exact" else "≥ "
+        least = sign(counted["bound"])
         table.add_row(
             step["name"], least + scaled(counted["flops"]), _giga(rate["flops_per_s"]), _share(rate["matmul_utilisation"]),
             scaled(counted["hbm_bytes"], "B"), _giga(rate["bytes_per_s"]), _share(rate["bandwidth_utilisation"]),

@@ -11,6 +11,7 @@ from rich.text import Text
 from cr_jax.render import sheet
 from cr_jax.render.sheet import Sheet
 from cr_jax.render.time import capacity_sheets, time_sheets
+from cr_jax.render.words import sign
 from cr_jax.units import count, scaled
 
 _TRACED = "* of the traced program, which no compiler has fused for the device"
@@ -165,7 +166,8 @@ def _count(coverage: dict[str, Any]) -> str:
     if coverage["not_compiled"] and part:
         some += f" ({'; '.join(coverage['not_compiled'])})"
     if coverage["complete"]:
-        return f"exact{some}"
+        declared = f", cost of {', '.join(coverage['declared'])} declared or by formula" if coverage.get("declared") else ""
+        return f"{'exact' if coverage.get('bounds', ['exact']) == ['exact'] else 'upper bound'}{declared}{some}"
     missing = [f"{coverage['unknown_loops']} loops unknown"] if coverage["unknown_loops"] else []
     missing += [f"not counted: {', '.join(coverage['uncounted'])}"] if coverage["uncounted"] else []
     return f"lower bound: {'; '.join(missing) or 'see the report'}{some}"
@@ -232,14 +234,14 @@ def _number(program: dict[str, Any] | None, key: str) -> str:
     value = program[key] if program else None
     if program is None or value is None:
         return "-"
-    return ("≥ " if program["bound"] == "lower" else "") + scaled(value)
+    return sign(program["bound"]) + scaled(value)
 
 
 def _bytes(program: dict[str, Any] | None, key: str) -> str:
     value = program[key] if program else None
     if program is None or value is None:
         return "-"
-    return ("≥ " if program["bound"] == "lower" else "") + scaled(value, "B") + ("" if program["compiled"] else "*")
+    return sign(program["bound"]) + scaled(value, "B") + ("" if program["compiled"] else "*")
 
 
 def _intensity(program: dict[str, Any]) -> str:

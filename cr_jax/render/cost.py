@@ -192,11 +192,15 @@ def _coverage(report: dict[str, Any]) -> Text:
     named = ", ".join(f"{n} {kind}" for kind, n in sources.items() if n) or "none"
     worst = max((s["coverage"]["unattributed_share"] for s in steps), default=0.0)
     uncounted = sorted({u["operation"] for s in steps for u in s["coverage"]["uncounted"]})
-    exact = all(s["coverage"]["complete"] for s in steps)
+    complete = all(s["coverage"]["complete"] for s in steps)
+    exact = complete and all(s["coverage"].get("bound", "exact") == "exact" for s in steps)
     text = Text("Coverage  ", style="bold")
-    text.append("exact" if exact else "lower bound", style="green" if exact else "bold red")
+    text.append("exact" if exact else "upper bound" if complete else "lower bound", style="green" if exact else "bold red")
     text.append(f" · loops: {named} · unattributed at most {worst:.1%}", style="not bold")
     text.append(f" · operations not counted: {', '.join(uncounted) or 'none'}", style="not bold")
+    declared = sorted({d["operation"] for s in steps for d in s["coverage"].get("declared", [])})
+    if declared:
+        text.append(f" · declared or by formula: {', '.join(declared)}", style="yellow")
     agrees = report["summary"]["jaxpr_agrees"]
     text.append(" · jaxpr walk ", style="not bold")
     text.append("agrees" if agrees else "DISAGREES", style="green" if agrees else "bold red")

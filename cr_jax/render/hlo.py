@@ -9,6 +9,12 @@ from cr_jax.render.cost import grid
 from cr_jax.units import count, scaled
 
 _SHOWN = 20
+_BOUNDS = {
+    "exact": "exact",
+    "lower": "lower bound: see loops and operations below",
+    "upper": "upper bound: a loop may end earlier, see below",
+    "range": "upper bound of a range: see conditionals and calls below",
+}
 
 
 def render_hlo(document: dict[str, Any]) -> RenderableType:
@@ -18,9 +24,12 @@ def render_hlo(document: dict[str, Any]) -> RenderableType:
         totals.add_row(key, count(document[key]), scaled(document[key]))
     for key in ("hbm_bytes", "onchip_bytes", "collective_bytes"):
         totals.add_row(key, count(document[key]), scaled(document[key], "B"))
-    exact = document["complete"]
-    bound = "exact" if exact else "lower bound: see loops and operations below"
-    parts: list[RenderableType] = [totals, Text(bound + "\n", style="green" if exact else "bold red")]
+    bound = document["bound"]
+    parts: list[RenderableType] = [totals, Text(_BOUNDS[bound] + "\n", style="green" if bound == "exact" else "bold red")]
+    if bound in ("upper", "range"):
+        least = document["least"]
+        parts.append(Text(f"at least {count(least['matmul_flops'])} matmul FLOP, {count(least['other_flops'])} other FLOP, "
+                          f"{scaled(least['hbm_bytes'], 'B')}\n"))  # fmt: skip
     for axis in ("families", "modules", "passes"):
         rows = sorted(document[axis].items(), key=lambda item: -item[1]["matmul_flops"] - item[1]["other_flops"])
         table = grid(axis.capitalize(), "name", "matmul FLOP", "other FLOP", "transcendentals", "integer", "HBM bytes")
@@ -33,15 +42,39 @@ def render_hlo(document: dict[str, Any]) -> RenderableType:
     if document["loops"]:
         table = grid("Loops", "loop", "trip count", "known by", "entered", "matmul FLOP per iteration", "module")
         for loop in document["loops"]:
-            trips = "unknown (counted once)" if loop["trip_count"] is None else str(loop["trip_count"])
+            trips = _trips(loop)
             table.add_row(loop["name"], trips, loop["source"], str(loop["executions"]),
                           scaled(loop["matmul_flops_per_iteration"]), loop["module"])  # fmt: skip
         parts += [table, Text("")]
         if any(loop["trip_count"] is None for loop in document["loops"]):
-            parts.append(Text("give an unknown trip count with --trip-count LOOP=N\n", style="yellow"))
+            parts.append(Text("a loop of unknown trip count may never run and adds nothing; give its count with --trip-count "
+                              "LOOP=N\n", style="yellow"))  # fmt: skip
+    if document["conditionals"]:
+        table = grid("Conditionals whose branches differ", "conditional", "entered", "branch", "FLOP", "transcendentals",
+                     "HBM bytes")  # fmt: skip
+        for one in document["conditionals"]:
+            for number, branch in enumerate(one["branches"]):
+                place = ("", "") if number else (one["name"], str(one["executions"]))
+                table.add_row(*place, branch["computation"], scaled(branch["flops"]), scaled(branch["transcendentals"]),
+                              scaled(branch["hbm_bytes"], "B"))  # fmt: skip
+        parts += [table, Text("")]
+    if document["declared"]:
+        table = grid("Cost declared by the call, or by a textbook formula", "call", "source", "times", "FLOP", "transcendentals")
+        for call in document["declared"]:
+            table.add_row(call["operation"], call["source"], str(call["count"]), scaled(call["flops"]),
+                          scaled(call["transcendentals"]))  # fmt: skip
+        parts += [table, Text("")]
     if document["uncounted"]:
         table = grid("Not counted (bytes are)", "operation", "times", "HBM bytes")
         for missing in document["uncounted"]:
             table.add_row(missing["operation"], str(missing["count"]), scaled(missing["hbm_bytes"], "B"))
         parts.append(table)
     return Group(*parts)
+
+
+def _trips(loop: dict[str, Any]) -> str:
+    """How often a loop runs, and what speaks against it."""
+    if loop["trip_count"] is None:
+        return "unknown (at least 0)"
+    text = ("at most " if loop["at_most"] else "") + str(loop["trip_count"])
+    return text if loop["disputed"] is None else f"{text}, or {loop['disputed']}: annotation and inference differ"

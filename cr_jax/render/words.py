@@ -8,6 +8,15 @@ from cr_jax.units import scaled, time_text
 METHODS = {"calibrated": "rates measured on it", "replay": "its operations timed on it", "peaks": "data sheet rates"}
 
 
+#: Before a figure that is a bound.
+_SIGNS = {"exact": "", "lower": "≥ ", "upper": "≤ ", "range": "≤ "}
+
+
+def sign(bound: str) -> str:
+    """What stands before a figure, by its bound; of a range the upper end is shown."""
+    return _SIGNS[bound]
+
+
 def interval(low: float | None, high: float | None) -> str:
     """``49.8 to 311 µs``: the unit once where both ends share it."""
     if low is None or high is None:

@@ -91,7 +91,7 @@ def step_entry(
             "matmul_flops": count.matmul_flops,
             "transcendentals": total.transcendentals,
             "hbm_bytes": count.hbm_bytes,
-            "bound": "exact" if count.complete else "lower",
+            "bound": count.bound,
             "program_sha256": step["program_sha256"],
             "tag": "counted",
         },

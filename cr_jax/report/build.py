@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cr_jax.cost.memory import memory_account
@@ -122,7 +122,8 @@ def _totals(count: HloCount) -> dict[str, Any]:
     return total.as_dict() | {
         "flops": total.flops,
         "complete": count.complete,
-        "bound": "exact" if count.complete else "lower",
+        "bound": count.bound,
+        "least": count.least.as_dict(),
         "tag": "counted",
     }
 
@@ -132,7 +133,10 @@ def _coverage(count: HloCount) -> dict[str, Any]:
     flops = count.total.flops
     return {
         "complete": count.complete,
-        "uncounted": count.as_dict()["uncounted"],
+        "bound": count.bound,
+        "uncounted": [asdict(one) for one in count.uncounted],
+        "conditionals": [asdict(one) for one in count.conditionals],
+        "declared": [asdict(one) for one in count.declared],
         "unknown_loops": [loop.name for loop in count.loops if loop.trip_count is None],
         "inferred_loops": sum(loop.source == "inferred" for loop in count.loops),
         "unattributed_flops": nobody,

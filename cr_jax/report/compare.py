@@ -185,4 +185,7 @@ def warnings(rows: Sequence[Mapping[str, Any]], base: Mapping[str, Any] | None) 
     lower = [row["name"] for row in good if not row["coverage"]["complete"]]
     if lower:
         found.append(f"lower bounds (something is not counted): {', '.join(lower)}")
+    upper = [row["name"] for row in good if row["coverage"]["complete"] and row["coverage"]["bounds"] != ["exact"]]
+    if upper:
+        found.append(f"upper bounds (branches, early ends of loops, declared costs): {', '.join(upper)}")
     return found

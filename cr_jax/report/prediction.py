@@ -1,6 +1,7 @@
 """A step's predicted time, energy and price as a block of the cost report."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
@@ -27,6 +28,9 @@ def prediction_entry(
         return _unknown(f"not compiled for {accelerator.name} ({why}): a time follows from the compiled program only")
     program = operations(step.compiled_hlo)
     found = predict(program, accelerator, step.precision, dtype, step.memory.temp_bytes)
+    if program.varies and found.low_s is not None:  # some runs take a cheaper branch, or leave a loop early
+        least = operations(step.compiled_hlo, cheapest=True)
+        found = replace(found, low_s=predict(least, accelerator, step.precision, dtype, step.memory.temp_bytes).low_s)
     if refine is None or found.method != "calibrated":
         return entry(found, step, accelerator, rates)
     found, rows = refine(step.compiled_hlo, program, found, accelerator)

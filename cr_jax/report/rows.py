@@ -129,6 +129,11 @@ def _fits(known: list[int], programs: int, size: int | None) -> str:
     return "yes" if len(known) == programs else "unknown"
 
 
+def bound(coverage: Mapping[str, Any]) -> str:
+    """What the counts of a step are; reports of before knew exact and lower only."""
+    return coverage.get("bound") or ("exact" if coverage["complete"] else "lower")
+
+
 def coverage(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the counts leave out, over all steps."""
     found = [step["coverage"] for step in report["steps"]]
@@ -136,6 +141,8 @@ def coverage(report: Mapping[str, Any]) -> dict[str, Any]:
         "complete": all(one["complete"] for one in found),
         "uncounted": sorted({missing["operation"] for one in found for missing in one["uncounted"]}),
         "unknown_loops": sum(len(one["unknown_loops"]) for one in found),
+        "bounds": sorted({bound(one) for one in found}),
+        "declared": sorted({call["operation"] for one in found for call in one.get("declared", [])}),
         "unattributed_share": max((one["unattributed_share"] for one in found), default=0.0),
         "programs": len(found),
         "compiled_programs": sum(step["compiled"] is not None for step in report["steps"]),

@@ -81,9 +81,10 @@ def test_the_search_for_a_name_is_linear():
     """Sixty nameless operands on each of four levels are 13 million paths and 240 steps."""
     wide, size, lines = 60, 1, ['  v0 = f32[1]{0} parameter(0), metadata={op_name="x"}']
     for level in range(1, 5):
-        size *= wide if level < 3 else 1
+        size *= wide
         operands = ", ".join([f"v{level - 1}"] * wide)
         lines.append(f"  v{level} = f32[{size}]{{0}} concatenate({operands}), dimensions={{0}}")
+    lines[-1] = lines[-1].replace("  v", "  ROOT v", 1)
     module = parse("HloModule m\n\nENTRY main {\n" + "\n".join(lines) + "\n}\n")
     origins = Origins("jit(f)")
     assert origins.of(module.entry.result) == ""

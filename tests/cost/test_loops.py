@@ -99,7 +99,8 @@ def test_a_dynamic_loop_is_a_lower_bound_until_its_count_is_given():
     found = count_hlo(text)
     assert not found.complete
     (loop,) = found.loops
-    assert (loop.trip_count, loop.source, found.matmul_flops) == (None, "unknown", 2 * 8**3)
+    assert (loop.trip_count, loop.source, found.matmul_flops) == (None, "unknown", 0)  # it may never run
+    assert (loop.matmul_flops_per_iteration, found.bound) == (2 * 8**3, "lower")
     given = count_hlo(text, trip_counts={loop.name: 7})
     assert (given.complete, given.matmul_flops, given.loops[0].source) == (True, 7 * 2 * 8**3, "given")
 
@@ -128,11 +129,13 @@ def test_inferred_counts_of_steps_other_than_one(start, stop, step, times):
     assert (loop.trip_count, loop.source) == (times, "inferred")
 
 
-def test_two_conditions_are_not_guessed():
+def test_of_two_conditions_the_known_one_is_a_limit():
     def run(x):
         return lax.while_loop(
             lambda c: (c[0] < 9) & (jnp.sum(c[1]) < 1e6), lambda c: (c[0] + 1, c[1] @ c[1]), (jnp.int32(0), x)
         )[1]
 
     text = jax.jit(run).lower(jax.ShapeDtypeStruct((4, 4), jnp.float32)).as_text("hlo")
-    assert [loop.trip_count for loop in count_hlo(text).loops] == [None]
+    found = count_hlo(text)
+    assert [(loop.trip_count, loop.at_most) for loop in found.loops] == [(9, True)]
+    assert (found.bound, found.matmul_flops, found.least.matmul_flops) == ("upper", 9 * 2 * 4**3, 0)

@@ -20,9 +20,9 @@ def program(*dots):
     lines = "".join(dots)
     for number in range(lines.count("NUMBER")):
         lines = lines.replace("NUMBER", str(number), 1)
-    names = [line.split()[0] for line in lines.splitlines() if " dot(" in line]
-    return f"HloModule m\n\nENTRY e {{\n{lines}  ROOT r = tuple({', '.join(names)})\n}}\n".replace(
-        "r = tuple", "r = (" + ", ".join("f32[]" for _ in names) + ") tuple")
+    made = [line.split() for line in lines.splitlines() if " dot(" in line]
+    shapes, names = ", ".join(words[2] for words in made), ", ".join(words[0] for words in made)
+    return f"HloModule m\n\nENTRY e {{\n{lines}  ROOT r = ({shapes}) tuple({names})\n}}\n"
 
 
 def shares(traced, compiled):
@@ -50,7 +50,7 @@ def test_its_bytes_go_with_it():
 
 
 def test_a_product_as_traced_stays():
-    twice = dot("a", "net.ahead", 8, 16, 64)
+    twice = dot("c", "net.ahead", 8, 16, 64)
     found, count = shares(program(twice, *APART), program(twice, *APART))
     assert found == {"net.ahead": 3 * F, "net.back": F} and not count.merged.flops
     assert not count.merged.left_flops

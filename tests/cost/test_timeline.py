@@ -23,8 +23,9 @@ def live(body, header=HEAD):
 def test_a_chain_frees_what_nobody_reads_again():
     body = """ENTRY e {
   p = f32[10]{0} parameter(0)
-  a = f32[100]{0} broadcast(p), dimensions={}
-  b = f32[200]{0} broadcast(p), dimensions={}
+  zero = f32[] constant(0)
+  a = f32[100]{0} pad(p, zero), padding=0_90
+  b = f32[200]{0} pad(p, zero), padding=0_190
   c = f32[50]{0} slice(a), slice={[0:50]}
   d = f32[50]{0} slice(b), slice={[0:50]}
   ROOT r = (f32[50]{0}, f32[50]{0}) tuple(c, d)
@@ -36,7 +37,8 @@ def test_a_chain_frees_what_nobody_reads_again():
 def test_an_element_wise_result_takes_the_place_of_a_dying_operand_only():
     body = """ENTRY e {
   p = f32[10]{0} parameter(0)
-  a = f32[100]{0} broadcast(p), dimensions={}
+  zero = f32[] constant(0)
+  a = f32[100]{0} pad(p, zero), padding=0_90
   b = f32[100]{0} negate(a)
   c = f32[100]{0} add(a, b)
   ROOT d = f32[100]{0} reverse(c), dimensions={0}
@@ -129,7 +131,8 @@ def test_an_update_inside_a_fusion_is_in_place():
 ENTRY e {
   p = f32[1,100]{1,0} parameter(0)
   i = s32[] parameter(1)
-  a = f32[8,100]{1,0} broadcast(p), dimensions={}
+  zero = f32[] constant(0)
+  a = f32[8,100]{1,0} pad(p, zero), padding=0_7x0_0
   b = f32[8,100]{1,0} fusion(a, p, i), kind=kLoop, calls=fused
   ROOT r = f32[1,100]{1,0} slice(b), slice={[0:1], [0:100]}
 }"""
@@ -154,9 +157,10 @@ def test_an_asynchronous_operation_holds_its_operand_until_it_is_done():
 
 ENTRY e {
   p = f32[10]{0} parameter(0)
-  a = f32[100]{0} broadcast(p), dimensions={}
+  zero = f32[] constant(0)
+  a = f32[100]{0} pad(p, zero), padding=0_90
   s = ((f32[100]{0}), f32[50]{0}, u32[]) async-start(a), calls=wrapped
-  b = f32[200]{0} broadcast(p), dimensions={}
+  b = f32[200]{0} pad(p, zero), padding=0_190
   d = f32[50]{0} async-done(s)
   ROOT r = (f32[50]{0}, f32[200]{0}) tuple(d, b)
 }"""

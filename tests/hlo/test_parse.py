@@ -24,11 +24,11 @@ WHOLE = "HloModule m\n\nENTRY main {\n  a = f32[2]{0} parameter(0)\n  ROOT b = f
         (WHOLE[: WHOLE.index("negate(") + 8], 5, "cut"),
         (WHOLE.replace("negate(a)", "negate(q)"), 5, "'q'"),
         (WHOLE.replace("f32[2]{0} negate", "f33[2]{0} negate"), 5, "f33"),
-        (WHOLE.replace("f32[2]{0} negate", "f32[x]{0} negate"), 5, "no numbers"),
+        (WHOLE.replace("f32[2]{0} negate", "f32[x]{0} negate"), 5, "no shape"),
         (WHOLE.replace("ROOT b = ", "ROOT b "), 5, "no HLO instruction"),
         (WHOLE.replace("negate(a)", "fusion(a), kind=kLoop, calls=lost"), 5, "lost"),
         (WHOLE + WHOLE, 7, "second HloModule"),
-        (WHOLE.replace("negate(a)", "dot(a)"), 5, "malformed"),
+        (WHOLE.replace("negate(a)", "dot(a)"), 5, "1 operands"),
         (WHOLE.replace("parameter(0)", "parameter(q)"), 4, "parameter"),
         ("HloModule m\n\nmain {\n}\n", 4, "empty"),
     ],
@@ -54,9 +54,9 @@ def test_every_cut_of_a_text_is_refused_or_whole(path):
             pytest.fail(f"a text cut at {part}/40 was counted")
 
 
-def test_computations_that_call_themselves_end():
+def test_computations_that_call_themselves_are_refused():
     text = "HloModule m\n\nENTRY main {\n  a = f32[2]{0} parameter(0)\n  ROOT b = f32[2]{0} call(a), to_apply=main\n}\n"
-    with pytest.raises(BadHlo, match="without end"):
+    with pytest.raises(BadHlo, match="does not define above it"):
         count_hlo(text)
 
 

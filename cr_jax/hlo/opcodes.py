@@ -1,0 +1,116 @@
+"""Attributes and operands that each opcode takes, as XLA's parser reads them (``xla/hlo/parser/hlo_parser.cc``).
+
+An opcode that is not here is not checked: the counter lists it as unknown.
+"""
+
+#: Attributes that any instruction may have.
+COMMON = frozenset({
+    "sharding", "frontend_attributes", "control-predecessors", "parameter_replication", "origin", "original_value",
+    "result_accuracy", "statistics", "outer_dimension_partitions", "custom_call_has_side_effect", "backend_config",
+})  # fmt: skip
+
+UNARY = frozenset({
+    "abs", "acos", "acosh", "asin", "asinh", "atanh", "cbrt", "ceil", "cosine", "cosh", "count-leading-zeros", "erf",
+    "exponential", "exponential-minus-one", "floor", "imag", "is-finite", "log", "log-plus-one", "logistic", "negate",
+    "not", "popcnt", "real", "round-nearest-afz", "round-nearest-even", "rsqrt", "sign", "sine", "sinh", "sqrt", "tan",
+    "tanh",
+})  # fmt: skip
+BINARY = frozenset({
+    "add", "and", "atan2", "complex", "divide", "maximum", "minimum", "multiply", "or", "power", "remainder",
+    "shift-left", "shift-right-arithmetic", "shift-right-logical", "subtract", "xor",
+})  # fmt: skip
+
+_DOT = ("lhs_contracting_dims", "rhs_contracting_dims", "lhs_batch_dims", "rhs_batch_dims", "operand_precision", "algorithm",
+        "sparsity")  # fmt: skip
+_CONVOLUTION = ("window", "dim_labels", "feature_group_count", "batch_group_count", "operand_precision", "conv_kind")
+_COLLECTIVE = ("replica_groups", "channel_id", "constrain_layout", "use_global_device_ids", "dimensions", "mode")
+_CHANNEL = ("channel_id", "is_host_transfer")
+_ASYNC = ("calls", "async_execution_thread", "output_to_operand_aliasing")
+
+#: Attributes of an opcode beside the common ones.
+ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset() for name in UNARY | BINARY} | {
+    name: frozenset(keys)
+    for name, keys in {
+        "parameter": (), "constant": (), "tuple": (), "copy": (), "bitcast": (), "convert": (), "bitcast-convert": (),
+        "clamp": (), "select": (), "dynamic-update-slice": (), "add-dependency": (), "after-all": (), "copy-done": (),
+        "optimization-barrier": (), "opt-barrier": (), "partition-id": (), "replica-id": (), "dynamic-reshape": (),
+        "stochastic-convert": (),
+        "iota": ("iota_dimension",), "get-tuple-element": ("index",), "compare": ("direction", "type"),
+        "broadcast": ("dimensions",), "transpose": ("dimensions",), "concatenate": ("dimensions",),
+        "reverse": ("dimensions",), "reduce": ("dimensions", "to_apply"), "map": ("dimensions", "to_apply"),
+        "sort": ("dimensions", "is_stable", "to_apply"), "slice": ("slice",), "dynamic-slice": ("dynamic_slice_sizes",),
+        "pad": ("padding",), "reshape": ("inferred_dimension",), "reduce-precision": ("exponent_bits", "mantissa_bits"),
+        "dot": _DOT, "scaled-dot": _DOT, "ragged-dot": (*_DOT, "lhs_ragged_dims", "rhs_group_dims"),
+        "convolution": _CONVOLUTION, "reduce-window": ("window", "to_apply"),
+        "select-and-scatter": ("window", "select", "scatter"),
+        "gather": ("offset_dims", "collapsed_slice_dims", "start_index_map", "operand_batching_dims",
+                   "start_indices_batching_dims", "index_vector_dim", "slice_sizes", "indices_are_sorted"),
+        "scatter": ("update_window_dims", "inserted_window_dims", "scatter_dims_to_operand_dims", "input_batching_dims",
+                    "scatter_indices_batching_dims", "index_vector_dim", "to_apply", "indices_are_sorted", "unique_indices"),
+        "fusion": ("kind", "calls", "output_to_operand_aliasing"), "call": ("to_apply", "is_composite"),
+        "while": ("condition", "body"),
+        "conditional": ("true_computation", "false_computation", "branch_computations"),
+        "custom-call": (*_CONVOLUTION, "custom_call_target", "operand_layout_constraints", "to_apply", "calls",
+                        "called_computations", "output_to_operand_aliasing", "padding_type", "literal", "schedule",
+                        "api_version", "custom_call_schedule"),
+        "fft": ("fft_type", "fft_length"), "cholesky": ("lower",),
+        "triangular-solve": ("left_side", "lower", "unit_diagonal", "transpose_a"),
+        "rng": ("distribution",), "rng-bit-generator": ("algorithm",), "rng-get-and-update-state": ("delta",),
+        "topk": ("k", "largest"), "scan": ("to_apply", "dimensions", "num_carries", "is_reverse", "is_associative"),
+        "copy-start": ("cross_program_prefetch_index",), "domain": ("domain",), "infeed": ("infeed_config",),
+        "outfeed": ("outfeed_config", "outfeed_shape"), "get-dimension-size": ("dimensions",),
+        "set-dimension-size": ("dimensions",), "send": _CHANNEL, "send-done": _CHANNEL, "recv": _CHANNEL,
+        "recv-done": _CHANNEL, "async-start": _ASYNC, "async-update": _ASYNC, "async-done": _ASYNC,
+        "all-reduce": (*_COLLECTIVE, "to_apply"), "reduce-scatter": (*_COLLECTIVE, "to_apply"), "all-gather": _COLLECTIVE,
+        "all-to-all": _COLLECTIVE, "ragged-all-to-all": _COLLECTIVE, "collective-broadcast": _COLLECTIVE,
+        "collective-permute": ("source_target_pairs", "channel_id", "slice_sizes"),
+    }.items()
+}  # fmt: skip
+
+#: Attributes without which XLA refuses the opcode.
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "iota": ("iota_dimension",), "get-tuple-element": ("index",), "compare": ("direction",), "transpose": ("dimensions",),
+    "concatenate": ("dimensions",), "reverse": ("dimensions",), "reduce": ("dimensions", "to_apply"), "map": ("to_apply",),
+    "sort": ("dimensions", "to_apply"), "slice": ("slice",), "dynamic-slice": ("dynamic_slice_sizes",), "pad": ("padding",),
+    "reduce-precision": ("exponent_bits", "mantissa_bits"), "convolution": ("dim_labels",), "reduce-window": ("to_apply",),
+    "select-and-scatter": ("select", "scatter"),
+    "gather": ("offset_dims", "collapsed_slice_dims", "start_index_map", "index_vector_dim", "slice_sizes"),
+    "scatter": ("update_window_dims", "inserted_window_dims", "scatter_dims_to_operand_dims", "index_vector_dim", "to_apply"),
+    "fusion": ("kind", "calls"), "call": ("to_apply",), "while": ("condition", "body"), "custom-call": ("custom_call_target",),
+    "fft": ("fft_type", "fft_length"), "topk": ("k",), "all-reduce": ("to_apply",), "all-reduce-start": ("to_apply",),
+    "reduce-scatter": ("to_apply", "dimensions"), "all-gather": ("dimensions",), "all-gather-start": ("dimensions",),
+    "collective-permute": ("source_target_pairs",), "collective-permute-start": ("source_target_pairs",),
+    "async-start": ("calls",), "rng": ("distribution",), "rng-bit-generator": ("algorithm",),
+}  # fmt: skip
+
+#: Number of operands, where it is fixed. (TPU compilers print an async-update with what its start was given.)
+OPERANDS: dict[str, int] = dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | dict.fromkeys(
+    ("copy", "bitcast", "convert", "bitcast-convert", "broadcast", "transpose", "reshape", "reverse", "slice",
+     "get-tuple-element", "while", "fft", "cholesky", "reduce-precision", "optimization-barrier", "opt-barrier",
+     "copy-start", "copy-done", "async-done", "all-reduce-done", "all-gather-done", "collective-permute-done",
+     "topk"), 1) | dict.fromkeys(
+    ("dot", "convolution", "compare", "pad", "triangular-solve", "stochastic-convert", "add-dependency", "rng"), 2
+) | {"clamp": 3, "select": 3, "select-and-scatter": 3, "parameter": 0, "constant": 0, "iota": 0,
+     "partition-id": 0, "replica-id": 0}  # fmt: skip
+
+#: Attributes that name computations.
+CALLING = ("calls", "to_apply", "condition", "body", "branch_computations", "true_computation", "false_computation",
+           "select", "scatter", "called_computations")  # fmt: skip
+
+
+def wrapped(opcode: str) -> str | None:
+    """The operation that an asynchronous opcode such as ``reduce-scatter-start`` wraps; ``None`` for any other."""
+    for suffix in ("-start", "-update", "-done"):
+        base = opcode.removesuffix(suffix)
+        if base != opcode and (base in ATTRIBUTES or base == "async"):
+            return base
+    return None
+
+
+def attributes(opcode: str) -> frozenset[str] | None:
+    """What ``opcode`` may have beside the common attributes; ``None`` for an unknown opcode."""
+    known = ATTRIBUTES.get(opcode)
+    if known is not None:
+        return known
+    base = wrapped(opcode)
+    return ATTRIBUTES.get(base, frozenset()) | frozenset(_ASYNC) if base else None
