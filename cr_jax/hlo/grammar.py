@@ -47,6 +47,12 @@ FACT_NAME = re.compile(rf"([a-z_]++)=(?:{STRING}|-?[\w.]++|{BRACES})")
 #: ``HloModule name, attributes``.
 MODULE = re.compile(rf"HloModule ([A-Za-z_%][\w.\-]*+)((?:{_ATTRIBUTE})*+)[ \t\r]*+\Z", re.ASCII)
 END = re.compile(rf"\}}(?:, execution_thread={STRING})?+[ \t\r]*+\Z")
-#: One of the tables of source positions between the header and the computations.
-TABLE_ROW = re.compile(rf"\d++ (?:{STRING}|{BRACES})[ \t\r]*+\Z", re.ASCII)
+_PLACE = "file_name_id|function_name_id|line|end_line|column|end_column"
+#: Rows of the tables of source positions between the header and the computations, in their order.
+TABLES = {
+    "FileNames": re.compile(rf"\d{{1,9}} {STRING}\Z", re.ASCII),
+    "FunctionNames": re.compile(rf"\d{{1,9}} {STRING}\Z", re.ASCII),
+    "FileLocations": re.compile(rf"\d{{1,9}} \{{(?:(?:{_PLACE})=-?\d{{1,9}} ?)*+\}}\Z", re.ASCII),
+    "StackFrames": re.compile(r"\d{1,9} \{(?:(?:file_location_id|parent_frame_id)=\d{1,9} ?)*+\}\Z", re.ASCII),
+}
 NAME = re.compile(r"(?:%[\w.\-]++|[A-Za-z_][\w.\-]*+)\Z", re.ASCII)

@@ -3,6 +3,8 @@
 An opcode that is not here is not checked: the counter lists it as unknown.
 """
 
+import re
+
 #: Attributes that any instruction may have.
 COMMON = frozenset({
     "sharding", "frontend_attributes", "control-predecessors", "parameter_replication", "origin", "original_value",
@@ -66,6 +68,38 @@ ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset() for name in UNARY | B
         "collective-permute": ("source_target_pairs", "channel_id", "slice_sizes"),
     }.items()
 }  # fmt: skip
+
+_WHOLE, _YES_NO = re.compile(r"\d{1,18}\Z", re.ASCII), re.compile(r"(?:true|false)\Z")
+_LIST = re.compile(r"\{(?:\d{1,18}(?:, ?\d{1,18})*+)?\}\Z", re.ASCII)
+_NAME, _NAMES = re.compile(r"%?[\w.\-]+\Z", re.ASCII), re.compile(r"\{%?[\w.\-]+(?:, %?[\w.\-]+)*+\}\Z", re.ASCII)
+_SHARDING = (r"\{(?:replicated|manual|unknown|unreduced|maximal device=\d+|"
+             r"devices=\[[\d,]+\](?:<=\[[\d,]+\](?:T\([\d,]+\))?|[\d,]+)(?: last_tile_dim_replicate| last_tile_dims=\{[\w, ]*+\})?)(?: metadata=\{[^{}]*+\})?\}")  # fmt: skip
+#: How the value of an attribute is spelt, of those whose spelling is one.
+VALUES: dict[str, re.Pattern[str]] = (
+    dict.fromkeys(("index", "iota_dimension", "index_vector_dim", "channel_id", "feature_group_count", "batch_group_count",
+                   "exponent_bits", "mantissa_bits", "k", "num_carries", "inferred_dimension", "delta",
+                   "cross_program_prefetch_index"), _WHOLE)
+    | dict.fromkeys(("is_stable", "indices_are_sorted", "unique_indices", "constrain_layout", "use_global_device_ids",
+                     "is_host_transfer", "is_composite", "lower", "left_side", "unit_diagonal", "largest", "is_reverse",
+                     "is_associative", "custom_call_has_side_effect"), _YES_NO)
+    | dict.fromkeys(("dimensions", "dynamic_slice_sizes", "lhs_contracting_dims", "rhs_contracting_dims", "lhs_batch_dims",
+                     "rhs_batch_dims", "offset_dims", "collapsed_slice_dims", "start_index_map", "operand_batching_dims",
+                     "start_indices_batching_dims", "update_window_dims", "inserted_window_dims",
+                     "scatter_dims_to_operand_dims", "input_batching_dims", "scatter_indices_batching_dims",
+                     "fft_length"), _LIST)
+    | dict.fromkeys(("calls", "to_apply", "condition", "body", "true_computation", "false_computation", "select",
+                     "scatter"), _NAME)
+    | dict.fromkeys(("branch_computations",), _NAMES)
+    | {
+        "kind": re.compile(r"k(?:Loop|Input|Output|Custom)\Z"),
+        "direction": re.compile(r"(?:EQ|NE|GE|GT|LE|LT)\Z"),
+        "type": re.compile(r"(?:FLOAT|TOTALORDER|SIGNED|UNSIGNED)\Z"),
+        "fft_type": re.compile(r"I?R?FFT\Z"),
+        "sharding": re.compile(rf"(?:{_SHARDING}|\{{{_SHARDING}(?:, (?:/\*[^*]*+\*/)?{_SHARDING})*+\}})\Z", re.ASCII),
+    }
+)  # fmt: skip
+#: Attributes of which later versions of XLA may know more spellings: another one is a doubt, no error.
+OPEN = frozenset({"sharding"})
 
 #: Attributes without which XLA refuses the opcode.
 REQUIRED: dict[str, tuple[str, ...]] = {

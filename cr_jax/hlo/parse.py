@@ -15,7 +15,6 @@ from cr_jax.hlo import grammar, literals
 from cr_jax.hlo.shapes import COMMENT, KNOWN_SHAPES, Shape, parse_shape, split_top
 
 _BRACKETS = {"(": re.compile(r"[()]"), "[": re.compile(r"[\[\]]"), "{": re.compile(r"[{}]")}
-_TABLES = frozenset({"FileNames", "FunctionNames", "FileLocations", "StackFrames"})
 #: Opcodes whose backend configuration a rule reads.
 _CONFIGURED = frozenset({"while", "custom-call"})
 _CYCLES = re.compile(r'"estimated_cycles":"(\d{1,18})"', re.ASCII)
@@ -134,7 +133,7 @@ class _Parser:
             raise BadHlo(1, "the text is empty; legal: an HLO module as XLA prints it")
         name, attributes = "", ""
         entry: Computation | None = None
-        in_table = False
+        in_table, table, tables = False, "", list[str]()
         while self.position < self.size:
             line = self._line()
             stripped = line.strip()
@@ -143,7 +142,7 @@ class _Parser:
             elif line[-1] == "{" and not in_table:
                 entry = self._computation(line, entry)
             elif in_table:
-                if grammar.TABLE_ROW.match(stripped) is None:
+                if grammar.TABLES[table].match(stripped) is None:
                     raise BadHlo(self.number, f"{stripped[:60]!r} is no row of a table of source positions")
             elif line.startswith("HloModule"):
                 if name or self.computations:
@@ -152,10 +151,15 @@ class _Parser:
                 if header is None:
                     raise BadHlo(self.number, f"the header {stripped[:60]!r} cannot be read; is the line cut?")
                 name, attributes = header[1], header[2]
-            elif stripped in _TABLES:
-                in_table = True
+            elif stripped in grammar.TABLES:
+                tables.append(stripped)
+                in_table, table = True, stripped
+                if self.computations or tables != list(grammar.TABLES)[: len(tables)]:
+                    raise BadHlo(self.number, f"the table {stripped} is out of order; legal: {', '.join(grammar.TABLES)}")
             elif not stripped.startswith("//"):
                 entry = self._computation(line, entry)
+        if tables and len(tables) < len(grammar.TABLES):
+            raise BadHlo(1, f"a table of source positions is missing: {', '.join(set(grammar.TABLES) - set(tables))}")
         if entry is None:
             entry = self._only()
         module = HloModule(name or "module", self.computations, entry, self.count, attributes, self.doubts)

@@ -1,7 +1,7 @@
 """Shapes of results from those of operands, per opcode, as XLA infers them (``xla/service/shape_inference.cc``).
 
-A rule raises ``Mismatch`` where an instruction's own shape is not the one that follows. Layouts, and the
-precision of floats, are left out of the comparison: compilers change both between operations.
+A rule raises ``Mismatch`` where an instruction's own shape is not the one that follows. Layouts are left out of
+the comparison, and in programs for TPUs the precision of floats: their compiler reads and writes either.
 """
 
 import re
@@ -28,16 +28,21 @@ class Mismatch(Exception):
 
 
 def same(a: Shape, b: Shape) -> bool:
-    """Whether two shapes are equal, but for layouts and the precision of floats."""
-    if a is b or a.plain == b.plain:
-        return True
-    if a.is_tuple or b.is_tuple:
-        return a.dtype == b.dtype and len(a.parts) == len(b.parts) and all(map(same, a.parts, b.parts))
-    return a.dims == b.dims and _alike(a, b)
+    """Whether two shapes are equal, but for layouts."""
+    return a is b or a.plain == b.plain
 
 
 def _alike(a: Shape, b: Shape) -> bool:
-    return a.dtype == b.dtype or (a.is_float and b.is_float and (a.dtype[0] == "c") == (b.dtype[0] == "c"))
+    if a.dtype == b.dtype:
+        return True
+    # Only the layouts of TPUs are tiled.
+    tiled = "T(" in a.layout or "T(" in b.layout
+    return tiled and a.is_float and b.is_float and (a.dtype[0] == "c") == (b.dtype[0] == "c")
+
+
+def _fits(a: Shape, b: Shape) -> bool:
+    """Equal, but for layouts and what TPUs do to the precision of floats."""
+    return a.dims == b.dims and a.is_tuple == b.is_tuple and (a.plain == b.plain if a.is_tuple else _alike(a, b))
 
 
 def _require(fits: bool, instruction: Instruction, wanted: str) -> None:
@@ -71,7 +76,7 @@ def _binary(i: Instruction, called: Called) -> None:
     if i.opcode == "complex":
         _require(i.shape.dims == left.dims and i.shape.dtype.startswith("c"), i, f"complex, of {left.plain}")
     else:
-        _require(same(i.shape, left), i, left.plain)
+        _require(_fits(i.shape, left), i, left.plain)
 
 
 def _compare(i: Instruction, called: Called) -> None:
@@ -85,14 +90,14 @@ def _compare(i: Instruction, called: Called) -> None:
 
 def _select(i: Instruction, called: Called) -> None:
     chosen, yes, no = (o.shape for o in i.operands)
-    if chosen.dtype != "pred" or chosen.dims not in ((), yes.dims) or not same(yes, no):
+    if chosen.dtype != "pred" or chosen.dims not in ((), yes.dims) or not _fits(yes, no):
         raise Mismatch(f"takes {chosen.plain[:40]}, {yes.plain[:40]} and {no.plain[:40]}; legal: pred and one shape for both")
-    _require(same(i.shape, yes), i, yes.plain)
+    _require(_fits(i.shape, yes), i, yes.plain)
 
 
 def _clamp(i: Instruction, called: Called) -> None:
     low, value, high = (o.shape for o in i.operands)
-    _require(same(i.shape, value), i, value.plain)
+    _require(_fits(i.shape, value), i, value.plain)
     for limit in (low, high):
         if limit.dims not in ((), value.dims) or not _alike(limit, value):
             raise Mismatch(f"takes a limit of {limit.plain[:60]} for {value.plain[:60]}")
@@ -100,7 +105,7 @@ def _clamp(i: Instruction, called: Called) -> None:
 
 def _moved(i: Instruction, called: Called) -> None:
     """A copy or another result that is its operand as it is."""
-    _require(same(i.shape, i.operands[0].shape), i, i.operands[0].shape.plain)
+    _require(_fits(i.shape, i.operands[0].shape), i, i.operands[0].shape.plain)
 
 
 def _convert(i: Instruction, called: Called) -> None:
@@ -117,7 +122,8 @@ def _bitcast(i: Instruction, called: Called) -> None:
     if operand.is_tuple or i.shape.is_tuple:
         return _moved(i, called)
     bits = (operand.elements * BITS[operand.dtype], i.shape.elements * BITS[i.shape.dtype])
-    _require(bits[0] == bits[1], i, f"{bits[0]} bits")
+    # On a TPU a bitcast may leave out what the operand's tiles hold beside the result.
+    _require(bits[0] == bits[1] or ("T(" in operand.layout and operand.bytes == i.shape.bytes), i, f"{bits[0]} bits")
 
 
 def _transpose(i: Instruction, called: Called) -> None:
@@ -382,7 +388,7 @@ def _scatter(i: Instruction, called: Called) -> None:
         if places != batch or len(limits) != len(sizes) or any(s > d for s, d in zip(sizes, limits, strict=True)):
             raise Mismatch(f"writes {update.plain[:60]} into {target.plain[:60]} at {indices.plain[:60]}")
     parts = i.shape.parts if i.shape.is_tuple else (i.shape,)
-    _require(len(parts) == count and all(map(same, parts, targets)), i, targets[0].plain)
+    _require(len(parts) == count and all(map(_fits, parts, targets)), i, targets[0].plain)
 
 
 def _tuple(i: Instruction, called: Called) -> None:

@@ -61,7 +61,6 @@ class Verifier:
             return
         parameters = [computation.parameters[n] for n in range(len(computation.parameters))]
         expected = f"({', '.join([f'{p.name}: {p.shape.plain}' for p in parameters])}) -> {computation.result.shape.plain}"
-        signature = signature.replace("%", "")
         if signature == expected or ("/*" in signature and COMMENT.sub("", signature) == expected):
             return
         given, arrow, result = signature.rpartition(" -> ")
@@ -139,6 +138,8 @@ class Verifier:
         wanted = opcodes.OPERANDS.get(opcode)
         if wanted is not None and len(operands) != wanted:
             raise self._wrong(instruction, f"has {len(operands)} operands; legal: {wanted}")
+        doubts = [f"attribute {name[:40]} of {opcode[:40]}" for name in names
+                  if (name not in allowed and name not in opcodes.COMMON) or not self._spelt(instruction, name)]  # fmt: skip
         called = {name: self._called(instruction, name) for name in opcodes.CALLING if name in names}
         rule = RULES.get(opcode)
         if rule is not None:
@@ -148,9 +149,16 @@ class Verifier:
                 raise self._wrong(instruction, str(error)) from None
             except (IndexError, ValueError, KeyError) as error:
                 raise self._wrong(instruction, f"is malformed: {error}") from None
-        doubts = tuple(f"attribute {name[:40]} of {opcode[:40]}" for name in names
-                       if name not in allowed and name not in opcodes.COMMON)  # fmt: skip
-        return doubts, max((one.depth for many in called.values() for one in many), default=0)
+        return tuple(doubts), max((one.depth for many in called.values() for one in many), default=0)
+
+    def _spelt(self, instruction: Instruction, name: str) -> bool:
+        """Whether the value of an attribute is spelt as known; raises ``BadHlo`` where there is no other way."""
+        pattern, value = opcodes.VALUES.get(name), instruction.attribute(name) or ""
+        if pattern is None or pattern.match(value):
+            return True
+        if name in opcodes.OPEN:
+            return False
+        raise self._wrong(instruction, f"has {name}={value[:60]}, which cannot be read")
 
     def _called(self, instruction: Instruction, key: str) -> list[Computation]:
         names = _CALLED.findall(instruction.attribute(key) or "")

@@ -29,7 +29,7 @@ def count_text(text: str) -> Outcome:
         figures = (document[key] for key in ("matmul_flops", "other_flops", "hbm_bytes", "transcendentals"))
         if any(figure < 0 for figure in figures):
             return Outcome("wrong", "a negative count")
-        return Outcome("ok", output="exact" if document["complete"] else "bound")
+        return Outcome("ok", output="exact" if document["bound"] == "exact" else "bound")
 
 
 class HloJudge:
