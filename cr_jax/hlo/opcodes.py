@@ -73,7 +73,8 @@ _WHOLE, _YES_NO = re.compile(r"\d{1,18}\Z", re.ASCII), re.compile(r"(?:true|fals
 _LIST = re.compile(r"\{(?:\d{1,18}(?:, ?\d{1,18})*+)?\}\Z", re.ASCII)
 _NAME, _NAMES = re.compile(r"%?[\w.\-]+\Z", re.ASCII), re.compile(r"\{%?[\w.\-]+(?:, %?[\w.\-]+)*+\}\Z", re.ASCII)
 _SHARDING = (r"\{(?:replicated|manual|unknown|unreduced|maximal device=\d+|"
-             r"devices=\[[\d,]+\](?:<=\[[\d,]+\](?:T\([\d,]+\))?|[\d,]+)(?: last_tile_dim_replicate| last_tile_dims=\{[\w, ]*+\})?)(?: metadata=\{[^{}]*+\})?\}")  # fmt: skip
+             r"devices=\[[\d,]+\](?:<=\[[\d,]+\](?:T\([\d,]+\))?|[\d,]+)"
+             r"(?: last_tile_dim_replicate| last_tile_dims=\{[\w, ]*+\})?)(?: metadata=\{[^{}]*+\})?\}")  # fmt: skip
 #: How the value of an attribute is spelt, of those whose spelling is one.
 VALUES: dict[str, re.Pattern[str]] = (
     dict.fromkeys(("index", "iota_dimension", "index_vector_dim", "channel_id", "feature_group_count", "batch_group_count",
