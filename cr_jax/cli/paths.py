@@ -11,7 +11,7 @@ def check_file(option: str, path: Path | str | None) -> None:
     """Raise ``NotWritten`` where ``path`` is no place for a file; ``None`` and ``-`` (standard output) are."""
     if path is None or str(path) == "-":
         return
-    where = f"{option} {str(path)!r}"
+    where = f"{option} {str(path)!r}: not written"
     target = Path(path)
     mode = _mode(where, target)
     if mode is not None and stat.S_ISDIR(mode):
@@ -29,7 +29,7 @@ def check_folder(option: str, path: Path | str | None) -> None:
     """Raise ``NotWritten`` where ``path`` is no folder and none can be made."""
     if path is None:
         return
-    where = f"{option} {str(path)!r}"
+    where = f"{option} {str(path)!r}: not written"
     try:
         target = Path(path).expanduser().absolute()
     except (OSError, RuntimeError) as error:
