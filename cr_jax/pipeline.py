@@ -27,6 +27,8 @@ from cr_jax.report.prediction import Refine, prediction_entry
 PRESETS = ("published", "matched", "paper")
 DTYPES = ("float32", "bfloat16")
 TURNS_COMPILED = ("all", "ends", "last", "replay")
+#: The last turn at most: every turn is a program or two of its own.
+TURNS = 1000
 
 #: Told the name of each step as it is about to be compiled; one line at a time.
 Progress = Callable[[str], None]
@@ -156,6 +158,7 @@ def configured(
     work = Workload(turns=data.last_turn if turns is None else turns, lengths=data.lengths, turn_histogram=data.turn_histogram,
                     **rest)  # fmt: skip
     specs.positive(turns=work.turns, users=work.users, top_k=work.top_k, question_items=work.question_items)
+    specs.at_most(TURNS, turns=work.turns)
     if work.batch is not None:
         specs.positive(batch=work.batch)
     return spec, work, specs.override(spec, spec.configure(data, work), settings or {})

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cr_jax import __version__
+from cr_jax.cli.paths import check_file, check_folder
 from cr_jax.cli.profile import settings
 from cr_jax.cli.rates import Grid, GridSource, HostW, Price, Pue
+from cr_jax.cli.streams import one_line, say, write_json
 from cr_jax.errors import BadConfig, CrJaxError, MissingExtra, UnknownName
 from cr_jax.records import PHASES
 
@@ -70,6 +72,8 @@ def compare(
         raise UnknownName("format", format_, FORMATS)
     if bool(reports) == (model is not None):
         raise BadConfig("compare takes saved reports or --model, one of the two")
+    check_file("--out", out)
+    check_folder("--plot", plot)
     asked = capacity.target(turns_per_second, p95_ms, tuple(phase or PHASES), model is not None)
     options = (price_per_hour, pue, host_w, grid_g_per_kwh, grid_source)
     work: dict[str, Any] = {}
@@ -108,7 +112,7 @@ def diff(
     document = difference(read_report(a), read_report(b), str(a), str(b), __version__)
     validate(document, "the difference (a bug in cr_jax: please report it)")
     if json_:
-        sys.stdout.write(to_json(document))
+        write_json(to_json(document))
         return
     from cr_jax.render.cost import show
     from cr_jax.render.diff import render_diff
@@ -199,7 +203,7 @@ def profile_model(
             sys.stderr.flush()
 
     def warn(line: str) -> None:
-        sys.stderr.write(("\r\x1b[K" if live else "") + f"{line}\n")
+        sys.stderr.write(("\r\x1b[K" if live else "") + f"{one_line(line)}\n")
 
     def attempt(wanted: Sequence[str]) -> list[Any]:
         try:
@@ -244,12 +248,12 @@ def _emit(document: dict[str, Any], form: str, out: Path | None, plot: Path | No
     text = writers[form](document)
     if form == "csv":
         for line in [*document["warnings"], *rendering.difference_lines(document)]:
-            print(line, file=sys.stderr)
+            say(line)
     if out is None or str(out) == "-":
-        sys.stdout.write(text)
+        write_json(text) if form == "json" else sys.stdout.write(text)
     else:
         write_atomically(out, text)
-        print(f"comparison written to {out}", file=sys.stderr)
+        say(f"comparison written to {out}")
 
 
 def _plot(document: dict[str, Any], folder: Path) -> None:
@@ -272,6 +276,6 @@ def _plot(document: dict[str, Any], folder: Path) -> None:
         for name, svg in drawn.items():
             write_atomically(folder / f"{name}.png", to_png(svg))
     except MissingExtra as missing:
-        print(f"roofline.svg and bars.svg written to {folder}; no PNG files: {missing}", file=sys.stderr)
+        say(f"roofline.svg and bars.svg written to {folder}; no PNG files: {missing}")
     else:
-        print(f"roofline and bars written to {folder}, as .svg and .png", file=sys.stderr)
+        say(f"roofline and bars written to {folder}, as .svg and .png")

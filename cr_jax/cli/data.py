@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from cr_jax.cli.paths import check_file
+from cr_jax.cli.streams import say
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -31,6 +34,7 @@ def stats(
     from cr_jax.render.cost import show
     from cr_jax.resources import write_atomically
 
+    check_file("--out", out)
     if reviews is not None or lexicon is not None:
         found, problems = read_dataset(Path(dataset).expanduser(), strict, reviews, lexicon)
     else:
@@ -38,7 +42,7 @@ def stats(
     show(datasets([found]))
     show(lengths(found))
     for line in problems.lines():
-        print(line, file=sys.stderr)
+        say(line)
     if out is not None:
         write_atomically(out, document_text(found))
 
@@ -60,6 +64,7 @@ def derive(
 
     if min_count < 1:
         raise typer.BadParameter(f"--min-count {min_count}: legal: 1 or more")
+    check_file("--out", out)
     problems = Problems(str(reviews), strict)
     pairs = read_lexicon(lexicon, problems, min_count, keep_stop_words)
     made = turns = 0
@@ -78,8 +83,8 @@ def derive(
     else:
         write_atomically(out, lines())
     left = f"{pairs.rare:,} met fewer than {min_count} times, {pairs.stop_words:,} with a value of stop words alone"
-    print(f"lexicon: {pairs.kept:,} of {pairs.pairs:,} pairs; left out: {left}", file=sys.stderr)
+    say(f"lexicon: {pairs.kept:,} of {pairs.pairs:,} pairs; left out: {left}")
     for text in problems.lines():
-        print(text, file=sys.stderr)
+        say(text)
     place = "" if out == "-" else f" written to {out}"
-    print(f"{made:,} conversations, {turns:,} turns{place}", file=sys.stderr)
+    say(f"{made:,} conversations, {turns:,} turns{place}")

@@ -1,14 +1,15 @@
 """``crjax estimate``."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cr_jax.cli.compare import names
+from cr_jax.cli.paths import check_file
 from cr_jax.cli.profile import settings
 from cr_jax.cli.rates import Grid, GridSource, HostW, Price, Pue
+from cr_jax.cli.streams import write_json
 from cr_jax.errors import BadConfig, BadInput
 
 
@@ -48,6 +49,7 @@ def estimate(
     from cr_jax.predict.rates import read_rates
     from cr_jax.report.document import to_json, write
 
+    check_file("--out", out)
     models, devices = names("--model", model), names("--device", device)
     if set_ and len(models) > 1:
         raise BadConfig("--set: models do not share configuration keys; legal with one --model")
@@ -63,7 +65,7 @@ def estimate(
     if out is not None:
         write(document, out)
     if json_:
-        sys.stdout.write(to_json(document))
+        write_json(to_json(document))
     else:
         from cr_jax.render.cost import show
         from cr_jax.render.estimate import render_estimate

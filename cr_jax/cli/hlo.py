@@ -1,12 +1,17 @@
 """``crjax hlo``: count any HLO text."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cr_jax.cli.streams import write_json
 from cr_jax.errors import BadConfig, BadInput, UnknownName
+
+#: Iterations: no loop of more ends, and every count stays a number that can be written.
+_COUNT = re.compile(r"[0-9]{1,18}")
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +41,7 @@ def hlo(
             raise UnknownName("loop of unknown trip count", name, unknown)
     document = {"schema": "urn:cr-jax:schema:hlo-count:1.0", "kind": "hlo-count"} | found.as_dict()
     if json_:
-        sys.stdout.write(to_json(document))
+        write_json(to_json(document))
         return
     from cr_jax.render.cost import show
     from cr_jax.render.hlo import render_hlo
@@ -58,7 +63,8 @@ def _trip_counts(pairs: list[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
-        if not value.isdigit():
-            raise BadConfig(f"--trip-count {pair!r}: legal: LOOP=N, N a whole number, LOOP as the loops table names it")
+        if not name or not _COUNT.fullmatch(value):
+            raise BadConfig(f"--trip-count {pair!r}: legal: LOOP=N, LOOP as the loops table names it, N a whole number "
+                            "of at most 18 digits")  # fmt: skip
         found[name.lstrip("%")] = int(value)
     return found

@@ -1,12 +1,29 @@
 """``crjax``: the application, and how errors reach the user."""
 
+import contextlib
 import errno
 import os
 import sys
 
 import typer
 
-from cr_jax.cli import bench, calibrate, check, compare, data, documents, estimate, hlo, paper, profile, recommend, targets, train
+from cr_jax.cli import (
+    bench,
+    calibrate,
+    check,
+    compare,
+    crash,
+    data,
+    documents,
+    estimate,
+    hlo,
+    paper,
+    profile,
+    recommend,
+    streams,
+    targets,
+    train,
+)
 from cr_jax.errors import CrJaxError
 
 app = typer.Typer(
@@ -33,8 +50,16 @@ bench.register(app)
 calibrate.register(app)
 
 
+#: What an output can fail with that is no fault of ours: a full disk, a quota, a broken disk, a closed output.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
+
+
 def main() -> None:
-    """Run; one line on stderr and exit code 2 for misuse, 130 when interrupted, 141 when the reader of the output left."""
+    """Run; the exit code is 2 with one line on stderr for misuse, 130 when interrupted, 141 when the reader of the output left.
+
+    An exception that nobody expected is one line too, with exit code 70 and a log file; ``CRJAX_DEBUG=1`` shows the traceback.
+    """
+    streams.prepare()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()  # now, where a full disk can still be told
@@ -48,17 +73,32 @@ def main() -> None:
         if not isinstance(stopped.__context__, BrokenPipeError):
             raise
         code = _reader_left()
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
-            raise
-        _discard_output()
-        code = _refuse(f"the output was not written: {error.strerror}")
     except Exception as error:
-        # Usage errors: Typer brings its own copy of Click's classes, whose place has changed.
-        if not hasattr(error, "format_message"):
-            raise
-        code = _refuse(error.format_message())
+        code = _failed(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _failed(error: Exception) -> int:
+    """A usage error of Typer, an output that cannot be written, or a fault of ours."""
+    if hasattr(error, "format_message"):  # Typer brings its own copy of Click's classes, whose place has changed
+        return _refuse(error.format_message())
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE and error.filename is None:
+        _discard_output()
+        return _refuse(f"the output was not written: {error.strerror}")
+    if isinstance(error, OSError) and _named(error):
+        return _refuse(f"{os.fsdecode(error.filename)}: {error.strerror}")
+    if os.environ.get("CRJAX_DEBUG") == "1":
+        raise error
+    return crash.report(error)
+
+
+def _named(error: OSError) -> bool:
+    """Whether the file is one that the arguments name, or lies in a folder that they name."""
+    if not isinstance(error.filename, str | bytes | os.PathLike) or error.strerror is None:
+        return False
+    file = os.path.abspath(os.fsdecode(error.filename))
+    values = [value for argument in sys.argv[1:] for value in (argument, argument.partition("=")[2]) if value]
+    return any(file == place or file.startswith(place + os.sep) for place in map(os.path.abspath, values))
 
 
 def _reader_left() -> int:
@@ -69,11 +109,12 @@ def _reader_left() -> int:
 
 def _discard_output() -> None:
     # What is still in the buffer would fail again when the interpreter ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):  # closed from the beginning: nothing is in a buffer
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refuse(reason: str) -> int:
-    print(f"crjax: {' '.join(reason.split())}", file=sys.stderr)
+    streams.say(f"crjax: {reason}")
     return 2
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cr_jax.cli.paths import check_file
 from cr_jax.cli.rates import Grid, GridSource, HostW, Price, Pue
+from cr_jax.cli.streams import say, write_json
 from cr_jax.errors import BadConfig
 from cr_jax.records import PHASES
 
@@ -72,6 +74,7 @@ def profile(
 
     if memory_gb is not None and (not max_batch or memory_gb <= 0):
         raise BadConfig(f"--memory-gb {memory_gb}: must be more than 0, and belongs to --max-batch")
+    check_file("--out", out)
     rates = read_rates(price_per_hour, pue, host_w, grid_g_per_kwh, grid_source, [device])
     common: dict[str, Any] = dict(
         model=model, dataset=dataset, device=device, preset=preset, users=users, turns=turns,
@@ -93,18 +96,18 @@ def profile(
     if out is not None and str(out) != "-":
         write(report, out)
     if json_ or str(out) == "-":
-        sys.stdout.write(to_json(report))
+        write_json(to_json(report))
     if get is not None:
         import json
 
         value = get_field(report, get)
-        sys.stdout.write(f"{value if isinstance(value, str) else json.dumps(value)}\n")
+        write_json(f"{value if isinstance(value, str) else json.dumps(value)}\n")
     if not quiet:
         from cr_jax.render.cost import render_cost, show
 
         show(render_cost(report, memory))
         if out is not None:
-            print(f"report written to {out}", file=sys.stderr)
+            say(f"report written to {out}")
 
 
 def _refine(device: str) -> "Refine":
@@ -140,7 +143,7 @@ def _shortfalls(report: dict[str, Any]) -> list[str]:
 
 def _warn(line: str) -> None:
     _clear()
-    print(f"crjax: {line}", file=sys.stderr)
+    say(f"crjax: {line}")
 
 
 def _progress():

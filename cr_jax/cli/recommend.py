@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cr_jax.cli.paths import check_file
 from cr_jax.cli.profile import settings
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def recommend(
     from cr_jax.models.spec import positive
     from cr_jax.train.recommend import Recommender
 
+    check_file("--out", out)
     found = Recommender(checkpoint, top, model=model, dataset=dataset, settings=settings(set_ or []))
     kept = found.catalogue
     _say(f"{found.spec.title} on {kept.dataset}: {len(kept.items):,} items, {len(kept.words):,} words; "

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from cr_jax.cli.paths import check_folder
 from cr_jax.cli.profile import settings
+from cr_jax.cli.streams import say
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +51,7 @@ def train(
     from cr_jax.train.hosts import join, writes
     from cr_jax.train.run import train as run
 
+    check_folder("--out", out)
     join(coordinator, hosts, host)
     with Bar(writes()) as bar:
         found = run(
@@ -61,8 +64,8 @@ def train(
         return
     show(render_training(found.report))
     for line in found.report["dataset"]["problems"]:
-        print(f"skipped: {line}", file=sys.stderr)
-    print(f"report written to {out / 'report.json'}", file=sys.stderr)
+        say(f"skipped: {line}")
+    say(f"report written to {out / 'report.json'}")
 
 
 class Bar:

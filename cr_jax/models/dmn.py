@@ -27,7 +27,19 @@ from jaxtyping import Array, Float, Int
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data.examples_dmn import examples, voice
 from cr_jax.errors import BadConfig
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
+from cr_jax.models.spec import (
+    UNROLLED,
+    Conversation,
+    Inputs,
+    Objective,
+    Positions,
+    Spec,
+    Stage,
+    Training,
+    at_most,
+    expect_state,
+    positive,
+)
 from cr_jax.nn.dmn_blocks import Answer, EpisodicMemory, InputModule
 from cr_jax.nn.module import Module, name_scopes
 from cr_jax.nn.optimizers import tf_adam
@@ -54,6 +66,7 @@ class Config:
     def __post_init__(self) -> None:
         sizes = {"classes": self.classes, "items": self.items, "facts": self.facts}
         positive(**sizes, embedding=self.embedding, hidden=self.hidden, hops=self.hops, learning_rate=self.learning_rate)
+        at_most(UNROLLED, hops=self.hops)
         if self.classes < self.items:
             raise BadConfig(f"classes={self.classes}: every item is a class; legal: {self.items} or more")
 

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import math
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,13 @@ from cr_jax.nn.module import Module
 from cr_jax.records import Workload
 
 Inputs = Mapping[str, jax.ShapeDtypeStruct]
+
+#: The largest size of anything: a product of two stays a number of 64 bits, as XLA needs it, with their bytes.
+LARGEST = 10**8
+#: The most of what a program holds one after the other, such as the passes over an episodic memory.
+UNROLLED = 100
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+_REAL = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
 
 
 @dataclass(frozen=True)
@@ -210,8 +218,10 @@ def _read(text: str, current: Any) -> Any:
         return {"true": True, "false": False, "1": True, "0": False}.get(text.lower()) if text.lower() in (
             "true", "false", "1", "0") else _refuse(text)
     if isinstance(current, int | float):
+        if not (_WHOLE if isinstance(current, int) else _REAL).fullmatch(text.strip()):
+            return _refuse(text)
         value = type(current)(text)
-        return value if math.isfinite(value) else _refuse(text)
+        return value if isinstance(value, int) or math.isfinite(value) else _refuse(text)
     return text
 
 
@@ -235,9 +245,22 @@ def expect_state(state: Any, expected: Any) -> None:
 
 
 def positive(**values: float) -> None:
-    """Refuse sizes below 1, and rates (floats) that are not above 0 (``BadConfig``), naming the first."""
+    """Refuse sizes that are not 1 to ``LARGEST``, and rates (floats) that are not above 0 (``BadConfig``), naming the first."""
     for name, value in values.items():
         if isinstance(value, float) and not value > 0:
             raise BadConfig(f"{name}={value}: must be above 0")
         if not isinstance(value, float) and value < 1:
-            raise BadConfig(f"{name}={value}: must be 1 or more")
+            raise BadConfig(f"{name}={_shown(value)}: must be 1 or more")
+        at_most(LARGEST, **{name: value})
+
+
+def at_most(most: int, **values: float) -> None:
+    """Refuse whole numbers above ``most`` (``BadConfig``), naming the first."""
+    for name, value in values.items():
+        if not isinstance(value, float) and value > most:
+            raise BadConfig(f"{name}={_shown(value)}: must be {most:,} or less")
+
+
+def _shown(value: int) -> str:
+    """The number, or how long it is; Python prints no more than 4,300 digits."""
+    return str(value) if abs(value) < 10**30 else "a number of more than 30 digits"

@@ -63,7 +63,7 @@ def run(count: int, seed: int, threads: int, texts: list[str] | None = None) -> 
         if not hasattr(local, "judge"):
             local.judge = HloJudge()
             judges.append(local.judge)
-        text, how = hlo_texts.mutated(number, seed, texts)
+        text, _ = hlo_texts.mutated(number, seed, texts)
         return (*local.judge.judge(text), text)
 
     for outcome, refusal, text in in_parallel(work, range(count), threads):

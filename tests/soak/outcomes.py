@@ -26,6 +26,7 @@ class Outcome:
 def run_command(arguments: list[str]) -> Outcome:
     """One ``crjax`` command in this process, as the terminal would see it."""
     from cr_jax.cli.main import app
+    from cr_jax.cli.streams import one_line
     from cr_jax.errors import CrJaxError
 
     out, err = io.StringIO(), io.StringIO()
@@ -35,12 +36,12 @@ def run_command(arguments: list[str]) -> Outcome:
     except Hang:
         raise
     except CrJaxError as error:
-        return refused(str(error))
+        return refused(one_line(str(error)))
     except SystemExit as stopped:
         return Outcome("ok" if not stopped.code else "refused", f"exit {stopped.code}", out.getvalue())
     except BaseException as error:
         if hasattr(error, "format_message"):
-            return refused(error.format_message())
+            return refused(one_line(error.format_message()))
         return Outcome("traceback", place_of(error))
     return Outcome("ok", output=out.getvalue())
 

@@ -31,7 +31,7 @@ def _alarm(*_: object) -> None:
     raise Hang
 
 
-def _serve(pipe: Connection, log: str, function: Callable[[Item], Answer]) -> None:
+def _serve(pipe: Connection, log: str, function: Callable[[Item], Answer], limit: float) -> None:
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -41,7 +41,7 @@ def _serve(pipe: Connection, log: str, function: Callable[[Item], Answer]) -> No
             item = pipe.recv()
         except EOFError:
             return
-        signal.setitimer(signal.ITIMER_REAL, LIMIT)
+        signal.setitimer(signal.ITIMER_REAL, limit)
         try:
             answer: object = function(item)
         except Hang as hang:
@@ -54,8 +54,8 @@ def _serve(pipe: Connection, log: str, function: Callable[[Item], Answer]) -> No
 class Worker(Generic[Item, Answer]):
     """A process that answers one item after the other; it is started anew when it dies or hangs."""
 
-    def __init__(self, function: Callable[[Item], Answer]):
-        self._function = function
+    def __init__(self, function: Callable[[Item], Answer], limit: float = LIMIT):
+        self._function, self._limit = function, limit
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
         self._log = tempfile.NamedTemporaryFile(prefix="worker", suffix=".log")  # noqa: SIM115
@@ -65,7 +65,7 @@ class Worker(Generic[Item, Answer]):
         pipe = self._pipe or self._start()
         try:
             pipe.send(item)
-            if not pipe.poll(LIMIT + GRACE):
+            if not pipe.poll(self._limit + GRACE):
                 self.stop()
                 raise Hang
             answer = pipe.recv()
@@ -80,7 +80,8 @@ class Worker(Generic[Item, Answer]):
     def _start(self) -> Connection:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._log.name, self._function), daemon=True)
+        arguments = (theirs, self._log.name, self._function, self._limit)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
         return self._pipe

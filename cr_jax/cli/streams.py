@@ -1,0 +1,91 @@
+"""Standard input and output as they come: closed, of another encoding than UTF-8, or a pipe that nobody reads."""
+
+import codecs
+import errno
+import io
+import os
+import re
+import sys
+
+#: What stands for a character that the output's encoding lacks, where a table or a sentence reads as well with it.
+_PLAIN = {"×": "x", "±": "+-", "·": "-", "µ": "u", "→": "->", "–": "-", "—": "-", "…": "...", "≤": "<=", "≥": ">=", "²": "^2"}
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+#: A message: at most so many characters, and so many in one word of it, such as a name.
+MESSAGE, WORD = 390, 160
+_LONG_WORD = re.compile(rf"\S{{{WORD + 1},}}")
+
+
+class Closed(io.TextIOBase):
+    """An output that was closed before the program began: writing fails as it does on the file itself."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
+
+    def writable(self) -> bool:
+        return True
+
+
+def prepare() -> None:
+    """Make the three streams usable.
+
+    A descriptor that is closed is opened on the null device, so that no file takes its number and gets the messages
+    of a library. A character that the encoding of an output lacks is spelt in ASCII.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = Closed()
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    codecs.register_error("crjax", _spelt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="crjax")
+
+
+def write_json(text: str) -> None:
+    """JSON to standard output, with escapes where its encoding lacks a character."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = _BEYOND_ASCII.sub(lambda found: _escaped(found[0]), text)
+    sys.stdout.write(text)
+
+
+def say(text: str) -> None:
+    """One line on standard error."""
+    print(one_line(text), file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """A message for a terminal: one line, nothing that steers the terminal, long words and long messages cut."""
+    text = "".join(char if char.isprintable() else _escaped(char) for char in " ".join(text.split()))
+    text = _LONG_WORD.sub(lambda found: _cut(found[0], WORD), text)
+    return _cut(text, MESSAGE)
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning and the end, where the reason of a refusal stands."""
+    return text if len(text) <= most else f"{text[: most // 2 - 2]}...{text[-(most // 2 - 1) :]}"
+
+
+def _escaped(text: str) -> str:
+    r"""``\\u00d7`` for each character; two of them beyond the first 65,536, as JSON writes it."""
+    units = text.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[n]:02x}{units[n + 1]:02x}" for n in range(0, len(units), 2))
+
+
+def _spelt(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(char) or _escaped(char) for char in error.object[error.start : error.end]), error.end
