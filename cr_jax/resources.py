@@ -6,7 +6,6 @@ user's own profiles lie in ``$CRJAX_PROFILES``, else in ``$XDG_CONFIG_HOME/crjax
 """
 
 import contextlib
-import json
 import os
 import secrets
 import stat
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cr_jax.errors import BadConfig, NotWritten, UnknownName
+from cr_jax.json_text import read_json
 
 #: The kinds of profile; each is a folder of JSON files, one per name.
 KINDS = ("accelerators", "datasets", "models")
@@ -88,7 +88,7 @@ def schema(name: str) -> dict[str, Any]:
     path = _shipped("schemas") / f"{name}.schema.json"
     if not path.is_file():
         raise UnknownName("schema", name, schema_names())
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)
 
 
 def write_atomically(path: str | Path, text: str | bytes | Iterable[str]) -> None:

@@ -182,8 +182,8 @@ def _against(case: Any, references: list[str]) -> tuple[Any, Any]:
     if not references:
         return None, None
     if len(references) == 1 and Path(references[0]).exists():
-        from cr_jax.catalog.check import read_json
         from cr_jax.errors import BadInput
+        from cr_jax.json_text import read_json
         from cr_jax.report.document import validate
 
         saved = read_json(references[0])

@@ -75,7 +75,7 @@ def estimate(
 
 def _measured(files: list[Path], models: list[str]) -> dict[str, Any]:
     """The reports by file name. Raises ``BadInput`` for another kind, or a report of no model that is asked for."""
-    from cr_jax.catalog.check import read_json
+    from cr_jax.json_text import read_json
     from cr_jax.report.document import validate
 
     found: dict[str, Any] = {}
