@@ -128,7 +128,7 @@ _DIGIT_BY_DIGIT = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_co
 
 def _too_deep(value: Any) -> bool:
     level = [value]
-    for _ in range(DEPTH + 1):
+    for _ in range(DEPTH):
         level = [inner for outer in level for inner in _within(outer) if isinstance(inner, dict | list)]
         if not level:
             return False
@@ -146,6 +146,8 @@ def _whole_letters(value: Any) -> bool:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         return False
+    except RecursionError:  # a line nested deeper than can be written again
+        return True
     return True
 
 

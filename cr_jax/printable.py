@@ -7,8 +7,8 @@ import re
 import unicodedata
 
 #: Letters of a message as a user sees it.
-MESSAGE = 300
-_QUOTED = re.compile(r"\S{41,}")
+MESSAGE = 320
+_LONG, _VALUE = re.compile(r"\S{41,}"), re.compile(r"[^\s/]{41,}(?![^\s]*/)")
 
 
 def visible(text: str) -> str:
@@ -45,15 +45,17 @@ def short(value: object, room: int = 60) -> str:
 def message(text: str, room: int = MESSAGE) -> str:
     """One visible line of at most ``room`` letters.
 
-    Of a longer one the long values are cut first, then what stands before ``legal:``, last the list of what is legal.
+    Of a longer one the long values are cut first, then the list of what is legal, then paths, last all
+    that stands before ``legal:``.
     """
     line = visible(" ".join(text.split()))
-    for most in (120, 80, 40):
+    for pattern, most in ((_LONG, 120), (_VALUE, 80), (_VALUE, 40), (None, 150), (_LONG, 80), (_LONG, 40)):
         if len(line) <= room:
             return line
-        line = _QUOTED.sub(lambda found: cut(found[0], most), line)  # noqa: B023
+        place = line.rfind("legal:") if pattern is None else -1
+        if pattern is not None:
+            line = pattern.sub(lambda found: cut(found[0], most), line)  # noqa: B023
+        elif place >= 0:
+            line = line[:place] + cut(line[place:], most)
     place = line.rfind("legal:")
-    if len(line) > room and place > 0:
-        legal = cut(line[place:], max(room // 2, room - place))
-        line = cut(line[:place], room - len(legal)) + legal
-    return cut(line, room)
+    return cut(line[:place], room - len(line) + place) + line[place:] if place > 0 else cut(line, room)

@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 
 from cr_jax.errors import BadInput
 from cr_jax.files import open_file, why
+from cr_jax.printable import visible
 
 #: Line numbers kept per kind of problem.
 KEPT_LINES = 5
@@ -80,7 +81,7 @@ class Problems:
             shown = ", ".join(map(str, self.first[kind]))
             more = ", ..." if number > len(self.first[kind]) else ""
             done = "kept" if kind in self.kept else "skipped"
-            found.append(f"{number} x {kind}: {done} (line{'s' if number > 1 else ''} {shown}{more})")
+            found.append(f"{number} x {visible(kind)}: {done} (line{'s' if number > 1 else ''} {shown}{more})")
         return found
 
 

@@ -12,7 +12,7 @@ from cr_jax.data.profile import profile_conversations
 from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.data.tally import ITEM_WORDS
 from cr_jax.errors import BadInput, UnknownName
-from cr_jax.files import exists, expanded, is_file, is_folder, names_in, open_file, why
+from cr_jax.files import exists, expanded, is_file, is_folder, mode, names_in, open_file, why
 
 #: The shipped profile whose text lengths stand in for what a file says nothing about.
 STAND_IN = "cell-phones"
@@ -112,6 +112,7 @@ def read_dataset(
 
 def names_of(place: Path) -> tuple[str, str]:
     """Title and profile name of a file or folder: its stem, and the same in lower case with hyphens."""
+    mode(place)  # where a loop of links is refused
     stem = re.sub(r"(\.jsonl|\.json|\.txt)$", "", place.resolve().name.removesuffix(".gz"))
     return stem, re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "conversations"
 

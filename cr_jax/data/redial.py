@@ -22,6 +22,8 @@ from cr_jax.printable import short
 LINE_BREAK = "\n"
 _TOKEN = re.compile(r"@\d+|[\w']+|[^\w\s]")
 _YEAR = re.compile(r"\(\d{4}\)\s*$")
+#: Words of a title that a mention stands for at most, so that a long one said often does not fill the memory.
+TITLE_WORDS = 40
 _QUESTIONS = ("suggested", "seen", "liked")
 
 
@@ -124,14 +126,19 @@ def _reason(error: Exception) -> str:
     return str(error) if type(error) is ValueError else f"not laid out as ReDial's dialogues are: {error}"
 
 
+def _title(title: str) -> list[str]:
+    return _TOKEN.findall(_YEAR.sub("", title.strip()).lower())[:TITLE_WORDS]
+
+
 def words_of_text(text: str, titles: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     """Words of a message in lower case, and per word the item it names: ``@123`` becomes that item's title."""
     words: list[str] = []
     mentions: list[str | None] = []
+    spoken: dict[str, list[str]] = {}
     for token in _TOKEN.findall(text.lower()):
         item = token[1:] if token[0] == "@" and len(token) > 1 else None
         if item is not None and item in titles:
-            named = _TOKEN.findall(_YEAR.sub("", titles[item].strip()).lower()) or [token]
+            named = spoken[item] if item in spoken else spoken.setdefault(item, _title(titles[item]) or [token])
         else:
             item, named = None, [token]
         words += named

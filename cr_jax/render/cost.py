@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cr_jax.render.escape import shown, terminal
 from cr_jax.render.memory import memory_tables
 from cr_jax.render.predicted import render_predicted
 from cr_jax.units import count, scaled
@@ -15,6 +16,7 @@ _SHOWN_MODULES = 12
 
 def render_cost(report: dict[str, Any], memory: bool = False) -> RenderableType:
     """Header, parameters, training, precomputation, turns, predicted times, modules, coverage; with ``memory`` its timelines."""
+    report = shown(report)
     parts: list[RenderableType] = [_header(report), _parameters(report)]
     train = [s for s in report["steps"] if s["phase"] == "train"]
     if train:
@@ -39,9 +41,9 @@ def render_cost(report: dict[str, Any], memory: bool = False) -> RenderableType:
 
 def show(renderable: RenderableType, file: Any = None) -> None:
     """Print to the terminal; as wide as the table needs when the output is no terminal."""
-    console = Console(file=file, highlight=False)
+    console = terminal(file)
     if not console.is_terminal:
-        console = Console(file=file, highlight=False, width=140)
+        console = terminal(file, 140)
     console.print(renderable)
 
 
