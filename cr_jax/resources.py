@@ -7,13 +7,13 @@ user's own profiles lie in ``$CRJAX_PROFILES``, else in ``$XDG_CONFIG_HOME/crjax
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from cr_jax import temporaries
 from cr_jax.errors import BadConfig, NotWritten, UnknownName
 from cr_jax.files import exists, expanded, is_folder
 from cr_jax.json_text import read_json
@@ -115,7 +115,8 @@ def write_atomically(path: str | Path, text: str | bytes | Iterable[str]) -> Non
     Text is written as UTF-8, bytes as they are, an iterable's texts one by one as it gives them.
     They go to a temporary file in the same folder, which is flushed to the disk, then takes the place
     of the old file. Devices and pipes are written to directly. Raises ``NotWritten``, and whatever the
-    iterable raises; the old file is then intact and no temporary file is left.
+    iterable raises; the old file is then intact and no temporary file is left. What killed writers of
+    the same file left is removed.
     """
     target = Path(path)
     temporary: Path | None = None
@@ -129,7 +130,8 @@ def write_atomically(path: str | Path, text: str | bytes | Iterable[str]) -> Non
             return
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError("it is a folder")
-        temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.tmp")
+        temporaries.sweep(target.parent, target.name)
+        temporary = target.with_name(temporaries.name_for(target.name))
         with open(temporary, "xb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))
@@ -137,21 +139,15 @@ def write_atomically(path: str | Path, text: str | bytes | Iterable[str]) -> Non
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
+        temporaries.sync(target.parent)
     except (OSError, UnicodeError, RuntimeError) as error:
-        _remove(temporary)
         reason = getattr(error, "strerror", None) or str(error)
         raise NotWritten(f"{path}: not written: {reason}") from None
-    except BaseException:
-        _remove(temporary)
-        raise
+    finally:
+        if temporary is not None:
+            temporaries.remove(temporary)
 
 
 def _write(file: BinaryIO, parts: Iterable[str | bytes]) -> None:
     for part in parts:
         file.write(part.encode("utf-8") if isinstance(part, str) else part)
-
-
-def _remove(temporary: Path | None) -> None:
-    if temporary is not None:
-        with contextlib.suppress(OSError):  # its folder may be no folder
-            temporary.unlink(missing_ok=True)
