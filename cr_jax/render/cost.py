@@ -143,15 +143,16 @@ def _turns(report: dict[str, Any]) -> Table:
                "padding (replay)", "padding (incr.)"]  # fmt: skip
     table = grid("Answering turn t, per user", *columns, *(["with item side"] if items else []), note=note)
     for t, modes in sorted(rows.items()):
-        replay, again = modes["replay"], modes["incremental"]
-        saving = again["saving_over_replay"]
+        both = [modes.get("replay"), modes.get("incremental")]
+        again = both[1] or {}
+        saving = again.get("saving_over_replay")
         cells = [
-            str(t), scaled(replay["flops_per_turn"]), scaled(again["flops_per_turn"]),
+            str(t), *(scaled(row["flops_per_turn"] if row else None) for row in both),
             "unknown" if saving is None else f"{saving:.1f}x",
-            scaled(replay["hbm_bytes_per_turn"], "B"), scaled(again["hbm_bytes_per_turn"], "B"),
-            f"{replay['padding_share']:.0%}", f"{again['padding_share']:.0%}",
+            *(scaled(row["hbm_bytes_per_turn"] if row else None, "B") for row in both),
+            *(f"{row['padding_share']:.0%}" if row else "unknown" for row in both),
         ]  # fmt: skip
-        table.add_row(*cells, *([scaled(again["flops_per_turn_with_item_side"])] if items else []))
+        table.add_row(*cells, *([scaled(again.get("flops_per_turn_with_item_side"))] if items else []))
     return _spaced(table)
 
 
