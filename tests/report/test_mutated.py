@@ -138,9 +138,15 @@ def _of_one_mode(report):
     report["turns"] = [row for row in report["turns"] if row["mode"] == "replay"]
 
 
+def _bytes_as_fractions(report):
+    for point in report["steps"][0]["memory"]["timeline"]["points"]:
+        point["live_bytes"] = float(point["live_bytes"])
+
+
 @pytest.mark.parametrize(("change", "reason"), [
     (_without_batch, "labels.batch: missing"), (_batch_of_text, "must be of type integer"),
     (_users_of_text, "must be of type integer"), (_without_mode, "labels.mode: missing"), (_of_one_mode, None),
+    (_bytes_as_fractions, None),
 ])  # fmt: skip
 def test_what_failed_once(tmp_path, change, reason):
     report = sample()
