@@ -3,9 +3,17 @@
 import difflib
 from collections.abc import Iterable
 
+from cr_jax.printable import message, short
+
 
 class CrJaxError(ValueError):
-    """Base of all errors caused by input; the command line prints it as one line and exits with 2."""
+    """Base of all errors caused by input; the command line prints it as one line and exits with 2.
+
+    Its text is one line of visible letters, at most ``cr_jax.printable.MESSAGE`` of them.
+    """
+
+    def __str__(self) -> str:
+        return message(super().__str__())
 
 
 class UnknownName(CrJaxError):
@@ -13,9 +21,10 @@ class UnknownName(CrJaxError):
 
     def __init__(self, what: str, name: str, legal: Iterable[str]):
         legal = sorted(legal)
-        near = difflib.get_close_matches(name, legal, n=3, cutoff=0.5)
+        # Comparing letter by letter takes the square of a name's length.
+        near = difflib.get_close_matches(name, legal, n=3, cutoff=0.5) if len(name) <= 200 else []
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        super().__init__(f"unknown {what} {name!r}: {hint}legal: {', '.join(legal) or 'none'}")
+        super().__init__(f"unknown {what} {short(name)}: {hint}legal: {', '.join(legal) or 'none'}")
 
 
 class BadInput(CrJaxError):

@@ -319,7 +319,7 @@ def or_error(call: Callable[[Any], Any], argument: Any) -> Any:
 
 def redact(text: str) -> str:
     """Home folders in an argument become ``~``."""
-    home = str(Path.home())
+    home = os.path.expanduser("~")
     return text.replace(home, "~") if len(home) > 1 else text
 
 

@@ -6,19 +6,25 @@ user's own profiles lie in ``$CRJAX_PROFILES``, else in ``$XDG_CONFIG_HOME/crjax
 """
 
 import contextlib
-import json
 import os
-import secrets
 import stat
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from cr_jax import temporaries
 from cr_jax.errors import BadConfig, NotWritten, UnknownName
+from cr_jax.files import exists, expanded, is_folder
+from cr_jax.json_text import read_json
 
 #: The kinds of profile; each is a folder of JSON files, one per name.
 KINDS = ("accelerators", "datasets", "models")
+
+
+class NoHome(BadConfig):
+    """Nothing says where the user's own files are."""
+
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -31,16 +37,25 @@ def _shipped(folder: str) -> Path:
 def user_folder() -> Path:
     """The folder of the user's own profiles; it need not exist unless ``$CRJAX_PROFILES`` names it.
 
-    Raises ``BadConfig`` when ``$CRJAX_PROFILES`` is set to something that is not a folder.
+    Raises ``BadConfig`` when ``$CRJAX_PROFILES`` is set to something that is not a folder, and
+    :class:`NoHome` where nothing says where it could be.
     """
     named = os.environ.get("CRJAX_PROFILES")
     if named:
-        folder = Path(named).expanduser()
-        if not folder.is_dir():
+        folder = expanded(named)
+        if not is_folder(folder):
             raise BadConfig(f"CRJAX_PROFILES={named!r}: not a folder; legal: one with {', '.join(KINDS)}")
         return folder
     base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "crjax"
+    return (Path(base) if base else home("CRJAX_PROFILES") / ".config") / "crjax"
+
+
+def home(variable: str) -> Path:
+    """The user's home folder. Raises :class:`NoHome`, naming the ``variable`` that makes up for it."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise NoHome(f"the home folder is not known; legal: HOME, or {variable}, set to a folder") from None
 
 
 def profile_files(kind: str) -> dict[str, Path]:
@@ -48,7 +63,10 @@ def profile_files(kind: str) -> dict[str, Path]:
     if kind not in KINDS:
         raise UnknownName("kind of profile", kind, KINDS)
     found: dict[str, Path] = {}
-    for folder in (_shipped("profiles") / kind, user_folder() / kind):
+    folders = [_shipped("profiles") / kind]
+    with contextlib.suppress(NoHome):  # then there are none of the user's own
+        folders.append(user_folder() / kind)
+    for folder in folders:
         found.update({path.stem: path for path in folder.glob("*.json")})
     return dict(sorted(found.items()))
 
@@ -64,16 +82,16 @@ def shipped_profile(kind: str, name: str) -> Path:
 def cache_root() -> Path:
     """``$CRJAX_CACHE``, else ``crjax`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. It need not exist yet.
 
-    Raises ``BadConfig`` when ``$CRJAX_CACHE`` names something that is not a folder.
+    Raises ``BadConfig`` when ``$CRJAX_CACHE`` names something that is not a folder, and :class:`NoHome`.
     """
     named = os.environ.get("CRJAX_CACHE")
     if named:
-        folder = Path(named).expanduser().absolute()
-        if folder.exists() and not folder.is_dir():
+        folder = expanded(named).absolute()
+        if exists(folder) and not is_folder(folder):
             raise BadConfig(f"CRJAX_CACHE={named!r}: not a folder; legal: a folder, or a path where one can be made")
         return folder
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "crjax"
+    return (Path(base) if base else home("CRJAX_CACHE") / ".cache") / "crjax"
 
 
 def schema_names() -> tuple[str, ...]:
@@ -88,7 +106,7 @@ def schema(name: str) -> dict[str, Any]:
     path = _shipped("schemas") / f"{name}.schema.json"
     if not path.is_file():
         raise UnknownName("schema", name, schema_names())
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)
 
 
 def write_atomically(path: str | Path, text: str | bytes | Iterable[str]) -> None:
@@ -97,7 +115,8 @@ def write_atomically(path: str | Path, text: str | bytes | Iterable[str]) -> Non
     Text is written as UTF-8, bytes as they are, an iterable's texts one by one as it gives them.
     They go to a temporary file in the same folder, which is flushed to the disk, then takes the place
     of the old file. Devices and pipes are written to directly. Raises ``NotWritten``, and whatever the
-    iterable raises; the old file is then intact and no temporary file is left.
+    iterable raises; the old file is then intact and no temporary file is left. What killed writers of
+    the same file left is removed.
     """
     target = Path(path)
     temporary: Path | None = None
@@ -111,7 +130,8 @@ def write_atomically(path: str | Path, text: str | bytes | Iterable[str]) -> Non
             return
         if mode is not None and stat.S_ISDIR(mode):
             raise IsADirectoryError("it is a folder")
-        temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.tmp")
+        temporaries.sweep(target.parent, target.name)
+        temporary = target.with_name(temporaries.name_for(target.name))
         with open(temporary, "xb") as file:
             if mode is not None:
                 os.fchmod(file.fileno(), stat.S_IMODE(mode))
@@ -119,21 +139,15 @@ def write_atomically(path: str | Path, text: str | bytes | Iterable[str]) -> Non
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
+        temporaries.sync(target.parent)
     except (OSError, UnicodeError, RuntimeError) as error:
-        _remove(temporary)
         reason = getattr(error, "strerror", None) or str(error)
         raise NotWritten(f"{path}: not written: {reason}") from None
-    except BaseException:
-        _remove(temporary)
-        raise
+    finally:
+        if temporary is not None:
+            temporaries.remove(temporary)
 
 
 def _write(file: BinaryIO, parts: Iterable[str | bytes]) -> None:
     for part in parts:
         file.write(part.encode("utf-8") if isinstance(part, str) else part)
-
-
-def _remove(temporary: Path | None) -> None:
-    if temporary is not None:
-        with contextlib.suppress(OSError):  # its folder may be no folder
-            temporary.unlink(missing_ok=True)

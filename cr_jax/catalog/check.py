@@ -1,9 +1,8 @@
-"""Read a JSON document and hold it against its schema; each refusal is one line."""
+"""Hold a JSON document against its schema; each refusal is one line."""
 
 import difflib
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from cr_jax.errors import BadInput
@@ -11,50 +10,6 @@ from cr_jax.resources import schema
 
 #: Keywords of the schema whose failure says more than that of the others, most telling first.
 _TELLING = ("additionalProperties", "required", "const", "enum", "type")
-
-
-def read_json(path: str | Path) -> Any:
-    """The JSON document in a file.
-
-    Raises ``BadInput`` with the file, the line and the reason. A key given twice and the
-    non-JSON numbers NaN and Infinity are refused too: they would lose or poison a figure.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(str(path), f"not UTF-8 at byte {error.start}") from None
-    except OSError as error:
-        raise BadInput(str(path), error.strerror or str(error)) from None
-    return parse_json(text, str(path))
-
-
-def parse_json(text: str, where: str) -> Any:
-    """The JSON document ``text``; ``where`` names it in errors. Raises ``BadInput``."""
-    if not text.strip():
-        raise BadInput(where, "line 1: the file is empty; legal: a JSON document")
-    try:
-        return decoder(where).decode(text)
-    except json.JSONDecodeError as error:
-        raise BadInput(where, f"line {error.lineno}, column {error.colno}: {error.msg}") from None
-    except RecursionError:
-        raise BadInput(where, "nested too deeply") from None
-
-
-def decoder(where: str) -> json.JSONDecoder:
-    """Of strict JSON: it raises ``BadInput`` for a key given twice, NaN and Infinity."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in items:
-            if key in found:
-                raise BadInput(where, f"key {key!r} is given twice in one object")
-            found[key] = value
-        return found
-
-    def constant(name: str) -> Any:
-        raise BadInput(where, f"{name} is not a JSON number; unknown is null")
-
-    return json.JSONDecoder(object_pairs_hook=pairs, parse_constant=constant)
 
 
 def check(document: Any, schema_name: str, where: str) -> None:

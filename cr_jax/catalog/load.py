@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.catalog.check import check, read_json
+from cr_jax.catalog.check import check
 from cr_jax.catalog.dataset import Dataset, Origin
 from cr_jax.errors import BadInput, UnknownName
+from cr_jax.json_text import read_json
 from cr_jax.records import Lengths, TextLengths
 from cr_jax.resources import profile_files
 

@@ -153,9 +153,11 @@ class _Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self._console = Console(stderr=True, highlight=False)
-        self._bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                             TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False), console=self._console,
-                             disable=not self._console.is_terminal)  # fmt: skip
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False), console=self._console,
+            disable=not self._console.is_terminal,
+        )  # fmt: skip
         self._task, self._total, self._done = self._bar.add_task("sweep", total=total), total, 0
 
     def __enter__(self) -> "_Progress":
@@ -182,8 +184,8 @@ def _against(case: Any, references: list[str]) -> tuple[Any, Any]:
     if not references:
         return None, None
     if len(references) == 1 and Path(references[0]).exists():
-        from cr_jax.catalog.check import read_json
         from cr_jax.errors import BadInput
+        from cr_jax.json_text import read_json
         from cr_jax.report.document import validate
 
         saved = read_json(references[0])

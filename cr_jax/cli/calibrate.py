@@ -22,8 +22,9 @@ def calibrate(
     Products by shape, bandwidth by footprint, calls, operations, page faults, what does not vectorise:
     fifteen passes, the median of each point. Predictions for the profile's name use it from then on.
     """
-    from cr_jax.catalog.check import check, read_json
+    from cr_jax.catalog.check import check
     from cr_jax.errors import BadConfig, UnknownName
+    from cr_jax.json_text import read_json
     from cr_jax.measure import calibrate as measure
     from cr_jax.resources import shipped_profile, user_folder, write_atomically
 

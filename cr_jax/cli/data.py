@@ -30,13 +30,14 @@ def stats(
     """Print a row of the paper's Table I and the text lengths of a data set."""
     from cr_jax.data.detect import find_dataset, read_dataset
     from cr_jax.data.profile import document_text
+    from cr_jax.files import expanded
     from cr_jax.render.catalog import datasets, lengths
     from cr_jax.render.cost import show
     from cr_jax.resources import write_atomically
 
     check_file("--out", out)
     if reviews is not None or lexicon is not None:
-        found, problems = read_dataset(Path(dataset).expanduser(), strict, reviews, lexicon)
+        found, problems = read_dataset(expanded(dataset), strict, reviews, lexicon)
     else:
         found, problems = find_dataset(dataset, strict)
     show(datasets([found]))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cr_jax.errors import BadInput, UnknownName
+from cr_jax.printable import visible
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +28,7 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Reports or profil
             print(f"crjax: {error}", file=sys.stderr)
             failed += 1
         else:
-            print(f"{file}: valid {kind}")
+            print(f"{visible(str(file))}: valid {kind}")
     if failed:
         raise typer.Exit(2)
 

@@ -77,7 +77,7 @@ def estimate(
 
 def _measured(files: list[Path], models: list[str]) -> dict[str, Any]:
     """The reports by file name. Raises ``BadInput`` for another kind, or a report of no model that is asked for."""
-    from cr_jax.catalog.check import read_json
+    from cr_jax.json_text import read_json
     from cr_jax.report.document import validate
 
     found: dict[str, Any] = {}
@@ -86,6 +86,8 @@ def _measured(files: list[Path], models: list[str]) -> dict[str, Any]:
         kind = validate(document, str(file))
         if kind not in ("training-report", "bench-report"):
             raise BadInput(str(file), f"kind: {kind!r}; legal: a training-report or a bench-report")
+        if document["model"] is None:
+            raise BadInput(str(file), "model: null: nothing was measured; legal: a report of a run that was")
         if document["model"]["name"] not in models:
             raise BadInput(str(file), f"of model {document['model']['name']!r}; legal: of {', '.join(models)}")
         found[str(file)] = document

@@ -13,6 +13,7 @@ import typer
 
 from cr_jax.cli.paths import check_file
 from cr_jax.cli.profile import settings
+from cr_jax.printable import visible
 
 if TYPE_CHECKING:
     from cr_jax.data.conversation import Problems
@@ -97,12 +98,13 @@ def _problems(path: Path, strict: bool) -> "Problems":
 def _read(found: "Recommender", path: Path, problems: "Problems") -> "Iterator[tuple[str, Talk]]":
     """The conversations with their names, one by one: dialogues for a model trained on such."""
     from cr_jax.data import aspect_value, hem, redial
+    from cr_jax.files import is_folder
 
     if found.catalogue.dialogues:
-        files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+        files = sorted(path.glob("*.jsonl")) if is_folder(path) else [path]
         yield from ((one.key, one) for file in files for one in redial.dialogues(file, problems))
         return
-    talks = hem.conversations(hem.open_directory(path, problems), problems) if path.is_dir() else (
+    talks = hem.conversations(hem.open_directory(path, problems), problems) if is_folder(path) else (
         aspect_value.conversations(path, problems))  # fmt: skip
     yield from ((f"{one.user}@{one.item}", one) for one in talks)
 
@@ -202,4 +204,4 @@ class Latencies:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)

@@ -11,6 +11,7 @@ from cr_jax.cli.recommend import Latencies
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.dialogue import USER, Dialogue, Utterance
 from cr_jax.data.redial import words_of_text
+from cr_jax.printable import visible
 
 if TYPE_CHECKING:
     from cr_jax.train.recommend import Answer, Recommender
@@ -44,7 +45,7 @@ class Terminal:
             print(self._latencies.line())
 
     def _ask(self, question: str) -> str:
-        print(f"{question}\n> ", end="", flush=True)
+        print(f"{visible(question)}\n> ", end="", flush=True)
         line = sys.stdin.readline()
         if self._echo:
             print(line.rstrip("\n"))
@@ -104,7 +105,7 @@ class Terminal:
         if name.lower() in lower:
             return lower[name.lower()]
         near = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5) or list(self.kept.values)[:5]
-        print(f"Unknown aspect {name!r}; near: {', '.join(near)}")
+        print(visible(f"Unknown aspect {name!r}; near: {', '.join(near)}"))
         return None
 
     def _known(self, text: str) -> tuple[str, int]:
@@ -117,7 +118,7 @@ class Terminal:
             words = words[-FREE_WORDS:]
         unknown = list(dict.fromkeys(word for word in words if not self.found.voice.knows(word.lower())))
         if unknown:
-            print(f"Unknown words, left unread: {', '.join(unknown)}")
+            print(visible(f"Unknown words, left unread: {', '.join(unknown)}"))
         return " ".join(words), sum(word not in unknown for word in words)
 
     # Free dialogues.
@@ -161,7 +162,7 @@ class Terminal:
         if plain(name) in found:
             return found[plain(name)]
         near: Sequence[str] = difflib.get_close_matches(plain(name), found, n=3, cutoff=0.6)
-        print(f"Unknown title {name!r}: read as plain words" + (f"; near: {', '.join(near)}" if near else ""))
+        print(visible(f"Unknown title {name!r}: read as plain words" + (f"; near: {', '.join(near)}" if near else "")))
         return None
 
     def _show(self, answer: "Answer", t: int) -> None:
@@ -171,5 +172,5 @@ class Terminal:
         for place, (item, score) in enumerate(answer.items, 1):
             title = self.kept.titles.get(item)
             new = "" if not self._before or item in self._before else "  new"
-            print(f"  {place}. {item}{f' {title}' if title else ''}  {score:.4f}{new}")
+            print(visible(f"  {place}. {item}{f' {title}' if title else ''}  {score:.4f}{new}"))
         self._before = [item for item, _ in answer.items]

@@ -76,8 +76,8 @@ class Bar:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"),
-                   TimeRemainingColumn())  # fmt: skip
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+                   TextColumn("{task.fields[shown]}", markup=False), TimeRemainingColumn())  # fmt: skip
         self._progress = Progress(*columns, console=console, transient=True, disable=not shown or not console.is_terminal)
         self._tasks: dict[str, Any] = {}
 

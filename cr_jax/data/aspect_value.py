@@ -15,6 +15,7 @@ from cr_jax.data.seen import Seen
 from cr_jax.errors import BadInput
 
 _BETWEEN_TRIPLES = re.compile(r":|,\s+")
+_KEPT_BELOW = 10_000
 _SENTIMENTS = {"1": 1, "+1": 1, "positive": 1, "-1": -1, "negative": -1, "": None}
 _FORM = "legal: USER@ITEM,aspect|value|sentiment:aspect|value|sentiment"
 
@@ -67,7 +68,9 @@ def parse_line(text: str) -> Conversation:
         raise Malformed("no USER@ITEM", f"{_short(text)}; {_FORM}")
     if not comma or not rest.strip():
         raise Malformed("no turns", f"{_short(text)}; {_FORM}")
-    return Conversation(user, item, tuple(map(_turn, _BETWEEN_TRIPLES.split(rest.strip()))))
+    # Long texts are not kept.
+    read = _turn if len(text) <= _KEPT_BELOW else _turn.__wrapped__
+    return Conversation(user, item, tuple(map(read, _BETWEEN_TRIPLES.split(rest.strip()))))
 
 
 @functools.lru_cache(maxsize=1 << 15)  # most are said often

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from cr_jax.errors import BadInput
+from cr_jax.files import open_file, why
+from cr_jax.printable import visible
 
 #: Line numbers kept per kind of problem.
 KEPT_LINES = 5
@@ -79,7 +81,7 @@ class Problems:
             shown = ", ".join(map(str, self.first[kind]))
             more = ", ..." if number > len(self.first[kind]) else ""
             done = "kept" if kind in self.kept else "skipped"
-            found.append(f"{number} x {kind}: {done} (line{'s' if number > 1 else ''} {shown}{more})")
+            found.append(f"{number} x {visible(kind)}: {done} (line{'s' if number > 1 else ''} {shown}{more})")
         return found
 
 
@@ -92,7 +94,7 @@ def text_lines(path: str | Path, problems: Problems) -> Iterator[tuple[int, str,
     """
     name, number = str(path), 0
     try:
-        with open(path, "rb") as plain:
+        with open_file(path) as plain:
             packed = plain.read(2) == b"\x1f\x8b"
             plain.seek(0)
             stream = cast(BinaryIO, gzip.GzipFile(fileobj=plain)) if packed else plain
@@ -114,6 +116,6 @@ def text_lines(path: str | Path, problems: Problems) -> Iterator[tuple[int, str,
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         problems.add("cut or damaged archive", number + 1, str(error), name)
     except OSError as error:
-        raise BadInput(name, error.strerror or str(error)) from None
+        raise BadInput(name, why(error)) from None
     if number == 0 and not problems.counts:
         raise BadInput(name, "line 1: the file is empty")

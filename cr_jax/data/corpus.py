@@ -4,7 +4,7 @@ Everything that is learned from text (the vocabulary, item descriptions) comes f
 part alone; users, items and aspects are the catalogue and come from all parts.
 """
 
-import re
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.data.split import PARTS, fingerprint, part_of
 from cr_jax.data.tally import ITEM_WORDS, Tally
 from cr_jax.errors import BadInput
+from cr_jax.files import exists, expanded, is_file, is_folder, open_file, why
 
 #: A larger file of aspect-value text is kept on disk; gzip counts this many times its size.
 IN_MEMORY_BYTES, PACKED = 64 << 20, 8
 #: Places in a word table beside the words: padding and the marks a model needs.
 RESERVED = 5
-_SENTENCE = re.compile(r"[.!?]+|[\w'-]*\w[\w'-]*")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_f
     5-core reviews of the same items; those of training conversations become the descriptions. Without
     texts an item's description is its training conversations. Raises ``BadInput``.
     """
-    place = Path(path).expanduser()
+    place = expanded(path)
     problems = Problems(str(path), strict)
     kind = kind_of(place)
     if kind == "hem":
@@ -90,7 +90,7 @@ def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_f
 def sentences(text: str) -> tuple[str, ...]:
     """Lower-case words of a text, "." at each sentence end and at its end."""
     found: list[str] = []
-    for token in (*_SENTENCE.findall(text.lower()), "."):
+    for token in (*reviews.tokens(text.lower()), "."):
         word = "." if token[0] in ".!?" else token
         if word != "." or (found and found[-1] != "."):
             found.append(word)
@@ -99,16 +99,16 @@ def sentences(text: str) -> tuple[str, ...]:
 
 def fingerprint_of(path: str | Path) -> str:
     """The fingerprint of the corpus in a file or folder, without reading it. Raises ``BadInput``."""
-    place = Path(path).expanduser()
-    if not place.exists():
+    place = expanded(path)
+    if not exists(place):
         raise BadInput(str(path), "no such file or folder")
     return fingerprint(_files(place))
 
 
 def _files(place: Path) -> list[Path]:
-    if not place.is_dir():
+    if not is_folder(place):
         return [place]
-    return sorted(place.glob("*.jsonl*")) or sorted(file for file in place.rglob("*") if file.is_file())
+    return sorted(place.glob("*.jsonl*")) or sorted(file for file in place.rglob("*") if is_file(file))
 
 
 def _parts(found: Iterable[Conversation], seed: int, only: Sequence[str] = PARTS) -> dict[str, list[Conversation]]:
@@ -185,11 +185,11 @@ def _corpus(
 
 def _large(place: Path) -> bool:
     try:
-        with open(place, "rb") as file:
+        with open_file(place) as file:
             packed = file.read(2) == b"\x1f\x8b"
-        return place.stat().st_size * (PACKED if packed else 1) > IN_MEMORY_BYTES
+            return os.fstat(file.fileno()).st_size * (PACKED if packed else 1) > IN_MEMORY_BYTES
     except OSError as error:
-        raise BadInput(str(place), error.strerror or str(error)) from None
+        raise BadInput(str(place), why(error)) from None
 
 
 def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
@@ -200,9 +200,9 @@ def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
             parts[part_of(seed, one.user)].setdefault(one.key, one)
     _enough(place, {part: len(parts[part]) for part in PARTS})
     everything = [one for part in PARTS for one in parts[part].values()]
-    table = (place if place.is_dir() else place.parent) / "movies_with_mentions.csv"
+    table = (place if is_folder(place) else place.parent) / "movies_with_mentions.csv"
     mentioned = {item for one in everything for item in (*one.forms, *one.ratings)}
-    titles = redial.movies(table) if table.is_file() else {}
+    titles = redial.movies(table) if is_file(table) else {}
     items = tuple(sorted(mentioned | set(titles)))
     words = _by_count(Counter(w for one in parts["train"].values() for u in one.utterances for w in u.words))
     users = tuple(sorted({one.user for one in everything}))

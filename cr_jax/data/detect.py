@@ -12,6 +12,7 @@ from cr_jax.data.profile import profile_conversations
 from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.data.tally import ITEM_WORDS
 from cr_jax.errors import BadInput, UnknownName
+from cr_jax.files import exists, expanded, is_file, is_folder, mode, names_in, open_file, why
 
 #: The shipped profile whose text lengths stand in for what a file says nothing about.
 STAND_IN = "cell-phones"
@@ -24,7 +25,7 @@ def find_dataset(text: str, strict: bool = False) -> tuple[Dataset, Problems]:
     Raises ``UnknownName`` for what is none of these, ``BadInput`` for a file that is refused.
     """
     known = known_profile(text)
-    return read_dataset(Path(text).expanduser(), strict) if known is None else (known, Problems(text))
+    return read_dataset(expanded(text), strict) if known is None else (known, Problems(text))
 
 
 def known_profile(text: str) -> Dataset | None:
@@ -34,12 +35,20 @@ def known_profile(text: str) -> Dataset | None:
     """
     if text in load.dataset_names():
         return load.dataset(text)
-    path = Path(text).expanduser()
-    if not path.exists():
+    path = expanded(text)
+    if not exists(path):
         raise UnknownName("data set or file", text, load.dataset_names())
-    if path.suffix == ".json" and path.is_file() and '"dataset-profile"' in path.read_bytes()[:2000].decode(errors="replace"):
+    if path.suffix == ".json" and is_file(path) and b'"dataset-profile"' in _head(path):
         return load.load_dataset(path)
     return None
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open_file(path) as file:
+            return file.read(2000)
+    except OSError as error:
+        raise BadInput(str(path), why(error)) from None
 
 
 def read_dataset(
@@ -103,14 +112,15 @@ def read_dataset(
 
 def names_of(place: Path) -> tuple[str, str]:
     """Title and profile name of a file or folder: its stem, and the same in lower case with hyphens."""
+    mode(place)  # where a loop of links is refused
     stem = re.sub(r"(\.jsonl|\.json|\.txt)$", "", place.resolve().name.removesuffix(".gz"))
     return stem, re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "conversations"
 
 
 def kind_of(place: Path) -> str:
     """``redial``, ``reviews``, ``hem`` or ``text``; raises ``BadInput`` for a known file without conversations."""
-    if place.is_dir():
-        names = [file.name for file in place.iterdir()]
+    if is_folder(place):
+        names = names_in(place)
         if any(".qrels" in name for name in names):
             raise BadInput(str(place), "a split of queries and reviews (qrels), no conversations; legal: a file of "
                            "conversations, a folder in the layout of Bi et al. or of ReDial")  # fmt: skip
@@ -127,12 +137,13 @@ def kind_of(place: Path) -> str:
 
 
 def _redial(place: Path, name: str, stand_in: Dataset, problems: Problems) -> Dataset:
-    files = sorted(place.glob("*.jsonl*")) if place.is_dir() else [place]
+    files = sorted(place.glob("*.jsonl*")) if is_folder(place) else [place]
     seen: set[str] = set()
     talks = [one for file in files for one in redial.dialogues(file, problems, seen)]
-    table = (place if place.is_dir() else place.parent) / "movies_with_mentions.csv"
+    table = (place if is_folder(place) else place.parent) / "movies_with_mentions.csv"
     items = {item for one in talks for item in (*one.forms, *one.ratings)}
-    items |= set(redial.movies(table)) if table.is_file() else set()
+    titled = is_file(table)
+    items |= set(redial.movies(table)) if titled else set()
     words = {word for one in talks for spoken in one.utterances for word in spoken.words}
-    source = place.name if not table.is_file() else f"{place.name} with {table.name}"
+    source = place.name if not titled else f"{place.name} with {table.name}"
     return profile_dialogues(talks, name=name, source=source, assumed=stand_in, items=len(items), words=len(words))

@@ -12,8 +12,11 @@ from pathlib import Path
 from cr_jax.data import aspect_value
 from cr_jax.data.conversation import Conversation, Problems, Turn, text_lines
 from cr_jax.errors import BadInput
+from cr_jax.files import is_file
 
 SPLITS = ("train", "test")
+#: Digits of an id at most; no table has as many lines.
+_ID_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def _named(hem: HemDirectory, found: Conversation) -> Conversation:
 
 def _file(folder: Path, name: str) -> Path:
     for candidate in (folder / name, folder / f"{name}.gz"):
-        if candidate.is_file():
+        if is_file(candidate):
             return candidate
     raise BadInput(str(folder), f"no {name} or {name}.gz: not a directory in the layout of Bi et al.")
 
@@ -142,7 +145,7 @@ def _product_queries(file: Path, queries: Sequence[str], problems: Problems) -> 
 
 
 def _index(text: str, table: Sequence[str]) -> int | None:
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS):
         return None
     return int(text) if int(text) < len(table) else None
 

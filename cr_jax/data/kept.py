@@ -1,25 +1,30 @@
 """A ``recommender.json`` read row by row: its users may be many, each with a list of items."""
 
+import io
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from cr_jax.catalog.check import check, decoder, parse_json, read_json
+from cr_jax.catalog.check import check
 from cr_jax.data.catalogue import Catalogue, from_document
 from cr_jax.data.names import Names
 from cr_jax.data.seen import Seen
 from cr_jax.errors import BadInput
+from cr_jax.files import open_file
+from cr_jax.json_text import parse_json, read_json, rows_decoder
 
 #: Letters read at once, and rows of users that are held against the schema as others are.
 CHUNK, ROWS = 1 << 20, 1000
 #: Nowhere else: inside a text the quotes would be escaped, and no other object has this key.
 _USERS = re.compile(r'"users"\s*:\s*\[')
 _ROW = {"user", "items"}
+#: Letters in which the beginning of the list can be cut in two; with more space between, the file is read whole.
+_BEFORE = 1000
 
 
 class UserItems(Mapping[str, tuple[str, ...]]):
@@ -55,7 +60,7 @@ def read(path: Path) -> tuple[dict[str, Any], Catalogue]:
     """The document without its users, and the catalogue of all. Raises ``BadInput``."""
     try:
         document, users, ends, numbers = _in_passing(path)
-    except (_Otherwise, UnicodeDecodeError, OSError):
+    except (_Otherwise, UnicodeDecodeError, RecursionError, OSError):
         document = read_json(path)
         check(document, "recommender", str(path))
         return document | {"users": []}, _made(document, path)
@@ -81,9 +86,11 @@ def _none(path: Path) -> BadInput:
 def _in_passing(path: Path) -> tuple[dict[str, Any], Names, array, array]:
     """The document without users, checked with its first ones; users, where their items end, the items' numbers."""
     seen, ends, numbers, first = Seen(), array("q"), array("i"), []
-    with open(path, encoding="utf-8-sig") as file:
+    with io.TextIOWrapper(cast(Any, open_file(path)), encoding="utf-8-sig") as file:
         text = file.read(CHUNK)
-        while (found := _USERS.search(text)) is None:
+        at = 0
+        while (found := _USERS.search(text, at)) is None:
+            at = max(0, len(text) - _BEFORE)
             more = file.read(CHUNK)
             if not more:
                 raise _Otherwise
@@ -91,7 +98,7 @@ def _in_passing(path: Path) -> tuple[dict[str, Any], Names, array, array]:
         rest = [text[found.end() :]]
 
         def names() -> Iterator[str]:
-            for row in _rows(file, rest, str(path)):
+            for row in _rows(file, rest):
                 if not _whole(row) or not seen.add(hash(row["user"])):
                     raise _Otherwise
                 if len(first) < ROWS:
@@ -109,9 +116,9 @@ def _in_passing(path: Path) -> tuple[dict[str, Any], Names, array, array]:
     return document, users, ends, numbers
 
 
-def _rows(file: Any, rest: list[str], where: str) -> Iterator[Any]:
+def _rows(file: Any, rest: list[str]) -> Iterator[Any]:
     """The rows of a list; ``rest``: what is read of it, at the end what comes after it."""
-    text, at, one, between = rest.pop(), 0, decoder(where), False
+    text, at, one, between = rest.pop(), 0, rows_decoder(), False
     while True:
         while at < len(text) and text[at].isspace():
             at += 1
@@ -129,6 +136,8 @@ def _rows(file: Any, rest: list[str], where: str) -> Iterator[Any]:
                 raise _Otherwise from None
             text, at = text[at:] + more, 0
             continue
+        except ValueError:  # NaN, a key given twice, or more digits than Python reads
+            raise _Otherwise from None
         yield row
         at, between = end, True
 
@@ -141,4 +150,5 @@ def _after(text: str, at: int) -> int:
 
 def _whole(row: Any) -> bool:
     return (isinstance(row, dict) and row.keys() == _ROW and isinstance(row["user"], str) and isinstance(row["items"], list)
+            and (row["user"].isascii() or not any("\ud800" <= letter <= "\udfff" for letter in row["user"]))
             and all(type(number) is int and number >= 0 for number in row["items"]))  # fmt: skip

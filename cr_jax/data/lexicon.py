@@ -13,6 +13,8 @@ from cr_jax.errors import BadInput
 
 #: Pairs met fewer times are left out by default.
 MIN_COUNT = 10
+#: Words of an aspect or value at most, and digits of a count.
+LONGEST, _DIGITS = 50, 18
 #: Articles, prepositions, conjunctions, pronouns and auxiliaries: a value of these alone says nothing.
 _STOP_WORDS = (
     "a an the this that these those of in on at by for from to with into over under about as than then so if and or but nor "
@@ -91,9 +93,11 @@ def _pair(text: str) -> tuple[int, Words, Words, int]:
     pair = columns[1].lower().split("|") if len(columns) == 4 else []
     if len(pair) != 2 or not pair[0].split() or not pair[1].split():
         raise _Refused("wrong separator or cut pair", f"{text[:60]!r}; {_FORM}")
+    if max(len(part.split()) for part in pair) > LONGEST:
+        raise _Refused("pair too long", f"{text[:60]!r}; legal: {LONGEST} words each")
     if columns[0].strip() not in _SIGNS:
         raise _Refused("unknown sign", f"{columns[0][:20]!r}; {_FORM}")
     counts = [column.strip() for column in columns[2:]]
-    if not all(count.isascii() and count.isdigit() for count in counts):
+    if not all(count.isascii() and count.isdigit() and len(count) <= _DIGITS for count in counts):
         raise _Refused("unreadable count", f"{text[:60]!r}; {_FORM}")
     return _SIGNS[columns[0].strip()], tuple(pair[0].split()), tuple(pair[1].split()), sum(map(int, counts))

@@ -6,19 +6,24 @@ one sender in a row are one utterance, joined by a line break.
 """
 
 import csv
-import json
+import io
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cr_jax.data.conversation import Problems, text_lines
 from cr_jax.data.dialogue import NOT_SAID, SYSTEM, USER, Dialogue, Form, Utterance
 from cr_jax.errors import BadInput
+from cr_jax.files import open_file
+from cr_jax.json_text import NotJson, parse_line
+from cr_jax.printable import short
 
 LINE_BREAK = "\n"
 _TOKEN = re.compile(r"@\d+|[\w']+|[^\w\s]")
 _YEAR = re.compile(r"\(\d{4}\)\s*$")
+#: Words of a title that a mention stands for at most, so that a long one said often does not fill the memory.
+TITLE_WORDS = 40
 _QUESTIONS = ("suggested", "seen", "liked")
 
 
@@ -42,7 +47,7 @@ def dialogues(path: str | Path, problems: Problems, seen: set[str] | None = None
             problems.add(error.args[0], number, error.args[1], str(path))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             kind = "malformed dialogue" if ended else "cut line"
-            problems.add(kind, number, f"{type(error).__name__}: {error}", str(path))
+            problems.add(kind, number, _reason(error), str(path))
         else:
             seen.add(found.key)
             yield found
@@ -51,10 +56,11 @@ def dialogues(path: str | Path, problems: Problems, seen: set[str] | None = None
 
 
 def parse(text: str) -> Dialogue:
-    """One dialogue from its JSON object."""
-    found = json.loads(text)
+    """One dialogue from its JSON object. Raises ``ValueError``, ``KeyError``, ``TypeError`` and ``AttributeError``."""
+    found = parse_line(text)
     titles = {str(k): str(v) for k, v in _table(found["movieMentions"]).items()}
     seeker = found["initiatorWorkerId"]
+    _identifier(found, "initiatorWorkerId")
     spoken: list[Utterance] = []
     for message in found["messages"]:
         sender = USER if message["senderWorkerId"] == seeker else SYSTEM
@@ -65,21 +71,25 @@ def parse(text: str) -> Dialogue:
             mentions = (*before.mentions, None, *mentions)
         spoken.append(Utterance(sender, words, mentions))
     if not spoken:
-        raise _Refused("no messages", f"conversationId {found['conversationId']}")
+        raise _Refused("no messages", f"conversationId {_identifier(found, 'conversationId')}")
     asked, answered = _table(found["initiatorQuestions"]), _table(found["respondentQuestions"])
     # A movie that one of the two filled in no form for has no complete set of targets.
     forms = {str(k): _form(asked[k], answered[k]) for k in asked if k in answered}
-    ratings = {str(k): float(v["liked"]) for k, v in asked.items() if v["liked"] != NOT_SAID}
-    return Dialogue(str(found["conversationId"]), str(seeker), tuple(spoken), forms, ratings)
+    ratings = {str(k): float(liked) for k, v in asked.items() if (liked := _answer(v, "liked")) != NOT_SAID}
+    return Dialogue(_identifier(found, "conversationId"), str(seeker), tuple(spoken), forms, ratings)
 
 
 def movies(path: str | Path) -> dict[str, str]:
     """``movies_with_mentions.csv``: movie id -> title. Raises ``BadInput``."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return {row["movieId"]: row["movieName"].strip() for row in csv.DictReader(file)}
+        with io.TextIOWrapper(cast(Any, open_file(path)), encoding="utf-8", newline="") as file:
+            table = {row["movieId"]: row["movieName"].strip() for row in csv.DictReader(file)}
     except (OSError, KeyError, AttributeError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(str(path), f"no table of movieId and movieName: {error}") from None
+        reason = f"the column {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise BadInput(str(path), f"no table of movieId and movieName: {reason}") from None
+    if None in table:
+        raise BadInput(str(path), "no table of movieId and movieName: a line without a movieId")
+    return table
 
 
 def _table(value: Any) -> Mapping[str, Any]:
@@ -87,21 +97,48 @@ def _table(value: Any) -> Mapping[str, Any]:
 
 
 def _form(asked: Mapping[str, int], answered: Mapping[str, int]) -> Form:
-    a, b, c = (int(asked[q]) for q in _QUESTIONS)
-    d, e, f = (int(answered[q]) for q in _QUESTIONS)
-    if not (a in (0, 1, 2) and d in (0, 1, 2) and {b, c, e, f} <= {0, 1, 2}):
-        raise ValueError(f"answers {(a, b, c, d, e, f)}; legal: 0, 1 or 2")
+    a, b, c = (_answer(asked, q) for q in _QUESTIONS)
+    d, e, f = (_answer(answered, q) for q in _QUESTIONS)
     return (int(a == 1), b, c, int(d == 1), e, f)
+
+
+def _answer(form: Mapping[str, Any], question: str) -> int:
+    """A form's answer: 0, 1, or 2 for not said, also where it is absent."""
+    value = form.get(question, NOT_SAID)
+    if type(value) is not int or value not in (0, 1, NOT_SAID):
+        raise ValueError(f"{question} is {short(value)}; legal: 0, 1 or 2, or absent")
+    return value
+
+
+def _identifier(found: Mapping[str, Any], key: str) -> str:
+    """A text or a whole number, as text."""
+    value = found[key]
+    if type(value) not in (str, int):
+        raise ValueError(f"{key} is {short(value)}; legal: a text or a whole number")
+    return str(value)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NotJson):
+        return f"column {error.column}: {error.reason}"
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return str(error) if type(error) is ValueError else f"not laid out as ReDial's dialogues are: {error}"
+
+
+def _title(title: str) -> list[str]:
+    return _TOKEN.findall(_YEAR.sub("", title.strip()).lower())[:TITLE_WORDS]
 
 
 def words_of_text(text: str, titles: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     """Words of a message in lower case, and per word the item it names: ``@123`` becomes that item's title."""
     words: list[str] = []
     mentions: list[str | None] = []
+    spoken: dict[str, list[str]] = {}
     for token in _TOKEN.findall(text.lower()):
         item = token[1:] if token[0] == "@" and len(token) > 1 else None
         if item is not None and item in titles:
-            named = _TOKEN.findall(_YEAR.sub("", titles[item].strip()).lower()) or [token]
+            named = spoken[item] if item in spoken else spoken.setdefault(item, _title(titles[item]) or [token])
         else:
             item, named = None, [token]
         words += named

@@ -4,7 +4,6 @@ Taken as they come: a file wrapped in ``[`` and ``]``, commas after the objects,
 empty reviews.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +11,12 @@ from pathlib import Path
 
 from cr_jax.data.conversation import Problems, text_lines
 from cr_jax.errors import BadInput
+from cr_jax.json_text import NotJson, parse_line
 
-_TOKEN = re.compile(r"[.!?]+|[\w'-]*\w[\w'-]*")
+#: A run of letters, apostrophes and hyphens is a word where it has a letter; asking so in the pattern itself
+#: would take the square of the run's length.
+_TOKEN = re.compile(r"[.!?]+|[\w'-]+")
+_MARKS = "'-"
 
 
 @dataclass(frozen=True)
@@ -39,19 +42,32 @@ def numbered(path: str | Path, problems: Problems) -> Iterator[tuple[int, Review
         if not text:
             continue
         try:
-            found = json.loads(text)
+            found = parse_line(text)
             review = Review(found["reviewerID"], found["asin"], found.get("reviewText") or "",
                             found.get("summary") or "")  # fmt: skip
             if not all(isinstance(field, str) for field in vars(review).values()):
-                raise TypeError("reviewerID, asin, reviewText and summary must be texts")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise TypeError
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             kind = "malformed review" if ended else "cut line"
-            problems.add(kind, number, str(error), str(path))
+            problems.add(kind, number, _reason(error), str(path))
             continue
         valid += 1
         yield number, review
     if not valid:
         raise BadInput(str(path), problems.complaints.get(str(path), "line 1: no review in this file"))
+
+
+def tokens(text: str) -> Iterator[str]:
+    """Words of a text, and its sentence ends as runs of ``.``, ``!`` and ``?``."""
+    return (token for token in _TOKEN.findall(text) if token.strip(_MARKS))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NotJson):
+        return f"column {error.column}: {error.reason}"
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return "reviewerID, asin, reviewText and summary must be texts of one object"
 
 
 def sentences_per_item(path: str | Path, problems: Problems, limit: int) -> dict[str, int]:
@@ -71,7 +87,7 @@ def sizes_per_item(path: str | Path, problems: Problems, limit: int) -> dict[str
     for review in reviews(path, problems):
         at, (words, number) = used.get(review.item, 0), found.get(review.item, (0, 0))
         open_sentence = False
-        for token in (*_TOKEN.findall(review.text), "."):
+        for token in (*tokens(review.text), "."):
             end = token[0] in ".!?"
             words = min(limit, words + (not end))
             if at >= limit or (end and not open_sentence):

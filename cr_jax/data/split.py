@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from cr_jax.errors import BadInput
+from cr_jax.files import open_file, why
+
 PARTS = ("train", "validation", "test")
 #: Shares of validation and test where the file states no split.
 VALIDATION, TEST = 0.1, 0.1
@@ -17,10 +20,13 @@ def part_of(seed: int, key: str) -> str:
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-    """SHA-256 of the bytes of ``files``, in order."""
+    """SHA-256 of the bytes of ``files``, in order. Raises ``BadInput``."""
     digest = hashlib.sha256()
     for file in files:
-        with open(file, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        try:
+            with open_file(file) as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise BadInput(str(file), why(error)) from None
     return digest.hexdigest()

@@ -9,10 +9,8 @@ number a line of the tables of texts. The training part also has ``known``: the 
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import weakref
 from array import array
 from collections import Counter
@@ -23,17 +21,20 @@ from typing import Any, overload
 
 import numpy as np
 
+from cr_jax import temporaries
 from cr_jax.data import aspect_value
 from cr_jax.data.columns import CHUNK, Rows, Writer
 from cr_jax.data.conversation import Conversation, Problems, Turn
 from cr_jax.data.names import Names, Numbered
+from cr_jax.data.sealed import fault, seal
 from cr_jax.data.split import PARTS, fingerprint, part_of
 from cr_jax.data.tally import Tally
 from cr_jax.errors import BadInput, CrJaxError, NotWritten
+from cr_jax.json_text import parse_json, read_json
 from cr_jax.resources import cache_root
 
 #: Part of the folder's name; another one where the files change their meaning.
-VERSION = "3"
+VERSION = "4"
 TABLES = ("items", "aspects", "values")
 
 
@@ -166,12 +167,18 @@ class Described(Mapping[str, tuple[str, ...]]):
 
 def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[str, Talks]]:
     """The conversations of an aspect-value file by part, its fingerprint and tally; made where they are
-    not there yet. Fills ``problems``; raises ``BadInput`` and ``NotWritten``."""
+    not there yet, or not as they were written. Fills ``problems``; raises ``BadInput`` and ``NotWritten``."""
     digest = fingerprint([path])
     folder = cache_root() / "conversations" / f"{digest[:32]}-{seed}-{VERSION}"
-    if problems.strict or not (folder / "about.json").is_file():
+    temporaries.sweep(folder.parent)
+    damage = fault(folder)
+    if damage is not None:
+        _discard(folder)
+    if damage is not None or problems.strict:
         _made(path, seed, problems.strict, folder)
-    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    if damage is not None and (damage := fault(folder)) is not None:
+        raise NotWritten(f"{folder}: not whole though it was just written: {damage}")
+    about = read_json(folder / "about.json")
     problems.counts, problems.first, problems.complaints = (about["problems"][key] for key in ("counts", "first", "complaints"))
     problems.kept = set(about["problems"]["kept"])
     tables = {name: _table(folder, name) for name in TABLES}
@@ -186,6 +193,19 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
     return digest, tally, {part: Talks(folder, part, users, tables) for part in PARTS}
 
 
+def _discard(folder: Path) -> None:
+    """Remove a damaged folder, at once for everyone who looks for it."""
+    aside = folder.with_name(temporaries.name_for(folder.name))
+    try:
+        os.rename(folder, aside)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise NotWritten(f"{folder}: damaged, and not removed: {error.strerror}; legal: remove it") from None
+    finally:
+        temporaries.remove(aside)
+
+
 def _made(path: Path, seed: int, strict: bool, folder: Path) -> None:
     arguments = [sys.executable, "-m", "cr_jax.data.store", str(path), str(seed), str(int(strict)), str(folder)]
     root = str(Path(__file__).resolve().parents[2])
@@ -194,7 +214,7 @@ def _made(path: Path, seed: int, strict: bool, folder: Path) -> None:
                               "MALLOC_MMAP_THRESHOLD_": str(1 << 17)}  # fmt: skip
     done = subprocess.run(arguments, env=variables, capture_output=True, text=True)
     if done.returncode == 2:
-        told = json.loads(done.stdout)
+        told = parse_json(done.stdout, str(path))
         raise BadInput(told["where"], told["reason"]) if "where" in told else NotWritten(told["reason"])
     if done.returncode:
         raise NotWritten(f"{path}: not prepared: {' '.join(done.stderr.split())[-200:] or f'exit {done.returncode}'}")
@@ -205,15 +225,19 @@ def make(path: Path, seed: int, strict: bool, folder: Path) -> None:
     temporary: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        temporary = folder.with_name(temporaries.name_for(folder.name))
+        temporary.mkdir(mode=0o700)
         _fill(path, seed, strict, temporary)
+        seal(temporary)
         if not folder.exists():
             os.rename(temporary, folder)
+            temporaries.sync(folder.parent)
     except OSError as error:
-        raise NotWritten(f"{folder}: not written: {error.strerror}") from None
+        if not folder.is_dir():  # else another process was faster
+            raise NotWritten(f"{folder}: not written: {error.strerror}") from None
     finally:
         if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+            temporaries.remove(temporary)
 
 
 def _fill(path: Path, seed: int, strict: bool, folder: Path) -> None:
@@ -264,7 +288,7 @@ def _by_user(talks: Rows, users: int, folder: Path) -> None:
 
 
 def _table(folder: Path, name: str) -> tuple[str, ...]:
-    return tuple(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+    return tuple(read_json(folder / f"{name}.json"))
 
 
 def _main() -> int:

@@ -18,8 +18,8 @@ from typing import Any
 import jax
 from jax import export
 
-from cr_jax.catalog.check import read_json
 from cr_jax.errors import NotWritten
+from cr_jax.json_text import read_json
 from cr_jax.measure import device as devices
 from cr_jax.measure import inputs, run
 from cr_jax.measure import machine as machines

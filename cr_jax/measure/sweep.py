@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from cr_jax import __version__
-from cr_jax.catalog.check import read_json
 from cr_jax.errors import BadInput, CrJaxError
+from cr_jax.json_text import read_json
 from cr_jax.measure import machine, worker
 from cr_jax.measure.case import Case
 from cr_jax.measure.clock import Plan

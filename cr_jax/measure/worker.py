@@ -8,8 +8,9 @@ import json
 import os
 import sys
 import threading
-from pathlib import Path
 from typing import Any, NoReturn, TextIO
+
+from cr_jax.json_text import read_json
 
 #: How the process is started, less the request.
 COMMAND = (sys.executable, "-m", "cr_jax.measure.worker")
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what plugins print does not get among the progress
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    request = read_json(arguments[0])
     {"memory": _memory, "bench": _bench}[request["kind"]](request, pipe)
     return 0
 

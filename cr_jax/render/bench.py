@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cr_jax.render.cost import grid
+from cr_jax.render.escape import shown
 from cr_jax.render.words import sign
 from cr_jax.units import scaled
 
@@ -16,6 +17,7 @@ _PERCENTILES = ("p50_s", "p90_s", "p95_s", "p99_s")
 
 def render_bench(report: Mapping[str, Any]) -> RenderableType:
     """Header, steady state, stages, what was achieved, memory and energy, comparisons, warnings."""
+    report = shown(report)
     parts: list[RenderableType] = [_header(report)]
     steps = report["steps"]
     if steps:
@@ -30,7 +32,7 @@ def render_sweep(reports: Sequence[Mapping[str, Any]]) -> RenderableType:
     """One row per step of every cell; a failed cell is a row with its reason."""
     table = grid("Sweep", "model", "data set", "phase", "step", "users/batch", "dtype", "median ms", "±", "turns/s",
                  "GFLOP/s", "GB/s", "peak memory")  # fmt: skip
-    for report in reports:
+    for report in map(shown, reports):
         case = report["case"]
         size = case["users"] if case["phase"] == "infer" else case["batch"] or "published"
         head = [case["model"], case["dataset"], case["phase"]]

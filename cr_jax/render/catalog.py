@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from cr_jax.printable import visible
 from cr_jax.render.cost import grid
 from cr_jax.units import count, scaled
 
@@ -15,7 +16,7 @@ def models(specs: Sequence[Any]) -> Table:
     for column in table.columns[1:]:
         column.justify = "left"
     for spec in specs:
-        table.add_row(spec.name, spec.title, spec.code, spec.paper)
+        table.add_row(*map(visible, (spec.name, spec.title, spec.code, spec.paper)))
     return table
 
 
@@ -23,7 +24,7 @@ def datasets(found: Sequence[Any]) -> Table:
     table = grid("Data sets", "name", "users", "items", "aspects", "values", "turns", "conversations", "words", "T (95%)")
     for data in found:
         sizes = (data.users, data.items, data.aspects, data.values, data.turns, data.conversations, data.words)
-        table.add_row(data.name, *map(count, sizes), str(data.last_turn))
+        table.add_row(visible(data.name), *map(count, sizes), str(data.last_turn))
     return table
 
 
@@ -37,21 +38,21 @@ def accelerators(found: Sequence[Any]) -> RenderableType:
         column.justify = "left"
     for a in found:
         rates = (a.matmul_flops_per_s.get(kind) for kind in ("float32", "tf32", "bfloat16"))
-        peaks.add_row(a.name, a.title, a.platform, scaled(a.memory_bytes, "B"),
+        peaks.add_row(visible(a.name), visible(a.title), a.platform, scaled(a.memory_bytes, "B"),
                       scaled(a.memory_bandwidth_bytes_per_s, "B/s"), *(scaled(r) for r in rates))  # fmt: skip
         if a.price_usd_per_hour is not None:
             about = {"date": a.origins["price_usd_per_hour"].date, **(a.price or {})}
-            said = (about.get(key) or "not said" for key in ("provider", "region", "kind", "date"))
-            prices.add_row(a.name, f"{a.price_usd_per_hour:.2f}", *said)
+            said = (visible(about.get(key) or "not said") for key in ("provider", "region", "kind", "date"))
+            prices.add_row(visible(a.name), f"{a.price_usd_per_hour:.2f}", *said)
     unpriced = [a.name for a in found if a.price_usd_per_hour is None]
     if unpriced:
-        prices.caption = f"no price known: {', '.join(unpriced)}"
+        prices.caption = f"no price known: {', '.join(map(visible, unpriced))}"
     return Group(peaks, prices) if prices.row_count else Group(peaks, prices.caption or "")
 
 
 def lengths(data: Any) -> Table:
     """Words per text, and where each distribution comes from."""
-    table = grid(f"Text lengths of {data.name}, in words", "text", "mean", "median", "95%", "longest", "known by")
+    table = grid(f"Text lengths of {visible(data.name)}, in words", "text", "mean", "median", "95%", "longest", "known by")
     table.columns[-1].justify = "left"
     for name in ("request", "question", "answer", "item", "item_sentences"):
         found, origin = getattr(data.lengths, name), data.origins.get(f"lengths.{name}")

@@ -5,10 +5,11 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cr_jax.render import sheet
+from cr_jax.render.escape import csv_cell, shown, terminal
 from cr_jax.render.sheet import Sheet
 from cr_jax.render.time import capacity_sheets, time_sheets
 from cr_jax.render.words import sign
@@ -19,7 +20,7 @@ _TRACED = "* of the traced program, which no compiler has fused for the device"
 
 def render_compare(document: dict[str, Any]) -> RenderableType:
     """What differs between the rows, then the tables, for a terminal."""
-    head = Text()
+    document, head = shown(document), Text()
     for line in document["warnings"]:
         head.append(f"! {line}\n", style="yellow")
     for line in difference_lines(document):
@@ -30,7 +31,7 @@ def render_compare(document: dict[str, Any]) -> RenderableType:
 def as_text(document: dict[str, Any]) -> str:
     """The terminal's tables as plain text."""
     text = io.StringIO()
-    Console(file=text, highlight=False, width=200).print(render_compare(document))
+    terminal(text, 200).print(render_compare(document))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
@@ -65,18 +66,18 @@ def as_csv(document: dict[str, Any]) -> str:
                      *(f"time_{key}" for key in _CSV_TIME), "time_validated"])  # fmt: skip
     grounds = {(one["device"], one["method"]): one["validated_on"] for one in document["grounds"]}
     for row in document["rows"]:
-        start = [_plain(row.get(key)) for key in _CSV_ROW]
+        start = [csv_cell(row.get(key)) for key in _CSV_ROW]
         if row["status"] == "failed":
             writer.writerow(start + [""] * (3 + len(_CSV_PROGRAM) + 2 + len(kinds) + len(_CSV_TIME) + 1))
             continue
         parameters, memory = row["parameters"], row["memory"]
-        start += [_plain(v) for v in (parameters["trainable"], parameters["total"], memory["device_memory_bytes"])]
+        start += [csv_cell(v) for v in (parameters["trainable"], parameters["total"], memory["device_memory_bytes"])]
         fits = {one["phase"]: one["fits"] for one in memory["phases"]}
         for program in row["programs"]:
             ratio, time = program["ratio"], program["time"]
             to = f"{document['baseline']} {ratio['to']}" if ratio["to"] else ""
-            writer.writerow([*start, *(_plain(program[key]) for key in _CSV_PROGRAM), fits[program["phase"]], to,
-                             *(_plain(ratio[kind]) for kind in kinds), *(_plain(time[key]) for key in _CSV_TIME),
+            writer.writerow([*start, *(csv_cell(program[key]) for key in _CSV_PROGRAM), fits[program["phase"]], csv_cell(to),
+                             *(csv_cell(ratio[kind]) for kind in kinds), *(csv_cell(time[key]) for key in _CSV_TIME),
                              _validation(grounds.get((row["device"], time["method"])))])  # fmt: skip
     return text.getvalue()
 
@@ -84,12 +85,6 @@ def as_csv(document: dict[str, Any]) -> str:
 def _validation(found: Any) -> str:
     """yes, no, or nothing where there is no time."""
     return "" if found is None else "no" if isinstance(found, str) else "yes"
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def difference_lines(document: dict[str, Any]) -> list[str]:

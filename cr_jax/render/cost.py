@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cr_jax.render.escape import shown, terminal
 from cr_jax.render.memory import memory_tables
 from cr_jax.render.predicted import render_predicted
 from cr_jax.units import count, scaled
@@ -15,6 +16,7 @@ _SHOWN_MODULES = 12
 
 def render_cost(report: dict[str, Any], memory: bool = False) -> RenderableType:
     """Header, parameters, training, precomputation, turns, predicted times, modules, coverage; with ``memory`` its timelines."""
+    report = shown(report)
     parts: list[RenderableType] = [_header(report), _parameters(report)]
     train = [s for s in report["steps"] if s["phase"] == "train"]
     if train:
@@ -39,9 +41,9 @@ def render_cost(report: dict[str, Any], memory: bool = False) -> RenderableType:
 
 def show(renderable: RenderableType, file: Any = None) -> None:
     """Print to the terminal; as wide as the table needs when the output is no terminal."""
-    console = Console(file=file, highlight=False)
+    console = terminal(file)
     if not console.is_terminal:
-        console = Console(file=file, highlight=False, width=140)
+        console = terminal(file, 140)
     console.print(renderable)
 
 
@@ -141,15 +143,16 @@ def _turns(report: dict[str, Any]) -> Table:
                "padding (replay)", "padding (incr.)"]  # fmt: skip
     table = grid("Answering turn t, per user", *columns, *(["with item side"] if items else []), note=note)
     for t, modes in sorted(rows.items()):
-        replay, again = modes["replay"], modes["incremental"]
-        saving = again["saving_over_replay"]
+        both = [modes.get("replay"), modes.get("incremental")]
+        again = both[1] or {}
+        saving = again.get("saving_over_replay")
         cells = [
-            str(t), scaled(replay["flops_per_turn"]), scaled(again["flops_per_turn"]),
+            str(t), *(scaled(row["flops_per_turn"] if row else None) for row in both),
             "unknown" if saving is None else f"{saving:.1f}x",
-            scaled(replay["hbm_bytes_per_turn"], "B"), scaled(again["hbm_bytes_per_turn"], "B"),
-            f"{replay['padding_share']:.0%}", f"{again['padding_share']:.0%}",
+            *(scaled(row["hbm_bytes_per_turn"] if row else None, "B") for row in both),
+            *(f"{row['padding_share']:.0%}" if row else "unknown" for row in both),
         ]  # fmt: skip
-        table.add_row(*cells, *([scaled(again["flops_per_turn_with_item_side"])] if items else []))
+        table.add_row(*cells, *([scaled(again.get("flops_per_turn_with_item_side"))] if items else []))
     return _spaced(table)
 
 

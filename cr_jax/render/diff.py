@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from cr_jax.render.escape import shown
 from cr_jax.render.sheet import Sheet, terminal
 from cr_jax.units import count, scaled
 
@@ -13,6 +14,7 @@ _SHOWN_MODULES = 12
 
 def render_diff(document: dict[str, Any]) -> RenderableType:
     """What made the two different, then what changed: parameters, steps, modules, turns."""
+    document = shown(document)
     a, b = document["a"], document["b"]
     head = Text()
     for mark, side in (("A", a), ("B", b)):

@@ -7,12 +7,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cr_jax.render.cost import grid
+from cr_jax.render.escape import shown
 from cr_jax.render.words import METHODS, energy_text, interval, validated
 from cr_jax.units import count, plain_number, scaled, small, time_text
 
 
 def render_estimate(document: Mapping[str, Any]) -> RenderableType:
     """One run: a row per objective, their total, evaluation, item side and the whole. Several: a row each."""
+    document = shown(document)
     return _several(document["runs"]) if "runs" in document else _single(document)
 
 

@@ -4,10 +4,12 @@ from typing import Any
 
 from rich.text import Text
 
+from cr_jax.render.escape import shown
+
 
 def render_gate(document: dict[str, Any]) -> Text:
     """Every breach by name, improvements, what was not compared, then the verdict."""
-    text = Text()
+    document, text = shown(document), Text()
     for one in document["breaches"]:
         text.append("BREACH      ", style="bold red").append(f"{one['text']}\n")
     for one in document["improvements"]:

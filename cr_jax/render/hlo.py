@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cr_jax.render.cost import grid
+from cr_jax.render.escape import shown
 from cr_jax.units import count, scaled
 
 _SHOWN = 20
@@ -19,6 +20,7 @@ _BOUNDS = {
 
 def render_hlo(document: dict[str, Any]) -> RenderableType:
     """Totals, then families, modules, passes, loops and what is not counted."""
+    document = shown(document)
     totals = grid(f"HLO module {document['module_name']}", "figure", "value", "")
     for key in ("matmul_flops", "other_flops", "integer_ops", "transcendentals"):
         totals.add_row(key, count(document[key]), scaled(document[key]))

@@ -51,4 +51,5 @@ def _alive(found: dict[str, Any]) -> Table:
 def bar(values: Sequence[int]) -> str:
     """One letter a value, as high as its share of the largest."""
     top = max(values, default=0) or 1
-    return "".join(_HEIGHTS[min(len(_HEIGHTS) - 1, value * len(_HEIGHTS) // top)] for value in values)
+    # Whole numbers may be written as 8.0 in a document.
+    return "".join(_HEIGHTS[min(len(_HEIGHTS) - 1, int(value * len(_HEIGHTS) // top))] for value in values)

@@ -7,12 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from cr_jax.render.cost import grid
+from cr_jax.render.escape import shown
 from cr_jax.render.svg import Panel, bar_panels
 from cr_jax.units import count
 
 
 def render_paper(document: dict[str, Any]) -> RenderableType:
     """Table I, the account of every cell of Table II, the honest counts, and a line per model."""
+    document = shown(document)
     return Group(
         _header(document), Text(), _table_i(document), Text(), _accounts(document), Text(), _honest(document),
         Text(), _notes(document),

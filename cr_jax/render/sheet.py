@@ -6,11 +6,7 @@ from dataclasses import dataclass, field
 from rich.table import Table
 
 from cr_jax.render.cost import grid
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-}  # fmt: skip
+from cr_jax.render.escape import latex_text, markdown_text
 
 
 @dataclass(frozen=True)
@@ -56,19 +52,6 @@ def latex(sheet: Sheet) -> str:
     if sheet.note:
         lines += ["", "\\smallskip " + "\n\n".join(map(latex_text, sheet.note.splitlines()))]
     return "\n".join([*lines, "\\end{table}", ""])
-
-
-def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    text = " ".join(text.split())
-    for mark in ("\\", "|", "*", "_", "<", "`", "["):
-        text = text.replace(mark, f"\\{mark}")
-    return text
-
-
-def latex_text(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split())).replace("·", r"$\cdot$")
 
 
 def bullets(lines: Sequence[str], form: str) -> str:

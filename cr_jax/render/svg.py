@@ -7,7 +7,8 @@ and colours that are told apart with any colour vision (Okabe and Ito's).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+
+from cr_jax.render.escape import svg_text
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _BOTTOM = 1040, 250, 92, 24, 34, 34
@@ -68,8 +69,8 @@ def open_svg(title: str, width: float, height: float) -> list[str]:
     """The first lines of an SVG document of this size on a white ground."""
     return [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:.0f} {height:.0f}' width='{width:.0f}' "
-        f"height='{height:.0f}' role='img' aria-label='{escape(title, quote=True)}'>",
-        f"<title>{escape(title)}</title>",
+        f"height='{height:.0f}' role='img' aria-label='{svg_text(title)}'>",
+        f"<title>{svg_text(title)}</title>",
         f"<rect width='{width:.0f}' height='{height:.0f}' fill='#FFFFFF'/>",
     ]
 
@@ -112,5 +113,5 @@ def text_at(x: float, y: float, text: str, size: int, *, anchor: str = "start", 
     """One line of text; (x, y) is its anchor on the base line."""
     return (
         f"<text x='{x:.1f}' y='{y:.1f}' {_FONT} font-size='{size}' font-weight='{weight}' "
-        f"text-anchor='{anchor}' fill='{colour}' {extra}>{escape(text)}</text>"
+        f"text-anchor='{anchor}' fill='{colour}' {extra}>{svg_text(text)}</text>"
     )

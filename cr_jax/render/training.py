@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cr_jax.render.cost import grid
+from cr_jax.render.escape import shown
 from cr_jax.units import count
 
 _FIGURES = ("recall@1", "recall@10", "recall@50", "mrr", "ndcg@10")
@@ -15,6 +16,7 @@ _SHOWN_EPOCHS = 12
 
 def render_training(report: dict[str, Any]) -> RenderableType:
     """Header, stages, epochs, tests against baselines, the model's own checks, cost."""
+    report = shown(report)
     parts: list[RenderableType] = [_header(report), _stages(report["stages"]), _epochs(report["epochs"])]
     if "ranking" in report["test"]:
         parts += [_ranking(report), _by_turn(report["test"]["ranking"])]

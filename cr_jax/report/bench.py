@@ -1,8 +1,8 @@
 """The bench report: what was measured, beside what was counted. No JAX: numbers in, a document out."""
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from cr_jax.cost.walk import HloCount
@@ -31,7 +31,7 @@ def document(
     command: Sequence[str] | None,
 ) -> dict[str, Any]:  # fmt: skip
     """A report without steps; ``head`` has its case, model, dataset, device and plan. version: ours."""
-    home = str(Path.home())
+    home = os.path.expanduser("~")
     shown = [part.replace(home, "~") if len(home) > 1 else part for part in command] if command is not None else None
     return {
         "schema": SCHEMA_ID,

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cr_jax.catalog.check import check, read_json
+from cr_jax.catalog.check import check
 from cr_jax.catalog.load import load_accelerator, load_dataset
 from cr_jax.errors import BadInput, UnknownName
+from cr_jax.json_text import read_json
 from cr_jax.resources import schema_names, write_atomically
 
 #: Rows of a list written row by row that are validated.

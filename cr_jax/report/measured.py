@@ -15,6 +15,8 @@ def measured_steps(document: Mapping[str, Any], where: str, report: Mapping[str,
     document: a training-report or bench-report. report: the cost report that is estimated from. Raises
     ``BadInput`` where model, configuration, data set, device or batch are not the same, with both.
     """
+    if missing := [key for key in ("model", "dataset", "device") if key in document and document[key] is None]:
+        raise BadInput(where, f"{missing[0]}: null: nothing was measured; legal: a report of a run that was")
     batches = {s["labels"]["objective"]: s["labels"]["batch"] for s in report["steps"] if s["phase"] == "train"}
     found = _bench(document) if document["kind"] == "bench-report" else _trained(document, where)
     target = report["target"]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cr_jax.json_text import read_json
 from cr_jax.records import CompiledStep, Workload, plain
 from cr_jax.targets import overlay
 from cr_jax.targets.cache import Cache, keep, step_key
@@ -187,7 +188,7 @@ def _attempt(
             results[step.name] = uncompiled(step, "failed", str(event.get("reason")))
         elif event["event"] == "done":
             try:
-                found = from_json(json.loads(Path(event["file"]).read_text(encoding="utf-8")))
+                found = from_json(read_json(event["file"]))
             except (OSError, ValueError, KeyError, TypeError):
                 results[step.name] = uncompiled(step, "failed", "the worker's result is not whole")
             else:

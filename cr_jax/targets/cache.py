@@ -16,6 +16,7 @@ from typing import Any
 
 from cr_jax.errors import NotWritten
 from cr_jax.hlo.fingerprint import fingerprint
+from cr_jax.json_text import parse_json
 from cr_jax.records import CompiledStep, plain
 from cr_jax.resources import cache_root, write_atomically
 from cr_jax.targets.compilation import Compilation, completed, from_json, to_json
@@ -55,7 +56,7 @@ class Cache:
     def get(self, key: str) -> Compilation | None:
         """The compilation stored under ``key``; ``None`` if there is none, or none that is whole."""
         try:
-            document = json.loads(gzip.decompress(self.path(key).read_bytes()))
+            document = parse_json(gzip.decompress(self.path(key).read_bytes()).decode("utf-8"), key)
             if not isinstance(document, dict) or document.get("key") != key:
                 return None
             if _digest(document["compilation"]) != document["sha256"]:

@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.json_text import read_json
 from cr_jax.resources import cache_root, write_atomically
 
 #: Kind of compiler -> the platform of the accelerator profiles that it serves.
@@ -169,7 +170,7 @@ def _toolkit() -> bool:
 def _installed(kind: str) -> Compiler | None:
     place = folder(kind)
     try:
-        mark = json.loads((place / _MARK).read_text(encoding="utf-8"))
+        mark = read_json(place / _MARK)
         return Compiler(kind, place, dict(mark["versions"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,7 +1,6 @@
 """Run one worker process: hear its progress, hold it to its limits, say in one line why it ended."""
 
 import contextlib
-import json
 import os
 import re
 import selectors
@@ -13,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cr_jax.json_text import parse_line
 
 Event = Mapping[str, Any]
 _TICK_S = 0.2
@@ -98,7 +99,7 @@ def _watch(
 
 def _event(line: bytes) -> Event | None:
     try:
-        event = json.loads(line)
+        event = parse_line(line.decode("utf-8"))
     except ValueError:
         return None
     return event if isinstance(event, dict) and "event" in event else None

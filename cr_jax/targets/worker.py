@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from cr_jax.json_text import read_json
 from cr_jax.records import ArrayShape, Lengths, TextLengths, Workload, plain
 from cr_jax.resources import write_atomically
 from cr_jax.targets.compilation import to_json
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> int:
     """Serve one request; 0 when every step was tried."""
     say = _progress_pipe()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    request = read_json(arguments[0])
     if request["kind"] == "probe":
         _say(say, event="device", **_probe(request["platform"]))
         return 0

@@ -16,7 +16,9 @@ import jax
 import numpy as np
 
 from cr_jax.errors import BadConfig, BadInput, NotWritten
+from cr_jax.files import is_folder
 from cr_jax.train import hosts
+from cr_jax.train.position import read_identity, read_position, strict
 
 #: Newest checkpoints kept.
 KEPT = 2
@@ -102,7 +104,8 @@ class Checkpoints:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{self.folder}/{step}", f"damaged: {_line(error)}") from None
-        if differences := difference(plain["identity"], self.identity):
+        plain = strict(dict(plain), f"{self.folder}/{step}")
+        if differences := difference(read_identity(plain["identity"], f"{self.folder}/{step}"), self.identity):
             raise BadInput(f"{self.folder}/{step}", "belongs to another run: " + "; ".join(differences))
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), like)
         try:
@@ -134,13 +137,16 @@ def stored(folder: str | Path) -> Stored:
     Both raise ``BadInput`` where there is no checkpoint, or it is damaged or of another shape.
     """
     ocp, place = _orbax(), Path(folder).resolve()
-    if not place.is_dir():
+    if not is_folder(place):
         raise BadInput(str(folder), "no checkpoint here; legal: a folder that crjax train wrote to")
     handlers = {"arrays": ocp.PyTreeCheckpointHandler(), "identity": ocp.JsonCheckpointHandler(),
                 "progress": ocp.JsonCheckpointHandler()}  # fmt: skip
     options = ocp.CheckpointManagerOptions(create=False, read_only=True)
-    manager = ocp.CheckpointManager(place, item_handlers=handlers, options=options)
-    step = manager.latest_step()
+    try:
+        manager = ocp.CheckpointManager(place, item_handlers=handlers, options=options)
+        step = manager.latest_step()
+    except (OSError, ValueError) as error:
+        raise BadInput(str(folder), f"damaged: {_line(error)}") from None
     if step is None:
         raise BadInput(str(folder), "no checkpoint here; legal: a folder that crjax train wrote to")
     where = f"{folder}/{step}"
@@ -161,8 +167,8 @@ def stored(folder: str | Path) -> Stored:
             raise BadInput(where, "weights of another configuration: " + "; ".join(differences[:3]))
         return read(arrays=ocp.args.PyTreeRestore(item={"weights": dict(like)}, partial_restore=True))["arrays"]["weights"]
 
-    plain = read(identity=ocp.args.JsonRestore(), progress=ocp.args.JsonRestore())
-    return Stored(where, plain["identity"], plain["progress"], weights)
+    plain = strict(dict(read(identity=ocp.args.JsonRestore(), progress=ocp.args.JsonRestore())), where)
+    return Stored(where, read_identity(plain["identity"], where), vars(read_position(plain["progress"], where)), weights)
 
 
 def _orbax() -> Any:

@@ -1,4 +1,8 @@
-"""The seconds that JAX spends on tracing and compiling in this process, as JAX itself reports them."""
+"""The seconds that JAX spends on tracing and compiling in this process, as JAX itself reports them.
+
+JAX takes them from the clock of the day, which may be set while it compiles; they are brought back to the
+monotonic clock here.
+"""
 
 import time
 from collections.abc import Callable
@@ -9,6 +13,8 @@ import jax
 
 _EVENTS = ("/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration",
            "/jax/core/compile/backend_compile_duration")  # fmt: skip
+#: A clock that is only corrected slowly drifts by less between two looks at it.
+_DRIFT_S = 0.05
 
 
 class Spans:
@@ -19,8 +25,8 @@ class Spans:
         self._closed = 0.0
 
     def add(self, end: float, seconds: float) -> None:
-        """A span that ended at ``end``; ends are told in order."""
-        begin = end - seconds
+        """A span that ended at ``end``; ends are told in order. One that would end before it begins is none."""
+        begin = end - max(0.0, seconds)
         while self._spans and self._spans[-1][0] >= begin:
             self._spans.pop()
         if self._spans and self._spans[-1][1] > begin:  # overlaps: what is left of it
@@ -35,14 +41,46 @@ class Spans:
         return self._closed + sum(b - a for a, b in self._spans)
 
 
+class Day:
+    """Turns seconds by the clock of the day into seconds by the monotonic one."""
+
+    def __init__(self) -> None:
+        self._looked, self._ahead = time.perf_counter(), time.time() - time.perf_counter()
+        # When the clock was set: after, at the latest at, and by how much.
+        self._set: list[tuple[float, float, float]] = []
+
+    def look(self) -> float:
+        """Notice whether the clock of the day was set since the last look; the monotonic time now."""
+        now = time.perf_counter()
+        ahead = time.time() - now
+        if abs(ahead - self._ahead) > _DRIFT_S:
+            self._set.append((self._looked, now, ahead - self._ahead))
+        self._looked, self._ahead = now, ahead
+        return now
+
+    def seconds(self, told: float) -> float:
+        """Of a span that has just ended and took ``told`` seconds by the clock of the day."""
+        now = self.look()
+        for after, at, by in reversed(self._set):
+            if 0 <= told <= now - at:  # the span began later
+                break
+            if told - by >= now - at and (told < 0 or told > now - after):
+                told -= by
+        return max(0.0, told)
+
+
 @cache
 def clock() -> Callable[[], float]:
     """Seconds spent compiling since the first call."""
-    spans = Spans()
+    spans, day = Spans(), Day()
 
     def hear(event: str, duration_secs: float, **_: Any) -> None:
         if event in _EVENTS:
-            spans.add(time.perf_counter(), duration_secs)
+            spans.add(time.perf_counter(), day.seconds(duration_secs))
+
+    def total() -> float:
+        day.look()
+        return spans.total()
 
     jax.monitoring.register_event_duration_secs_listener(hear)
-    return spans.total
+    return total

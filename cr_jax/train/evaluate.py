@@ -105,6 +105,11 @@ class Tester:
         return {check.name: self.check(weights, check) for check in checks}
 
 
+def finite(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Figures by test and name without those that are no number, which no document can hold."""
+    return {test: {name: value for name, value in found.items() if np.isfinite(value).all()} for test, found in figures.items()}
+
+
 def criterion(examples: Examples, figures: Mapping[str, Any]) -> tuple[str, float, bool] | None:
     """What early stopping looks at: its name, its value, and whether more is better."""
     for check in examples.checks.get("validation", ()):

@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,15 @@ import numpy as np
 
 from cr_jax.data.batches import Batches, prefetched
 from cr_jax.data.examples import Examples
-from cr_jax.errors import CrJaxError, NotWritten
+from cr_jax.errors import BadInput, CrJaxError, NotWritten
+from cr_jax.files import exists, read_text
+from cr_jax.json_text import NotJson, parse_line
 from cr_jax.models.spec import Spec, Stage
 from cr_jax.resources import write_atomically
 from cr_jax.train import compiling, hosts
 from cr_jax.train.checkpoint import Checkpoints
-from cr_jax.train.evaluate import Tester, criterion
+from cr_jax.train.evaluate import Tester, criterion, finite
+from cr_jax.train.position import Position, read_position
 from cr_jax.train.state import TrainState
 
 #: Losses are fetched from the device after at most so many steps.
@@ -45,34 +48,6 @@ class Plan:
     @property
     def name(self) -> str:
         return "+".join(self.stage.objectives)
-
-
-@dataclass
-class Position:
-    """Where a run is; plain values, stored in every checkpoint.
-
-    stage, step: the next step to take, within its stage. total: steps taken before. epochs: rows of
-    the report. best: by stage name, the best epoch. stopped: stages that ended early. sums: of the
-    current epoch. seconds, waited: training alone, and its part spent waiting for batches;
-    first_...: of the first steps, in which programs are compiled. compiling: of ``seconds``, tracing and
-    compiling. taken: steps by stage name.
-    """
-
-    stage: int = 0
-    step: int = 0
-    total: int = 0
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, dict[str, Any]] = field(default_factory=dict)
-    stopped: list[str] = field(default_factory=list)
-    sums: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    waited: float = 0.0
-    first_seconds: float = 0.0
-    first_waited: float = 0.0
-    compiling: float = 0.0
-    taken: dict[str, int] = field(default_factory=dict)
-    turns: float = 0.0
-    examples: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,14 +84,15 @@ class Loop:
         arrays, progress = self.checkpoints.restore(like)
         self._best = arrays.pop("best")
         self.state.set_arrays(arrays)
-        self.at = Position(**progress)
+        self.at = read_position(progress, str(self.checkpoints.folder))
+        if self.at.stage > len(self.plans) or any(name not in {plan.name for plan in self.plans} for name in self.at.taken):
+            raise BadInput(str(self.checkpoints.folder), f"damaged: stage {self.at.stage} of {len(self.plans)}")
         hosts.first(self._cut)
         return self.at.total
 
     def _cut(self) -> None:
-        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
-        # The last line may be cut: the run was killed.
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] < self.at.total]
+        lines = read_text(self.log).splitlines() if exists(self.log) else []
+        kept = [line for line in lines if _step(line) < self.at.total]
         write_atomically(self.log, "".join(f"{line}\n" for line in kept))
 
     def run(self) -> Position:
@@ -167,7 +143,7 @@ class Loop:
         at.turns, at.examples = at.turns + turns, at.examples + count
         if not self._began:  # compiling is in the first steps
             self._began, at.first_seconds, at.first_waited = True, at.first_seconds + spent, at.first_waited + waited
-        at.compiling += min(spent, compiled() - compiled_before)
+        at.compiling += min(spent, max(0.0, compiled() - compiled_before))
         at.step, at.total = until, at.total + number
         at.taken[plan.name] = until
         if self.tick is not None:
@@ -211,7 +187,7 @@ class Loop:
         row: dict[str, Any] = {
             "stage": plan.name, "epoch": epoch + 1, "step": at.total,
             "loss": {name: value / taken for name, value in at.sums.items()},
-            "validation": figures, "validation_s": time.perf_counter() - begin,
+            "validation": finite(figures), "validation_s": time.perf_counter() - begin,
         }  # fmt: skip
         at.sums = {}
         found = criterion(self.examples, figures)
@@ -245,3 +221,12 @@ class Loop:
         """The steps taken before the newest checkpoint."""
         number = self.checkpoints.latest()
         return None if number is None else number // (len(self.plans) + 1)
+
+
+def _step(line: str) -> float:
+    """The step of a line of the log; that of none is past every other: a line may be cut, since the run was killed."""
+    try:
+        step = parse_line(line)["step"]
+    except (NotJson, KeyError, TypeError):
+        return math.inf
+    return step if type(step) is int else math.inf

@@ -22,6 +22,7 @@ from cr_jax.data.examples import Arrays
 from cr_jax.data.kept import read
 from cr_jax.data.voice import Talk, fits, together, turn_count, words_of
 from cr_jax.errors import BadConfig, BadInput
+from cr_jax.files import expanded, is_file
 from cr_jax.models import spec as specs
 from cr_jax.models.spec import Spec
 from cr_jax.nn.module import Frozen
@@ -78,7 +79,7 @@ class Recommender:
 
         Raises ``BadInput`` for a folder without a whole checkpoint or with one of something else.
         """
-        begin, place = time.perf_counter(), Path(folder).expanduser()
+        begin, place = time.perf_counter(), expanded(folder)
         found = stored(place / "checkpoints")
         self.identity, self.where = found.identity, str(folder)
         self.spec = _spec(found, model)
@@ -279,7 +280,7 @@ def _config(found: Stored, spec: Spec) -> Any:
 
 def _catalogue(place: Path, found: Stored) -> Catalogue:
     file = place / RECOMMENDER
-    if not file.is_file():
+    if not is_file(file):
         raise BadInput(str(file), "not here; legal: the folder as crjax train wrote it (the same command with --resume adds it)")
     document, kept = read(file)
     theirs, name = found.identity, document["dataset"]["name"]

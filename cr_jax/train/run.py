@@ -12,6 +12,7 @@ from cr_jax.data.corpus import PARTS, Corpus, read_corpus
 from cr_jax.data.examples import Examples
 from cr_jax.data.shapes import taken
 from cr_jax.errors import BadConfig, BadInput, NotWritten
+from cr_jax.files import exists, expanded, is_folder
 from cr_jax.models import spec as specs
 from cr_jax.models.spec import Spec, Stage
 from cr_jax.records import Workload, plain
@@ -19,7 +20,7 @@ from cr_jax.report.document import write, write_rows
 from cr_jax.steps.step import abstract_model
 from cr_jax.train import hosts, metrics
 from cr_jax.train.checkpoint import Checkpoints
-from cr_jax.train.evaluate import Ranked, baselines
+from cr_jax.train.evaluate import Ranked, baselines, finite
 from cr_jax.train.loop import Loop, Plan, Tick
 from cr_jax.train.predicted import predicted
 from cr_jax.train.report import Run, document
@@ -144,7 +145,7 @@ def train(
     trained = [name for plan in plans for name in plan.stage.objectives]
     # A model of several stages ranks with what all of them trained.
     ranked = loop.tester.ranked(weights, "test") if spec.training and len(plans) == len(spec.training.stages) else None
-    figures = ({} if ranked is None else {"ranking": ranked.figures()}) | loop.tester.checked(weights, "test", trained)
+    figures = ({} if ranked is None else {"ranking": ranked.figures()}) | finite(loop.tester.checked(weights, "test", trained))
     spent = time.perf_counter() - begin
     shapes = {name: taken(plan.batches, position.taken.get(plan.name, 0)) for plan in plans for name in plan.stage.objectives}
     foretold = predicted(state.model, made.work, shapes, layout.mesh.devices.flat[0], layout.devices)
@@ -195,10 +196,10 @@ def _length(stage: Stage, per_epoch: int, epochs: int | None, steps: int | None)
 
 
 def _folder(out: str | Path, resume: bool) -> Path:
-    folder = Path(out).expanduser()
-    if resume and not (folder / "checkpoints").is_dir():
+    folder = expanded(out)
+    if resume and not is_folder(folder / "checkpoints"):
         raise BadInput(str(folder), "no checkpoint to resume from; legal: a folder that crjax train wrote to")
-    if not resume and (folder / "checkpoints").exists():
+    if not resume and exists(folder / "checkpoints"):
         raise BadInput(str(folder), "holds an earlier run; legal: --resume, or a folder without checkpoints")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from cr_jax.catalog.check import check, read_json
+from cr_jax.catalog.check import check
 from cr_jax.data import kept
 from cr_jax.data.catalogue import catalogue, document, from_document
 from cr_jax.data.corpus import read_corpus
 from cr_jax.data.demo import demo_text
 from cr_jax.errors import BadInput
+from cr_jax.json_text import read_json
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("talks") / "talks.txt"
     path.write_text(demo_text(seed=5, conversations=60), encoding="utf-8")
     found = document(catalogue(read_corpus(path), 3), "dmn")
-    users = [{"user": 'say "users": [', "items": [1, 0]}, {"user": "zoë\udc80", "items": []}, *found["users"]]
+    users = [{"user": 'say "users": [', "items": [1, 0]}, {"user": "zoë", "items": []}, *found["users"]]
     return found | {"users": users, "words": ["users", 'a "users": [ b', *found["words"]]}
 
 

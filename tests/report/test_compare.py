@@ -155,7 +155,7 @@ def test_a_failed_row_leaves_the_others_alone():
     assert document["baseline"] == "dmn@cpu" and document["rows"][0]["error"] == "the compiler aborted | & died"
     assert rendering.as_text(document).count("aborted") == 1
     assert "aborted \\| & died" in rendering.as_markdown(document)
-    assert "aborted | \\& died" in rendering.as_latex(document)
+    assert "aborted \\textbar{} \\& died" in rendering.as_latex(document)
     lines = list(csv.DictReader(io.StringIO(rendering.as_csv(document))))
     assert lines[0]["status"] == "failed" and lines[0]["flops"] == ""
     everything = compare(cells[:1], "0")

@@ -1,0 +1,61 @@
+"""Text from outside made fit to be shown: what cannot be seen is written out, what is too long is cut in its middle.
+
+A control character can repaint a terminal, a bidi override can turn a line round, a newline can forge one.
+"""
+
+import re
+import unicodedata
+
+#: Letters of a message as a user sees it.
+MESSAGE = 320
+_LONG, _VALUE = re.compile(r"\S{41,}"), re.compile(r"[^\s/]{41,}(?![^\s]*/)")
+
+
+def visible(text: str) -> str:
+    """``text`` with all that has no shape of its own written as in Python: ``\\x1b``, ``\\n``, ``\\u202e``."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else _written(letter)
+                   for letter in text)  # fmt: skip
+
+
+def _written(letter: str) -> str:
+    found = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter)
+    code = ord(letter)
+    return found or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
+
+
+def cut(text: str, room: int) -> str:
+    """At most ``room`` letters of ``text``: its beginning and its end."""
+    if len(text) <= room:
+        return text
+    head = (room - 3) * 2 // 3
+    return f"{text[:head]}...{text[len(text) - (room - 3 - head) :]}"
+
+
+def short(value: object, room: int = 60) -> str:
+    """``repr(value)`` in at most ``room`` letters, all of them visible."""
+    try:
+        text = repr(value[: 10 * room] if isinstance(value, str) else value)
+    except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
+        text = f"<{type(value).__name__}>"
+    return cut(visible(text), room)
+
+
+def message(text: str, room: int = MESSAGE) -> str:
+    """One visible line of at most ``room`` letters.
+
+    Of a longer one the long values are cut first, then the list of what is legal, then paths, last all
+    that stands before ``legal:``.
+    """
+    line = visible(" ".join(text.split()))
+    for pattern, most in ((_LONG, 120), (_VALUE, 80), (_VALUE, 40), (None, 150), (_LONG, 80), (_LONG, 40)):
+        if len(line) <= room:
+            return line
+        place = line.rfind("legal:") if pattern is None else -1
+        if pattern is not None:
+            line = pattern.sub(lambda found: cut(found[0], most), line)  # noqa: B023
+        elif place >= 0:
+            line = line[:place] + cut(line[place:], most)
+    place = line.rfind("legal:")
+    return cut(line[:place], room - len(line) + place) + line[place:] if place > 0 else cut(line, room)

@@ -1,0 +1,94 @@
+"""Temporary files and folders that say whose they are, so that the next run removes what a killed one left.
+
+A name carries its process and where that runs. Swept are those of processes that have ended, and those of
+other machines (the folder may be shared) or of unknown origin once they are a week old.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from functools import cache
+from pathlib import Path
+
+#: Seconds after which a temporary is nobody's, whatever its name says.
+OLD_S = 7 * 86400
+_NAME = re.compile(r"\.([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{12}\.tmp$")
+_own: set[str] = set()
+
+
+def name_for(stem: str) -> str:
+    """A new name beside ``stem``, a file or folder."""
+    found = f"{_start(stem)}{_place()}-{os.getpid()}-{secrets.token_hex(6)}.tmp"
+    _own.add(found)
+    return found
+
+
+def remove(path: Path) -> None:
+    """Remove a temporary of our own, if it is there."""
+    _own.discard(path.name)
+    with contextlib.suppress(OSError):  # its folder may be no folder
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, stem: str = "") -> None:
+    """Remove what dead processes left in ``folder`` beside ``stem``; by default, in a folder of our own, all hidden things
+    that they left."""
+    start, end, now = (_start(stem), ".tmp", time.time()) if stem else (".", "", time.time())
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        found = [entry for entry in entries if entry.name.startswith(start) and entry.name.endswith(end)]
+        for entry in found:
+            if entry.name not in _own and _is_nobodys(entry, now):
+                remove(Path(entry.path))
+
+
+def sync(folder: Path) -> None:
+    """Flush a folder's entries to the disk, where its file system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _is_nobodys(entry: "os.DirEntry[str]", now: float) -> bool:
+    found = _NAME.search(entry.name)
+    if found is not None and found[1] == _place() and not _runs(int(found[2])):
+        return True
+    with contextlib.suppress(OSError):
+        return now - entry.stat(follow_symlinks=False).st_mtime > OLD_S
+    return False
+
+
+def _runs(process: int) -> bool:
+    if process == os.getpid():  # of an earlier process with our number: ours are known by name
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _start(stem: str) -> str:
+    # Of a long name so much that the whole has room, counted in bytes as file systems do.
+    return f".{os.fsdecode(os.fsencode(stem)[:120])}."
+
+
+@cache
+def _place() -> str:
+    """Where process numbers mean what they mean here: the machine, and on Linux the space of its numbers."""
+    space = ""
+    with contextlib.suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")
+    return hashlib.blake2b(f"{socket.gethostname()} {space}".encode(), digest_size=4).hexdigest()

@@ -1,0 +1,98 @@
+"""Where a run is: plain values, stored in every checkpoint and checked when they are read back."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cr_jax.errors import BadInput
+from cr_jax.json_text import NotJson, parse
+from cr_jax.printable import short
+
+
+@dataclass
+class Position:
+    """Where a run is; plain values, stored in every checkpoint.
+
+    stage, step: the next step to take, within its stage. total: steps taken before. epochs: rows of
+    the report. best: by stage name, the best epoch. stopped: stages that ended early. sums: of the
+    current epoch. seconds, waited: training alone, and its part spent waiting for batches;
+    first_...: of the first steps, in which programs are compiled. compiling: of ``seconds``, tracing and
+    compiling. taken: steps by stage name. All seconds are of a monotonic clock.
+    """
+
+    stage: int = 0
+    step: int = 0
+    total: int = 0
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    waited: float = 0.0
+    first_seconds: float = 0.0
+    first_waited: float = 0.0
+    compiling: float = 0.0
+    taken: dict[str, int] = field(default_factory=dict)
+    turns: float = 0.0
+    examples: int = 0
+
+
+_FIELDS: dict[str, type] = {field.name: type(getattr(Position(), field.name)) for field in dataclasses.fields(Position)}
+_EPOCH = {"stage": str, "epoch": int, "step": int, "loss": dict, "validation": dict, "validation_s": float}
+_BEST = {"criterion": str, "value": float, "epoch": int}
+_IDENTITY: dict[str, type] = {"model": str, "config": dict, "seed": int, "dataset": dict, "stages": list}
+
+
+def read_position(found: Any, where: str) -> Position:
+    """The position stored as ``found``. Raises ``BadInput`` for one that no run can be at: values missing or of another
+    kind, counts and seconds below 0, a part longer than the whole, or what is no number."""
+    _fields(found, _FIELDS, "", where)
+    for row in found["epochs"]:
+        _fields(row, _EPOCH, "epochs.", where)
+    for row in found["best"].values():
+        _fields(row, _BEST, "best.", where, signed=("value",))
+    for name, kind in (("sums", float), ("taken", int)):
+        _fields(found[name], dict.fromkeys(found[name], kind), f"{name}.", where, signed=found[name] if name == "sums" else ())
+    if not all(isinstance(name, str) for name in found["stopped"]):
+        raise _damaged(where, "stopped", found["stopped"])
+    for part in ("waited", "compiling", "first_seconds", "first_waited"):
+        # Seconds are sums of rounded numbers.
+        if found[part] > found["seconds"] * (1 + 1e-9):
+            raise _damaged(where, part, found[part], f"more than the {found['seconds']:g} seconds of all")
+    return Position(**found)
+
+
+def read_identity(found: Any, where: str) -> dict[str, Any]:
+    """What a checkpoint says that it belongs to, stored as ``found``. Raises ``BadInput``."""
+    others = {key: object for key in found if key not in _IDENTITY} if isinstance(found, dict) else {}
+    _fields(found, _IDENTITY | others, "identity.", where)
+    _fields(found["dataset"], dict.fromkeys((*found["dataset"], "name", "sha256"), str), "identity.dataset.", where)
+    return found
+
+
+def strict(found: Any, where: str) -> Any:
+    """``found``, which another reader took from JSON, as the strict one reads it. Raises ``BadInput``."""
+    try:
+        return parse(json.dumps(found))
+    except (NotJson, TypeError, ValueError, RecursionError) as error:
+        raise BadInput(where, f"damaged: {error}") from None
+
+
+def _fields(found: Any, kinds: Mapping[str, type], path: str, where: str, signed: Any = ()) -> None:
+    if not isinstance(found, dict) or found.keys() != kinds.keys():
+        keys = sorted(set(found) ^ set(kinds)) if isinstance(found, dict) else []
+        raise BadInput(where, f"damaged: {path or 'progress: '}{', '.join(map(str, keys)) or 'no object'}: "
+                              f"missing, or of another version; legal: {', '.join(kinds)}")  # fmt: skip
+    for key, kind in kinds.items():
+        value = found[key]
+        number = kind in (int, float)
+        fits = isinstance(value, (int, float) if kind is float else kind) and not (number and isinstance(value, bool))
+        if not fits or (number and not (math.isfinite(value) and (value >= 0 or key in signed))):
+            raise _damaged(where, f"{path}{key}", value)
+
+
+def _damaged(where: str, key: str, value: Any, reason: str = "none that a run can have") -> BadInput:
+    return BadInput(where, f"damaged: {key} is {short(value)}: {reason}; legal: another checkpoint, or a run from the start")
