@@ -20,6 +20,7 @@ from cr_jax.hlo.parse import parse
 from cr_jax.predict.rates import Rates
 from cr_jax.records import MODES, PHASES, PRECISIONS, ArrayShape, CompiledStep, Workload, plain
 from cr_jax.report import build
+from cr_jax.report.arguments import kept_bytes
 from cr_jax.report.build import CountedStep
 from cr_jax.report.document import validate
 from cr_jax.report.prediction import Refine, prediction_entry
@@ -228,14 +229,17 @@ def compiled_for(
 
 
 def count(step: CompiledStep) -> CountedStep:
-    """Count the traced and the compiled program of a step; the compiled one is read once."""
+    """Count the traced and the compiled program of a step; the compiled one is read once.
+
+    Raises ``Contradiction`` where the compiled program is not the traced step's.
+    """
     model = count_hlo(step.model_hlo, step.modules)
     if step.compiled_hlo is None:
         return CountedStep(step, model, None)
     with collector_paused():
         program = parse(step.compiled_hlo)
         compiled = count_module(program, step.modules, traced=model)
-        return CountedStep(step, model, compiled, timeline(program, step.modules))
+        return CountedStep(step, model, compiled, timeline(program, step.modules), kept_bytes(step, program))
 
 
 def report_document(

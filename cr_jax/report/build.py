@@ -32,12 +32,14 @@ class CountedStep:
     """A compiled step with its counts: of the traced program, and of the compiled one if there is one.
 
     timeline: of the memory in use; ``None`` where there is no compiled program, or no order in its text.
+    kept_bytes: of the arguments that the compiled program takes (``cr_jax.report.arguments``).
     """
 
     step: CompiledStep
     model: HloCount
     compiled: HloCount | None
     timeline: Timeline | None = None
+    kept_bytes: int | None = None
 
     @property
     def best(self) -> HloCount:
@@ -63,7 +65,7 @@ def step_entry(counted: CountedStep, examples_per_epoch: int | None) -> dict[str
         "compiled": _totals(counted.compiled) if counted.compiled else None,
         "matmul_account": _matmul_account(counted),
         "per": _per(step, best, examples_per_epoch),
-        "memory": memory_account(step, counted.timeline),
+        "memory": memory_account(step, counted.timeline, counted.kept_bytes),
         "modules": _modules(counted),
         "passes": best.by("pass"),
         "families": best.by("family"),

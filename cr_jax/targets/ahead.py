@@ -18,7 +18,7 @@ from typing import Any
 from cr_jax.records import CompiledStep, Workload, plain
 from cr_jax.targets import overlay
 from cr_jax.targets.cache import Cache, keep, step_key
-from cr_jax.targets.compilation import Compilation, as_traced, completed, from_json, uncompiled
+from cr_jax.targets.compilation import Compilation, another, as_traced, completed, from_json, uncompiled
 from cr_jax.targets.resolve import description
 from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
 
@@ -138,13 +138,14 @@ def _job(
         else:
             keys[step.name] = step_key(step, job.target)
             found = cache.get(keys[step.name])
-            if found is not None:
+            if found is not None and another(step, found) is None:
                 results[step.name] = completed(step, found, found.durations_s)
     pending = [s for s in steps if s.name not in results]
 
     def finish(step: CompiledStep, found: Compilation) -> None:
-        if found.matmul_flops != step.jaxpr.matmul_flops:
-            results[step.name] = uncompiled(step, "failed", "the worker traced another program: did a source file change?")
+        wrong = another(step, found)
+        if wrong is not None:
+            results[step.name] = uncompiled(step, "failed", f"the worker traced {wrong}: did a source file change?")
             return
         results[step.name] = completed(step, found, found.durations_s)
         keep(cache, keys[step.name], found, warn)
@@ -210,6 +211,5 @@ def _request(job: Job, steps: list[str], folder: str) -> dict[str, Any]:
         "work": plain(job.work),
         "steps": steps,
         "target": description(job.target),
-        "precision": job.work.precision,
         "results": folder,
     }
