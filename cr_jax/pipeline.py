@@ -17,6 +17,7 @@ from cr_jax.cost.walk import collector_paused, count_hlo, count_module
 from cr_jax.data.detect import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
 from cr_jax.hlo.parse import parse
+from cr_jax.paper import beside_table_ii
 from cr_jax.predict.rates import Rates
 from cr_jax.records import MODES, PHASES, PRECISIONS, ArrayShape, CompiledStep, Workload, plain
 from cr_jax.report import build
@@ -261,7 +262,8 @@ def report_document(
     """The cost report of counted steps."""
     epochs = {o.name: o.examples_per_epoch(config, data) for o in spec.objectives(config)}
     trainable = sum(p.size for p in parameters if p.trainable)
-    account = build.parameter_entry(parameters, spec.paper_count(config, trainable), counted)
+    paper = beside_table_ii(spec.name, data, config, spec.paper_count(config, trainable))
+    account = build.parameter_entry(parameters, paper, counted)
     turns = build.turn_rows(counted)
     outcomes = {s.step.outcome for s in counted}
     return {

@@ -124,8 +124,8 @@ class Spec:
     ``BadConfig`` for a preset the model cannot honour. build(config, rngs) -> the module, scopes
     named (``name_scopes``), attribute ``config`` set. published(config): the public
     implementation's variable name -> (NNX path as dotted string, conversion to ours).
-    paper_count(config, trainable): parameters as the paper counted them, ``None`` if its figure
-    does not follow from the public code. scores_subset: ``items_scored`` may be below all items.
+    paper_count(config, trainable): parameters by the paper's way of counting, at this configuration; ``None`` if
+    its figure does not follow from the public code. scores_subset: ``items_scored`` may be below all items.
     training: ``None`` for an architecture that is only counted; ``crjax train`` then refuses it.
     fields: one line of meaning for every configuration key (``--set`` and errors print it).
     """
