@@ -45,7 +45,7 @@ def _compile(request: dict[str, Any], say: TextIO) -> None:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             _say(say, event="failed", step=name, reason=_one_line(error))
         else:
-            _say(say, event="done", step=name, file=str(file))
+            _say(say, event="done", step=name)
 
 
 def traced_steps(request: dict[str, Any]) -> dict[str, Any]:

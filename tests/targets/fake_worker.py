@@ -48,7 +48,7 @@ def main():
         if what == "raise":
             say(event="failed", step=name, reason="JaxRuntimeError: no such thing")
             continue
-        file = Path(request["results"]) / f"{len(name)}-{abs(hash(name))}.json"
+        file = Path(request["results"]) / f"{request['steps'].index(name)}.json"
         program, arguments = json.loads(os.environ["FAKE_TRACED"])[name]
         text = json.dumps({
             "hlo": HLO, "memory": dict.fromkeys(("argument_bytes", "output_bytes", "temp_bytes", "alias_bytes",
@@ -58,7 +58,7 @@ def main():
             "arguments_sha256": "others" if what == "arguments" else arguments, "durations_s": {"compile": 0.5},
         })  # fmt: skip
         file.write_text(text[: len(text) // 2] if what == "half" else text)
-        say(event="done", step=name, file=str(file))
+        say(event="done", step=name, file="/etc/hostname")  # no one reads what it points to
 
 
 main()
