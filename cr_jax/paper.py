@@ -23,6 +23,11 @@ SOURCE = {
     "authors": "Antaris, Rafailidis, Aliannejadi",
     "arxiv": "2011.05302",
 }
+#: By model, sizes of a configuration that a profile of the paper's data has from Table II itself.
+SOLVED = {"dmn": {"classes": "dmn_classes"}, "mmn": {"words": "mmn_words"},
+          "pmmn": {"words": "mmn_words", "users": "pmmn_users"}}  # fmt: skip
+#: By model, the sizes of its honest count that no source but Table II gives: the vocabulary.
+_SOLVED_SIZES = {"mmn": ("W",), "pmmn": ("W",)}
 _TABLE_I = ("name", "title", "users", "items", "aspects", "values", "turns")
 #: AIM's published dictionary, and the words among DMN's answers beside the items.
 AIM_WORDS = 20_002
@@ -152,6 +157,26 @@ def honest(model: str, data: Dataset) -> tuple[int, str, dict[str, int]]:
     return counts.srnn_ae(data.items), "16,545,294 + 2001 n + 1000", {"n": data.items}
 
 
+def beside_table_ii(model: str, data: Dataset, config: Any, counted: int | None) -> dict[str, Any] | None:
+    """A report's parameters by the paper's way of counting, beside what Table II prints.
+
+    counted: by that way, at ``config``. ``None`` for data that the paper has no figure of, and for a model whose
+    figure does not follow from the public code. solved: keys of the configuration that were solved from the
+    printed figure, so that meeting it says nothing about them. note: both in words.
+    """
+    printed = data.paper_printed.get(model.replace("-", "_"))
+    if counted is None or printed is None:
+        return None
+    solved = [key for key, size in SOLVED.get(model, {}).items() if getattr(config, key, None) == data.paper.get(size, "")]
+    if counted != printed:
+        note = f"Table II has {printed:,}, of other sizes"
+    elif solved:
+        note = f"Table II's figure, which {' and '.join(solved)} {'was' if len(solved) == 1 else 'were'} solved from"
+    else:
+        note = "Table II's figure"
+    return {"counted": counted, "printed": printed, "solved": solved, "note": note}
+
+
 def cell(model: str, data: Dataset) -> dict[str, Any]:
     """One cell of Table II with its account. Raises ``BadInput`` for a profile without the figure."""
     printed, account = _printed(data, model), _account(model, data)
@@ -178,7 +203,9 @@ def cell(model: str, data: Dataset) -> dict[str, Any]:
             "parameters": real,
             "formula": formula,
             "sizes": sizes,
+            "solved": list(_SOLVED_SIZES.get(model, ())),
             "ratio_to_printed": round(real / printed, 4),
+            "circular": set(sizes) <= set(_SOLVED_SIZES.get(model, ())),
         },
     }
 
@@ -219,8 +246,8 @@ def notes(datasets: list[Dataset]) -> list[dict[str, str]]:
     texts = {
         "dmn": "About three times too high: Adam's two moments of every weight and four scalars are counted "
         "as parameters to train.",
-        "mmn": "Fits the public code, trainable weights only; the vocabulary is solved for, the paper does "
-        "not print it.",
+        "mmn": "Fits the public code, trainable weights only; its words W are solved from the printed figure, the "
+        "paper does not print them: the honest count is that figure again and confirms nothing.",
         "pmmn": "Misses its users: a slice left in the public loader keeps 100 train and 100 test pairs, so "
         f"the user table has {users} rows where {most.title} has {most.users:,} users.",
         "aim": "Inconsistent with the public configuration: without a single word it has "

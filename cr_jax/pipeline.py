@@ -17,9 +17,11 @@ from cr_jax.cost.walk import collector_paused, count_hlo, count_module
 from cr_jax.data.detect import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
 from cr_jax.hlo.parse import parse
+from cr_jax.paper import beside_table_ii
 from cr_jax.predict.rates import Rates
 from cr_jax.records import MODES, PHASES, PRECISIONS, ArrayShape, CompiledStep, Workload, plain
 from cr_jax.report import build
+from cr_jax.report.arguments import kept_bytes
 from cr_jax.report.build import CountedStep
 from cr_jax.report.document import validate
 from cr_jax.report.prediction import Refine, prediction_entry
@@ -231,14 +233,17 @@ def compiled_for(
 
 
 def count(step: CompiledStep) -> CountedStep:
-    """Count the traced and the compiled program of a step; the compiled one is read once."""
+    """Count the traced and the compiled program of a step; the compiled one is read once.
+
+    Raises ``Contradiction`` where the compiled program is not the traced step's.
+    """
     model = count_hlo(step.model_hlo, step.modules)
     if step.compiled_hlo is None:
         return CountedStep(step, model, None)
     with collector_paused():
         program = parse(step.compiled_hlo)
         compiled = count_module(program, step.modules, traced=model)
-        return CountedStep(step, model, compiled, timeline(program, step.modules))
+        return CountedStep(step, model, compiled, timeline(program, step.modules), kept_bytes(step, program))
 
 
 def report_document(
@@ -260,7 +265,8 @@ def report_document(
     """The cost report of counted steps."""
     epochs = {o.name: o.examples_per_epoch(config, data) for o in spec.objectives(config)}
     trainable = sum(p.size for p in parameters if p.trainable)
-    account = build.parameter_entry(parameters, spec.paper_count(config, trainable), counted)
+    paper = beside_table_ii(spec.name, data, config, spec.paper_count(config, trainable))
+    account = build.parameter_entry(parameters, paper, counted)
     turns = build.turn_rows(counted)
     outcomes = {s.step.outcome for s in counted}
     return {

@@ -12,6 +12,7 @@ from cr_jax.catalog import load
 from cr_jax.catalog.check import check
 from cr_jax.errors import BadInput
 from cr_jax.paper import Solution, paper_document, solve
+from cr_jax.pipeline import configured
 from cr_jax.resources import profile_files
 
 
@@ -179,3 +180,37 @@ def test_a_replaced_profile_without_the_figures_is_refused(tmp_path, monkeypatch
     monkeypatch.setenv("CRJAX_PROFILES", str(tmp_path))
     with pytest.raises(BadInput, match=r"profile electronics: paper_printed\.\w+: missing"):
         paper_document()
+
+
+@pytest.mark.parametrize(
+    ("model", "preset", "counted", "solved", "note"),
+    [
+        ("dmn", "published", 989_479, [], "Table II has 979,687, of other sizes"),
+        ("dmn", "paper", 979_687, ["classes"], "Table II's figure, which classes was solved from"),
+        ("mmn", "published", 5_164_643, ["words"], "Table II's figure, which words was solved from"),
+        ("pmmn", "published", 7_335_743, ["words"], "Table II has 5,190,343, of other sizes"),
+        ("pmmn", "paper", 5_190_343, ["words", "users"], "Table II's figure, which words and users were solved from"),
+    ],
+)
+def test_a_reports_count_stands_beside_table_ii(model, preset, counted, solved, note):
+    data = load.dataset("cell-phones")
+    spec, _, config = configured(model, data, preset=preset)
+    formulas = {"dmn": lambda c: counts.dmn_global_variables(c.classes), "mmn": lambda c: counts.mmn(c.words),
+                "pmmn": lambda c: counts.pmmn(c.words, c.users)}  # fmt: skip
+    found = paper.beside_table_ii(spec.name, data, config, formulas[model](config))
+    assert found == {"counted": counted, "printed": data.paper_printed[model], "solved": solved, "note": note}
+
+
+def test_no_account_for_data_the_paper_never_saw_nor_without_a_formula():
+    data = load.dataset("cell-phones")
+    _, _, config = configured("dmn", data)
+    assert paper.beside_table_ii("dmn", dataclasses.replace(data, paper_printed={}), config, 989_479) is None
+    assert paper.beside_table_ii("srnn-ae", data, config, None) is None
+
+
+def test_a_circular_ratio_says_so(document):
+    for cell in document["cells"]:
+        honest = cell["honest"]
+        assert honest["circular"] == (cell["model"] == "mmn")
+        assert honest["solved"] == (["W"] if cell["model"] in ("mmn", "pmmn") else [])
+        assert not honest["circular"] or honest["parameters"] == cell["printed"]

@@ -11,6 +11,8 @@ MATMUL_TYPES = ("float64", "float32", "tf32", "bfloat16", "float16")
 VECTOR_TYPES = ("float64", "float32", "bfloat16", "float16")
 #: Fields of a target config whose text is an enum's name, not a string.
 _ENUMS = ("feature_extension",)
+#: A calibration whose canary, one program run again and again, lies further apart is disturbed.
+CANARY_SPREAD = 0.15
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class Accelerator:
     together. measured: rates seen on real cards. compiler_target: the ahead-of-time compiler's
     description, ``None`` for a device it has none for. calibration: tables measured on the attached
     device, as ``crjax calibrate`` writes them. validated_on: how far predictions for this class of device
-    were from the clock, an entry per method. price: provider, region, kind and date of the price. ``origins`` has an
-    entry for every number that is known, dotted below the top level: ``matmul_flops_per_s.bfloat16``.
+    were from the clock, an entry per method; empty with an ``unreliable`` calibration. price: provider,
+    region, kind and date of the price. ``origins`` has an entry for every number that is known, dotted below the
+    top level: ``matmul_flops_per_s.bfloat16``.
     """
 
     name: str
@@ -46,6 +49,17 @@ class Accelerator:
     validated_on: tuple[Mapping[str, Any], ...] = ()
     price: Mapping[str, str] | None = None
     idle_power_w: float | None = None
+
+
+def unreliable(calibration: Mapping[str, Any]) -> str | None:
+    """Why a calibration cannot be relied on, in words; ``None``: it can. No error that was found with others holds
+    for its predictions."""
+    if calibration["passes"] < 2:
+        return "of a single pass nothing says how far passes lie apart"
+    spread = calibration["canary"]["spread"]
+    if spread > CANARY_SPREAD:
+        return f"the canary's times lie {spread:.0%} apart, more than {CANARY_SPREAD:.0%}: other work ran on this machine"
+    return None
 
 
 def target_config_text(config: Mapping[str, Any], indent: str = "") -> str:

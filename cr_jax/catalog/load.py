@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.accelerator import Accelerator, unreliable
 from cr_jax.catalog.check import check
 from cr_jax.catalog.dataset import Dataset, Origin
 from cr_jax.errors import BadInput, UnknownName
@@ -107,6 +107,8 @@ def load_accelerator(path: str | Path) -> Accelerator:
     if target is not None and target["platform"] != document["platform"]:
         raise BadInput(where, f"compiler_target.platform: {target['platform']!r} is not the "
                               f"profile's platform {document['platform']!r}")
+    calibration = document.get("calibration")
+    doubtful = calibration is not None and unreliable(calibration) is not None
     origins: dict[str, Origin] = {}
 
     def number(key: str) -> Any:
@@ -136,8 +138,8 @@ def load_accelerator(path: str | Path) -> Accelerator:
         measured=table("measured"),
         compiler_target=target,
         origins=origins,
-        calibration=document.get("calibration"),
-        validated_on=tuple(document.get("validated_on", ())),
+        calibration=calibration,
+        validated_on=() if doubtful else tuple(document.get("validated_on", ())),
         price=document.get("price"),
         idle_power_w=number("idle_power_w"),
     )

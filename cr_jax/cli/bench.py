@@ -8,7 +8,8 @@ import typer
 
 from cr_jax.errors import BadConfig
 
-Model = Annotated[str, typer.Option(help="A name of `crjax list models`, or package.module:SPEC.")]
+Model = Annotated[str, typer.Option(
+    help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code.")]  # fmt: skip
 Device = Annotated[str, typer.Option(help="cpu, gpu, tpu or an accelerator's name; it has to be attached.")]
 Preset = Annotated[str, typer.Option(help="published, matched or paper.")]
 Precision = Annotated[str, typer.Option(help="default, high or highest matmul precision.")]
@@ -34,7 +35,8 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     context: typer.Context,
-    model: Annotated[str | None, typer.Option(help="A name of `crjax list models`, or package.module:SPEC.")] = None,
+    model: Annotated[str | None, typer.Option(
+        help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code.")] = None,
     dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
     device: Device = "cpu",
     phase: Annotated[str, typer.Option(help="train, precompute or infer.")] = "infer",

@@ -28,7 +28,9 @@ def check(
         help="METRIC=PERCENT that compiled_flops, hbm_bytes or peak_bytes may rise by; repeat it.")] = None,
     update: Annotated[bool, typer.Option("--update", help="Write this run's report over the baseline.")] = False,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="No baseline file: say so and exit with 0.")] = False,
-    dataset: Annotated[str | None, typer.Option(help="The baseline's data set, where its file has moved.")] = None,
+    model: Annotated[str | None, typer.Option(
+        help="The baseline's model package.module:SPEC; imports that module and runs its code.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="The file of the baseline's data set, where that is no profile.")] = None,
     device: Annotated[str | None, typer.Option(help="Run for this device: only exact figures are then compared.")] = None,
     time: Annotated[float | None, typer.Option(
         "--time", help="Percent that a step's time may rise by; needs an attached device and kept programs.")] = None,
@@ -40,7 +42,8 @@ def check(
 
     Parameters and model FLOPs must be equal; compiled FLOPs, bytes and peak memory may rise by their
     limits (1, 2 and 2%) and are compared on the same toolchain only. Exit code 0: within limits;
-    1: regression; 2: misuse; 3: not comparable.
+    1: regression; 2: misuse; 3: not comparable. The baseline chooses no code and no file: a model from outside the
+    package is run, and a data set's file read, only where --model and --dataset name them.
 
     --time never holds a time of today against one of another day. The programs that --keep-programs
     kept with the baseline (as traced) are compiled again beside today's, by today's compiler, and both
@@ -66,9 +69,9 @@ def check(
         return
     try:
         old = gate.read_baseline(baseline)
-        now = _again(old, baseline, dataset, device)
+        arguments = gate.rerun(old, str(baseline), load.dataset_names(), dataset, device, model)
+        now = _again(arguments)
         document = gate.gate(old, now, limits, str(baseline), __version__)
-        arguments = gate.rerun(old, str(baseline), load.dataset_names(), dataset, device)
         if time is not None:
             from cr_jax.measure.against import timed
             from cr_jax.report.gate_time import add
@@ -94,15 +97,12 @@ def check(
         raise typer.Exit(REGRESSION)
 
 
-def _again(old: dict[str, Any], file: Path, dataset: str | None, device: str | None) -> dict[str, Any]:
+def _again(arguments: dict[str, Any]) -> dict[str, Any]:
     from cr_jax import pipeline
-    from cr_jax.catalog import load
-    from cr_jax.report.gate import rerun
 
-    arguments = rerun(old, str(file), load.dataset_names(), dataset, device)
+    rest = {key: value for key, value in arguments.items() if key not in ("model", "dataset")}
     print(f"counting {arguments['model']} on {arguments['dataset']}, {arguments['device']}", file=sys.stderr)
-    warn = partial(print, file=sys.stderr)
-    return pipeline.profile(arguments.pop("model"), arguments.pop("dataset"), warn=warn, **arguments)
+    return pipeline.profile(arguments["model"], arguments["dataset"], warn=partial(print, file=sys.stderr), **rest)
 
 
 def _update(old: dict[str, Any], now: dict[str, Any], file: Path) -> bool:

@@ -19,7 +19,8 @@ def register(app: typer.Typer) -> None:
 
 
 def estimate(
-    model: Annotated[str, typer.Option(help="Names of `crjax list models`, or package.module:SPEC; such as dmn,mmn.")],
+    model: Annotated[str, typer.Option(
+        help="Names of `crjax list models`, or package.module:SPEC, which imports and runs that module's code; dmn,mmn.")],
     dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
     device: Annotated[str, typer.Option(help="cpu, gpu, tpu or names of `crjax list accelerators`; such as cpu,h100.")] = "cpu",
     schedule: Annotated[str, typer.Option(help="published, epochs=N, or equal-turns[=N] (times the data set).")] = "published",

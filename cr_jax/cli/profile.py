@@ -23,7 +23,8 @@ def register(app: typer.Typer) -> None:
 
 
 def profile(
-    model: Annotated[str, typer.Option(help="A name of `crjax list models`, or package.module:SPEC.")],
+    model: Annotated[str, typer.Option(
+        help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code.")],
     dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
     device: Annotated[str, typer.Option(help="cpu, gpu, tpu or a name of `crjax list accelerators`.")] = "cpu",
     preset: Annotated[str, typer.Option(help="published, matched or paper.")] = "published",

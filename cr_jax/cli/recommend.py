@@ -38,7 +38,8 @@ def recommend(
     top: Annotated[int, typer.Option(help="Items listed.")] = 5,
     batch: Annotated[int, typer.Option(help="With --conversations: so many are answered together, and each waits for all.")] = 1,
     user: Annotated[str, typer.Option(help="Who speaks: a user of the training data. Default: one it does not know.")] = "",
-    model: Annotated[str | None, typer.Option(help="Refuse a checkpoint of another model; package.module:SPEC.")] = None,
+    model: Annotated[str | None, typer.Option(
+        help="Refuse a checkpoint of another model; package.module:SPEC imports and runs that module's code.")] = None,
     dataset: Annotated[Path | None, typer.Option(help="Refuse a checkpoint of another data set than this.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE: refuse a checkpoint of another value.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,

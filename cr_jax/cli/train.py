@@ -17,7 +17,8 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    model: Annotated[str, typer.Option(help="A name of `crjax list models`, or package.module:SPEC.")],
+    model: Annotated[str, typer.Option(
+        help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code.")],
     dataset: Annotated[Path | None, typer.Option(help="A file or folder of conversations. Default: the shipped sample.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.json, log.jsonl and checkpoints.")] = Path("training"),
     reviews: Annotated[Path | None, typer.Option(help="5-core reviews (JSON lines) of the same items: their texts.")] = None,

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 from jax import export
 
-from cr_jax.errors import NotWritten
+from cr_jax.errors import BadInput, NotWritten
 from cr_jax.json_text import read_json
 from cr_jax.measure import device as devices
 from cr_jax.measure import inputs, run
@@ -34,6 +34,8 @@ from cr_jax.steps.step import Step
 #: Samples per pair of programs: a second of each at least, ten seconds for both at most.
 PLAN = Plan(warmup=3, runs=20, seconds=1.0, limit_s=10.0, tightness=0.01)
 _LIST = "programs.json"
+#: The target of a call to code outside the program, in either of its spellings.
+_TARGET = re.compile(r'custom_call @("[^"]*"|[\w.$-]+)|call_target_name = "([^"]*)"')
 #: Where an operation came from, at the end of its line or of an argument.
 _LOCATION = re.compile(r' loc\((?:[^()"]|"[^"]*"|\([^()]*\))*\)')
 
@@ -73,13 +75,17 @@ def keep(baseline: Path, arguments: Mapping[str, Any]) -> Path:
     steps = {}
     for prepared in cases(arguments):
         for step in prepared.steps:
-            file = f"{step.name.replace('/', '_')}.stablehlo"
+            file = _file(step)
             program = exported(step, prepared.case.precision, place.device)
             write_atomically(where / file, program.mlir_module_serialized)
             steps[step.name] = {"file": file, **_signature(program)}
     about = {"platform": place.platform, "jax": jax.__version__, "steps": steps}
     write_atomically(where / _LIST, json.dumps(about, indent=2) + "\n")  # last: it says that the others are whole
     return where
+
+
+def _file(step: Step) -> str:
+    return f"{step.name.replace('/', '_')}.stablehlo"
 
 
 def exported(step: Step, precision: str, device: Any) -> export.Exported:
@@ -122,7 +128,7 @@ def timed(baseline: Path, arguments: Mapping[str, Any], limit_percent: float, pl
     if not (where / _LIST).is_file():
         raise NotComparable(f"--time: {where} is not there, and times of another moment say nothing; legal: a baseline that "
                             "crjax check --keep-programs kept the programs of")  # fmt: skip
-    about = read_json(where / _LIST)
+    about = _about(where / _LIST)
     if about["platform"] != place.platform:
         raise NotComparable(f"--time: {where} was kept for {about['platform']}, the device here is {place.platform}")
     before, rows, seen = machines.read(), [], set()
@@ -135,9 +141,13 @@ def timed(baseline: Path, arguments: Mapping[str, Any], limit_percent: float, pl
                 continue
             kept = about["steps"][step.name]
             new = exported(step, prepared.case.precision, place.device)
-            old = _read(where / kept["file"], new)
-            if any(kept[key] != value for key, value in _signature(new).items()):
+            old = _read(where / _file(step), new)  # by its step's name: the list chooses no file
+            calls = sorted(_called(_text(old)) - _called(_text(new)))
+            if any(kept.get(key) != value for key, value in _signature(new).items()):
                 rows.append(verdict(step.name, None, limit_percent, "its arguments or results have other shapes now"))
+            elif calls:
+                rows.append(verdict(step.name, None, limit_percent, f"the kept program calls {calls[0]!r}, which today's does "
+                                    "not: it is not run"))  # fmt: skip
             elif _text(old) == _text(new):
                 rows.append(verdict(step.name, None, limit_percent, None))
             else:
@@ -151,6 +161,25 @@ def timed(baseline: Path, arguments: Mapping[str, Any], limit_percent: float, pl
     _, busy = machines.contention(before, machines.read(), machines.machine()["cores"] or 1)
     return {"limit_percent": limit_percent, "programs": str(where), "kept_with_jax": about["jax"], "steps": rows,
             "warnings": busy, "tag": "measured"}  # fmt: skip
+
+
+def _about(file: Path) -> dict[str, Any]:
+    """The list of kept programs. Raises ``BadInput`` for what ``keep`` does not write."""
+    found = read_json(file)
+    if isinstance(found, dict) and isinstance(found.get("platform"), str) and isinstance(found.get("jax"), str):
+        steps = found.get("steps")
+        if isinstance(steps, dict) and all(isinstance(one, dict) for one in steps.values()):
+            return found
+    raise BadInput(str(file), "not a list of kept programs; legal: what crjax check --keep-programs writes")
+
+
+def _called(text: str) -> set[str]:
+    """Targets of the calls that leave a program; a call whose target is not read stands for itself."""
+    found: set[str] = set()
+    for line in text.splitlines():
+        if "custom_call" in line:
+            found |= {one or other for one, other in _TARGET.findall(line)} or {line.strip()[:60]}
+    return found
 
 
 def _place(device: str) -> devices.Attached:

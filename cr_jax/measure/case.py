@@ -85,7 +85,7 @@ def prepare(case: Case) -> Prepared:
     chosen = {name: getattr(case, name) for name in names}
     spec, work, config = pipeline.configured(case.model, data, case.settings, case.turns, **chosen)
     model = abstract_model(spec, config, case.dtype)
-    turn.check_turns(model, work, data.items)
+    turn.check_turns(model, work, getattr(config, "items", data.items))  # --set may change it
     return Prepared(case, work, data, model, _steps(case, model, work))
 
 

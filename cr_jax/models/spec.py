@@ -132,8 +132,8 @@ class Spec:
     ``BadConfig`` for a preset the model cannot honour. build(config, rngs) -> the module, scopes
     named (``name_scopes``), attribute ``config`` set. published(config): the public
     implementation's variable name -> (NNX path as dotted string, conversion to ours).
-    paper_count(config, trainable): parameters as the paper counted them, ``None`` if its figure
-    does not follow from the public code. scores_subset: ``items_scored`` may be below all items.
+    paper_count(config, trainable): parameters by the paper's way of counting, at this configuration; ``None`` if
+    its figure does not follow from the public code. scores_subset: ``items_scored`` may be below all items.
     training: ``None`` for an architecture that is only counted; ``crjax train`` then refuses it.
     fields: one line of meaning for every configuration key (``--set`` and errors print it).
     """
@@ -161,9 +161,10 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str) -> Spec:
-    """The architecture ``name``, or ``package.module:SPEC`` from outside the package.
+    """The architecture ``name``, or ``package.module:SPEC`` from outside the package: that imports the module and
+    runs its code, so that ``name`` must come from the user, never from a document.
 
-    Raises ``UnknownName`` with the nearest legal names.
+    Raises ``UnknownName`` with the nearest legal names, and ``BadConfig`` for a module that gives no ``Spec``.
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
@@ -171,8 +172,9 @@ def find(name: str) -> Spec:
             raise BadConfig(f"model {name!r}: not a module and a name in it; legal: package.module:SPEC")
         try:
             spec = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise BadConfig(f"model {name!r}: {error}; legal: package.module:SPEC") from None
+        except Exception as error:  # of whatever kind: the module's code is the user's
+            said = " ".join(str(error).split())[:200]
+            raise BadConfig(f"model {name[:100]!r}: {type(error).__name__}: {said}; legal: package.module:SPEC") from error
         if not isinstance(spec, Spec):
             raise BadConfig(f"model {name!r} is a {type(spec).__name__}; legal: a cr_jax Spec")
         return spec

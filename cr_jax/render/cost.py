@@ -90,9 +90,9 @@ def _parameters(report: dict[str, Any]) -> Text:
     for state in account["optimizer_state"]:
         label = f"optimizer state of {state['objective']}"
         text.append(f" · {label} {scaled(state['bytes'], 'B')}", style="not bold")
-    paper = account["as_the_paper_counted"]
-    if paper is not None:
-        text.append(f" · {count(paper)} as the paper counted", style="not bold")
+    paper = account.get("paper")
+    if paper:
+        text.append(f"\n            {count(paper['counted'])} by the paper's account: {paper['note']}", style="not bold")
     text.append("\n")
     return text
 

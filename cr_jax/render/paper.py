@@ -83,6 +83,7 @@ def _honest(document: dict[str, Any]) -> Table:
     table = grid(
         "The honest count: trainable parameters of the public architecture at real sizes",
         "", "model", "paper", "trainable at solved size", "trainable at real sizes", "of paper's", "sizes",
+        note="circular: the only size was solved from the printed figure, so that the ratio confirms nothing.",
     )  # fmt: skip
     for column in (1, 6):
         table.columns[column].justify = "left"
@@ -96,8 +97,9 @@ def _honest(document: dict[str, Any]) -> Table:
                 count(cell["printed"]),
                 "not the public model" if solved is None else count(solved),
                 count(honest["parameters"]),
-                f"{honest['ratio_to_printed']:.2f}x",
-                ", ".join(f"{letter} = {count(size)}" for letter, size in honest["sizes"].items()),
+                f"{honest['ratio_to_printed']:.2f}x" + (", circular" if honest["circular"] else ""),
+                ", ".join(f"{letter} = {count(size)}" + (" (solved)" if letter in honest["solved"] else "")
+                          for letter, size in honest["sizes"].items()),
             )
         table.add_section()
     return table

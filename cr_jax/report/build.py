@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,12 +32,14 @@ class CountedStep:
     """A compiled step with its counts: of the traced program, and of the compiled one if there is one.
 
     timeline: of the memory in use; ``None`` where there is no compiled program, or no order in its text.
+    kept_bytes: of the arguments that the compiled program takes (``cr_jax.report.arguments``).
     """
 
     step: CompiledStep
     model: HloCount
     compiled: HloCount | None
     timeline: Timeline | None = None
+    kept_bytes: int | None = None
 
     @property
     def best(self) -> HloCount:
@@ -63,7 +65,7 @@ def step_entry(counted: CountedStep, examples_per_epoch: int | None) -> dict[str
         "compiled": _totals(counted.compiled) if counted.compiled else None,
         "matmul_account": _matmul_account(counted),
         "per": _per(step, best, examples_per_epoch),
-        "memory": memory_account(step, counted.timeline),
+        "memory": memory_account(step, counted.timeline, counted.kept_bytes),
         "modules": _modules(counted),
         "passes": best.by("pass"),
         "families": best.by("family"),
@@ -231,8 +233,10 @@ def conversation_rows(turns: list[dict[str, Any]], histogram: Sequence[int]) -> 
     return found | {"turns_covered": max((r["t"] for r in turns), default=0), "tag": "counted"}
 
 
-def parameter_entry(parameters: Sequence[Parameter], paper: int | None, steps: Sequence[CountedStep]) -> dict[str, Any]:
-    """The parameter account."""
+def parameter_entry(
+    parameters: Sequence[Parameter], paper: Mapping[str, Any] | None, steps: Sequence[CountedStep]
+) -> dict[str, Any]:
+    """The parameter account. paper: as ``cr_jax.paper.beside_table_ii`` gives it."""
     trained = [p for p in parameters if p.trainable]
     frozen = [p for p in parameters if not p.trainable]
     modules: dict[str, dict[str, int]] = {}
@@ -256,7 +260,8 @@ def parameter_entry(parameters: Sequence[Parameter], paper: int | None, steps: S
         "total": sum(p.size for p in parameters),
         "trainable_bytes": sum(p.bytes for p in trained),
         "frozen_bytes": sum(p.bytes for p in frozen),
-        "as_the_paper_counted": paper,
+        "as_the_paper_counted": paper["counted"] if paper else None,
+        "paper": dict(paper) if paper else None,
         "optimizer_state": states,
         "modules": [{"module": name, **modules[name]} for name in sorted(modules)],
         "tensors": [{"path": p.path, "shape": list(p.shape), "dtype": p.dtype, "size": p.size,
@@ -270,11 +275,13 @@ def summary(steps: Sequence[CountedStep], turns: list[dict[str, Any]], parameter
     train = [s for s in steps if s.step.phase == "train"]
     peaks = [memory_account(s.step)["peak_bytes"] for s in steps if s.step.outcome != "left out"]
     last = {r["mode"]: r for r in turns if r["t"] == max(x["t"] for x in turns)} if turns else {}
+    paper = parameters["paper"]
     single = step_entry(train[0], None)["per"] if len(train) == 1 else {}
     return {
         "trainable_parameters": parameters["trainable"],
         "frozen_parameters": parameters["frozen"],
-        "paper_parameters": parameters["as_the_paper_counted"],
+        # One number says nothing of sizes: it is given where it is the paper's own figure.
+        "paper_parameters": paper["printed"] if paper and paper["counted"] == paper["printed"] else None,
         "train_flops_per_step": single.get("flops_per_step"),
         "train_flops_per_supervised_turn": single.get("flops_per_supervised_turn"),
         "train_hbm_bytes_per_step": single.get("hbm_bytes_per_step"),

@@ -48,17 +48,18 @@ def read_baseline(path: str | Path) -> dict[str, Any]:
 
 def rerun(
     baseline: Mapping[str, Any], where: str, known_datasets: Sequence[str], dataset: str | None = None,
-    device: str | None = None,
+    device: str | None = None, model: str | None = None,
 ) -> dict[str, Any]:
     """The arguments of ``pipeline.profile`` that run the baseline's own workload again.
 
-    known_datasets: names of data set profiles. dataset: the file, where the baseline's is no
-    profile and its command does not lead to it. device: run for this one instead. Raises
-    ``BadConfig`` for a device without a fixed meaning and for a data set that cannot be found.
+    A document chooses neither what is imported nor which file is read: the user does. known_datasets: names of
+    data set profiles. dataset: the file, where the baseline's is no profile. device: run for this one instead.
+    model: the place of one from outside the package, which must be the baseline's. Raises ``BadConfig`` where one
+    of these is missing or contradicts the baseline, and for a device without a fixed meaning.
     """
     work = baseline["workload"]
     return {
-        "model": _model(baseline),
+        "model": _model(baseline, where, model),
         "dataset": _dataset(baseline, where, known_datasets, dataset),
         "device": _device(baseline, where, device),
         **{key: work[key] for key in ("preset", "batch", "users", "turns", "items_scored", "question_items", "top_k",
@@ -77,22 +78,27 @@ def _option(baseline: Mapping[str, Any], name: str) -> list[str]:
     return pairs + [part.partition("=")[2] for part in command if part.startswith(f"{name}=")]
 
 
-def _model(baseline: Mapping[str, Any]) -> str:
-    # A model from outside the package is known by its place, which only the command states.
-    given = _option(baseline, "--model")
-    return given[-1] if given and ":" in given[-1] else baseline["model"]["name"]
+def _model(baseline: Mapping[str, Any], where: str, given: str | None) -> str:
+    """A model in the package by its name; one from outside, whose code is run, only as the user names it."""
+    saved = next((name for name in reversed(_option(baseline, "--model")) if ":" in name), baseline["model"]["name"])
+    if given is None and ":" in saved:
+        raise BadConfig(f"{where}: its model {saved!r} is a module of yours, whose code would be run; legal: --model {saved}")
+    if given is None or given == saved:
+        return saved
+    if ":" in given and ":" not in saved:  # a report made in Python does not say where its model was found
+        return given
+    raise BadConfig(f"--model {given!r}: {where} is of {saved!r}; legal: --model {saved}")
 
 
 def _dataset(baseline: Mapping[str, Any], where: str, known: Sequence[str], given: str | None) -> str:
-    name = baseline["dataset"]["name"]
+    """A profile by its name; a file only as the user names it."""
     if given is not None:
         return given
-    files = _option(baseline, "--dataset")
-    if files and files[-1] not in known and Path(files[-1]).expanduser().exists():
-        return str(Path(files[-1]).expanduser())
-    if name in known:
+    name, asked = baseline["dataset"]["name"], _option(baseline, "--dataset")[-1:]
+    if name in known and set(asked) <= set(known):
         return name
-    raise BadConfig(f"{where}: its data set {name!r} is no profile here and its file is not found; legal: --dataset FILE")
+    said = f" ({asked[0]!r})" if asked else ""
+    raise BadConfig(f"{where}: its data set {name!r} was read from a file{said}, no profile here; legal: --dataset FILE")
 
 
 def _device(baseline: Mapping[str, Any], where: str, given: str | None) -> str:

@@ -62,11 +62,16 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
 def batch_inputs(
     model: AbstractModel, objective: Objective, work: Workload, batch: int
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """A batch of the objective's examples: as the workload says, or padded to the quantiles of its texts."""
+    """A batch of the objective's examples: as the workload says, or padded to the quantiles of its texts.
+
+    Data holds float32; an array that the objective takes in ``work.dtype`` comes in that.
+    """
+    inputs = dict(objective.inputs(model.config, work, batch))
     given = work.batches.get(objective.name)
     if given is None:
-        return dict(objective.inputs(model.config, work, batch))
-    return {one.name: jax.ShapeDtypeStruct(one.shape, one.dtype) for one in given}
+        return inputs
+    return {one.name: jax.ShapeDtypeStruct(one.shape, inputs[one.name].dtype if one.dtype == "float32" and one.name in inputs
+                                           else one.dtype) for one in given}  # fmt: skip
 
 
 def training_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:

@@ -19,7 +19,7 @@ from cr_jax.json_text import read_json
 from cr_jax.records import CompiledStep, Workload, plain
 from cr_jax.targets import overlay
 from cr_jax.targets.cache import Cache, keep, step_key
-from cr_jax.targets.compilation import Compilation, as_traced, completed, from_json, uncompiled
+from cr_jax.targets.compilation import Compilation, another, as_traced, completed, from_json, uncompiled
 from cr_jax.targets.resolve import description
 from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
 
@@ -139,13 +139,14 @@ def _job(
         else:
             keys[step.name] = step_key(step, job.target)
             found = cache.get(keys[step.name])
-            if found is not None:
+            if found is not None and another(step, found) is None:
                 results[step.name] = completed(step, found, found.durations_s)
     pending = [s for s in steps if s.name not in results]
 
     def finish(step: CompiledStep, found: Compilation) -> None:
-        if found.matmul_flops != step.jaxpr.matmul_flops:
-            results[step.name] = uncompiled(step, "failed", "the worker traced another program: did a source file change?")
+        wrong = another(step, found)
+        if wrong is not None:
+            results[step.name] = uncompiled(step, "failed", f"the worker traced {wrong}: did a source file change?")
             return
         results[step.name] = completed(step, found, found.durations_s)
         keep(cache, keys[step.name], found, warn)
@@ -175,6 +176,9 @@ def _attempt(
     named = {s.name: s for s in pending}
     current: list[str] = []
 
+    def result(step: str) -> Path:  # where the request says, whatever is told: it is the caller who chooses what it reads
+        return Path(folder) / f"{list(named).index(step)}.json"
+
     def hear(event: Event) -> None:
         step = named.get(str(event.get("step")))
         if step is None:
@@ -188,7 +192,7 @@ def _attempt(
             results[step.name] = uncompiled(step, "failed", str(event.get("reason")))
         elif event["event"] == "done":
             try:
-                found = from_json(read_json(event["file"]))
+                found = from_json(read_json(result(step.name)))
             except (OSError, ValueError, KeyError, TypeError):
                 results[step.name] = uncompiled(step, "failed", "the worker's result is not whole")
             else:
@@ -211,6 +215,5 @@ def _request(job: Job, steps: list[str], folder: str) -> dict[str, Any]:
         "work": plain(job.work),
         "steps": steps,
         "target": description(job.target),
-        "precision": job.work.precision,
         "results": folder,
     }

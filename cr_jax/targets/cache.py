@@ -23,7 +23,7 @@ from cr_jax.targets.compilation import Compilation, completed, from_json, to_jso
 from cr_jax.targets.resolve import description
 
 #: Part of every key; raised when what is stored changes.
-FORMAT = 1
+FORMAT = 2
 
 
 def step_key(step: CompiledStep, target: Mapping[str, Any]) -> str:

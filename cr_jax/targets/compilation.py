@@ -1,11 +1,14 @@
 """What a compiler said about one step, as plain data that travels as JSON (no JAX here)."""
 
 import dataclasses
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cr_jax.records import CompiledStep, MemoryFigures, plain
+from cr_jax.hlo.fingerprint import fingerprint
+from cr_jax.records import Argument, CompiledStep, MemoryFigures, plain
 
 _FIGURES = ("xla_flops", "xla_transcendentals", "xla_bytes")
 
@@ -14,7 +17,8 @@ _FIGURES = ("xla_flops", "xla_transcendentals", "xla_bytes")
 class Compilation:
     """One compiled step: its HLO text, memory and XLA's own figures, ``None`` where it gives none.
 
-    matmul_flops: of the program that the compiling process traced, to hold against the caller's.
+    program_sha256, arguments_sha256: of the program that the compiling process traced, as ``traced_as`` gives
+    them, to hold against the caller's.
     note: what was done otherwise than asked for, in one line.
     """
 
@@ -23,7 +27,8 @@ class Compilation:
     xla_flops: float | None
     xla_transcendentals: float | None
     xla_bytes: float | None
-    matmul_flops: int
+    program_sha256: str
+    arguments_sha256: str
     durations_s: dict[str, float]
     note: str | None = None
 
@@ -39,17 +44,33 @@ def from_json(document: Mapping[str, Any]) -> Compilation:
         found = Compilation(**{**document, "memory": memory})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a compilation: {error}") from None
-    whole = (found.matmul_flops, *(v for v in vars(memory).values() if v is not None))
+    whole = tuple(v for v in vars(memory).values() if v is not None)
     figures = [v for v in (getattr(found, name) for name in _FIGURES) if v is not None]
     if (
         not isinstance(found.hlo, str)
         or "HloModule" not in found.hlo
         or not isinstance(found.note, str | None)
+        or not isinstance(found.program_sha256, str)
+        or not isinstance(found.arguments_sha256, str)
         or not all(isinstance(v, int) for v in whole)
         or not all(isinstance(v, float | int) for v in (*figures, *found.durations_s.values()))
     ):
         raise ValueError("not a compilation: a field has another type")
     return found
+
+
+def traced_as(model_hlo: str, arguments: Sequence[Argument]) -> tuple[str, str]:
+    """(program, arguments): SHA-256 of a traced program, lowered for the CPU, and of its argument list."""
+    listed = json.dumps(plain(arguments), sort_keys=True)
+    return fingerprint(model_hlo), hashlib.sha256(listed.encode()).hexdigest()
+
+
+def another(step: CompiledStep, found: Compilation) -> str | None:
+    """In what ``found`` is not a compilation of ``step`` as traced here; ``None``: it is one."""
+    program, arguments = traced_as(step.model_hlo, step.arguments)
+    if found.arguments_sha256 != arguments:
+        return "arguments of other shapes or types"
+    return None if found.program_sha256 == program else "another program"
 
 
 def completed(step: CompiledStep, found: Compilation, durations_s: Mapping[str, float]) -> CompiledStep:

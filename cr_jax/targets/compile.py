@@ -15,7 +15,7 @@ from jax.sharding import SingleDeviceSharding
 
 from cr_jax.records import Argument, CompiledStep, MemoryFigures
 from cr_jax.steps.step import Step
-from cr_jax.targets.compilation import Compilation, completed
+from cr_jax.targets.compilation import Compilation, completed, traced_as
 from cr_jax.targets.jaxpr import count_jaxpr
 from cr_jax.targets.resolve import COUNT_OPTIONS
 
@@ -44,7 +44,7 @@ class LoweredStep:
 
     def compile(self) -> Compilation:
         """What XLA makes of it for this machine's CPU."""
-        return _compile(self.traced, self.lowered, _CPU, self.step.durations_s)
+        return _compile(self.lowered, _CPU, self.step.durations_s, traced_as(self.step.model_hlo, self.step.arguments))
 
 
 def lower_step(step: Step, target: dict[str, Any], precision: str) -> LoweredStep:
@@ -55,7 +55,7 @@ def lower_step(step: Step, target: dict[str, Any], precision: str) -> LoweredSte
         name=step.name,
         phase=step.phase,
         labels=step.labels,
-        model_hlo=lowered.as_text("hlo", debug_info=True),
+        model_hlo=_model_text(lowered),
         compiled_hlo=None,
         target=dict(target) | {"compiled_for": None},
         modules=step.modules,
@@ -92,8 +92,9 @@ _CPU = Place("cpu", None, COUNT_OPTIONS)
 
 def compile_for(step: Step, place: Place, precision: str) -> Compilation:
     """What the compiler of ``place`` makes of ``step``."""
-    traced, lowered, durations = _lower(step, place, precision)
-    return _compile(traced, lowered, place, durations)
+    _, lowered, durations = _lower(step, place, precision)
+    _, model, _ = _lower(step, _CPU, precision)  # what the caller lowered too, to hold against it
+    return _compile(lowered, place, durations, traced_as(_model_text(model), _arguments(step)))
 
 
 def _lower(step: Step, place: Place, precision: str) -> tuple[Any, Any, dict[str, float]]:
@@ -106,7 +107,11 @@ def _lower(step: Step, place: Place, precision: str) -> tuple[Any, Any, dict[str
     return traced, lowered, durations
 
 
-def _compile(traced: Any, lowered: Any, place: Place, durations: Mapping[str, float]) -> Compilation:
+def _model_text(lowered: Any) -> str:
+    return lowered.as_text("hlo", debug_info=True)
+
+
+def _compile(lowered: Any, place: Place, durations: Mapping[str, float], traced: tuple[str, str]) -> Compilation:
     seconds, options, note = dict(durations), dict(place.options), None
     try:
         executable = _timed(seconds, "compile", lambda: lowered.compile(compiler_options=options or None))
@@ -122,7 +127,8 @@ def _compile(traced: Any, lowered: Any, place: Place, durations: Mapping[str, fl
         xla_flops=analysis.get("flops"),
         xla_transcendentals=analysis.get("transcendentals"),
         xla_bytes=analysis.get("bytes accessed"),
-        matmul_flops=count_jaxpr(traced.jaxpr).matmul_flops,
+        program_sha256=traced[0],
+        arguments_sha256=traced[1],
         durations_s=seconds,
         note=note,
     )

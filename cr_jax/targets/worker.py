@@ -34,23 +34,23 @@ def _compile(request: dict[str, Any], say: TextIO) -> None:
     from cr_jax.targets.compile import compile_for
 
     place = _place(request["target"])
-    steps = _steps(request)
+    steps, precision = traced_steps(request), request["work"]["precision"]
     for name in request["steps"]:
         _say(say, event="start", step=name)
         file = Path(request["results"]) / f"{request['steps'].index(name)}.json"
         try:
-            found = compile_for(steps[name], place, request["precision"])
+            found = compile_for(steps[name], place, precision)
             write_atomically(file, json.dumps(to_json(found)))
         except Exception as error:
             # Whatever a compiler or a user's model raises becomes this step's row; the next step is tried.
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             _say(say, event="failed", step=name, reason=_one_line(error))
         else:
-            _say(say, event="done", step=name, file=str(file))
+            _say(say, event="done", step=name)
 
 
-def _steps(request: dict[str, Any]) -> dict[str, Any]:
-    """The steps of the request by name, traced from the model itself."""
+def traced_steps(request: dict[str, Any]) -> dict[str, Any]:
+    """The steps of the request by name, built anew from the model, its configuration and the workload."""
     from cr_jax.models import spec as specs
     from cr_jax.steps import check, train, turn
     from cr_jax.steps.step import abstract_model
@@ -60,7 +60,7 @@ def _steps(request: dict[str, Any]) -> dict[str, Any]:
     if plain(config) != request["config"]:
         raise ValueError(f"the configuration of {spec.name} does not survive as JSON")
     work = workload(request["work"])
-    model = abstract_model(spec, config)
+    model = abstract_model(spec, config, work.dtype)
     items = turn.precompute_step(model, work)
     steps = (*train.training_steps(model, work), *check.check_steps(model, work), *([items] if items else []),
              *turn.turn_steps(model, work))  # fmt: skip

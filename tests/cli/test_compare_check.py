@@ -171,6 +171,21 @@ def test_check_misuse_and_missing(crjax, file, tmp_path, again):
     assert code == 2 and "full name" in err
 
 
+def test_check_imports_nothing_that_the_baseline_names(crjax, file, tmp_path, monkeypatch):
+    """The module would write a file; it is not even looked for."""
+    (tmp_path / "theirs.py").write_text(f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).write_text('')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    report = sample()
+    report["command"] = ["crjax", "profile", "--model", "theirs:SPEC"]
+    code, out, err = crjax("check", "--baseline", file(report))
+    assert (code, out, err.count("\n")) == (2, "", 1) and "--model theirs:SPEC" in err
+    assert not (tmp_path / "ran").exists()
+    code, _, err = crjax("check", "--baseline", file(report), "--model", "theirs:SPEC")
+    assert code == 2 and "AttributeError" in err and (tmp_path / "ran").exists()
+    code, out, _ = crjax("profile", "--help")
+    assert "imports and runs that module" in " ".join(out.split())
+
+
 def test_check_not_comparable(crjax, file, again):
     old = sample()
     old["schema_version"] = "0.9"

@@ -5,6 +5,7 @@ import json
 import pytest
 from tiny import SMALL
 
+from cr_jax.errors import BadInput
 from cr_jax.measure import against
 from cr_jax.measure.clock import Plan
 from cr_jax.report.gate import NotComparable
@@ -65,3 +66,51 @@ def test_what_cannot_run_in_turn_is_not_comparable(baseline, tmp_path):
     listed.write_text(json.dumps(json.loads(listed.read_text()) | {"platform": "tpu"}))
     with pytest.raises(NotComparable, match="kept for tpu"):
         against.timed(other, ARGUMENTS, 5.0, QUICK)
+
+
+def test_the_list_of_programs_chooses_no_file(baseline, tmp_path):
+    copy = tmp_path / "copy.json"
+    against.keep(copy, ARGUMENTS)
+    listed = against.folder(copy) / "programs.json"
+    about = json.loads(listed.read_text())
+    for one in about["steps"].values():
+        one["file"] = "/etc/hostname"
+    listed.write_text(json.dumps(about))
+    found = against.timed(copy, ARGUMENTS, 5.0, QUICK, clock=None)
+    assert {row["status"] for row in found["steps"]} == {"same program"}
+    for text in ("[]", "{}", '{"platform": "cpu", "jax": "1", "steps": []}', '{"platform": 1, "jax": "1", "steps": {}}',
+                 '{"platform": "cpu", "jax": "1", "steps": {"train/answer": 3}}'):  # fmt: skip
+        listed.write_text(text)
+        with pytest.raises(BadInput, match="legal: what crjax check --keep-programs writes"):
+            against.timed(copy, ARGUMENTS, 5.0, QUICK)
+
+
+def test_a_kept_program_that_calls_what_todays_does_not_is_not_run(baseline, monkeypatch):
+    texts = {}
+
+    def text(program):
+        """The second text of a step is the kept program's; it makes one call more."""
+        times = texts[len(program.in_avals)] = texts.get(len(program.in_avals), 0) + 1
+        return "%0 = stablehlo.add %1" + ("\n%2 = stablehlo.custom_call @run_this(%0)" if times == 1 else "")
+
+    monkeypatch.setattr(against, "_read", lambda file, like: like)
+    monkeypatch.setattr(against, "_text", text)
+    monkeypatch.setattr(against, "_program", lambda *_: pytest.fail("run"))
+    (row,) = [r for r in against.timed(baseline, ARGUMENTS | {"phases": ("train",)}, 5.0, QUICK)["steps"]
+              if r["step"] == "train/answer"]  # fmt: skip
+    assert row["status"] == "skipped" and "calls 'run_this'" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("line", "called"),
+    [
+        ("%0 = stablehlo.custom_call @run_this(%arg0) {backend_config = \"\"}", {"run_this"}),
+        ('%0 = "stablehlo.custom_call"(%1) <{call_target_name = "a b", api_version = 4 : i32}>', {"a b"}),
+        ("%0 = stablehlo.custom_call @lapack_sgeqrf_ffi(%1), %2 = stablehlo.custom_call @Sharding(%0)",
+         {"lapack_sgeqrf_ffi", "Sharding"}),
+        ("%0 = custom_call something else", {"%0 = custom_call something else"}),
+        ("%0 = stablehlo.add %1, %2", set()),
+    ],
+)  # fmt: skip
+def test_the_targets_of_calls_are_read(line, called):
+    assert against._called(f"module {{\n{line}\n}}") == called

@@ -1,23 +1,30 @@
 """Calibration: the points, the block they become, and what is refused before a minute is spent."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
+from cr_jax.catalog import load
 from cr_jax.catalog.check import check
 from cr_jax.cli.main import app
+from cr_jax.cost.operations import operations
 from cr_jax.errors import CrJaxError
 from cr_jax.measure import calibrate, points
+from cr_jax.predict.roofline import predict
 from cr_jax.predict.tables import Tables
 from cr_jax.resources import shipped_profile
 
+VALIDATED = json.loads(shipped_profile("accelerators", "cpu").read_text())["validated_on"]
 
-def block(seconds=1e-3):
-    """The block of a machine on which every program takes ``seconds``, the pass before half as long again."""
+
+def block(seconds=1e-3, canary=1.1):
+    """The block of a machine on which every program takes ``seconds``, the pass before half as long again, and the
+    canary's second run ``canary`` times its first."""
     ready = [calibrate._Ready(p, lambda: None, [seconds * 1.5, seconds, seconds * 0.9]) for p in calibrate.all_points()]
-    return calibrate._block(ready, [seconds, seconds * 1.1], 3, 60.0, SimpleNamespace(device_kind="cpu"), "median")
+    return calibrate._block(ready, [seconds, seconds * canary], 3, 60.0, SimpleNamespace(device_kind="cpu"), "median")
 
 
 def test_no_point_is_measured_twice():
@@ -90,3 +97,67 @@ def test_misuse_is_refused_before_anything_is_measured(arguments, said, monkeypa
     result = CliRunner().invoke(app, ["calibrate", *arguments])
     assert isinstance(result.exception, CrJaxError)
     assert said in str(result.exception)
+
+
+def alone(monkeypatch, folder, found):
+    """``crjax calibrate`` on a machine whose measuring gives ``found``; where the profile goes."""
+    monkeypatch.setenv("CRJAX_PROFILES", str(folder))
+    monkeypatch.setattr(calibrate, "calibrate", lambda *a, **k: found)
+    return folder / "accelerators" / "mine.json"
+
+
+def test_a_disturbed_calibration_is_not_kept_and_the_one_before_stays(monkeypatch, tmp_path):
+    place = alone(monkeypatch, tmp_path, block())
+    assert CliRunner().invoke(app, ["calibrate", "--out", "mine"]).exit_code == 0
+    before = place.read_bytes()
+    alone(monkeypatch, tmp_path, block(canary=2.0))
+    result = CliRunner().invoke(app, ["calibrate", "--out", "mine"])
+    assert isinstance(result.exception, CrJaxError)
+    assert "33% apart, more than 15%" in str(result.exception) and "--keep-unreliable" in str(result.exception)
+    assert place.read_bytes() == before
+
+
+@pytest.mark.parametrize("wrong", [{"canary": {"what": "", "seconds": [], "spread": 0.2}}, {"passes": 1}])
+def test_predictions_by_an_unreliable_calibration_are_not_validated(monkeypatch, tmp_path, wrong):
+    hlo = "HloModule m\n\nENTRY e {\n  p = f32[64,64]{1,0} parameter(0)\n  ROOT d = f32[64,64]{1,0} dot(p, p), " \
+          "lhs_contracting_dims={1}, rhs_contracting_dims={0}\n}\n"  # fmt: skip
+    place = alone(monkeypatch, tmp_path, block())
+    assert CliRunner().invoke(app, ["calibrate", "--out", "mine"]).exit_code == 0
+    good = predict(operations(hlo), load.accelerator("mine"), "default", "float32")
+    assert good.coverage == 0.9 and not isinstance(good.validated_on, str)
+
+    alone(monkeypatch, tmp_path, block() | wrong)
+    result = CliRunner().invoke(app, ["calibrate", "--out", "mine", "--keep-unreliable"])
+    assert result.exit_code == 0 and "not validated" in result.stderr
+    assert json.loads(place.read_text())["validated_on"] == []
+    kept = [place.read_text(), json.dumps(json.loads(place.read_text()) | {"validated_on": VALIDATED})]
+    for text in kept:  # the second: as a version before kept it
+        place.write_text(text)
+        found = predict(operations(hlo), load.accelerator("mine"), "default", "float32")
+        assert found.validated_on == "not validated on this device class" and found.coverage is None
+        assert found.seconds == good.seconds
+        assert found.low_s < good.low_s and found.high_s > good.high_s
+
+
+@pytest.mark.parametrize("harm", ["file", "read-only", "folder", "long", "no home"])
+def test_a_place_that_cannot_be_written_to_is_told_before_anything_is_measured(monkeypatch, tmp_path, harm):
+    monkeypatch.setattr(calibrate, "calibrate", lambda *a, **k: pytest.fail("measured"))
+    monkeypatch.setenv("CRJAX_PROFILES", str(tmp_path))
+    name = "mine"
+    if harm == "file":
+        (tmp_path / "accelerators").write_text("")
+    elif harm == "read-only":
+        (tmp_path / "accelerators").mkdir(mode=0o500)
+        if os.access(tmp_path / "accelerators", os.W_OK):  # root's writing is refused by nothing
+            monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: os.listdir(tmp_path / "not there"))
+    elif harm == "folder":
+        (tmp_path / "accelerators" / "mine.json").mkdir(parents=True)
+    elif harm == "long":
+        name = "m" * 5000
+    else:
+        monkeypatch.delenv("CRJAX_PROFILES")
+        monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+        monkeypatch.setattr("pathlib.Path.home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    result = CliRunner().invoke(app, ["calibrate", "--out", name])
+    assert isinstance(result.exception, CrJaxError), result.exception
+    assert "legal" in str(result.exception)

@@ -33,6 +33,7 @@ def test_every_figure_of_every_cell_is_printed(document):
     for words in ("1 in 96", "1 in 100", "133 in 301", "+66", "2,725,697", "calibrated", "Misses its users"):
         assert words in text
     assert text.count("fits ") >= 12
+    assert text.count("1.00x, circular") == 4 and text.count("(solved)") == 8
 
 
 def test_bars_stand_at_the_logarithm_of_their_value():

@@ -118,8 +118,31 @@ def test_an_older_reports_settings_and_model_come_from_its_command():
     report = sample()
     del report["workload"]["settings"]
     report["command"] = ["crjax", "profile", "--model", "my.models:SPEC", "--set", "hops=2", "--set=hidden=8"]
-    found = rerun(report, "b.json", ["cell-phones"])
+    found = rerun(report, "b.json", ["cell-phones"], model="my.models:SPEC")
     assert found["settings"] == {"hops": "2", "hidden": "8"} and found["model"] == "my.models:SPEC"
+
+
+@pytest.mark.parametrize("place", ["command", "equals", "name"])
+def test_a_baseline_does_not_choose_what_is_imported(place):
+    report = sample()
+    if place == "name":
+        report["model"]["name"] = "antigravity:SPEC"
+    else:
+        asked = ["--model", "antigravity:SPEC"] if place == "command" else ["--model=antigravity:SPEC"]
+        report["command"] = ["crjax", "profile", *asked]
+    with pytest.raises(BadConfig, match="whose code would be run; legal: --model antigravity:SPEC"):
+        rerun(report, "b.json", ["cell-phones"])
+    for other in ("my.models:SPEC", "dmn"):
+        with pytest.raises(BadConfig, match="is of 'antigravity:SPEC'"):
+            rerun(report, "b.json", ["cell-phones"], model=other)
+    assert rerun(report, "b.json", ["cell-phones"], model="antigravity:SPEC")["model"] == "antigravity:SPEC"
+
+
+def test_the_user_may_say_where_a_model_is_but_not_take_another():
+    assert rerun(sample("mine"), "b.json", ["cell-phones"], model="my.models:SPEC")["model"] == "my.models:SPEC"
+    assert rerun(sample(), "b.json", ["cell-phones"], model="dmn")["model"] == "dmn"
+    with pytest.raises(BadConfig, match="is of 'dmn'"):
+        rerun(sample(), "b.json", ["cell-phones"], model="mmn")
 
 
 def test_a_data_set_from_a_file_needs_the_file(tmp_path):
@@ -129,8 +152,13 @@ def test_a_data_set_from_a_file_needs_the_file(tmp_path):
     with pytest.raises(BadConfig, match="legal: --dataset FILE"):
         rerun(report, "b.json", ["cell-phones"])
     assert rerun(report, "b.json", ["cell-phones"], dataset="moved.txt")["dataset"] == "moved.txt"
-    file.write_text("")
-    assert rerun(report, "b.json", ["cell-phones"])["dataset"] == str(file)
+    file.write_text("")  # there, and read all the same only as the user names it
+    for name in ("talks", "cell-phones"):
+        report["dataset"]["name"] = name
+        with pytest.raises(BadConfig, match="legal: --dataset FILE"):
+            rerun(report, "b.json", ["cell-phones"])
+    report["command"] = ["crjax", "profile", "--dataset", "cell-phones"]
+    assert rerun(report, "b.json", ["cell-phones"])["dataset"] == "cell-phones"
 
 
 def test_a_bare_kind_of_device_is_refused():

@@ -1,5 +1,6 @@
 """The whole line, for every model: contracts of the report, and DMN's leaves by hand."""
 
+import io
 import json
 import os
 import subprocess
@@ -10,10 +11,12 @@ import jax
 import pytest
 
 from cr_jax import profile
+from cr_jax.data.demo import demo_text
 from cr_jax.errors import CrJaxError
 from cr_jax.models import dmn, spec
 from cr_jax.pipeline import read, without_times
 from cr_jax.records import Workload, bucket
+from cr_jax.render.cost import render_cost, show
 from cr_jax.report.document import to_json, validate
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.train import training_steps
@@ -105,7 +108,10 @@ def test_papers_count():
     for name, printed in (("electronics", 8_177_095), ("cds-vinyl", 5_896_327), ("kindle-store", 5_262_151),
                           ("cell-phones", 979_687)):  # fmt: skip
         report = profile("dmn", name, preset="paper", phases=["train"], turns=1)
-        assert report["parameters"]["as_the_paper_counted"] == printed
+        assert report["parameters"]["as_the_paper_counted"] == report["summary"]["paper_parameters"] == printed
+        paper = report["parameters"]["paper"]
+        assert paper == {"counted": printed, "printed": printed, "solved": ["classes"],
+                         "note": "Table II's figure, which classes was solved from"}  # fmt: skip
         classes = report["model"]["config"]["classes"]
         assert report["parameters"]["trainable"] == 27_681 + 32 * classes
 
@@ -183,3 +189,20 @@ def test_names_are_found_by_their_spec():
 
 def test_two_reports_of_one_process_are_equal(dmn_report):
     assert to_json(without_times(profile("dmn", turns=2))) == to_json(without_times(dmn_report))
+
+
+def test_no_paper_figure_on_data_the_paper_never_saw(tmp_path):
+    (tmp_path / "talks.txt").write_text(demo_text())
+    report = profile("dmn", tmp_path / "talks.txt", phases=["train"], turns=1, settings={"hidden": "4"})
+    assert report["parameters"]["paper"] is report["parameters"]["as_the_paper_counted"] is None
+    assert report["summary"]["paper_parameters"] is None
+    out = io.StringIO()
+    show(render_cost(report), out)
+    assert "by the paper's account" not in out.getvalue()
+
+
+def test_the_papers_account_stands_beside_table_ii(dmn_report):
+    assert dmn_report["summary"]["paper_parameters"] is None  # 989,479: another preset's sizes
+    out = io.StringIO()
+    show(render_cost(dmn_report), out)
+    assert "989,479 by the paper's account: Table II has 979,687, of other sizes\n" in out.getvalue()

@@ -1,7 +1,8 @@
 """A worker of the tests: does to each step what its plan says. ``python fake_worker.py PLAN REQUEST``
 
 PLAN: JSON, step name (or ``*``) -> ``good``, ``abort``, ``sleep``, ``half``, ``raise``, ``memory``,
-``other`` (a program that was not asked for). Every start is noted in ``$FAKE_LOG``.
+``other`` (a program that was not asked for),
+``arguments`` (of another dtype). Every start is noted in ``$FAKE_LOG``.
 """
 
 import json
@@ -47,16 +48,17 @@ def main():
         if what == "raise":
             say(event="failed", step=name, reason="JaxRuntimeError: no such thing")
             continue
-        file = Path(request["results"]) / f"{len(name)}-{abs(hash(name))}.json"
-        flops = -1 if what == "other" else int(os.environ["FAKE_FLOPS"])
+        file = Path(request["results"]) / f"{request['steps'].index(name)}.json"
+        program, arguments = json.loads(os.environ["FAKE_TRACED"])[name]
         text = json.dumps({
             "hlo": HLO, "memory": dict.fromkeys(("argument_bytes", "output_bytes", "temp_bytes", "alias_bytes",
                                                  "generated_code_bytes", "reported_peak_bytes"), 7),
-            "xla_flops": 1.0, "xla_transcendentals": None, "xla_bytes": 2.0, "matmul_flops": flops,
-            "durations_s": {"compile": 0.5},
+            "xla_flops": 1.0, "xla_transcendentals": None, "xla_bytes": 2.0,
+            "program_sha256": "another" if what == "other" else program,
+            "arguments_sha256": "others" if what == "arguments" else arguments, "durations_s": {"compile": 0.5},
         })  # fmt: skip
         file.write_text(text[: len(text) // 2] if what == "half" else text)
-        say(event="done", step=name, file=str(file))
+        say(event="done", step=name, file="/etc/hostname")  # no one reads what it points to
 
 
 main()

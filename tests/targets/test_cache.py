@@ -17,7 +17,7 @@ from cr_jax.targets.cache import Cache, key
 from cr_jax.targets.compilation import Compilation, from_json, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
-FOUND = Compilation("HloModule m\n", MemoryFigures(1, 2, 3, 4, None, 6), 1.5, None, 2.0, 10, {"compile": 0.25})
+FOUND = Compilation("HloModule m\n", MemoryFigures(1, 2, 3, 4, None, 6), 1.5, None, 2.0, "ab", "cd", {"compile": 0.25})
 KEY = key({"program": "p"})
 
 
@@ -33,7 +33,8 @@ def test_what_goes_in_comes_out(tmp_path):
 
 def test_json_is_held_to_its_types():
     assert from_json(json.loads(json.dumps(to_json(FOUND)))) == FOUND
-    for change in ({"hlo": 3}, {"hlo": ""}, {"matmul_flops": None}, {"memory": None}, {"xla_flops": "1"}, {"more": 1}):
+    for change in ({"hlo": 3}, {"hlo": ""}, {"program_sha256": None}, {"arguments_sha256": 3}, {"memory": None},
+                   {"xla_flops": "1"}, {"more": 1}):  # fmt: skip
         with pytest.raises(ValueError, match="not a compilation"):
             from_json(to_json(FOUND) | change)
 
@@ -95,7 +96,7 @@ def test_two_processes_on_one_entry(tmp_path):
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
         "from cr_jax.targets.cache import Cache; from cr_jax.targets.compilation import Compilation;"
         "from cr_jax.records import MemoryFigures\n"
-        "found = Compilation('HloModule m ' + 'x' * 200000, MemoryFigures(1, 2, 3, 4, 5, 6), 1., 1., 1., 1, {})\n"
+        "found = Compilation('HloModule m ' + 'x' * 200000, MemoryFigures(1, 2, 3, 4, 5, 6), 1., 1., 1., 'a', 'b', {})\n"
         "cache = Cache(Path(sys.argv[1]))\n"
         "for n in range(40):\n"
         "    cache.put('ab' * 32, found)\n"

@@ -94,6 +94,23 @@ def test_the_second_time_without_a_worker(reports, kind, monkeypatch):
     assert without_times(again) == without_times(first)
 
 
+@pytest.mark.parametrize(("kind", "model", "device"), [("gpu", "dmn", "h100"), ("gpu", "pmmn", "l4"), ("tpu", "mmn", "tpu-v5e")])
+def test_bfloat16_reaches_the_compiled_program(elsewhere, kind, model, device):
+    """Whole-number inputs too (PMMN): the header, the weights and the program are of one dtype."""
+    _needs(kind)
+    settings = {"hidden": "16"} if model == "dmn" else {"embedding": "8", "hidden": "8"}
+    options = SMALL | {"phases": ["train", "infer"], "settings": settings, "device": device}
+    full, half = (profile(model, dtype=dtype, **options) for dtype in ("float32", "bfloat16"))
+    for ours, theirs in zip(half["steps"], full["steps"], strict=True):
+        assert ours["outcome"] == theirs["outcome"] == "compiled"
+        assert ours["program_sha256"] != theirs["program_sha256"]
+        memory = ours["memory"]
+        roles = sum(memory["roles_bytes"].values())
+        assert roles == memory["argument_bytes"] + memory["dropped_bytes"] - memory["padding_bytes"]
+        assert 2 * memory["roles_bytes"]["weights"] == theirs["memory"]["roles_bytes"]["weights"]
+        assert memory["argument_bytes"] < theirs["memory"]["argument_bytes"]
+
+
 def test_several_devices_at_once_one_of_them_unknown(reports):
     _needs("gpu")
     made = profile_devices("dmn", "cell-phones", ["cpu", "h101", "h100"], **SMALL)
