@@ -6,6 +6,13 @@ whatever it holds.
 
 import re
 
+#: Facts of an instruction's metadata.
+FACTS = frozenset({
+    "op_type", "op_name", "source_file", "source_line", "source_end_line", "source_column", "source_end_column",
+    "stack_frame_id", "scheduling_name", "deduplicated_name", "preserve_layout", "profile_type", "profile_info",
+    "creation_pass_id", "logical_creation_pass_id", "size_of_generated_code_in_bytes",
+    "size_of_memory_working_set_in_bytes",
+})  # fmt: skip
 _NESTED = 12  # levels of braces; XLA's configurations have six
 
 
@@ -23,10 +30,8 @@ _WORD = r"(?:[^\s,{}()\[\]\"=]++|=(?!=)|\[[^\[\]{}\"]*+\]|\([^(){}\"]*+\))++"
 _MESH = r"mesh\[[^\]\n]*+\](?:, device_ids=\([^)\n]*+\))?+ \{[^{}\n]*+\}"
 _ATTRIBUTE = rf", (?!metadata=\{{|backend_config=)[A-Za-z_][\w\-]*+=(?:{_FLAT}|{BRACES}|{_MESH}|{_WORD}|{STRING})"
 _FACT = rf"[a-z_]++=(?:{STRING}|-?[\w.]++|{BRACES})"
-_KNOWN_FACT = (rf"(?:stack_frame_id=\d++|(?:source_line|source_end_line|source_column|source_end_column|creation_pass_id|"
-               rf"logical_creation_pass_id|size_of_generated_code_in_bytes|size_of_memory_working_set_in_bytes)=\d++|"
-               rf"(?:scheduling_name|source_file|op_type|op_name|deduplicated_name)={STRING}|preserve_layout=\w++|"
-               rf"(?:profile_type|profile_info)={BRACES})")  # fmt: skip
+#: The usual ones first; the name is known, its value of any kind.
+_KNOWN_FACT = rf"(?:stack_frame_id=\d++|scheduling_name={STRING}|(?:{'|'.join(sorted(FACTS))})=(?:{STRING}|-?[\w.]++|{BRACES}))"
 
 _HEAD = (
     r"[ \t]++(ROOT )?(%[\w.\-]++|[A-Za-z_][\w.\-]*+) = "

@@ -188,7 +188,7 @@ class _Inference:
 
     def _step(self, body: Computation, index: int, frame: Frame) -> int | None:
         """What one iteration adds to tuple element ``index``; ``None`` if that is no constant."""
-        linear = self._linear(_part(body.result, index), frame, _DEPTH)
+        linear = self._linear_part(body.result, index, frame, _DEPTH)
         return linear.step if linear and linear.index == index else None
 
     def _linear(self, value: Instruction, frame: Frame, depth: int) -> _Linear | None:
@@ -196,13 +196,7 @@ class _Inference:
             return None
         opcode = value.opcode
         if opcode == "get-tuple-element":
-            source, index = value.operands[0], value.numbers("index")[0]
-            if source.opcode == "parameter":
-                return _Linear(index, 0) if frame.caller is None or frame.caller.opcode not in _CALLS else None
-            if source.opcode in _CALLS:
-                called = self._called(source)
-                return self._linear(_part(called.result, index), frame.inside(called, source), depth - 1)
-            return self._linear(source.operands[index], frame, depth - 1) if source.opcode == "tuple" else None
+            return self._linear_part(value.operands[0], value.numbers("index")[0], frame, depth - 1)
         if opcode in _CALLS:
             called = self._called(value)
             return self._linear(called.result, frame.inside(called, value), depth - 1)
@@ -218,6 +212,24 @@ class _Inference:
                     linear = self._linear(value.operands[base], frame, depth - 1)
                     if linear:
                         return _Linear(linear.index, linear.step + (amount if opcode == "add" else -amount))
+        return None
+
+    def _linear_part(self, source: Instruction, index: int, frame: Frame, depth: int) -> _Linear | None:
+        """One element of a tuple value in a loop's body; of the body's parameter, the element itself."""
+        if depth == 0:
+            return None
+        if source.opcode == "parameter":
+            if frame.caller is None or frame.caller.opcode not in _CALLS:
+                return _Linear(index, 0)
+            bound = frame.bound(int(source.literal))
+            return self._linear_part(bound[0], index, bound[1], depth - 1) if bound else None
+        if source.opcode == "tuple":
+            return self._linear(source.operands[index], frame, depth - 1)
+        if source.opcode in _CALLS:
+            called = self._called(source)
+            return self._linear_part(called.result, index, frame.inside(called, source), depth - 1)
+        if source.opcode in ("copy", "optimization-barrier", "opt-barrier"):
+            return self._linear_part(source.operands[0], index, frame, depth - 1)
         return None
 
     def _constant(self, value: Instruction, frame: Frame, depth: int) -> int | None:
@@ -283,7 +295,7 @@ class _Inference:
             return self._part(source.operands[0], index, frame, depth - 1)
         if source.opcode in _CALLS:
             called = self._called(source)
-            return self._value(_part(called.result, index), frame.inside(called, source), depth - 1)
+            return self._part(called.result, index, frame.inside(called, source), depth - 1)
         if source.opcode == "while":  # the loop's result: known where the loop carries it unchanged
             return self._carried(source, index, frame, depth)
         if source.opcode == "parameter":
@@ -301,18 +313,13 @@ class _Inference:
 
     def _carried(self, loop: Instruction, index: int, frame: Frame, depth: int) -> _Form | None:
         body = self._module.find(loop.called("body"), loop)
-        part = _part(body.result, index)
-        linear = self._linear(part, frame.inside(body, loop), depth - 1)
+        linear = self._linear_part(body.result, index, frame.inside(body, loop), depth - 1)
         if linear is not None and linear.index == index and linear.step == 0:
             return self._part(loop.operands[0], index, frame, depth - 1)
         start = self._part(loop.operands[0], index, frame, depth - 1)
-        again = self._constant(part, Frame(body), depth - 1)
-        return start if start is not None and start.base is None and again == start.offset else None
+        again = self._part(body.result, index, Frame(body), depth - 1)
+        return start if start is not None and start.base is None and again == start else None
 
 
 def _form(value: int, shape: Shape) -> _Form:
     return _Form(None, wrap(value, BITS[shape.dtype], not shape.dtype.startswith(("u", "pred"))))
-
-
-def _part(result: Instruction, index: int) -> Instruction:
-    return result.operands[index] if result.opcode == "tuple" and index < len(result.operands) else result

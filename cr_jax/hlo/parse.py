@@ -161,15 +161,16 @@ class _Parser:
         if tables and len(tables) < len(grammar.TABLES):
             raise BadHlo(1, f"a table of source positions is missing: {', '.join(set(grammar.TABLES) - set(tables))}")
         if entry is None:
-            entry = self._only()
+            entry = self._only(bool(name))
         module = HloModule(name or "module", self.computations, entry, self.count, attributes, self.doubts)
         self.verifier.module(module)
         return module
 
-    def _only(self) -> Computation:
+    def _only(self, headed: bool) -> Computation:
+        """The entry of a text that marks none, legal for a single computation without a header."""
         if not self.computations:
             raise BadHlo(self.number, "no computation found; legal: an HLO module as XLA prints it")
-        if len(self.computations) > 1:
+        if headed or len(self.computations) > 1:
             raise BadHlo(self.number, "no ENTRY computation; is the file cut?")
         return next(iter(self.computations.values()))
 

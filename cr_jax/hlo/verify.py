@@ -52,7 +52,7 @@ class Verifier:
 
     def metadata(self, facts: str) -> None:
         """Facts in an instruction's metadata that are not known."""
-        for name in grammar.FACT_NAME.findall(facts):
+        for name in set(grammar.FACT_NAME.findall(facts)) - grammar.FACTS:
             self._doubt(f"metadata {name[:40]}")
 
     def computation(self, computation: Computation, signature: str, line: int) -> None:
