@@ -17,12 +17,13 @@ from cr_jax.hlo.shapes import Shape
 _ESTIMATE = re.compile(r'\\?"cost_estimate\\?"\s*:\s*\{([^{}]*)\}')
 _FIGURE = re.compile(r'\\?"(\w+)\\?"\s*:\s*\\?"?(\d{1,24})(?!\d)', re.ASCII)
 _ROUTINE = re.compile(r"(?:lapack|(?:cu|hip|gpu)solver|(?:cu|hip)blas|(?:cu|hip)sparse|magma)_"
-                      r"([sdcz](?=[a-z]{4}))?([a-z]+?)2?(?:_batched)?(?:_ffi)?\Z", re.ASCII)  # fmt: skip
+                      r"([a-z]+?)2?(?:_batched)?(?:_ffi)?\Z", re.ASCII)  # fmt: skip
 _NAMED = {"__cusolver$cholesky": "potrf", "__cublas$triangularSolve": "trsm", "LuDecomposition": "getrf", "Qr": "geqrf",
-          "Eigh": "syevd", "ProductOfElementaryHouseholderReflectors": "orgqr", "HouseholderProduct": "orgqr"}  # fmt: skip
+          "Cholesky": "potrf", "Eigh": "syevd", "EighTpu": "syevd", "ProductOfElementaryHouseholderReflectors": "orgqr", "HouseholderProduct": "orgqr"}  # fmt: skip
 #: Other precisions and algorithms of a routine.
 _SAME = {"ungqr": "orgqr", "heevd": "syevd", "syevj": "syevd", "heevj": "syevd", "gesdd": "gesvd", "gesvdj": "gesvd",
          "gesvdp": "gesvd", "gesvdx": "gesvd", "hetrd": "sytrd", "geqp": "geqrf"}  # fmt: skip
+_ROUTINES = frozenset({"potrf", "getrf", "geqrf", "orgqr", "syevd", "sytrd", "gehrd", "gesvd", "geev", "gees", "trsm", "gtsv"})
 #: A complex multiply-add is four real ones.
 _COMPLEX = 4
 
@@ -49,9 +50,7 @@ def stated(instruction: Instruction, target: str) -> Stated | None:
 
 
 def _formula(instruction: Instruction, target: str) -> int | None:
-    named = _ROUTINE.match(target)
-    routine = _NAMED.get(target) or (named[2] if named else "")
-    routine = _SAME.get(routine, routine)
+    routine = _routine(target)
     matrices = [o.shape for o in instruction.operands if len(o.shape.dims) >= 2]
     if not routine or not matrices:
         return None
@@ -63,6 +62,17 @@ def _formula(instruction: Instruction, target: str) -> int | None:
     tall, wide = max(first.dims[-2:]), min(first.dims[-2:])
     flops = _flops(routine, tall, wide)
     return None if flops is None else _times(first, prod(first.dims[:-2]) * flops // 3)
+
+
+def _routine(target: str) -> str:
+    """The routine behind a call, its letter for the precision left out; "" for another call."""
+    named = _ROUTINE.match(target)
+    name = _NAMED.get(target) or (named[1] if named else "")
+    for candidate in (name, name[1:] if name[:1] in tuple("sdcz") else ""):
+        routine = _SAME.get(candidate, candidate)
+        if routine in _ROUTINES:
+            return routine
+    return ""
 
 
 def _flops(routine: str, m: int, n: int) -> int | None:

@@ -167,6 +167,8 @@ def _custom_call(instruction: Instruction, applied: Applied) -> Cost:
         flops = matmul.gemm_call(instruction)
         if flops is not None:
             return Cost(matmul_flops=flops)
+    if target in table.INTEGER_CALLS:
+        return Cost(integer_ops=instruction.shape.leaves[0].elements)
     raise Uncounted(f"custom-call {target[:80]}")
 
 

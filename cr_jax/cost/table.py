@@ -89,6 +89,9 @@ FREE_CALLS = frozenset({
     "Unpin", "Pin", "AsyncCollectiveStart", "AsyncCollectiveDone", "X64Combine", "X64SplitLow", "X64SplitHigh",
 })  # fmt: skip
 
+#: Custom calls that do one integer operation per element of their result.
+INTEGER_CALLS = frozenset({"cu_lu_pivots_to_permutation", "hip_lu_pivots_to_permutation"})
+
 #: Custom calls that sort or select the largest elements, on any backend.
 TOP_K_CALLS = frozenset({
     "TopK", "__gpu$TopK", "PartialReduce", "ApproxTopK", "stablehlo.dynamic_top_k", "xla.gpu.ext.cub_sort_keys",
