@@ -94,7 +94,10 @@ def test_a_closed_input_is_an_empty_one():
     assert code == 2 and err.startswith("crjax: standard input: ") and "empty" in err
 
 
-@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
+@pytest.mark.parametrize(
+    "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+    ids=["asked", "C"]
+)
 def test_an_output_of_ascii_spells_what_it_lacks(environment, tmp_path):
     code, out, err = run("list accelerators", **environment)
     assert (code, err) == (0, "") and out.isascii()

@@ -60,7 +60,9 @@ def test_prices(crjax, option, value):
     refused(crjax("profile", "--model", "dmn", "--dataset", "tiny", f"{option}={value}"))
 
 
-@pytest.mark.parametrize("value", ["while.1=" + "9" * 400, "while.1=" + NINES, "while.1=²", "while.1=-1", "=3", "while.1=", LONG], ids=_id)
+@pytest.mark.parametrize(
+    "value", ["while.1=" + "9" * 400, "while.1=" + NINES, "while.1=²", "while.1=-1", "=3", "while.1=", LONG], ids=_id
+)
 def test_trip_counts(crjax, tmp_path, value):
     (tmp_path / "text").write_text("HloModule m\n\nENTRY e {\n  ROOT a = f32[] parameter(0)\n}\n")
     refused(crjax("hlo", tmp_path / "text", f"--trip-count={value}"))
@@ -92,8 +94,9 @@ def test_a_folder_to_write_to_is_looked_at_before_the_work(crjax, tmp_path, argu
 
 def test_names_of_5000_letters(crjax):
     for arguments in (("list", LONG), ("profile", "--model", LONG), ("profile", "--model", "dmn", "--device", LONG), (LONG,),
-                      ("profile", "--model", f"{LONG}:SPEC"), ("profile", f"--{LONG}"), ("compare", "--model", "dmn", "--format", LONG),
-                      ("diff", LONG, LONG), ("profile", "--model", "dmn", "--phase", LONG)):  # fmt: skip
+                      ("profile", "--model", f"{LONG}:SPEC"), ("profile", f"--{LONG}"), ("diff", LONG, LONG),
+                      ("compare", "--model", "dmn", "--format", LONG), ("profile", "--model", "dmn", "--phase",
+                      LONG)):  # fmt: skip
         refused(crjax(*arguments))
 
 

@@ -26,8 +26,8 @@ OPCODES = (
 TYPES = ("f32", "s32", "pred", "bf16", "f64", "u8", "c64", "s4", "token", "f33", "")
 SIZES = ("0", "1", "-1", "7", "1_000", "²", "+3", "1e3", "<=3", "4294967296", "99999999999999999999", "9" * 400, "9" * 5000, "")
 JUNK = (
-    "\x00", "\x1b[31m", "\u202e", "é", "}", "{", "(", ")", "/*", "*/", '"', "ROOT", "ENTRY", "//", "\r", "\t", "NaN", "inf", "[/b]",
-    "HloModule again", ", calls=%lost", ", to_apply=%lost", ", index=99", ", dimensions={0,0,9}",
+    "\x00", "\x1b[31m", "\u202e", "é", "}", "{", "(", ")", "/*", "*/", '"', "ROOT", "ENTRY", "//", "\r", "\t", "NaN", "inf",
+    "[/b]", "HloModule again", ", calls=%lost", ", to_apply=%lost", ", index=99", ", dimensions={0,0,9}",
 )  # fmt: skip
 
 Mutation = Callable[[str, random.Random], str]
@@ -135,8 +135,8 @@ def change_shape(found: re.Match[str], text: str, draw: random.Random) -> str:
     return draw.choice((
         whole.replace(dtype, draw.choice(TYPES), 1), whole.replace(f"[{dims}]", f"[{dims},2]", 1),
         whole.replace(f"[{dims}]", f"[{','.join(dims.split(',')[1:])}]", 1), f"({whole}, {whole})", "()", f"({whole})",
-        other[0] if other else whole, whole.split("{")[0], whole.split("{")[0] + "{" + draw.choice(("0,0", "9", "-1", "1,0:T(0,0)",
-        "1,0:T(8,128)", "0:S(9)", ":" * 50)) + "}", "(" * 3000 + whole + ")" * 3000, "(" * 60 + whole + ")" * 60,
+        other[0] if other else whole, whole.split("{")[0], whole.split("{")[0] + "{" + draw.choice(("0,0", "9", "-1",
+        "1,0:T(0,0)", "1,0:T(8,128)", "0:S(9)", ":" * 50)) + "}", "(" * 3000 + whole + ")" * 3000, "(" * 60 + whole + ")" * 60,
     ))  # fmt: skip
 
 
@@ -179,8 +179,8 @@ def nest_calls(text: str, draw: random.Random) -> str:
     chain = ["%deep.0 (p: f32[]) -> f32[] {\n  %p = f32[] parameter(0)\n  ROOT %r = f32[] negate(%p)\n}\n"]
     for level in range(1, depth):
         chain.append(
-            f"%deep.{level} (p: f32[]) -> f32[] {{\n  %p = f32[] parameter(0)\n  %a = f32[] call(%p), to_apply=%deep.{level - 1}\n"
-            f"  ROOT %b = f32[] call(%a), to_apply=%deep.{level - 1}\n}}\n"
+            f"%deep.{level} (p: f32[]) -> f32[] {{\n  %p = f32[] parameter(0)\n"
+            f"  %a = f32[] call(%p), to_apply=%deep.{level - 1}\n  ROOT %b = f32[] call(%a), to_apply=%deep.{level - 1}\n}}\n"
         )
     entry = text.find("ENTRY")
     brace = text.find("{\n", entry)

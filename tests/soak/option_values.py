@@ -11,15 +11,19 @@ from soak import workers
 from soak.outcomes import Outcome, Tally, guarded, run_command
 
 VALUES = (
-    "", " ", "-", "--", ".", "..", "/", "~", "~nobody/x", "~nosuchuser/x", "a" * 5000, "9" * 400, "9" * 5000, "-1", "0", "-0", "1e400", "-1e400",
-    "nan", "inf", "-inf", "1e-400", "1.5", "0x10", "1_000", "²", "٣", "2147483648", "9223372036854775808", "\n", "a\nb", "\x1b[31m",
+    "", " ", "-", "--", ".", "..", "/", "~", "~nobody/x", "~nosuchuser/x", "a" * 5000, "9" * 400, "9" * 5000, "-1", "0", "-0",
+    "1e400", "-1e400", "nan", "inf", "-inf", "1e-400", "1.5", "0x10", "1_000", "²", "٣", "2147483648", "9223372036854775808",
+    "\n", "a\nb", "\x1b[31m",
     "[/b]", "[bold]x", "\u202e", "é", "\udcff", "/dev/null", "/nonexistent/x", "FILE", "FOLDER", "FILE/x", "FOLDER/x", "a.b:C",
-    "json:loads", "cr_jax.models.dmn:SPEC", "cr_jax.models.dmn:x", ":", "=", "x=", "=x", "a,b", ",", "a,,b", "dmn,dmn", "{}", "[]", "null",
+    "json:loads", "cr_jax.models.dmn:SPEC", "cr_jax.models.dmn:x", ":", "=", "x=", "=x", "a,b", ",", "a,,b", "dmn,dmn", "{}",
+    "[]", "null",
 )  # fmt: skip
 #: Seconds a command may take: a legal value makes it compile.
 LIMIT = 20.0
 #: Values behind KEY= of the options that take pairs.
-NUMBERS = ("", "0", "-1", "9" * 400, "9" * 5000, "1e400", "nan", "inf", "1.5", "²", "1_000", "a" * 5000, "true", "\n", "2147483648")
+NUMBERS = (
+    "", "0", "-1", "9" * 400, "9" * 5000, "1e400", "nan", "inf", "1.5", "²", "1_000", "a" * 5000, "true", "\n", "2147483648",
+)  # fmt: skip
 PAIRS = {
     "--set": ("hidden", "hops", "learning_rate", "x", "a" * 5000, ""),
     "--trip-count": ("while.1", "x", "a" * 5000, ""),

@@ -32,7 +32,7 @@ def run_command(arguments: list[str]) -> Outcome:
     out, err = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            app(arguments, standalone_mode=False)
+            code = app(arguments, standalone_mode=False)
     except Hang:
         raise
     except CrJaxError as error:
@@ -43,6 +43,8 @@ def run_command(arguments: list[str]) -> Outcome:
         if hasattr(error, "format_message"):
             return refused(one_line(error.format_message()))
         return Outcome("traceback", place_of(error))
+    if code == 2:  # of a command that tells several refusals itself, a line each
+        return refused((err.getvalue().splitlines() or [""])[-1])
     return Outcome("ok", output=out.getvalue())
 
 
