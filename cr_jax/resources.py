@@ -79,6 +79,11 @@ def shipped_profile(kind: str, name: str) -> Path:
     return path
 
 
+def compiler_locks() -> Path:
+    """The shipped file of the compilers' wheels and their hashes."""
+    return _shipped("locks") / "compilers.json"
+
+
 def cache_root() -> Path:
     """``$CRJAX_CACHE``, else ``crjax`` in ``$XDG_CACHE_HOME`` or ``~/.cache``. It need not exist yet.
 

@@ -28,20 +28,28 @@ def status() -> None:
             continue
         versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
         where = "in this environment" if found.folder is None else f"{found.folder} ({scaled(overlay.size(found.folder), 'B')})"
-        print(f"{kind}: {versions}; {where}")
+        unchecked = "; installed unpinned, its hashes unchecked" if found.pinned is False else ""
+        print(f"{kind}: {versions}; {where}{unchecked}")
 
 
 @targets.command("install")
-def install(kinds: Annotated[list[str], typer.Argument(help="gpu, tpu or both.")]) -> None:
-    """Install compilers into a folder of their own; this environment stays as it is."""
+def install(
+    kinds: Annotated[list[str], typer.Argument(help="gpu, tpu or both.")],
+    unpinned: Annotated[bool, typer.Option(
+        "--unpinned", help="Take and later run whatever wheels the package index has for this jaxlib, their hashes "
+        "unchecked: for a jaxlib that is not locked.")] = False,
+) -> None:  # fmt: skip
+    """Install compilers into a folder of their own; this environment stays as it is.
+
+    Only wheels whose hashes are locked in this release are taken.
+    """
     from cr_jax.targets import overlay
 
-    for kind in kinds:
-        overlay.requirements(kind)  # every name is known before the first download
-    for kind in kinds:
-        if overlay.find(kind) is None:
-            print(f"crjax: installing {', '.join(overlay.requirements(kind))}", file=sys.stderr)
-        overlay.install(kind)
+    missing = [kind for kind in dict.fromkeys(kinds) if overlay.find(kind) is None]
+    wanted = {kind: overlay.requirements(kind, unpinned) for kind in missing}  # all are known before the first download
+    for kind, names in wanted.items():
+        print(f"crjax: installing {', '.join(names)}{', hashes unchecked' if unpinned else ''}", file=sys.stderr)
+        overlay.install(kind, unpinned)
     status()
 
 

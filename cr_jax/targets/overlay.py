@@ -1,14 +1,16 @@
 """The compilers of hardware that is not attached: a folder of wheels that only a worker sees.
 
-The wheels are JAX's own plugins, pinned to the jaxlib in use. They stay out of the user's
-environment, where JAX would look for a device at every start and complain that there is none. An
-environment that has them already is used as it is.
+The wheels are JAX's own plugins for the jaxlib in use, and of them only the files whose hashes are locked. They
+stay out of the user's environment, where JAX would look for a device at every start and complain that there is
+none. An environment that has them already is used as it is.
 """
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from pathlib import Path
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.resources import cache_root, write_atomically
+from cr_jax.targets.lock import locked, requirements_text
 
 #: Kind of compiler -> the platform of the accelerator profiles that it serves.
 KINDS = {"gpu": "cuda", "tpu": "tpu"}
@@ -30,13 +33,15 @@ _TIMEOUT_S = 3600
 class Compiler:
     """A compiler that is there: ``folder`` to add to the worker's path, ``None`` for the environment's own.
 
-    versions: of the wheels that decide what is compiled.
+    versions: of the wheels that decide what is compiled. pinned: whether their hashes were checked, ``None`` for the
+    environment's own.
     """
 
     kind: str
     folder: Path | None
     versions: dict[str, str]
     bytes: int | None = None
+    pinned: bool | None = None
 
 
 def jaxlib_version() -> str:
@@ -47,9 +52,14 @@ def jaxlib_version() -> str:
         raise BadConfig("jaxlib is not installed in this environment; legal: pip install cr-jax") from None
 
 
-def requirements(kind: str) -> tuple[str, ...]:
-    """What pip is asked for. Raises ``UnknownName``, and ``BadConfig`` where this JAX names no libtpu."""
+def requirements(kind: str, unpinned: bool = False) -> tuple[str, ...]:
+    """What is installed, at the versions of the lock; with ``unpinned`` what JAX itself asks for.
+
+    Raises ``UnknownName``, and ``BadConfig`` for what is not locked and where this JAX names no libtpu.
+    """
     _known(kind)
+    if not unpinned:
+        return tuple(f"{name}=={entry['version']}" for name, entry in locked(jaxlib_version(), kind).items())
     if kind == "gpu":
         jaxlib = jaxlib_version()
         return (f"jax-cuda12-plugin=={jaxlib}", f"jax-cuda12-pjrt=={jaxlib}", "nvidia-cuda-nvcc-cu12>=12.8",
@@ -79,31 +89,34 @@ def command(kind: str) -> str:
     return f"crjax targets install {kind}"
 
 
-def install(kind: str) -> Compiler:
+def install(kind: str, unpinned: bool = False) -> Compiler:
     """Install the wheels of ``kind``; returns at once where they are. Raises ``BadConfig``.
 
-    They are installed beside their place and renamed into it: a broken download leaves nothing.
+    The installer takes only files of the locked hashes; ``unpinned``: whatever the package index has. They are
+    installed beside their place and renamed into it: a broken download leaves nothing.
     """
     present = find(kind)
     if present is not None:
         return present
     if not sys.platform.startswith("linux"):
         raise BadConfig(f"the {kind} compiler has no wheels for {sys.platform}; legal: Linux (WSL2 on Windows)")
-    place, wanted = folder(kind), requirements(kind)
-    if place.exists():  # without its mark: not ours to trust
-        shutil.rmtree(place, ignore_errors=True)
+    place, wanted = folder(kind), requirements(kind, unpinned)
     try:
+        if place.exists():  # without its mark: not ours to trust
+            shutil.rmtree(place, ignore_errors=True)
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=place.parent))
     except OSError as error:
         raise BadConfig(f"{place.parent}: {error.strerror or error}; CRJAX_CACHE names another folder") from None
     try:
-        done = subprocess.run([*_installer(), "--no-deps", "--target", str(temporary), *wanted],
+        asked = list(wanted) if unpinned else _with_hashes(kind, temporary)
+        done = subprocess.run([*_installer(), "--no-deps", "--target", str(temporary), *asked],
                               capture_output=True, text=True, timeout=_TIMEOUT_S)  # fmt: skip
         if done.returncode:
             raise BadConfig(f"{command(kind)}: {_last_line(done.stderr or done.stdout)}")
         versions = _versions(temporary)
-        write_atomically(temporary / _MARK, json.dumps({"kind": kind, "requirements": wanted, "versions": versions}))
+        mark = {"kind": kind, "requirements": wanted, "versions": versions, "pinned": not unpinned}
+        write_atomically(temporary / _MARK, json.dumps(mark))
         try:
             temporary.rename(place)
         except OSError:
@@ -122,22 +135,38 @@ def install(kind: str) -> Compiler:
 
 
 def remove(kind: str) -> bool:
-    """Delete the installed wheels; ``False`` if there were none."""
+    """Delete the installed wheels; ``False`` if there were none. Raises ``BadConfig``."""
     place = folder(kind)
-    if not place.exists():
-        return False
-    shutil.rmtree(place)
+    try:
+        if not place.exists():
+            return False
+        shutil.rmtree(place)
+    except OSError as error:
+        raise BadConfig(f"{place}: not removed: {error.strerror or error}") from None
     return True
 
 
 def size(place: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(f.stat().st_size for f in place.rglob("*") if f.is_file() and not f.is_symlink())
+    """Bytes of all files below a folder that can be looked at."""
+    total = 0
+    for folder, _, names in os.walk(place):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found = os.lstat(os.path.join(folder, name))
+                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return total
 
 
 def _known(kind: str) -> None:
     if kind not in KINDS:
         raise UnknownName("compiler", kind, KINDS)
+
+
+def _with_hashes(kind: str, place: Path) -> list[str]:
+    """What makes an installer take the locked files alone."""
+    file = place / "requirements.txt"
+    file.write_text(requirements_text(locked(jaxlib_version(), kind)), encoding="utf-8")
+    return ["--require-hashes", "--only-binary", ":all:", "-r", str(file)]
 
 
 def _installer() -> list[str]:
@@ -171,8 +200,9 @@ def _installed(kind: str) -> Compiler | None:
     place = folder(kind)
     try:
         mark = read_json(place / _MARK)
-        return Compiler(kind, place, dict(mark["versions"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Compiler(kind, place, {str(name): str(version) for name, version in mark["versions"].items()},
+                        pinned=mark.get("pinned") is True)  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

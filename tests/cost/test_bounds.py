@@ -1,5 +1,7 @@
 """What is not certain is a bound: branches, early ends, unknown loops, what calls declare."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -174,10 +176,11 @@ ENTRY e {
 """
 
 
-@pytest.mark.parametrize("config", [
-    '{"custom_call_config":{"body":"TUzv","cost_estimate":{"flops":"1000","transcendentals":"64","bytes_accessed":"9000"}}}',
-    '"{\\"custom_call_config\\": {\\"cost_estimate\\": {\\"flops\\": 1000, \\"transcendentals\\": 64, \\"bytes_accessed\\": 9000}}}"',
-])  # fmt: skip
+COMPILED = '{"custom_call_config":{"body":"TUzv","cost_estimate":{"flops":"1000","transcendentals":"64","bytes_accessed":"9000"}}}'
+TRACED = json.dumps('{"custom_call_config": {"cost_estimate": {"flops": 1000, "transcendentals": 64, "bytes_accessed": 9000}}}')
+
+
+@pytest.mark.parametrize("config", [COMPILED, TRACED])
 def test_a_kernel_counts_what_it_declares(config):
     text = MOSAIC.replace("{CONFIG}", config)
     found = count_hlo(text)

@@ -1,16 +1,20 @@
 """The folder of compiler wheels: what pip is asked, whole or not there, and the user's JAX untouched."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import zipfile
+from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from cr_jax.cli import targets
 from cr_jax.errors import BadConfig, UnknownName
-from cr_jax.targets import overlay
+from cr_jax.targets import lock, overlay
 
 ROOT = Path(__file__).resolve().parents[2]
 _FIND = overlay._of_the_environment
@@ -21,6 +25,7 @@ def empty(monkeypatch, tmp_path):
     """A cache of its own, and an environment without compilers."""
     monkeypatch.setenv("CRJAX_CACHE", str(tmp_path))
     monkeypatch.setattr(overlay, "_of_the_environment", lambda kind: None)
+    monkeypatch.setattr(overlay, "locked", lambda jaxlib, kind: {"libtpu": {"version": "9.9", "sha256": {"a.whl": "0" * 64}}})
 
 
 def _pip(monkeypatch, code: str) -> None:
@@ -35,12 +40,18 @@ _WHEEL = (
 )
 
 
-def test_the_wheels_are_pinned_to_this_jaxlib():
+def test_the_wheels_are_those_of_this_jaxlib(monkeypatch):
     jaxlib = metadata.version("jaxlib")
-    assert f"jax-cuda12-plugin=={jaxlib}" in overlay.requirements("gpu")
-    (libtpu,) = overlay.requirements("tpu")
+    assert f"jax-cuda12-plugin=={jaxlib}" in overlay.requirements("gpu", unpinned=True)
+    (libtpu,) = overlay.requirements("tpu", unpinned=True)
     assert any(line.startswith(libtpu) for line in metadata.requires("jax") or [])
     assert libtpu.startswith("libtpu==")
+    if jaxlib not in lock.versions():
+        pytest.skip(f"jaxlib {jaxlib} is not locked")
+    monkeypatch.setattr(overlay, "locked", lock.locked)
+    assert {f"jax-cuda12-plugin=={jaxlib}", f"jax-cuda12-pjrt=={jaxlib}"} < set(overlay.requirements("gpu"))
+    (pinned,) = overlay.requirements("tpu")
+    assert fnmatch(pinned, libtpu)
     with pytest.raises(UnknownName, match="gpu"):
         overlay.requirements("gpus")
 
@@ -127,3 +138,83 @@ def test_status_and_install_on_the_command_line(tmp_path):
     assert f"tpu: libtpu 9.9; {place}" in crjax("status").stdout
     done = crjax("install", "npu")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.fixture
+def index(monkeypatch, tmp_path):
+    """A package index on the disk with one small wheel; its SHA-256."""
+    place = tmp_path / "index" / "libtpu-9.9-py3-none-any.whl"
+    place.parent.mkdir()
+    files = {"libtpu.py": "", "libtpu-9.9.dist-info/METADATA": "Metadata-Version: 2.1\nName: libtpu\nVersion: 9.9\n",
+             "libtpu-9.9.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}  # fmt: skip
+    with zipfile.ZipFile(place, "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+        wheel.writestr("libtpu-9.9.dist-info/RECORD", "".join(f"{n},,\n" for n in [*files, "libtpu-9.9.dist-info/RECORD"]))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(place.parent))
+    return place.name, hashlib.sha256(place.read_bytes()).hexdigest()
+
+
+def test_a_wheel_of_another_hash_is_not_installed(monkeypatch, index):
+    name, digest = index
+    for given, refused in (("0" * 64, True), (digest, False)):
+        entry = {"libtpu": {"version": "9.9", "sha256": {"another.whl": "1" * 64, name: given}}}
+        monkeypatch.setattr(overlay, "locked", lambda jaxlib, kind, entry=entry: entry)
+        if refused:
+            with pytest.raises(BadConfig, match="HASHES") as caught:
+                overlay.install("tpu")
+            assert "\n" not in str(caught.value) and overlay.find("tpu") is None
+            assert list(overlay.folder("tpu").parent.iterdir()) == []
+        else:
+            found = overlay.install("tpu")
+            assert found.versions == {"libtpu": "9.9"} and found.pinned is True
+
+
+def test_unpinned_is_asked_for_and_shown(monkeypatch, index, capsys):
+    monkeypatch.setattr(overlay, "locked", lock.locked)
+    monkeypatch.setattr(overlay, "jaxlib_version", lambda: "99.0")
+    with pytest.raises(BadConfig, match=r"jaxlib 99.0: its tpu compiler is not locked; legal: jaxlib 0\.10.*--unpinned, which"):
+        targets.install(["tpu"])
+    monkeypatch.setattr(overlay, "requirements", lambda kind, unpinned=False: ("libtpu",))
+    targets.install(["tpu"], unpinned=True)
+    said = capsys.readouterr()
+    assert "hashes unchecked" in said.err and "tpu: libtpu 9.9" in said.out and "hashes unchecked" in said.out
+
+
+def test_the_lock_is_whole():
+    for jaxlib in lock.versions():
+        for kind in overlay.KINDS:
+            wheels = lock._read()[jaxlib][kind]
+            assert wheels.keys() >= ({"libtpu"} if kind == "tpu" else {"jax-cuda12-plugin", "jax-cuda12-pjrt"})
+            for name, entry in wheels.items():
+                assert entry["version"] == jaxlib or not name.startswith("jax-")
+                for file, digest in entry["sha256"].items():
+                    assert file.endswith(".whl") and len(digest) == 64 and int(digest, 16) >= 0
+                    assert file.startswith(f"{name.replace('-', '_')}-{entry['version']}-")
+            assert lock.requirements_text(wheels).count("--hash=sha256:") == sum(len(e["sha256"]) for e in wheels.values())
+    assert {"0.10.2", "0.12.0.1"} <= set(lock.versions())
+
+
+def test_a_machine_without_a_locked_wheel_is_told(monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(BadConfig, match=r"is not locked for cp3\d+ on riscv64; legal: another Python or machine, or --unpinned"):
+        lock.locked("0.10.2", "tpu")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(lock, "_python", lambda: "cp399")
+    with pytest.raises(BadConfig, match="cp399"):
+        lock.locked("0.10.2", "gpu")
+    monkeypatch.setattr(lock, "_python", lambda: "cp312")
+    assert lock.locked("0.12.0.1", "gpu") and lock.locked("0.10.2", "tpu")
+
+
+@pytest.mark.parametrize("call", [overlay.find, overlay.install, overlay.remove])
+@pytest.mark.parametrize("root", ["long", "loop"])
+def test_a_cache_that_cannot_be_looked_at_is_one_line(monkeypatch, tmp_path, call, root):
+    (tmp_path / "loop").symlink_to("loop")
+    places = {"long": tmp_path / ("c" * 5000), "loop": tmp_path / "loop"}
+    monkeypatch.setattr(overlay, "cache_root", lambda: places[root])
+    try:
+        assert not call("tpu")
+    except BadConfig as error:
+        assert "\n" not in str(error)
