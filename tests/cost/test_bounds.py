@@ -176,7 +176,9 @@ ENTRY e {
 """
 
 
-COMPILED = '{"custom_call_config":{"body":"TUzv","cost_estimate":{"flops":"1000","transcendentals":"64","bytes_accessed":"9000"}}}'
+COMPILED = (
+    '{"custom_call_config":{"body":"TUzv","cost_estimate":{"flops":"1000","transcendentals":"64","bytes_accessed":"9000"}}}'
+)
 TRACED = json.dumps('{"custom_call_config": {"cost_estimate": {"flops": 1000, "transcendentals": 64, "bytes_accessed": 9000}}}')
 
 
