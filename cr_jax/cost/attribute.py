@@ -7,7 +7,7 @@ parts between versions, so they are never interpreted where the module paths are
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cr_jax.hlo.parse import Instruction
 
@@ -66,8 +66,7 @@ def root_of(op_names: Iterable[str]) -> str:
     return next((name.partition("/")[0] for name in op_names if _JITTED.match(name)), "")
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(NamedTuple):
     """Where a computation is called from, as far as names are concerned.
 
     root: see ``root_of``. context: the caller's full name; an operation without a full name of its

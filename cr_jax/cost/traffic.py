@@ -17,6 +17,8 @@ from cr_jax.hlo.shapes import Shape
 _ONE_FOR_ONE = table.ELEMENTWISE | {
     "bitcast", "copy", "convert", "reshape", "transpose", "reverse", "pad", "broadcast"
 }  # fmt: skip
+#: What an update in place may be, or stand behind.
+_UPDATING = frozenset({"dynamic-update-slice", "scatter", "fusion", "bitcast"})
 #: Operations that may read an operand in part.
 _IN_PART = frozenset({"dynamic-slice", "slice", "gather", "dynamic-update-slice", "scatter", "fusion"})
 #: Libraries that return their workspace beside the result.
@@ -114,7 +116,10 @@ class Fusions:
         roots = _roots(called)
         shapes = fusion.shape.parts if called.result.opcode == "tuple" else (fusion.shape,)
         for value, shape in zip(roots, shapes, strict=False):
-            updated = self.updated(value)
+            updated = self.updated(value) if value.opcode in _UPDATING else None
+            if updated is None and not shape.is_tuple and not shape.on_chip:
+                cost.written_bytes += shape.bytes
+                continue
             for leaf in shape.leaves:
                 _place(cost, leaf, written=leaf.bytes if updated is None else _part(leaf, updated))
         return cost

@@ -104,6 +104,7 @@ class Walk:
         self._fused: dict[str, tuple[list[tuple[str, str, Cost]], dict[str, int]]] = {}
         self._applied: dict[str, tuple[Cost, tuple[str, ...]]] = {}
         self._counted: dict[tuple[str, Scope], Ledger] = {}
+        self._keys: dict[tuple[str, str], Key] = {}
         self._work = 0
 
     def entry(self) -> Ledger:
@@ -158,8 +159,13 @@ class Walk:
         return product or self._origins.of(instruction)
 
     def _key(self, op_name: str, family: str, scope: Scope) -> Key:
-        module, which = self.attribution.of(scope.full(op_name))
-        return module, which, family
+        if scope.shared or not self.root or not op_name.startswith(self.root):
+            module, which = self.attribution.of(scope.full(op_name))
+            return module, which, family
+        key = self._keys.get((op_name, family))  # a full name, the same wherever it stands
+        if key is None:
+            key = self._keys[op_name, family] = (*self.attribution.of(op_name), family)
+        return key
 
     def _plain(self, ledger: Ledger, instruction: Instruction, scope: Scope) -> None:
         family = table.FAMILY.get(instruction.opcode, "unknown")

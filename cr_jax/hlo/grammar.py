@@ -60,4 +60,5 @@ TABLES = {
     "FileLocations": re.compile(rf"\d{{1,9}} \{{(?:(?:{_PLACE})=-?\d{{1,9}} ?)*+\}}\Z", re.ASCII),
     "StackFrames": re.compile(r"\d{1,9} \{(?:(?:file_location_id|parent_frame_id)=\d{1,9} ?)*+\}\Z", re.ASCII),
 }
-NAME = re.compile(r"(?:%[\w.\-]++|[A-Za-z_][\w.\-]*+)\Z", re.ASCII)
+#: ``ENTRY name (parameters) -> result {``, the signature as one.
+OPENING = re.compile(r"[ \t]*+(ENTRY )?+(%[\w.\-]++|[A-Za-z_][\w.\-]*+)[ \t]*+((?:\([^\n]*)?)\{[ \t\r]*\Z", re.ASCII)

@@ -135,6 +135,9 @@ class _Parser:
         entry: Computation | None = None
         in_table, table, tables = False, "", list[str]()
         while self.position < self.size:
+            if self.text.startswith("\n", self.position):
+                self.position, self.number, in_table = self.position + 1, self.number + 1, False
+                continue
             line = self._line()
             stripped = line.strip()
             if not stripped:
@@ -185,16 +188,10 @@ class _Parser:
     def _computation(self, line: str, entry: Computation | None) -> Computation | None:
         """Read the computation that ``line`` opens; returns the module's entry so far."""
         begun = self.number
-        head = line.strip()
-        if not head.endswith("{"):
-            raise BadHlo(begun, f"{head[:60]!r} is no HLO module header, computation or instruction")
-        head = head[:-1].rstrip()
-        is_entry = head.startswith("ENTRY ")
-        head = head[6:].lstrip() if is_entry else head
-        name, space, signature = head.partition(" ") if " " in head else head.partition("(")
-        signature = space.strip() + signature
-        if grammar.NAME.match(name) is None:
-            raise BadHlo(begun, f"{line.strip()[:60]!r} opens no computation; legal: NAME (PARAMETERS) -> SHAPE {{")
+        opening = grammar.OPENING.match(line)
+        if opening is None:
+            raise BadHlo(begun, f"{line.strip()[:60]!r} is no HLO module header, computation or instruction")
+        is_entry, name, signature = opening.groups()
         name = name.removeprefix("%")
         if name in self.computations:
             raise BadHlo(begun, f"computation {name} is defined twice")
@@ -202,7 +199,7 @@ class _Parser:
             raise BadHlo(begun, f"{name} is a second ENTRY computation, after {entry.name}; legal: one")
         computation = Computation(name)
         self._read(computation)
-        self.verifier.computation(computation, signature, begun)
+        self.verifier.computation(computation, signature.rstrip(), begun)
         self.computations[name] = computation
         self.count += len(computation.instructions)
         return computation if is_entry else entry
@@ -272,11 +269,10 @@ class _Parser:
                 key = (opcode, attributes, id(shape))
             if verified.get(key) is not clean:
                 self.verifier.instruction(computation, instruction, key)
-            if name in by_name:
-                raise BadHlo(number, f"{name[:60]} is defined twice in {computation.name[:60]}")
-            if "control-predecessors=" in attributes:
+            if attributes and "control-predecessors=" in attributes:
                 self._predecessors(instruction, by_name)
-            by_name[name] = instruction
+            if by_name.setdefault(name, instruction) is not instruction:
+                raise BadHlo(number, f"{name[:60]} is defined twice in {computation.name[:60]}")
             instructions.append(instruction)
             if root:
                 if computation.root is not None:
