@@ -17,6 +17,7 @@ import numpy as np
 
 from cr_jax.errors import BadConfig, BadInput, NotWritten
 from cr_jax.files import is_folder
+from cr_jax.printable import cut
 from cr_jax.train import hosts
 from cr_jax.train.position import read_identity, read_position, strict
 
@@ -106,7 +107,7 @@ class Checkpoints:
             raise BadInput(f"{self.folder}/{step}", f"damaged: {_line(error)}") from None
         plain = strict(dict(plain), f"{self.folder}/{step}")
         if differences := difference(read_identity(plain["identity"], f"{self.folder}/{step}"), self.identity):
-            raise BadInput(f"{self.folder}/{step}", "belongs to another run: " + "; ".join(differences))
+            raise BadInput(f"{self.folder}/{step}", "belongs to another run: " + told(differences))
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), like)
         try:
             arrays = self._manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(abstract)))["arrays"]
@@ -164,7 +165,7 @@ def stored(folder: str | Path) -> Stored:
             raise BadInput(where, f"damaged: {_line(error)}") from None
         theirs, ours = ({name: [str(a.dtype), *a.shape] for name, a in tree.items()} for tree in (saved, like))
         if differences := difference(theirs, ours):
-            raise BadInput(where, "weights of another configuration: " + "; ".join(differences[:3]))
+            raise BadInput(where, "weights of another configuration: " + told(differences))
         return read(arrays=ocp.args.PyTreeRestore(item={"weights": dict(like)}, partial_restore=True))["arrays"]["weights"]
 
     plain = strict(dict(read(identity=ocp.args.JsonRestore(), progress=ocp.args.JsonRestore())), where)
@@ -190,6 +191,13 @@ def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "
         elif a != b:
             found.append(f"{name} is {json.dumps(a)}, here {json.dumps(b)}")
     return found
+
+
+def told(differences: list[str]) -> str:
+    """The first few of them, another model before all."""
+    first = sorted(differences, key=lambda one: not one.startswith("model "))[:3]
+    more = len(differences) - len(first)
+    return "; ".join(cut(one, 120) for one in first) + (f"; and {more} more" if more else "")
 
 
 def _line(error: Exception) -> str:

@@ -29,7 +29,7 @@ from cr_jax.nn.module import Frozen
 from cr_jax.records import Workload, plain
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.turn import turn_functions
-from cr_jax.train.checkpoint import Stored, difference, stored
+from cr_jax.train.checkpoint import Stored, difference, stored, told
 from cr_jax.train.metrics import tie_order
 from cr_jax.train.run import RECOMMENDER
 from cr_jax.train.state import shapes, unnamed
@@ -254,7 +254,7 @@ class Recommender:
         if dataset is not None:
             ours |= {"dataset": theirs["dataset"] | {"sha256": fingerprint_of(dataset)}}
         if differences := difference(theirs, ours):
-            raise BadInput(found.place, "of something else: " + "; ".join(differences))
+            raise BadInput(found.place, "of something else: " + told(differences))
 
 
 def _shaped(row: Arrays) -> str:
@@ -267,7 +267,7 @@ def _spec(found: Stored, model: str | None) -> Spec:
         raise BadInput(found.place, f"model {name!r} is not in the package; legal: --model package.module:SPEC")
     spec = specs.find(name if model is None else model)
     if spec.name != name:
-        raise BadInput(found.place, "of something else: " + "; ".join(difference({"model": name}, {"model": spec.name})))
+        raise BadInput(found.place, "of something else: " + told(difference({"model": name}, {"model": spec.name})))
     return spec
 
 
@@ -286,5 +286,5 @@ def _catalogue(place: Path, found: Stored) -> Catalogue:
     theirs, name = found.identity, document["dataset"]["name"]
     ours = {"model": document["model"], "seed": document["seed"], "dataset": theirs["dataset"] | document["dataset"]}
     if differences := difference({key: theirs[key] for key in ours}, ours):
-        raise BadInput(found.place, f"{RECOMMENDER} is of another run ({name}): " + "; ".join(differences))
+        raise BadInput(found.place, f"{RECOMMENDER} is of another run ({name}): " + told(differences))
     return kept

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soak.workers import Died, Hang
+from soak.workers import Died, Hang, begin
 
 BAD = ("traceback", "hang", "wrong", "corrupt", "leftover")
 
@@ -30,6 +30,7 @@ def run_command(arguments: list[str]) -> Outcome:
     from cr_jax.errors import CrJaxError
 
     out, err = io.StringIO(), io.StringIO()
+    begin()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = app(arguments, standalone_mode=False)

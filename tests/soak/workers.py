@@ -1,4 +1,4 @@
-"""Work in processes of their own: a limit on time and memory, and what a crash printed."""
+"""Work in processes of their own: a limit on processor time and memory, and what a crash printed."""
 
 import multiprocessing
 import os
@@ -13,9 +13,10 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-#: Seconds an input may take inside the worker; beyond GRACE more, the worker is killed.
+#: Seconds of processor time that a command may take; a busy machine does not count as a hang.
 LIMIT = 5.0
-GRACE = 5.0
+#: Seconds on the clock, in limits, after which a worker that waits for something is killed.
+WAIT = 12
 MEMORY = 6 << 30
 
 
@@ -31,23 +32,34 @@ def _alarm(*_: object) -> None:
     raise Hang
 
 
+_limit = 0.0
+
+
+def begin() -> None:
+    """In a worker: a command begins, with all of its time before it."""
+    if _limit:
+        signal.setitimer(signal.ITIMER_PROF, _limit)
+
+
 def _serve(pipe: Connection, log: str, function: Callable[[Item], Answer], limit: float) -> None:
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGALRM, _alarm)
+    global _limit
+    _limit = limit
+    signal.signal(signal.SIGPROF, _alarm)
     while True:
         try:
             item = pipe.recv()
         except EOFError:
             return
-        signal.setitimer(signal.ITIMER_REAL, limit)
+        begin()
         try:
             answer: object = function(item)
         except Hang as hang:
             answer = hang
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         pipe.send(answer)
 
 
@@ -65,7 +77,7 @@ class Worker(Generic[Item, Answer]):
         pipe = self._pipe or self._start()
         try:
             pipe.send(item)
-            if not pipe.poll(self._limit + GRACE):
+            if not pipe.poll(WAIT * self._limit):
                 self.stop()
                 raise Hang
             answer = pipe.recv()
