@@ -30,8 +30,11 @@ _WORD = r"(?:[^\s,{}()\[\]\"=]++|=(?!=)|\[[^\[\]{}\"]*+\]|\([^(){}\"]*+\))++"
 _MESH = r"mesh\[[^\]\n]*+\](?:, device_ids=\([^)\n]*+\))?+ \{[^{}\n]*+\}"
 _ATTRIBUTE = rf", (?!metadata=\{{|backend_config=)[A-Za-z_][\w\-]*+=(?:{_FLAT}|{BRACES}|{_MESH}|{_WORD}|{STRING})"
 _FACT = rf"[a-z_]++=(?:{STRING}|-?[\w.]++|{BRACES})"
-#: The usual ones first; the name is known, its value of any kind.
-_KNOWN_FACT = rf"(?:stack_frame_id=\d++|scheduling_name={STRING}|(?:{'|'.join(sorted(FACTS))})=(?:{STRING}|-?[\w.]++|{BRACES}))"
+_NUMBERED = "|".join(sorted(name for name in FACTS if name.endswith(("_line", "_column", "_id", "_in_bytes"))))
+_KNOWN_FACT = (
+    rf"(?:stack_frame_id=\d{{1,9}}+(?!\d)|(?:{_NUMBERED})=-?\d{{1,18}}+(?!\d)|preserve_layout=(?:true|false)|"
+    rf"(?:scheduling_name|source_file|op_type|op_name|deduplicated_name)={STRING}|profile_\w++={BRACES})"
+)
 
 _HEAD = (
     r"[ \t]++(ROOT )?(%[\w.\-]++|[A-Za-z_][\w.\-]*+) = "
@@ -60,5 +63,6 @@ TABLES = {
     "FileLocations": re.compile(rf"\d{{1,9}} \{{(?:(?:{_PLACE})=-?\d{{1,9}} ?)*+\}}\Z", re.ASCII),
     "StackFrames": re.compile(r"\d{1,9} \{(?:(?:file_location_id|parent_frame_id)=\d{1,9} ?)*+\}\Z", re.ASCII),
 }
+PARAMETER = re.compile(r"[A-Za-z_][\w.\-]*+\Z", re.ASCII)
 #: ``ENTRY name (parameters) -> result {``, the signature as one.
 OPENING = re.compile(r"[ \t]*+(ENTRY )?+(%[\w.\-]++|[A-Za-z_][\w.\-]*+)[ \t]*+((?:\([^\n]*)?)\{[ \t\r]*\Z", re.ASCII)

@@ -5,6 +5,12 @@ An opcode that is not here is not checked: the counter lists it as unknown.
 
 import re
 
+from cr_jax.hlo.grammar import BRACES, STRING
+from cr_jax.hlo.shapes import BITS
+
+#: Words that stand for no name unless "%" is before them.
+RESERVED = frozenset({*BITS, "tuple", "true", "false", "inf", "nan", "ROOT", "ENTRY", "HloModule", "maximal", "replicated",
+                      "manual", "unreduced", "last_tile_dim_replicate"}) - {"opaque"}  # fmt: skip
 #: Attributes that any instruction may have.
 COMMON = frozenset({
     "sharding", "frontend_attributes", "control-predecessors", "parameter_replication", "origin", "original_value",
@@ -70,6 +76,7 @@ ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset() for name in UNARY | B
 }  # fmt: skip
 
 _WHOLE, _YES_NO = re.compile(r"\d{1,18}\Z", re.ASCII), re.compile(r"(?:true|false)\Z")
+_FLAGS = re.compile(r"(?:true|false|\{(?:true|false)?(?:, ?(?:true|false))*+\})\Z")
 _LIST = re.compile(r"\{(?:\d{1,18}(?:, ?\d{1,18})*+)?\}\Z", re.ASCII)
 _NAME, _NAMES = re.compile(r"%?[\w.\-]+\Z", re.ASCII), re.compile(r"\{%?[\w.\-]+(?:, %?[\w.\-]+)*+\}\Z", re.ASCII)
 _SHARDING = (r"\{(?:replicated|manual|unknown|unreduced|maximal device=\d+|"
@@ -92,6 +99,11 @@ VALUES: dict[str, re.Pattern[str]] = (
                      "scatter"), _NAME)
     | dict.fromkeys(("branch_computations",), _NAMES)
     | {
+        "frontend_attributes": re.compile(
+            rf"\{{(?:[A-Za-z_][\w.\-]*+=(?:{STRING}|{BRACES})(?:, ?(?=[A-Za-z_])|(?=\}})))*+\}}\Z", re.ASCII
+        ),
+        "is_scheduled": _YES_NO, "replica_count": _WHOLE, "num_partitions": _WHOLE,
+        "allow_spmd_sharding_propagation_to_parameters": _FLAGS, "allow_spmd_sharding_propagation_to_output": _FLAGS,
         "kind": re.compile(r"k(?:Loop|Input|Output|Custom)\Z"),
         "direction": re.compile(r"(?:EQ|NE|GE|GT|LE|LT)\Z"),
         "type": re.compile(r"(?:FLOAT|TOTALORDER|SIGNED|UNSIGNED)\Z"),

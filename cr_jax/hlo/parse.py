@@ -9,9 +9,11 @@ line names has to stand above it, so that neither values nor computations can go
 
 import re
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from cr_jax.errors import BadHlo
 from cr_jax.hlo import grammar, literals
+from cr_jax.hlo.opcodes import RESERVED
 from cr_jax.hlo.shapes import COMMENT, KNOWN_SHAPES, Shape, parse_shape, split_top
 
 _BRACKETS = {"(": re.compile(r"[()]"), "[": re.compile(r"[\[\]]"), "{": re.compile(r"[{}]")}
@@ -163,19 +165,18 @@ class _Parser:
                 entry = self._computation(line, entry)
         if tables and len(tables) < len(grammar.TABLES):
             raise BadHlo(1, f"a table of source positions is missing: {', '.join(set(grammar.TABLES) - set(tables))}")
-        if entry is None:
-            entry = self._only(bool(name))
-        module = HloModule(name or "module", self.computations, entry, self.count, attributes, self.doubts)
+        if entry is None or not name:
+            self._incomplete(bool(name))
+        module = HloModule(name, self.computations, entry, self.count, attributes, self.doubts)
         self.verifier.module(module)
         return module
 
-    def _only(self, headed: bool) -> Computation:
-        """The entry of a text that marks none, legal for a single computation without a header."""
+    def _incomplete(self, headed: bool) -> NoReturn:
+        """Say what a module lacks."""
         if not self.computations:
             raise BadHlo(self.number, "no computation found; legal: an HLO module as XLA prints it")
-        if headed or len(self.computations) > 1:
-            raise BadHlo(self.number, "no ENTRY computation; is the file cut?")
-        return next(iter(self.computations.values()))
+        lacks = "ENTRY computation" if headed else "HloModule header"
+        raise BadHlo(self.number, f"no {lacks}; is the file cut?")
 
     def _line(self) -> str:
         """The next line; ``position`` and ``number`` go on to it."""
@@ -230,6 +231,8 @@ class _Parser:
                 position = tail.end()
             if name[0] == "%":
                 name = name[1:]
+            elif name in RESERVED:
+                raise BadHlo(number, f"{name} is a word of HLO's own and no name; legal: %{name}")
             shape = shapes.get(shape_text) or self._shape(shape_text, number)
             if after:
                 attributes += after
@@ -237,7 +240,7 @@ class _Parser:
             if configured is not None:
                 _configure(instruction, configured)
             if facts:
-                self.verifier.metadata(facts)
+                self.verifier.metadata(facts, number)
             if opcode == "parameter":
                 instruction.literal = inner
                 if inner in _DIGITS and int(inner) not in parameters:

@@ -108,6 +108,34 @@ def _moved(i: Instruction, called: Called) -> None:
     _require(_fits(i.shape, i.operands[0].shape), i, i.operands[0].shape.plain)
 
 
+def _copy_start(i: Instruction, called: Called) -> None:
+    """(copy, operand, context)."""
+    parts, operand = i.shape.parts, i.operands[0].shape
+    _require(len(parts) == 3 and all(part.plain == operand.plain for part in parts[:2]), i, f"({operand.plain}, {operand.plain}, u32[])")
+
+
+def _copy_done(i: Instruction, called: Called) -> None:
+    started = i.operands[0].shape
+    if not started.parts:
+        raise Mismatch(f"waits for {started.plain[:60]}; legal: the result of a copy-start")
+    _require(same(i.shape, started.parts[0]), i, started.parts[0].plain)
+
+
+def _async_start(i: Instruction, called: Called) -> None:
+    """((operands), result, contexts)."""
+    parts, operands = i.shape.parts, [o.shape for o in i.operands]
+    fits = len(parts) > 1 and parts[0].is_tuple and len(parts[0].parts) == len(operands)
+    _require(fits and all(map(same, parts[0].parts, operands)), i, f"(({', '.join(o.plain for o in operands)}), ...)")
+    _calls(i, called["calls"][0], operands, parts[1])
+
+
+def _async_done(i: Instruction, called: Called) -> None:
+    started = i.operands[0].shape
+    if len(started.parts) < 2:
+        raise Mismatch(f"waits for {started.plain[:60]}; legal: the result of an async-start")
+    _require(same(i.shape, started.parts[1]), i, started.parts[1].plain)
+
+
 def _convert(i: Instruction, called: Called) -> None:
     _require(i.shape.dims == i.operands[0].shape.dims, i, i.operands[0].shape.plain)
 
@@ -493,6 +521,7 @@ def _elements(i: Instruction, called: Called) -> None:
 RULES: dict[str, Rule] = dict.fromkeys(opcodes.UNARY, _unary) | dict.fromkeys(opcodes.BINARY, _binary) | {
     "compare": _compare, "select": _select, "clamp": _clamp, "copy": _moved, "optimization-barrier": _moved,
     "opt-barrier": _moved, "reduce-precision": _moved, "convert": _convert, "stochastic-convert": _convert,
+    "copy-start": _copy_start, "copy-done": _copy_done, "async-start": _async_start, "async-done": _async_done,
     "reshape": _reshape, "bitcast": _bitcast, "bitcast-convert": _bitcast, "transpose": _transpose,
     "broadcast": _broadcast, "reverse": _reverse, "iota": _iota, "concatenate": _concatenate, "slice": _slice,
     "dynamic-slice": _dynamic_slice, "dynamic-update-slice": _dynamic_update_slice, "pad": _pad, "dot": _dot,

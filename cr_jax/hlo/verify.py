@@ -50,9 +50,12 @@ class Verifier:
             if depth >= DEEPEST:
                 raise BadHlo(instruction.line, f"{computation.name[:60]} calls computations more than {DEEPEST} levels deep")
 
-    def metadata(self, facts: str) -> None:
-        """Facts in an instruction's metadata that are not known."""
-        for name in set(grammar.FACT_NAME.findall(facts)) - grammar.FACTS:
+    def metadata(self, facts: str, line: int) -> None:
+        """Note the facts in an instruction's metadata that are not known; ``facts`` begins with one that is unknown or wrong."""
+        names = grammar.FACT_NAME.findall(facts)
+        if names[0] in grammar.FACTS:
+            raise BadHlo(line, f"the metadata has a value of {names[0]} that cannot be read")
+        for name in set(names) - grammar.FACTS:
             self._doubt(f"metadata {name[:40]}")
 
     def computation(self, computation: Computation, signature: str, line: int) -> None:
@@ -70,7 +73,8 @@ class Verifier:
             returned = parse_shape(result.strip())
         except ValueError as error:
             raise BadHlo(line, f"the signature of {computation.name[:60]} cannot be read: {error}") from None
-        if not arrow or given[:1] != "(" or given[-1:] != ")" or any(not colon for _, colon, _ in named):
+        legal = all(colon and grammar.PARAMETER.match(name) for name, colon, _ in named)
+        if not arrow or given[:1] != "(" or given[-1:] != ")" or not legal:
             raise BadHlo(line, f"the signature of {computation.name[:60]} cannot be read; legal: (NAME: SHAPE, ...) -> SHAPE")
         if [s.plain for s in shapes] != [p.shape.plain for p in parameters]:
             raise BadHlo(line, f"the parameters of {computation.name[:60]} are not those of its signature; is the file cut?")
@@ -92,6 +96,8 @@ class Verifier:
         for name in grammar.ATTRIBUTE_NAME.findall(module.header):
             if name not in _MODULE_ATTRIBUTES:
                 self._doubt(f"attribute {name[:40]} of the module")
+            elif name in opcodes.VALUES and not opcodes.VALUES[name].match(module.attribute(name) or ""):
+                raise BadHlo(1, f"the module has {name}={(module.attribute(name) or '')[:60]}, which cannot be read")
 
     def _entry_layout(self, entry: Computation, layout: str) -> None:
         found = _LAYOUT.match(COMMENT.sub("", layout))
@@ -149,6 +155,8 @@ class Verifier:
                 raise self._wrong(instruction, str(error)) from None
             except (IndexError, ValueError, KeyError) as error:
                 raise self._wrong(instruction, f"is malformed: {error}") from None
+        if opcode == "copy" and instruction.shape.is_tuple:
+            doubts.append("copy of a tuple")
         return tuple(doubts), max((one.depth for many in called.values() for one in many), default=0)
 
     def _spelt(self, instruction: Instruction, name: str) -> bool:
