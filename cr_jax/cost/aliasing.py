@@ -9,7 +9,7 @@ import re
 
 from cr_jax.cost import table
 from cr_jax.cost.traffic import Fusions
-from cr_jax.hlo.parse import HloModule, Instruction
+from cr_jax.hlo.module import HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 
 _PAIR = re.compile(r"\{([\d, ]*)\}: \((\d+), \{([\d, ]*)\}")

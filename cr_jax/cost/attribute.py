@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from cr_jax.hlo.parse import Instruction
+from cr_jax.hlo.module import Instruction
 
 PASSES = ("forward", "backward", "recompute", "optimizer")
 NONE = "(none)"

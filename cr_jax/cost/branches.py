@@ -5,7 +5,7 @@ from dataclasses import fields
 from cr_jax.cost.ledger import Ledger
 from cr_jax.cost.value import Cost
 from cr_jax.hlo.loops import TripCount
-from cr_jax.hlo.parse import Instruction
+from cr_jax.hlo.module import Instruction
 
 
 def passes(count: TripCount) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 
 from cr_jax.cost.value import Cost
-from cr_jax.hlo.parse import Instruction
+from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.shapes import Shape
 
 #: Digits of a declared figure; more is no count of operations.

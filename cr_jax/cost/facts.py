@@ -5,7 +5,7 @@ from math import prod
 
 from cr_jax.cost import rules, table
 from cr_jax.cost.value import Cost
-from cr_jax.hlo.parse import Computation, Instruction
+from cr_jax.hlo.module import Computation, Instruction
 from cr_jax.hlo.shapes import Shape
 
 #: Elements of a short row.

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from cr_jax.cost import table
-from cr_jax.hlo.parse import Instruction
+from cr_jax.hlo.module import Instruction
 
 _NAME = re.compile(r"[^\s{},%]+")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from cr_jax.cost.aliasing import Aliasing, leaf_at, pairs
 from cr_jax.cost.attribute import Scope, root_of
 from cr_jax.cost.branches import branch_names
-from cr_jax.hlo.parse import Computation, HloModule, Instruction
+from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 
 #: Give their operands other names; tuples and what selects from them are followed leaf by leaf.

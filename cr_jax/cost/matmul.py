@@ -10,7 +10,7 @@ from math import prod
 
 from cr_jax.cost.windows import valid_positions
 from cr_jax.errors import BadHlo
-from cr_jax.hlo.parse import Instruction
+from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.shapes import Shape
 from cr_jax.hlo.windows import Axis, window
 from cr_jax.units import FLOPS_PER_MULTIPLY_ADD

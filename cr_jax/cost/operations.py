@@ -19,7 +19,8 @@ from cr_jax.cost.value import Cost
 from cr_jax.cost.walk import RANK, Walk, call_family, collector_paused
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.loops import Frame, TripCount, trip_count
-from cr_jax.hlo.parse import Computation, HloModule, Instruction, parse
+from cr_jax.hlo.module import Computation, HloModule, Instruction
+from cr_jax.hlo.parse import parse
 
 _PARTITIONS = re.compile(r'"outer_dimension_partitions":\[([^\]]*)\]')
 #: Operations listed one by one.

@@ -5,7 +5,7 @@ sum instead. Both keep the product's name (``.../dot_general``); the TPU compile
 and the operands that it spreads out, and leaves the multiplication nameless.
 """
 
-from cr_jax.hlo.parse import Instruction
+from cr_jax.hlo.module import Instruction
 
 _PRODUCTS = ("dot_general", "conv_general_dilated")
 

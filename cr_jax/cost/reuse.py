@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cr_jax.cost.value import Cost
-from cr_jax.hlo.parse import Instruction
+from cr_jax.hlo.module import Instruction
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from math import log2, prod
 from cr_jax.cost import matmul, replaced, table
 from cr_jax.cost.value import Cost
 from cr_jax.cost.windows import reduction_windows
-from cr_jax.hlo.parse import Instruction
+from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.windows import window
 from cr_jax.units import FLOPS_PER_MULTIPLY_ADD
 

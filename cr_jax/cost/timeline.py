@@ -9,7 +9,7 @@ from typing import Any
 from cr_jax.cost import attribute
 from cr_jax.cost.attribute import NONE, Attribution, Origins, Scope
 from cr_jax.cost.liveness import Buffer, Liveness, liveness
-from cr_jax.hlo.parse import HloModule, Instruction
+from cr_jax.hlo.module import HloModule, Instruction
 
 #: Most points of a timeline, most buffers listed at its peak.
 POINTS = 64

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from cr_jax.cost import table
 from cr_jax.cost.rules import call_target
 from cr_jax.cost.value import Cost
-from cr_jax.hlo.parse import Computation, HloModule, Instruction
+from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 
 #: An element of the result needs at most one element of each operand.

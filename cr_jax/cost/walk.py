@@ -13,7 +13,8 @@ from cr_jax.cost.merged import Merged, merged
 from cr_jax.cost.value import Cost, Key
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.loops import Frame, TripCount, trip_count
-from cr_jax.hlo.parse import Computation, HloModule, Instruction, parse
+from cr_jax.hlo.module import Computation, HloModule, Instruction
+from cr_jax.hlo.parse import parse
 
 #: Of any figure; and instructions walked through, where calls repeat them.
 _MOST, _MOST_WORK = 10**30, 20_000_000

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from cr_jax.hlo.iterations import Counter, wrap
-from cr_jax.hlo.parse import Computation, HloModule, Instruction
+from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import BITS, Shape
 
 _KNOWN = re.compile(r'"?known_trip_count"?\s*:\s*\{\s*"?n"?\s*:\s*"?(\d{1,18})(?!\d)', re.ASCII)

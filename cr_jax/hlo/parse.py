@@ -8,15 +8,15 @@ line names has to stand above it, so that neither values nor computations can go
 """
 
 import re
-from dataclasses import dataclass, field
 from typing import NoReturn
 
 from cr_jax.errors import BadHlo
 from cr_jax.hlo import grammar, literals
+from cr_jax.hlo.module import Computation, HloModule, Instruction, closing
 from cr_jax.hlo.opcodes import RESERVED
 from cr_jax.hlo.shapes import COMMENT, KNOWN_SHAPES, Shape, parse_shape, split_top
+from cr_jax.hlo.verify import Verifier
 
-_BRACKETS = {"(": re.compile(r"[()]"), "[": re.compile(r"[\[\]]"), "{": re.compile(r"[{}]")}
 #: Opcodes whose backend configuration a rule reads.
 _CONFIGURED = frozenset({"while", "custom-call"})
 _CYCLES = re.compile(r'"estimated_cycles":"(\d{1,18})"', re.ASCII)
@@ -24,110 +24,20 @@ _CYCLES = re.compile(r'"estimated_cycles":"(\d{1,18})"', re.ASCII)
 _LITERAL = frozenset({"constant", "iota"})
 #: Parameters are numbered so; a longer number is read apart.
 _DIGITS = frozenset(map(str, range(1000)))
-_LARGEST = 2**63 - 1
-#: Computations nested in computations; XLA's programs have some ten levels.
-DEEPEST = 100
-
-
-@dataclass(slots=True, eq=False)
-class Instruction:
-    """One line: ``name = shape opcode(operands), attributes, metadata={op_name=...}``.
-
-    literal: a parameter's number, a constant's value where that is a scalar. config: the backend
-    configuration, of the opcodes that need it. cycles: the TPU compiler's own estimate, 0 elsewhere. callee: the
-    computation that a fusion or a call runs.
-    """
-
-    name: str
-    opcode: str
-    shape: Shape
-    literal: str
-    attributes: str
-    op_name: str
-    line: int
-    config: str = ""
-    cycles: int = 0
-    operands: tuple["Instruction", ...] = ()
-    callee: "Computation | None" = None
-
-    def attribute(self, key: str) -> str | None:
-        """The text of one attribute: a bracketed value whole, else up to the next comma."""
-        return _attribute(self.attributes, key)
-
-    def numbers(self, key: str) -> tuple[int, ...]:
-        """An attribute such as ``dimensions={0,1}`` as integers; empty where it is missing.
-
-        Raises ``ValueError`` for a number outside of 64 bits.
-        """
-        found = tuple(int(n) for n in _INTEGERS.findall(self.attribute(key) or ""))
-        if any(not -_LARGEST <= n <= _LARGEST for n in found):
-            raise ValueError(f"{key} has a number of more than 64 bits")
-        return found
-
-    def called(self, key: str) -> str | None:
-        """The computation an attribute names, without ``%``."""
-        value = self.attribute(key)
-        return value.lstrip("%") if value else None
-
-
-_INTEGERS = re.compile(r"-?\d{1,30}", re.ASCII)
-
-
-@dataclass(slots=True, eq=False)
-class Computation:
-    """depth: levels of computations it calls, itself included."""
-
-    name: str
-    instructions: list[Instruction] = field(default_factory=list)
-    root: Instruction | None = None
-    parameters: dict[int, Instruction] = field(default_factory=dict)
-    depth: int = 1
-
-    @property
-    def result(self) -> Instruction:
-        """The root."""
-        assert self.root is not None, "the parser refuses a computation without a root"
-        return self.root
-
-
-@dataclass(slots=True, eq=False)
-class HloModule:
-    """header: the attributes of the module, such as its aliases and whether it is scheduled. doubts: what the
-    text says that this version of cr_jax does not know, and how often; its effect on the cost is unknown too."""
-
-    name: str
-    computations: dict[str, Computation]
-    entry: Computation
-    instruction_count: int
-    header: str = ""
-    doubts: dict[str, int] = field(default_factory=dict)
-
-    def attribute(self, key: str) -> str | None:
-        """The text of one of the module's attributes."""
-        return _attribute(self.header, key)
-
-    def find(self, name: str | None, user: Instruction) -> Computation:
-        """A called computation; ``BadHlo`` when the text does not define it."""
-        found = self.computations.get(name or "")
-        if found is None:
-            raise BadHlo(user.line, f"{user.opcode} {user.name} calls {name!r}, which the text does not define above it")
-        return found
 
 
 def parse(text: str) -> HloModule:
     """Read and verify a whole module. Raises ``BadHlo`` with the line and the reason."""
-    from cr_jax.hlo.verify import Verifier  # it reads the values defined here
-
-    return _Parser(text, Verifier).module()
+    return _Parser(text).module()
 
 
 class _Parser:
-    def __init__(self, text: str, verifier: type):
+    def __init__(self, text: str):
         self.text, self.size = text, len(text)
         self.position = self.number = self.count = 0
         self.computations: dict[str, Computation] = {}
         self.doubts: dict[str, int] = {}
-        self.verifier = verifier(self.computations, self.doubts)
+        self.verifier = Verifier(self.computations, self.doubts)
 
     def module(self) -> HloModule:
         """The whole text."""
@@ -292,7 +202,7 @@ class _Parser:
     def _bracketed(self, head: re.Match[str], number: int) -> tuple[str, re.Match[str]]:
         """Operands that hold brackets, such as shapes and literals, and what follows them."""
         start, name = head.end(), head[2][:60]
-        close = _closing(self.text, start - 1)
+        close = closing(self.text, start - 1)
         if close < 0:
             raise BadHlo(_last_line(self.text), f"the text ends inside {name}; is the file cut?")
         tail = grammar.TAIL.match(self.text, close + 1)
@@ -354,30 +264,8 @@ def _configure(instruction: Instruction, text: str) -> None:
         instruction.cycles = int(estimate[1])
 
 
-def _attribute(text: str, key: str) -> str | None:
-    """One attribute's text: a bracketed value whole, else up to the next comma."""
-    start = text.find(f" {key}=")
-    if start < 0:
-        return None
-    start += len(key) + 2
-    if text[start : start + 1] in "{[(":
-        return text[start : _closing(text, start) + 1]
-    end = text.find(", ", start)
-    return text[start : end if end >= 0 else len(text)]
-
-
 def _last_line(text: str) -> int:
     return text.count("\n") + (not text.endswith("\n"))
-
-
-def _closing(text: str, start: int) -> int:
-    """The place where the bracket at ``start`` closes; -1 if it does not."""
-    opening, depth = text[start], 0
-    for bracket in _BRACKETS[opening].finditer(text, start):
-        depth += 1 if bracket[0] == opening else -1
-        if depth == 0:
-            return bracket.start()
-    return -1
 
 
 def _operands(

@@ -10,8 +10,9 @@ import re
 
 from cr_jax.errors import BadHlo
 from cr_jax.hlo import grammar, opcodes
-from cr_jax.hlo.parse import DEEPEST, Computation, HloModule, Instruction
-from cr_jax.hlo.shape_rules import RULES, Mismatch
+from cr_jax.hlo.module import DEEPEST, Computation, HloModule, Instruction
+from cr_jax.hlo.shape_checks import Mismatch
+from cr_jax.hlo.shape_rules import RULES
 from cr_jax.hlo.shapes import COMMENT, Shape, parse_shape, split_top
 
 _FUSION = re.compile(r", kind=k(?:Loop|Input|Output|Custom), calls=%?([\w.\-]+)\Z", re.ASCII)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from cr_jax.hlo.parse import Instruction
+from cr_jax.hlo.module import Instruction
 
 _FIELD = re.compile(r"(\w+)=(\S+)")
 _NUMBER = re.compile(r"-?\d{1,18}\Z", re.ASCII)

@@ -21,7 +21,8 @@ from jaxlib import xla_client
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.cost.operations import Operation, Program
-from cr_jax.hlo.parse import HloModule, Instruction, parse
+from cr_jax.hlo.module import HloModule, Instruction
+from cr_jax.hlo.parse import parse
 from cr_jax.hlo.shapes import Shape
 from cr_jax.predict.host import Parts
 from cr_jax.predict.roofline import Prediction, Timed, assemble

@@ -9,7 +9,7 @@ but for the tiles that TPUs pad buffers to.
 from collections.abc import Sequence
 
 from cr_jax.errors import CrJaxError
-from cr_jax.hlo.parse import HloModule
+from cr_jax.hlo.module import HloModule
 from cr_jax.hlo.shapes import Shape
 from cr_jax.records import Argument, CompiledStep
 

@@ -7,7 +7,8 @@ import pytest
 
 from cr_jax import count_hlo
 from cr_jax.errors import BadHlo
-from cr_jax.hlo.parse import DEEPEST, parse
+from cr_jax.hlo.module import DEEPEST
+from cr_jax.hlo.parse import parse
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "hlo"
 
