@@ -27,9 +27,8 @@ def async_start(i: Instruction, called: Called) -> None:
     if not operands:
         return  # TPU compilers print the operands at the update
     parts = i.shape.parts
-    wanted = f"(({', '.join(o.plain for o in operands)}), ...)"
-    require(len(parts) > 1 and len(parts[0].parts) == len(operands), i, wanted)
-    require(all(map(same, parts[0].parts, operands)), i, wanted)
+    if len(parts) < 2 or [part.plain for part in parts[0].parts] != [o.plain for o in operands]:
+        raise Mismatch(f"is {i.shape.plain[:80]}; its operands make it (({', '.join(o.plain for o in operands)[:80]}), ...)")
     _calls(i, called["calls"][0], operands, parts[1])
 
 
