@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from soak.outcomes import Outcome, Tally
 ROOT = Path(__file__).resolve().parents[2]
 #: Names of temporary files and folders, ours and those of the libraries.
 TEMPORARY = re.compile(r"\.tmp|tmp\.|orbax-checkpoint-tmp|\.part$|^\.|~$")
+CASES = ("store", "derive", "train", "profile")
 #: A driver that keeps a corpus on disk and prints a digest of all that is read from it.
 STORE = """
 import hashlib, json, sys
@@ -47,7 +48,7 @@ class Case:
     after: Callable[[Path], list[str]] | None = None
 
 
-def cases(talks: Path, reviews: Path, lexicon: Path) -> list[Case]:
+def cases(talks: Path, many: Path, reviews: Path, lexicon: Path) -> list[Case]:
     crjax = [sys.executable, "-m", "cr_jax.cli.main"]
     small = ["--set", "hidden=4", "--set", "embedding=6"]
     train = ["train", "--model", "dmn", "--dataset", str(talks), "--steps", "30", "--batch", "8", "--checkpoint-steps", "10"]
@@ -59,7 +60,7 @@ def cases(talks: Path, reviews: Path, lexicon: Path) -> list[Case]:
              _profiled),
         Case("derive", lambda f: [*crjax, "data", "derive", str(reviews), str(lexicon), "--out", str(f / "talks.txt")],
              lambda f, out: (f / "talks.txt").read_bytes()),
-        Case("store", lambda f: [sys.executable, "-c", STORE, str(talks)], lambda f, out: out),
+        Case("store", lambda f: [sys.executable, "-c", STORE, str(many)], lambda f, out: out),
     ]  # fmt: skip
 
 
@@ -87,7 +88,8 @@ def _environment(folder: Path) -> dict[str, str]:
 def _finish(case: Case, folder: Path) -> tuple[Outcome | None, str]:
     command = [*case.command(folder), *(case.after(folder) if case.after else [])]
     try:
-        done = subprocess.run(command, env=_environment(folder), capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, env=_environment(folder), cwd=ROOT, capture_output=True, text=True,
+                              timeout=300)
     except subprocess.TimeoutExpired:
         return Outcome("hang", f"{case.name}: the rerun"), ""
     if done.returncode != 0:
@@ -99,7 +101,7 @@ def _finish(case: Case, folder: Path) -> tuple[Outcome | None, str]:
 def kill_once(case: Case, folder: Path, seconds: float, wanted: Any) -> Outcome:
     """Kill after ``seconds``, run again, look at what is there."""
     folder.mkdir()
-    with subprocess.Popen(case.command(folder), env=_environment(folder), stdout=subprocess.DEVNULL,
+    with subprocess.Popen(case.command(folder), env=_environment(folder), cwd=ROOT, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL, start_new_session=True) as process:  # fmt: skip
         time.sleep(seconds)
         if process.poll() is None:
@@ -110,7 +112,7 @@ def kill_once(case: Case, folder: Path, seconds: float, wanted: Any) -> Outcome:
     left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if TEMPORARY.search(path.name))
     left = [name for name in left if not name.startswith(".") or name.endswith(".tmp")]
     if left:
-        return Outcome("leftover", f"{case.name}: {re.sub(r'[0-9a-f]{4,}', '_', left[0])}")
+        return Outcome("leftover", f"{case.name}: {Path(left[0]).parent}/...")
     try:
         found = case.result(folder, out)
     except (OSError, ValueError, KeyError) as error:
@@ -118,7 +120,7 @@ def kill_once(case: Case, folder: Path, seconds: float, wanted: Any) -> Outcome:
     return Outcome("ok") if found == wanted else Outcome("wrong", f"{case.name}: another result than without the kill")
 
 
-def run(count: int, seed: int) -> Tally:
+def run(count: int, seed: int, names: Sequence[str] = CASES) -> Tally:
     """``count`` kills, spread over the cases and over the time that each takes."""
     from soak.data_campaign import layouts
     from tiny import dataset_file
@@ -132,15 +134,18 @@ def run(count: int, seed: int) -> Tally:
         (base / "talks.txt").write_text(demo_text(seed=3, conversations=400), encoding="utf-8")
         for name, data in layouts()["reviews"].items():
             (base / name).write_bytes(data * (2000 if name == "reviews.json" else 1))
-        for case in cases(base / "talks.txt", base / "reviews.json", base / "lexicon.txt"):
+        (base / "many.txt").write_text(demo_text(seed=4, conversations=30_000), encoding="utf-8")
+        for case in cases(*(base / name for name in ("talks.txt", "many.txt", "reviews.json", "lexicon.txt"))):
+            if case.name not in names:
+                continue
             whole = base / f"{case.name}-whole"
             whole.mkdir()
             begun = time.monotonic()
             fault, out = _finish(case, whole)
             assert fault is None, fault
             took, wanted = time.monotonic() - begun, case.result(whole, out)
-            number = count // 4 + (1 if case.name in ("store", "derive")[: count % 4] else 0)
-            for at in range(number):
+            place = names.index(case.name)
+            for at in range(count // len(names) + (place < count % len(names))):
                 folder = base / f"{case.name}-{at}"
                 outcome = kill_once(case, folder, draw.uniform(0.2, 1.05) * took, wanted)
                 tally.add(outcome, f"{case.name} {at}".encode())

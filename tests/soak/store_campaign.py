@@ -43,7 +43,7 @@ def read_store(task: tuple[str, str]) -> str:
     """The digest of everything read from the store, or how it was refused."""
     talks, cache = task
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CRJAX_CACHE": cache, "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run([sys.executable, "-c", STORE, talks], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", STORE, talks], env=environment, cwd=ROOT, capture_output=True, text=True)
     if done.returncode == 0:
         return done.stdout
     last = (done.stderr.strip().splitlines() or ["no message"])[-1]
