@@ -21,6 +21,8 @@ from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.nn.module import Module
 from cr_jax.records import Workload
 
+#: The largest size of anything: an index into it is an int32.
+LARGEST = 2**31 - 1
 Inputs = Mapping[str, jax.ShapeDtypeStruct]
 
 
@@ -203,7 +205,8 @@ def override(spec: Spec, config: Any, settings: Mapping[str, str]) -> Any:
         try:
             changes[key] = _read(text, current)
         except ValueError:
-            raise BadConfig(f"{key}={text!r}: legal is a {type(current).__name__}, such as {current}") from None
+            bound = f" up to {LARGEST:,}" if isinstance(current, int) and not isinstance(current, bool) else ""
+            raise BadConfig(f"{key}={text[:60]!r}: legal is a {type(current).__name__}{bound}, such as {current}") from None
     return dataclasses.replace(config, **changes)
 
 
@@ -213,8 +216,14 @@ def _read(text: str, current: Any) -> Any:
             "true", "false", "1", "0") else _refuse(text)
     if isinstance(current, int | float):
         value = type(current)(text)
-        return value if math.isfinite(value) else _refuse(text)
+        legal = math.isfinite(value) if isinstance(value, float) else abs(value) <= LARGEST
+        return value if legal else _refuse(text)
     return text
+
+
+def _short(value: int) -> str:
+    """A number for a message; of a long one its number of digits, which Python writes out with pain."""
+    return str(value) if value.bit_length() <= 128 else f"a number of {int(value.bit_length() * math.log10(2)) + 1} digits"
 
 
 def _refuse(text: str) -> Any:
@@ -237,8 +246,10 @@ def expect_state(state: Any, expected: Any) -> None:
 
 
 def positive(**values: float) -> None:
-    """Refuse sizes below 1, and rates (floats) that are not above 0 (``BadConfig``), naming the first."""
+    """Refuse sizes below 1 and above ``LARGEST``, and rates (floats) that are not above 0 (``BadConfig``), naming the first."""
     for name, value in values.items():
+        if not isinstance(value, float) and value > LARGEST:
+            raise BadConfig(f"{name}={_short(value)}: must be {LARGEST:,} or less")
         if isinstance(value, float) and not value > 0:
             raise BadConfig(f"{name}={value}: must be above 0")
         if not isinstance(value, float) and value < 1:
