@@ -23,6 +23,11 @@ _TEXTS = {
 }
 
 
+#: Every number of a profile but 0 lies between these: no rate, size or time of anything is beyond, and sums and
+#: quotients of such stay finite.
+_LEAST, _MOST = 1e-30, 1e30
+
+
 def dataset_names() -> tuple[str, ...]:
     """Names of the data set profiles, the user's own included."""
     return tuple(profile_files("datasets"))
@@ -63,6 +68,7 @@ def load_dataset(path: str | Path) -> Dataset:
 def dataset_from(document: Any, where: str, stem: str | None = None) -> Dataset:
     """The data set profile ``document``; ``stem``, when given, is the name it must carry."""
     check(document, "dataset-profile", where)
+    _within_bounds(document, where)
     _same_name(document, where, stem)
     origins: dict[str, Origin] = {}
 
@@ -102,6 +108,7 @@ def load_accelerator(path: str | Path) -> Accelerator:
         if not error.reason.startswith("calibration."):
             raise
         raise BadInput(where, f"{error.reason} (measured by another version? crjax calibrate makes it anew)") from None
+    _within_bounds(document, where)
     _same_name(document, where, Path(path).stem)
     target = document["compiler_target"]
     if target is not None and target["platform"] != document["platform"]:
@@ -143,6 +150,19 @@ def load_accelerator(path: str | Path) -> Accelerator:
         price=document.get("price"),
         idle_power_w=number("idle_power_w"),
     )
+
+
+def _within_bounds(value: Any, where: str, path: str = "") -> None:
+    """Refuse a number that arithmetic would make 0 or infinite of (``BadInput`` with its place)."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            _within_bounds(one, where, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            _within_bounds(one, where, f"{path}.{place}")
+    elif isinstance(value, int | float) and value != 0 and not _LEAST <= abs(value) <= _MOST:
+        shown = f"{value:.3g}" if isinstance(value, float) else "a whole number of more than 30 digits"
+        raise BadInput(where, f"{path}: {shown}: legal: 0, or a size from {_LEAST:g} to {_MOST:g}")
 
 
 def _whole(value: float | None) -> int | None:

@@ -1,5 +1,6 @@
 """``crjax bench`` and ``crjax bench sweep``."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -128,6 +129,8 @@ def sweep(
     from cr_jax.render.cost import show
     from cr_jax.targets.resolve import resolve
 
+    if not 0 < cell_seconds < float("inf"):
+        raise BadConfig(f"--cell-seconds {cell_seconds:g}: must be above 0")
     if device == "cpu":
         devices.attached(device)
     elif not resolve(device)["attached"]:  # looked up in a worker: this process must not hold the cells' device
@@ -185,7 +188,7 @@ def _against(case: Any, references: list[str]) -> tuple[Any, Any]:
     """(another case, ``None``) for KEY=VALUE pairs, (``None``, a report) for a file, two ``None`` for nothing."""
     if not references:
         return None, None
-    if len(references) == 1 and Path(references[0]).exists():
+    if len(references) == 1 and os.path.exists(references[0]):
         from cr_jax.errors import BadInput
         from cr_jax.json_text import read_json
         from cr_jax.report.document import validate
@@ -241,6 +244,6 @@ def _names(option: str, text: str) -> list[str]:
 
 
 def _whole(option: str, text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise BadConfig(f"--{option} {text!r}: legal: whole numbers from 1, comma-separated")
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) < 1:
+        raise BadConfig(f"--{option} {text[:60]!r}: legal: whole numbers from 1, comma-separated")
     return int(text)

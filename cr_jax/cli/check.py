@@ -1,5 +1,6 @@
 """``crjax check``: the regression gate."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,7 @@ def check(
         raise BadConfig(f"--time {time:g}: legal: a percentage of 0 or more")
     if update and device is not None:
         raise BadConfig(f"--update with --device {device!r}: the baseline is of its own device; legal: one of the two")
-    if not baseline.exists():
+    if not os.path.lexists(baseline):
         if str(baseline) in gate.BARE:
             raise BadConfig(f"--baseline {str(baseline)!r} is a kind of device; legal: the file of a cost report")
         if not allow_missing:

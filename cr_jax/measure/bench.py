@@ -12,7 +12,7 @@ import jax
 
 from cr_jax import __version__
 from cr_jax.cost.walk import count_hlo
-from cr_jax.errors import BadConfig
+from cr_jax.errors import BadConfig, NotWritten
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.measure import device as devices
 from cr_jax.measure import inputs, memory, power, run, worker
@@ -24,7 +24,9 @@ from cr_jax.records import plain
 from cr_jax.report import bench as report
 from cr_jax.report.build import dataset_entry, digest
 from cr_jax.resources import write_atomically
+from cr_jax.steps.step import state_bytes
 from cr_jax.targets.compile import versions
+from cr_jax.units import scaled
 
 #: Told a stage (``compiled``, ``measured``) with facts, as it is reached.
 Say = Callable[[str, dict[str, Any]], None]
@@ -70,11 +72,16 @@ def bench(case: Case, plan: Plan = Plan(), options: Options = Options(), against
     what was predicted of its memory; Ctrl-C with ``status`` interrupted: what was measured so far is
     kept. Raises ``CrJaxError`` for anything a caller can mend: an unknown name, no such device.
     """
+    if options.trace is not None:
+        trace_folder(options.trace)  # before anything is measured
     place = devices.attached(case.device)
     ours = prepare(case)
     theirs = prepare(against) if against is not None else None
     if theirs is not None and len(theirs.steps) != len(ours.steps):
         raise BadConfig(f"{len(ours.steps)} steps against {len(theirs.steps)}: name one with --mode or --objective")
+    if place.platform == "cpu":
+        for prepared in (ours, theirs) if theirs is not None else (ours,):
+            _has_room(prepared)
     peaks = devices.peaks(place.accelerator, case.dtype, case.precision)
     meter, no_meter = (options.meter, None) if options.meter else power.find_meter(place.platform)
     document = report.document(_head(ours, place, plan), __version__, plain(versions()), machines.machine(), options.command)
@@ -91,6 +98,7 @@ def bench(case: Case, plan: Plan = Plan(), options: Options = Options(), against
                 compiled = run.compile_step(each, place.device, prepared.case.precision, options.clock)
                 doing["predicted_peak_bytes"] = compiled.predicted_peak_bytes()
                 options.say("compiled", dict(doing))
+                _fits(doing["predicted_peak_bytes"], place.platform)
                 ready.append(_start(prepared, compiled, some, options.clock))
             entries = _measure(ready, plan, options, peaks, meter)
             document["steps"].append(entries[0])
@@ -102,6 +110,23 @@ def bench(case: Case, plan: Plan = Plan(), options: Options = Options(), against
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         return document | {"status": "failed", "error": report.error_entry(error, doing)}
     return document
+
+
+def _has_room(prepared: Prepared) -> None:
+    """Refuse, before an array is made, steps whose arguments this machine's memory does not hold (``BadConfig``)."""
+    memory_bytes = machines.machine()["memory_bytes"]
+    for step in prepared.steps:
+        _, size = state_bytes(step.arguments)
+        if memory_bytes is not None and size > memory_bytes:
+            raise BadConfig(f"{step.name}: its arguments take {scaled(size, 'B')}, this machine has {scaled(memory_bytes, 'B')} "
+                            "of memory; legal: smaller sizes")  # fmt: skip
+
+
+def _fits(peak: int | None, platform: str) -> None:
+    """Raise ``MemoryError`` for a step that this machine would be killed by."""
+    memory_bytes = machines.machine()["memory_bytes"] if platform == "cpu" else None
+    if peak is not None and memory_bytes is not None and peak > memory_bytes:
+        raise MemoryError(f"the step takes {scaled(peak, 'B')}, this machine has {scaled(memory_bytes, 'B')} of memory")
 
 
 def _start(prepared: Prepared, compiled: run.Compiled, values: dict[str, Any], clock: Clock) -> Ready:
@@ -145,9 +170,18 @@ def _measure(ready: list[Ready], plan: Plan, options: Options, peaks: dict[str, 
     return entries
 
 
+def trace_folder(folder: str) -> None:
+    """Make the folder of a trace. Raises ``NotWritten``."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = error.strerror or error
+        raise NotWritten(f"--trace {folder}: {said}; legal: a folder, or a path where one can be made") from None
+
+
 def trace(program: Callable[[], None], folder: str, name: str) -> None:
     """Write a profiler trace of a few calls to ``folder``, for XProf and (one file) for Perfetto."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    trace_folder(folder)
     with jax.profiler.trace(folder, create_perfetto_trace=True):
         for number in range(_TRACED):
             with jax.profiler.StepTraceAnnotation(name, step_num=number):

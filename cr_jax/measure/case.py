@@ -1,6 +1,7 @@
 """A case: one model, data set, device, phase and workload; what is benchmarked, swept and compared."""
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.records import MODES, PHASES, PRECISIONS, Workload
 from cr_jax.steps import train, turn
 from cr_jax.steps.step import AbstractModel, Step, abstract_model
+
+#: Letters of a case's file name at most, before a digest of the rest.
+_LONGEST = 150
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,11 @@ class Case:
                 continue
             parts.append(f"{entry.name}-{value}")
         parts += [f"{key}-{value}" for key, value in sorted(self.settings.items())] + [self.device]
-        return "_".join(re.sub(r"[^A-Za-z0-9.\-]+", "-", part).strip("-.") for part in parts)
+        name = "_".join(re.sub(r"[^A-Za-z0-9.\-]+", "-", part).strip("-.") for part in parts)
+        if len(name) <= _LONGEST:
+            return name
+        # No file system takes longer ones; the digest keeps two of them apart.
+        return f"{name[:_LONGEST]}-{hashlib.sha256('_'.join(parts).encode()).hexdigest()[:12]}"
 
     def changed(self, pairs: Mapping[str, str]) -> "Case":
         """The case with fields changed by name (``dtype=bfloat16``); other names are configuration keys."""

@@ -7,6 +7,7 @@ goes on where it stopped.
 
 import itertools
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cr_jax import __version__
-from cr_jax.errors import BadInput, CrJaxError
+from cr_jax.errors import BadInput, CrJaxError, NotWritten
 from cr_jax.json_text import read_json
 from cr_jax.measure import machine, worker
 from cr_jax.measure.case import Case
@@ -65,7 +66,10 @@ def sweep(
     A failed cell is a report with ``status`` failed. A file that is no report is an error of the
     user's and raises ``BadInput``; Ctrl-C passes through, the files so far stay.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotWritten(f"{folder}: no folder for the cells: {error.strerror or error}; legal: a folder") from None
     found = []
     for case in cases:
         file = folder / f"{case.slug()}.json"
@@ -82,7 +86,7 @@ def sweep(
 
 def finished(file: Path) -> dict[str, Any] | None:
     """The report in ``file``; ``None`` if there is no file. Raises ``BadInput`` for anything else."""
-    if not file.exists():
+    if not os.path.lexists(file):
         return None
     document = read_json(file)
     if validate(document, str(file)) != "bench-report":

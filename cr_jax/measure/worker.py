@@ -22,12 +22,22 @@ def environment() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve one request; 0 when it was answered."""
+    """Serve one request; the exit code."""
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what plugins print does not get among the progress
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    request = read_json(arguments[0])
-    {"memory": _memory, "bench": _bench}[request["kind"]](request, pipe)
+    return answer(arguments, pipe)
+
+
+def answer(arguments: list[str], pipe: TextIO) -> int:
+    """0 when the request was answered, 2 with one line on standard error when it was not."""
+    try:
+        (file,) = arguments
+        request = read_json(file)
+        {"memory": _memory, "bench": _bench}[request["kind"]](request, pipe)
+    except Exception as error:  # of whatever kind: a request that is none, a case that cannot be measured
+        print(f"{type(error).__name__}: {' '.join(str(error).split())[:400]}", file=sys.stderr)
+        return 2
     return 0
 
 

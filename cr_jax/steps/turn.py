@@ -10,6 +10,9 @@ from cr_jax.nn.module import Frozen
 from cr_jax.records import MODES, Workload
 from cr_jax.steps.step import AbstractModel, Step
 
+#: The last turn at most; a program is looked for at each.
+LONGEST = 1000
+
 
 def check_turns(model: AbstractModel, work: Workload, items: int) -> None:
     """Refuse, before tracing, a turn that cannot be answered (``BadConfig`` with the rule)."""
@@ -17,6 +20,8 @@ def check_turns(model: AbstractModel, work: Workload, items: int) -> None:
     for name, value in (("turns", work.turns), ("users", work.users), ("top_k", work.top_k)):
         if value < 1:
             raise BadConfig(f"{name}={value}: must be 1 or more")
+    if work.turns > LONGEST:
+        raise BadConfig(f"turns={work.turns}: must be {LONGEST:,} or less")
     if scored < 1 or scored > items:
         raise BadConfig(f"items_scored={scored}: must be 1 to {items}, the items of the data set")
     if scored < items and not model.spec.scores_subset:

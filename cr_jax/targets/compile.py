@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
+from cr_jax.errors import BadConfig
 from cr_jax.records import Argument, CompiledStep, MemoryFigures
 from cr_jax.steps.step import Step
 from cr_jax.targets.compilation import Compilation, completed, traced_as
@@ -48,14 +49,24 @@ class LoweredStep:
 
 
 def lower_step(step: Step, target: dict[str, Any], precision: str) -> LoweredStep:
-    """``step`` traced and lowered for the CPU, whatever device the user's JAX prefers."""
-    with jax.default_device(jax.devices("cpu")[0]) if target["platform"] == "cpu" else contextlib.nullcontext():
-        traced, lowered, durations = _lower(step, _CPU, precision)
+    """``step`` traced and lowered for the CPU, whatever device the user's JAX prefers.
+
+    Raises ``BadConfig`` for sizes whose product XLA cannot hold.
+    """
+    try:
+        with jax.default_device(jax.devices("cpu")[0]) if target["platform"] == "cpu" else contextlib.nullcontext():
+            traced, lowered, durations = _lower(step, _CPU, precision)
+            text = _model_text(lowered)
+    except (RuntimeError, OverflowError) as error:
+        if "overflow" not in str(error) and not isinstance(error, OverflowError):
+            raise
+        said = " ".join(str(error).split())[:200]
+        raise BadConfig(f"{step.name}: an array is too large to be counted: {said}; legal: smaller sizes") from None
     plain = CompiledStep(
         name=step.name,
         phase=step.phase,
         labels=step.labels,
-        model_hlo=_model_text(lowered),
+        model_hlo=text,
         compiled_hlo=None,
         target=dict(target) | {"compiled_for": None},
         modules=step.modules,

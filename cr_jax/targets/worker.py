@@ -19,15 +19,27 @@ from cr_jax.targets.compilation import to_json
 
 
 def main(arguments: list[str]) -> int:
-    """Serve one request; 0 when every step was tried."""
+    """Serve one request; the exit code."""
     say = _progress_pipe()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    request = read_json(arguments[0])
-    if request["kind"] == "probe":
-        _say(say, event="device", **_probe(request["platform"]))
-        return 0
-    _compile(request, say)
+    return answer(arguments, say)
+
+
+def answer(arguments: list[str], say: TextIO) -> int:
+    """0 when every step was tried, 2 with one line on standard error where that was not possible."""
+    try:
+        (file,) = arguments
+        request = read_json(file)
+        serve = {"probe": _tell_device, "compile": _compile}[request["kind"]]
+        serve(request, say)
+    except Exception as error:  # of whatever kind: a request that is none, a model or a topology that cannot be had
+        print(_one_line(error), file=sys.stderr)
+        return 2
     return 0
+
+
+def _tell_device(request: dict[str, Any], say: TextIO) -> None:
+    _say(say, event="device", **_probe(request["platform"]))
 
 
 def _compile(request: dict[str, Any], say: TextIO) -> None:

@@ -88,11 +88,26 @@ def test_a_trace_that_both_viewers_open(monkeypatch, capsys, tmp_path):
     (["--against", "nowhere.json"], "no such file"),
     (["--against", "users=many"], "whole number"),
     (["--runs", "0"], "runs=0"),
+    (["--users", "9" * 30], "users=9+: must be 2,147,483,647 or less"),
+    (["--users", "2147483647"], "its arguments take .*, this machine has .* of memory"),
+    (["--set", "hidden=2147483648"], "legal is a int up to 2,147,483,647"),
+    (["--turns", "100000000"], "turns=100000000: must be 1,000 or less"),
+    (["--against", "n" * 5000], "no such file"),
+    (["--trace", __file__], "File exists; legal: a folder"),
+    (["--trace", f"{__file__}/x"], "Not a directory; legal: a folder"),
+    (["--trace", "t" * 5000], "name too long; legal: a folder"),
+    (["sweep", "--models", "dmn", "--out", __file__], "no folder for the cells: File exists"),
+    (["sweep", "--models", "dmn", "--out", f"{__file__}/x"], "no folder for the cells: Not a directory"),
+    (["sweep", "--models", "dmn", "--out", "o" * 5000], "no folder for the cells: File name too long"),
+    (["sweep", "--models", "dmn", "--out", "o", "--users", "²"], "--users '²': legal: whole numbers"),
+    (["sweep", "--models", "dmn", "--out", "o", "--batches", "9" * 5000], "legal: whole numbers"),
+    (["sweep", "--models", "dmn", "--out", "o", "--cell-seconds", "nan"], "--cell-seconds nan: must be above 0"),
 ])  # fmt: skip
 def test_misuse_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, words):
     if arguments[0] == "--device":
         monkeypatch.setattr(device, "_first", lambda platform: jax.devices()[0] if platform == "cpu" else None)
-    code, out, err = crjax(monkeypatch, capsys, *QUICK, *arguments)
+    monkeypatch.setattr(benches.run, "compile_step", lambda *_: pytest.fail("begun"))
+    code, out, err = crjax(monkeypatch, capsys, *(() if arguments[0] == "sweep" else QUICK), *arguments)
     assert code == 2 and out == "" and len(err.splitlines()) == 1 and re.search(words, err)
 
 
@@ -109,6 +124,15 @@ def test_out_of_memory_is_a_result_with_what_was_predicted(monkeypatch):
     validate(found, "failed")
     assert found["status"] == "failed" and found["error"]["kind"] == "out of memory" and found["steps"] == []
     assert found["error"]["predicted_peak_bytes"] > 0 and found["error"]["step"] == "infer/replay/t2"
+
+
+def test_a_step_that_would_not_fit_is_not_run(monkeypatch):
+    monkeypatch.setattr(benches.run.Compiled, "predicted_peak_bytes", lambda self: 1 << 60)
+    monkeypatch.setattr(benches.run, "start", lambda *_: pytest.fail("run"))
+    found = benches.bench(tiny_case(), Plan(runs=2, seconds=0))
+    validate(found, "failed")
+    assert found["status"] == "failed" and found["error"]["kind"] == "out of memory"
+    assert found["error"]["predicted_peak_bytes"] == 1 << 60 and "of memory" in found["error"]["reason"]
 
 
 def test_ctrl_c_keeps_what_was_measured(monkeypatch, capsys, tmp_path):

@@ -1,5 +1,7 @@
 """A sweep with made-up cells: it resumes, failures are results."""
 
+import importlib
+import io
 import json
 import sys
 
@@ -44,6 +46,8 @@ def test_every_program_once_and_every_file_name_another():
     assert len(CASES) == 6 == len({case.slug() for case in CASES})
     assert all("/" not in case.slug() for case in CASES)
     assert Case("m:SPEC", "a/b.txt", settings={"x": "1"}).slug() == "m-SPEC_a-b.txt_infer_x-1_cpu"
+    long = [Case("dmn", "d" * 300 + end).slug() for end in "ab"]
+    assert len(set(long)) == 2 and max(map(len, long)) < 200
 
 
 def test_failing_cells_are_results_and_a_second_run_does_nothing(tmp_path, command):
@@ -89,3 +93,15 @@ def test_errors_are_named_by_what_they_are():
                     "predicted_peak_bytes": 9}  # fmt: skip
     assert report.error_entry(MemoryError(), None)["kind"] == "out of memory"
     assert report.error_entry(RuntimeError("INTERNAL: no"), None)["kind"] == "failed"
+
+
+@pytest.mark.parametrize("module", ["cr_jax.measure.worker", "cr_jax.targets.worker"])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "3", '{"kind": "nothing"}', '{"kind": []}', "{}", '{"kind": "bench"}',
+                                  '{"kind": "compile", "target": 3, "work": {}}', None])  # fmt: skip
+def test_a_request_that_is_none_is_one_line(module, text, tmp_path, capsys):
+    worker, said = importlib.import_module(module), io.StringIO()
+    file = tmp_path / "request.json"
+    if text is not None:
+        file.write_text(text)
+    assert worker.answer([str(file)], said) == worker.answer([], said) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2 and said.getvalue() == ""

@@ -1,9 +1,15 @@
 """Compiling one step: the text of a program that its executable cannot print."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
+import tiny
 
+from cr_jax.errors import BadConfig
+from cr_jax.steps.step import abstract_model
+from cr_jax.steps.turn import turn_steps
 from cr_jax.targets import compile as compiling
 
 
@@ -31,3 +37,12 @@ def test_any_other_failure_to_print_is_not_hidden():
     lowered = jax.jit(lambda x: x + 1).lower(jnp.ones(4))
     with pytest.raises(jax.errors.JaxRuntimeError, match="out of words"):
         compiling._text(Mute("out of words"), lowered, {})
+
+
+def test_an_array_that_xla_cannot_count_is_one_line():
+    work = dataclasses.replace(tiny.WORK, users=2**31 - 1)
+    config = dataclasses.replace(tiny.case("dmn").config, hidden=2**31 - 1)
+    step = turn_steps(abstract_model(tiny.case("dmn").spec, config), work)[0]
+    with pytest.raises(BadConfig, match=r"too large to be counted: .*overflow.*; legal: smaller sizes") as caught:
+        compiling.lower_step(step, {"platform": "cpu"}, "default")
+    assert "\n" not in str(caught.value)
