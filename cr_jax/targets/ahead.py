@@ -192,7 +192,7 @@ def _attempt(
         elif event["event"] == "done":
             try:
                 found = from_json(json.loads(result(step.name).read_text(encoding="utf-8")))
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 results[step.name] = uncompiled(step, "failed", "the worker's result is not whole")
             else:
                 finish(step, found)
