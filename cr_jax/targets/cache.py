@@ -62,7 +62,7 @@ class Cache:
             if _digest(document["compilation"]) != document["sha256"]:
                 return None
             return from_json(document["compilation"])
-        except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError):
+        except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def put(self, key: str, compilation: Compilation) -> None:

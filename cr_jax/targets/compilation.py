@@ -42,7 +42,7 @@ def from_json(document: Mapping[str, Any]) -> Compilation:
     try:
         memory = MemoryFigures(**document["memory"])
         found = Compilation(**{**document, "memory": memory})
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a compilation: {error}") from None
     whole = tuple(v for v in vars(memory).values() if v is not None)
     figures = [v for v in (getattr(found, name) for name in _FIGURES) if v is not None]
@@ -53,6 +53,7 @@ def from_json(document: Mapping[str, Any]) -> Compilation:
         or not isinstance(found.program_sha256, str)
         or not isinstance(found.arguments_sha256, str)
         or not all(isinstance(v, int) for v in whole)
+        or not isinstance(found.durations_s, dict)
         or not all(isinstance(v, float | int) for v in (*figures, *found.durations_s.values()))
     ):
         raise ValueError("not a compilation: a field has another type")
