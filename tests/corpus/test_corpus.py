@@ -2,7 +2,7 @@
 
 ``hlo/whole``: valid texts, which the mutations of the soak campaign begin with. ``hlo/refused_by_xla``: XLA's parser
 or StableHLO's verifier refuses them, with the reason in ``reasons.tsv``. ``hlo/broken``: they ended the counter with
-an exception of Python, a negative count or not at all.
+an exception of Python, a negative count or not at all. ``documents``: JSON that is no document of ours.
 """
 
 import signal
@@ -12,10 +12,10 @@ import pytest
 
 from cr_jax import count_hlo
 from cr_jax.cost.walk import HloCount
-from cr_jax.errors import BadHlo
+from cr_jax.errors import BadHlo, BadInput
 from cr_jax.render.cost import show
 from cr_jax.render.hlo import render_hlo
-from cr_jax.report.document import to_json
+from cr_jax.report.document import to_json, validate_file
 
 HLO = Path(__file__).parent / "hlo"
 SECONDS = 5
@@ -70,3 +70,11 @@ def test_what_failed_once_is_refused_in_words_or_counted(path, capsys):
     assert min(document[key] for key in ("matmul_flops", "other_flops", "hbm_bytes")) >= 0
     to_json(document)
     show(render_hlo(document))
+
+
+@pytest.mark.parametrize("path", sorted((HLO.parent / "documents").glob("*.json")), ids=lambda path: path.stem)
+def test_documents_that_are_none_are_refused_in_a_line(path):
+    with pytest.raises(BadInput) as caught:
+        validate_file(path)
+    text = str(caught.value)
+    assert path.name in text and "\n" not in text and "\x1b" not in text
