@@ -77,7 +77,16 @@ def _runs(process: int) -> bool:
         return False
     except OSError:  # another user's
         return True
-    return True
+    return not _ended(process)
+
+
+def _ended(process: int) -> bool:
+    """Whether a process has ended and only waits for its parent to be told (Linux; elsewhere nobody can say)."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return False
+    return state[:1] == ["Z"]
 
 
 def _start(stem: str) -> str:

@@ -83,3 +83,18 @@ def test_names_of_any_length(tmp_path, name):
     for text in ("one", "two"):
         write_atomically(tmp_path / name, text)
     assert os.listdir(tmp_path) == [name] and (tmp_path / name).read_text() == "two"
+
+
+def test_a_process_that_only_waits_to_be_collected_has_ended():
+    import subprocess
+
+    child = subprocess.Popen(["true"], stdin=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            if temporaries._ended(child.pid):
+                break
+            time.sleep(0.05)
+        assert temporaries._ended(child.pid) and not temporaries._runs(child.pid)
+    finally:
+        child.wait()
+    assert not temporaries._ended(os.getpid())

@@ -60,7 +60,8 @@ def count_module(
     except RecursionError:
         raise BadHlo(1, "computations or values are nested too deep") from None
     for doubt, count in module.doubts.items():
-        ledger.miss(doubt, count)
+        if doubt not in ledger.missing:  # an unknown operation may stand where the walk does not come
+            ledger.miss(doubt, count)
     parts = merged(traced.made, ledger.made) if traced else Merged()
     ledger.give(parts)
     total = ledger.total()

@@ -86,7 +86,7 @@ def conditional(i: Instruction, called: Called) -> None:
     chosen = i.operands[0].shape
     if "branch_computations" in called:
         branches = called["branch_computations"]
-        legal = chosen.plain == "s32[]" or (chosen.plain == "pred[]" and len(branches) == 2)
+        legal = chosen.plain == "s32[]"
     else:
         if "true_computation" not in called or "false_computation" not in called:
             raise Mismatch("names no branches; legal: branch_computations, or true_computation and false_computation")

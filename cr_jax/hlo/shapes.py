@@ -155,6 +155,8 @@ def _layout(text: str, sizes: tuple[int, ...], layout: str) -> str:
     if sorted(order) != sorted(map(str, range(len(sizes)))):
         raise ValueError(f"the layout of {text[:60]!r} does not order its {len(sizes)} dimensions")
     for tile in _TILE.findall(match[2] or "") if (match[2] or "").startswith("T") else ():
+        if any(len(n) > 18 for n in tile.split(",")):
+            raise ValueError(f"the layout of {text[:60]!r} has a tile of more than 18 digits")
         if any(not n.strip("0") and n != "" for n in tile.split(",")):
             raise ValueError(f"the layout of {text[:60]!r} has a tile of size 0")
     return layout

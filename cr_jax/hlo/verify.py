@@ -138,7 +138,7 @@ class Verifier:
             raise self._wrong(instruction, "an attribute stands twice")
         allowed = opcodes.attributes(opcode)
         if allowed is None:
-            return (), 0  # the counter lists the operation as unknown
+            return (opcode[:80],), 0
         for name in opcodes.REQUIRED.get(opcode, ()):
             if name not in names:
                 raise self._wrong(instruction, f"has no {name}")
@@ -163,6 +163,11 @@ class Verifier:
     def _spelt(self, instruction: Instruction, name: str) -> bool:
         """Whether the value of an attribute is spelt as known; raises ``BadHlo`` where there is no other way."""
         pattern, value = opcodes.VALUES.get(name), instruction.attribute(name) or ""
+        if name == "operand_layout_constraints":
+            try:
+                return bool([parse_shape(part) for part in split_top(value[1:-1])]) or value == "{}"
+            except ValueError as error:
+                raise self._wrong(instruction, f"has {name} that cannot be read: {error}") from None
         if pattern is None or pattern.match(value):
             return True
         if name in opcodes.OPEN:
