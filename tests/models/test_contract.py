@@ -43,7 +43,7 @@ def test_every_key_is_documented_and_an_unknown_one_listed(name):
         found.config.items = 1
     with pytest.raises(BadConfig, match=r"no configuration key 'hiden', 'zeal'; legal: .*items") as caught:
         specs.override(found.spec, found.config, {"items": "3", "zeal": "1", "hiden": "2"})
-    assert all(key in str(caught.value) for key in keys)
+    assert all(key in caught.value.args[0] for key in keys)  # as printed, a long list is cut
 
 
 @each_name
