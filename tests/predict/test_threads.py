@@ -33,7 +33,8 @@ def chains(count: int, length: int, elements: int = 1_000_000) -> str:
 def beside_a_product(text: str) -> str:
     """The program with a large product before everything else, which nothing waits for."""
     product = "  p = f32[4000,4000]{1,0} dot(q, q), lhs_contracting_dims={1}, rhs_contracting_dims={0}"
-    return text.replace("ENTRY e {\n", f"ENTRY e {{\n  q = f32[4000,4000]{{1,0}} parameter(9)\n{product}\n")
+    number = text[text.index("ENTRY e {") :].count(" parameter(")
+    return text.replace("ENTRY e {\n", f"ENTRY e {{\n  q = f32[4000,4000]{{1,0}} parameter({number})\n{product}\n")
 
 
 def test_a_large_product_in_the_background_leaves_its_thread_to_others():
