@@ -6,8 +6,8 @@ A control character can repaint a terminal, a bidi override can turn a line roun
 import re
 import unicodedata
 
-#: Letters of a message as a user sees it.
-MESSAGE = 320
+#: Letters of a message, and of a line that holds one behind words of its own.
+MESSAGE, LINE = 320, 390
 _LONG, _VALUE = re.compile(r"\S{41,}"), re.compile(r"[^\s/]{41,}(?![^\s]*/)")
 
 
@@ -59,3 +59,8 @@ def message(text: str, room: int = MESSAGE) -> str:
             line = line[:place] + cut(line[place:], most)
     place = line.rfind("legal:")
     return cut(line[:place], room - len(line) + place) + line[place:] if place > 0 else cut(line, room)
+
+
+def line(text: str) -> str:
+    """One visible line for a terminal, a message among it."""
+    return message(text, LINE)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cr_jax import __version__
+from cr_jax import __version__, printable
 from cr_jax.cli.paths import check_file, check_folder
 from cr_jax.cli.profile import settings
 from cr_jax.cli.rates import Grid, GridSource, HostW, Price, Pue
-from cr_jax.cli.streams import one_line, say, write_json
+from cr_jax.cli.streams import say, write_json
 from cr_jax.errors import BadConfig, CrJaxError, MissingExtra, UnknownName
 from cr_jax.records import PHASES
 
@@ -202,8 +202,8 @@ def profile_model(
             sys.stderr.write(f"\r\x1b[K[{place}] {model}: compiling {step}")
             sys.stderr.flush()
 
-    def warn(line: str) -> None:
-        sys.stderr.write(("\r\x1b[K" if live else "") + f"{one_line(line)}\n")
+    def warn(text: str) -> None:
+        sys.stderr.write(("\r\x1b[K" if live else "") + f"{printable.line(text)}\n")
 
     def attempt(wanted: Sequence[str]) -> list[Any]:
         try:

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cr_jax import __version__
-from cr_jax.cli.streams import one_line
 from cr_jax.errors import CrJaxError
+from cr_jax.printable import message
 from cr_jax.resources import cache_root
 
 #: The exit code of a program that failed by its own fault (``EX_SOFTWARE`` of ``sysexits.h``).
@@ -34,7 +34,7 @@ def report(error: BaseException) -> int:
         last = traceback.extract_tb(error.__traceback__)[-1:]
         place = f"{Path(last[0].filename).name}, line {last[0].lineno}, in {last[0].name}" if last else "an unknown place"
         where = f"raised in {place}; no log file could be written; CRJAX_DEBUG=1 shows the traceback to report"
-    print(f"crjax: a fault of crjax itself: {one_line(what)[:200]}; {where}", file=sys.stderr)
+    print(f"crjax: a fault of crjax itself: {message(what, 200)}; {where}", file=sys.stderr)
     return SOFTWARE
 
 

@@ -7,12 +7,11 @@ import os
 import re
 import sys
 
+from cr_jax.printable import line
+
 #: What stands for a character that the output's encoding lacks, where a table or a sentence reads as well with it.
 _PLAIN = {"×": "x", "±": "+-", "·": "-", "µ": "u", "→": "->", "–": "-", "—": "-", "…": "...", "≤": "<=", "≥": ">=", "²": "^2"}
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
-#: A message: at most so many characters, and so many in one word of it, such as a name.
-MESSAGE, WORD = 390, 160
-_LONG_WORD = re.compile(rf"\S{{{WORD + 1},}}")
 
 
 class Closed(io.TextIOBase):
@@ -64,19 +63,7 @@ def write_json(text: str) -> None:
 
 def say(text: str) -> None:
     """One line on standard error."""
-    print(one_line(text), file=sys.stderr)
-
-
-def one_line(text: str) -> str:
-    """A message for a terminal: one line, nothing that steers the terminal, long words and long messages cut."""
-    text = "".join(char if char.isprintable() else _escaped(char) for char in " ".join(text.split()))
-    text = _LONG_WORD.sub(lambda found: _cut(found[0], WORD), text)
-    return _cut(text, MESSAGE)
-
-
-def _cut(text: str, most: int) -> str:
-    """The beginning and the end, where the reason of a refusal stands."""
-    return text if len(text) <= most else f"{text[: most // 2 - 2]}...{text[-(most // 2 - 1) :]}"
+    print(line(text), file=sys.stderr)
 
 
 def _escaped(text: str) -> str:

@@ -76,6 +76,9 @@ FAMILY = (
     }
 )  # fmt: skip
 
+#: ``PER_ELEMENT`` and ``FAMILY`` of the operations that have both; the free ones have no family.
+SIMPLE = {name: (kind, "" if name in FREE else FAMILY[name]) for name, kind in PER_ELEMENT.items()}
+
 #: A fusion's bytes belong to the dearest family inside it.
 RANK = ("movement", "elementwise", "random", "reduce", "gather", "scatter", "sort", "fft", "linear-algebra",
         "custom-call", "collective", "matmul", "convolution")  # fmt: skip

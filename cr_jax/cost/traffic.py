@@ -112,7 +112,7 @@ class Fusions:
             elif shape.on_chip:
                 cost.onchip_bytes += _part(shape, wanted)
             else:
-                cost.read_bytes += _part(shape, wanted)
+                cost.read_bytes += shape.bytes if wanted >= shape.elements else _part(shape, wanted)
         roots = _roots(called)
         shapes = fusion.shape.parts if called.result.opcode == "tuple" else (fusion.shape,)
         for value, shape in zip(roots, shapes, strict=False):
@@ -214,8 +214,13 @@ class Fusions:
                 continue
             opcode, first = value.opcode, 0  # operands from ``first`` on are read whole
             if opcode in _ONE_FOR_ONE:
-                for operand in operands:
-                    want(operand, elements)
+                for operand in operands:  # as ``want``; this is the loop's most frequent case
+                    place = id(operand)
+                    if place in wanted:
+                        want(operand, elements)
+                    else:
+                        limit = operand.shape.elements
+                        wanted[place] = elements if elements < limit else limit
                 continue
             if opcode in ("dynamic-slice", "slice", "gather"):
                 want(operands[0], min(elements, value.shape.elements))

@@ -226,17 +226,20 @@ class Walk:
             return known
         sums: dict[tuple[str, str], Cost] = {}
         missing: dict[str, int] = {}
-        per_element, families = table.PER_ELEMENT, table.FAMILY
+        simple = table.SIMPLE
         for instruction in computation.instructions:
             opcode = instruction.opcode
-            if opcode in table.FREE:
-                continue
-            kind = per_element.get(opcode)
-            if kind is not None:
-                place = instruction.op_name, families[opcode]
+            rule = simple.get(opcode)
+            if rule is not None:
+                kind, family = rule
+                if not family:
+                    continue
+                place = instruction.op_name, family
                 row = sums.get(place)
                 if row is None:
                     row = sums[place] = Cost()
+                if not kind:
+                    continue
                 shape = instruction.shape
                 if kind == "other_flops" and opcode != "multiply" and shape.is_float:
                     row.other_flops += shape.elements
@@ -244,7 +247,7 @@ class Walk:
                     row.transcendentals += shape.elements
                 elif kind == "integer_ops":
                     row.integer_ops += shape.elements
-                elif kind:
+                else:
                     row.add(rules.per_element(instruction, kind))
                 continue
             if opcode in ("fusion", "call"):
@@ -266,7 +269,7 @@ class Walk:
                 ) from None
             for operation in self.unruled(instruction):
                 missing[operation] = missing.get(operation, 0) + 1
-            family = call_family(instruction, families.get(opcode, "unknown"))
+            family = call_family(instruction, table.FAMILY.get(opcode, "unknown"))
             name = self._name(instruction, cost.matmul_flops) if cost.matmul_flops else instruction.op_name
             _sum(sums, (name, family), cost)
         known = ([(name, family, cost) for (name, family), cost in sums.items()], missing)

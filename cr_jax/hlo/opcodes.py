@@ -30,8 +30,12 @@ BINARY = frozenset({
 
 _DOT = ("lhs_contracting_dims", "rhs_contracting_dims", "lhs_batch_dims", "rhs_batch_dims", "operand_precision", "algorithm",
         "sparsity")  # fmt: skip
-_CONVOLUTION = ("window", "dim_labels", "feature_group_count", "batch_group_count", "operand_precision", "conv_kind")
-_COLLECTIVE = ("replica_groups", "channel_id", "constrain_layout", "use_global_device_ids", "dimensions", "mode")
+_WINDOWED = ("window", "dim_labels", "feature_group_count", "batch_group_count", "operand_precision", "conv_kind")
+_CONVOLUTION = (*_WINDOWED, "convolution_kind", "sparsity_config")
+_GROUPS = ("replica_groups", "channel_id")
+_REDUCED = (*_GROUPS, "constrain_layout", "use_global_device_ids", "to_apply", "mode")
+_PERMUTED = ("source_target_pairs", "channel_id", "slice_sizes")
+_GATHERED = (*_GROUPS, "constrain_layout", "use_global_device_ids", "dimensions")
 _CHANNEL = ("channel_id", "is_host_transfer")
 _ASYNC = ("calls", "async_execution_thread", "output_to_operand_aliasing")
 
@@ -58,7 +62,7 @@ ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset() for name in UNARY | B
         "fusion": ("kind", "calls", "output_to_operand_aliasing"), "call": ("to_apply", "is_composite"),
         "while": ("condition", "body"),
         "conditional": ("true_computation", "false_computation", "branch_computations"),
-        "custom-call": (*_CONVOLUTION, "custom_call_target", "operand_layout_constraints", "to_apply", "calls",
+        "custom-call": (*_WINDOWED, "custom_call_target", "operand_layout_constraints", "to_apply", "calls",
                         "called_computations", "output_to_operand_aliasing", "padding_type", "literal", "schedule",
                         "api_version", "custom_call_schedule"),
         "fft": ("fft_type", "fft_length"), "cholesky": ("lower",),
@@ -69,9 +73,11 @@ ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset() for name in UNARY | B
         "outfeed": ("outfeed_config", "outfeed_shape"), "get-dimension-size": ("dimensions",),
         "set-dimension-size": ("dimensions",), "send": _CHANNEL, "send-done": _CHANNEL, "recv": _CHANNEL,
         "recv-done": _CHANNEL, "async-start": _ASYNC, "async-update": _ASYNC, "async-done": _ASYNC,
-        "all-reduce": (*_COLLECTIVE, "to_apply"), "reduce-scatter": (*_COLLECTIVE, "to_apply"), "all-gather": _COLLECTIVE,
-        "all-to-all": _COLLECTIVE, "ragged-all-to-all": _COLLECTIVE, "collective-broadcast": _COLLECTIVE,
-        "collective-permute": ("source_target_pairs", "channel_id", "slice_sizes"),
+        "all-reduce": _REDUCED, "all-reduce-start": _REDUCED, "all-reduce-done": (), "all-gather": _GATHERED,
+        "all-gather-start": _GATHERED, "all-gather-done": (), "reduce-scatter": (*_REDUCED, "dimensions"),
+        "all-to-all": (*_GROUPS, "constrain_layout", "dimensions"), "ragged-all-to-all": (*_GROUPS, "dimensions"),
+        "collective-broadcast": _GROUPS, "collective-permute": _PERMUTED, "collective-permute-start": _PERMUTED,
+        "collective-permute-done": (),
     }.items()
 }  # fmt: skip
 
@@ -118,6 +124,8 @@ OPEN = frozenset({"sharding"})
 REQUIRED: dict[str, tuple[str, ...]] = {
     "iota": ("iota_dimension",), "get-tuple-element": ("index",), "compare": ("direction",), "transpose": ("dimensions",),
     "concatenate": ("dimensions",), "reverse": ("dimensions",), "reduce": ("dimensions", "to_apply"), "map": ("to_apply",),
+    "broadcast": ("dimensions",), "get-dimension-size": ("dimensions",), "set-dimension-size": ("dimensions",),
+    "scan": ("dimensions", "num_carries", "to_apply"), "domain": ("domain",), "rng-get-and-update-state": ("delta",),
     "sort": ("dimensions", "to_apply"), "slice": ("slice",), "dynamic-slice": ("dynamic_slice_sizes",), "pad": ("padding",),
     "reduce-precision": ("exponent_bits", "mantissa_bits"), "convolution": ("dim_labels",), "reduce-window": ("to_apply",),
     "select-and-scatter": ("select", "scatter"),
@@ -135,10 +143,11 @@ OPERANDS: dict[str, int] = dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | 
     ("copy", "bitcast", "convert", "bitcast-convert", "broadcast", "transpose", "reshape", "reverse", "slice",
      "get-tuple-element", "while", "fft", "cholesky", "reduce-precision", "optimization-barrier", "opt-barrier",
      "copy-start", "copy-done", "async-done", "all-reduce-done", "all-gather-done", "collective-permute-done",
-     "topk"), 1) | dict.fromkeys(
-    ("dot", "convolution", "compare", "pad", "triangular-solve", "stochastic-convert", "add-dependency", "rng"), 2
+     "topk", "domain", "get-dimension-size", "infeed", "recv", "recv-done", "send-done"), 1) | dict.fromkeys(
+    ("dot", "convolution", "compare", "pad", "triangular-solve", "stochastic-convert", "add-dependency", "gather",
+     "outfeed", "send", "set-dimension-size"), 2
 ) | {"clamp": 3, "select": 3, "select-and-scatter": 3, "parameter": 0, "constant": 0, "iota": 0,
-     "partition-id": 0, "replica-id": 0}  # fmt: skip
+     "partition-id": 0, "replica-id": 0, "rng-get-and-update-state": 0}  # fmt: skip
 
 #: Attributes that name computations.
 CALLING = ("calls", "to_apply", "condition", "body", "branch_computations", "true_computation", "false_computation",

@@ -23,7 +23,7 @@ _CYCLES = re.compile(r'"estimated_cycles":"(\d{1,18})"', re.ASCII)
 #: Opcodes whose operands are no instructions; a scalar's literal is kept, a table's is not.
 _LITERAL = frozenset({"constant", "iota"})
 #: Parameters are numbered so; a longer number is read apart.
-_DIGITS = frozenset(map(str, range(1000)))
+_NUMBERS = {str(number): number for number in range(1000)}
 
 
 def parse(text: str) -> HloModule:
@@ -47,15 +47,16 @@ class _Parser:
         entry: Computation | None = None
         in_table, table, tables = False, "", list[str]()
         while self.position < self.size:
-            if self.text.startswith("\n", self.position):
-                self.position, self.number, in_table = self.position + 1, self.number + 1, False
-                continue
             line = self._line()
+            if not line:
+                in_table = False
+                continue
+            if line[-1] == "{" and not in_table:
+                entry = self._computation(line, entry)
+                continue
             stripped = line.strip()
             if not stripped:
                 in_table = False
-            elif line[-1] == "{" and not in_table:
-                entry = self._computation(line, entry)
             elif in_table:
                 if grammar.TABLES[table].match(stripped) is None:
                     raise BadHlo(self.number, f"{stripped[:60]!r} is no row of a table of source positions")
@@ -118,7 +119,7 @@ class _Parser:
     def _read(self, computation: Computation) -> None:
         """Fill in a computation up to its closing brace."""
         text, size, number, position = self.text, self.size, self.number, self.position
-        match_line, shapes = grammar.LINE.match, KNOWN_SHAPES
+        match_line, shapes, numbers = grammar.LINE.match, KNOWN_SHAPES, _NUMBERS
         verified, clean = self.verifier.known, self.verifier.clean
         instructions, by_name, parameters = computation.instructions, dict[str, Instruction](), computation.parameters
         while position < size:
@@ -128,7 +129,7 @@ class _Parser:
                 root, name, shape_text, opcode, inner, attributes, op_name, facts, configured, after = match.groups()
                 position = match.end()
             else:
-                head = grammar.HEAD.match(text, position)
+                head = None if text.startswith("}", position) else grammar.HEAD.match(text, position)
                 if head is None:
                     self.position, self.number = position, number - 1
                     if self._ended(computation):
@@ -153,15 +154,17 @@ class _Parser:
                 self.verifier.metadata(facts, number)
             if opcode == "parameter":
                 instruction.literal = inner
-                if inner in _DIGITS and int(inner) not in parameters:
-                    parameters[int(inner)] = instruction
+                place = numbers.get(inner)
+                if place is not None and place not in parameters:
+                    parameters[place] = instruction
                 else:
                     self._parameter(computation, instruction)
-                key: tuple[object, ...] = (opcode, attributes)
+                key: tuple[object, ...] | None = (opcode, attributes) if attributes else None
             elif opcode in _LITERAL:
-                key = (opcode, attributes, id(shape))
+                key = (opcode, attributes, id(shape)) if attributes or opcode != "constant" else None
                 instruction.literal = self._literal(instruction, inner)
-                number += inner.count("\n")  # a literal printed over several lines
+                if "\n" in inner:  # a literal printed over several lines
+                    number += inner.count("\n")
             elif inner:
                 try:
                     if inner[0] == "%":
@@ -180,7 +183,7 @@ class _Parser:
                     key = (opcode, attributes, id(shape), *[id(o.shape) for o in operands])
             else:
                 key = (opcode, attributes, id(shape))
-            if verified.get(key) is not clean:
+            if key is not None and verified.get(key) is not clean:
                 self.verifier.instruction(computation, instruction, key)
             if attributes and "control-predecessors=" in attributes:
                 self._predecessors(instruction, by_name)

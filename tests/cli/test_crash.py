@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cr_jax import printable
 from cr_jax.cli import streams
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +126,6 @@ def test_a_user_without_a_home_counts_and_lists(tmp_path):
 
 
 def test_messages_are_one_line_of_a_length_that_can_be_read():
-    text = streams.one_line("a\nb\tc \x1b[31m\u202e " + "n" * 5000 + "; legal: one of these")
-    assert text.startswith("a b c \\u001b[31m\\u202e nnn") and text.endswith("nnn; legal: one of these")
-    assert len(text) <= streams.MESSAGE and text.isprintable()
+    text = printable.line("a\nb\tc \x1b[31m\u202e " + "n" * 5000 + "; legal: one of these")
+    assert text.startswith("a b c \\x1b[31m\\u202e nnn") and text.endswith("nnn; legal: one of these")
+    assert len(text) <= printable.LINE and text.isprintable()

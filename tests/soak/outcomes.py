@@ -26,8 +26,8 @@ class Outcome:
 def run_command(arguments: list[str]) -> Outcome:
     """One ``crjax`` command in this process, as the terminal would see it."""
     from cr_jax.cli.main import app
-    from cr_jax.cli.streams import one_line
     from cr_jax.errors import CrJaxError
+    from cr_jax.printable import line
 
     out, err = io.StringIO(), io.StringIO()
     begin()
@@ -37,12 +37,12 @@ def run_command(arguments: list[str]) -> Outcome:
     except Hang:
         raise
     except CrJaxError as error:
-        return refused(one_line(str(error)))
+        return refused(line(str(error)))
     except SystemExit as stopped:
         return Outcome("ok" if not stopped.code else "refused", f"exit {stopped.code}", out.getvalue())
     except BaseException as error:
         if hasattr(error, "format_message"):
-            return refused(one_line(error.format_message()))
+            return refused(line(error.format_message()))
         return Outcome("traceback", place_of(error))
     if code == 2:  # of a command that tells several refusals itself, a line each
         return refused((err.getvalue().splitlines() or [""])[-1])
