@@ -71,6 +71,11 @@ def profile_files(kind: str) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def times_file() -> Path:
+    """The constants of predicted times on accelerators that come with cr_jax."""
+    return _shipped("profiles") / "accelerator_times.json"
+
+
 def shipped_profile(kind: str, name: str) -> Path:
     """The shipped profile of a kind, also where a user's own of its name replaces it."""
     path = _shipped("profiles") / kind / f"{name}.json"

@@ -7,7 +7,7 @@ from typing import Any
 from cr_jax.catalog.dataset import Origin
 
 #: Input types of a matrix product that a peak rate is given for; ``tf32`` is float32 in tf32 passes.
-MATMUL_TYPES = ("float64", "float32", "tf32", "bfloat16", "float16")
+MATMUL_TYPES = ("float64", "float32", "tf32", "bfloat16", "float16", "float8", "int8")
 VECTOR_TYPES = ("float64", "float32", "bfloat16", "float16")
 #: Fields of a target config whose text is an enum's name, not a string.
 _ENUMS = ("feature_extension",)
@@ -26,7 +26,9 @@ class Accelerator:
     description, ``None`` for a device it has none for. calibration: tables measured on the attached
     device, as ``crjax calibrate`` writes them. validated_on: how far predictions for this class of device
     were from the clock, an entry per method; empty with an ``unreliable`` calibration. price: provider,
-    region, kind and date of the price. ``origins`` has an entry for every number that is known, dotted below the
+    region, kind and date of the price. generation: the architecture. lanes_per_core: float32 multiply-adds of a
+    streaming multiprocessor in a clock. memory_kind: hbm or gddr. sustained_clock_hz: held under a load of matrix
+    products. link_bytes_per_s: to the other devices of a node, both directions. ``origins`` has an entry for every number that is known, dotted below the
     top level: ``matmul_flops_per_s.bfloat16``.
     """
 
@@ -49,6 +51,11 @@ class Accelerator:
     validated_on: tuple[Mapping[str, Any], ...] = ()
     price: Mapping[str, str] | None = None
     idle_power_w: float | None = None
+    generation: str | None = None
+    lanes_per_core: int | None = None
+    memory_kind: str | None = None
+    sustained_clock_hz: float | None = None
+    link_bytes_per_s: float | None = None
 
 
 def unreliable(calibration: Mapping[str, Any]) -> str | None:

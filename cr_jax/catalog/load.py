@@ -149,6 +149,11 @@ def load_accelerator(path: str | Path) -> Accelerator:
         validated_on=() if doubtful else tuple(document.get("validated_on", ())),
         price=document.get("price"),
         idle_power_w=number("idle_power_w"),
+        generation=document.get("generation"),
+        lanes_per_core=_whole(number("lanes_per_core")),
+        memory_kind=document.get("memory_kind"),
+        sustained_clock_hz=number("sustained_clock_hz"),
+        link_bytes_per_s=number("link_bytes_per_s"),
     )
 
 

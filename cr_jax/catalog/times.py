@@ -1,0 +1,88 @@
+"""Constants of predicted times on accelerators, and the errors they left on cards that were not fitted.
+
+They lie in ``profiles/accelerator_times.json``, written by ``bench/fit_accelerators.py``. A constant has one value, or
+values by generation, by kind of memory or by card beside it; the most special one holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.check import check
+from cr_jax.errors import CrJaxError, UnknownName
+from cr_jax.json_text import read_json
+from cr_jax.resources import times_file
+
+#: What a constant may differ by, the most special first.
+_BY = ("card", "generation", "memory_kind", "platform")
+
+
+class MissingConstant(CrJaxError):
+    """A constant that has no value for an accelerator; no time is predicted without it."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One number of a formula. value: ``None`` where there is one by generation only. by: values that replace it,
+    by what and for which, such as ``{"generation": {"pascal": 0.894}}``. would_give: the source of a missing value.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    meaning: str
+    kind: str
+    source: str
+    by: Mapping[str, Mapping[str, float]]
+    would_give: str
+
+    def of(self, accelerator: Accelerator) -> float:
+        """Its value for one accelerator. Raises ``MissingConstant``."""
+        keys = {"card": accelerator.name, "generation": accelerator.generation, "memory_kind": accelerator.memory_kind,
+                "platform": accelerator.platform}  # fmt: skip
+        for what in _BY:
+            found = self.by.get(what, {}).get(keys[what] or "")
+            if found is not None:
+                return found
+        if self.value is None:
+            raise MissingConstant(f"{accelerator.name}: the constant {self.name} ({self.meaning}) has no value for it; "
+                                  f"{self.would_give} would give one")  # fmt: skip
+        return self.value
+
+
+@dataclass(frozen=True)
+class Times:
+    """constants: by name. residuals: by class of operation and kinship of the card, as the file has them."""
+
+    constants: Mapping[str, Constant]
+    residuals: Mapping[str, Mapping[str, Any]]
+
+    def values(self, accelerator: Accelerator, mechanism: str) -> dict[str, float]:
+        """The constants of one mechanism, their names without it. Raises ``MissingConstant`` and ``UnknownName``."""
+        prefix = f"{mechanism}."
+        found = {c.name.removeprefix(prefix): c.of(accelerator) for c in self.constants.values() if c.name.startswith(prefix)}
+        if not found:
+            raise UnknownName("mechanism", mechanism, {name.partition(".")[0] for name in self.constants})
+        return found
+
+
+@cache
+def shipped() -> Times:
+    """The constants that come with cr_jax."""
+    return read_times(times_file())
+
+
+def read_times(path: Any) -> Times:
+    """The constants in a file. Raises ``BadInput``."""
+    document = read_json(path)
+    check(document, "accelerator-times", str(path))
+    constants = {
+        name: Constant(
+            name, entry["value"], entry["unit"], entry["meaning"], entry["kind"], entry["source"], entry.get("by", {}),
+            entry.get("would_give", "crjax calibrate on the device"),
+        )
+        for name, entry in document["constants"].items()
+    }  # fmt: skip
+    return Times(constants, document["residuals"])

@@ -1,0 +1,1 @@
+"""What predicts the time of operations on accelerators: one module per mechanism, its constants as data."""

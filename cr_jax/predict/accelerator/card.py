@@ -1,0 +1,66 @@
+"""What the formulas read of an accelerator: its sizes and rates, and the constants of each mechanism."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.times import MissingConstant, Times, shipped
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """One GPU or TPU. cores: streaming multiprocessors. lanes: float32 multiply-adds of one in a clock. clock_hz: the
+    highest. watts: the board's limit. bandwidth: bytes per second of main memory, peak. cache_bytes: the last level.
+    peaks: FLOP/s of matrix products by type. replaced: constants that hold instead of those of ``times``, by mechanism.
+    """
+
+    name: str
+    platform: str
+    generation: str
+    memory_kind: str
+    cores: int
+    lanes: int
+    clock_hz: float
+    watts: float
+    bandwidth: float
+    cache_bytes: int
+    peaks: Mapping[str, float | None]
+    accelerator: Accelerator
+    times: Times
+    replaced: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    _known: dict[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def constants(self, mechanism: str) -> Mapping[str, float]:
+        """The constants of one mechanism. Raises ``MissingConstant`` where one has no value for this card."""
+        known = self._known.get(mechanism)
+        if known is None:
+            found = self.times.values(self.accelerator, mechanism) | dict(self.replaced.get(mechanism, {}))
+            known = self._known[mechanism] = found
+        return known
+
+    def with_constants(self, mechanism: str, values: Mapping[str, float]) -> "Card":
+        """The same card with other constants of one mechanism."""
+        changed = {**self.replaced, mechanism: {**self.replaced.get(mechanism, {}), **values}}
+        return replace(self, replaced=changed, _known={})
+
+
+def card(accelerator: Accelerator, times: Times | None = None) -> Card:
+    """The card of an accelerator's profile. Raises ``MissingConstant`` naming what the profile lacks."""
+    gpu = accelerator.platform == "cuda"
+    needed = {
+        "generation": accelerator.generation, "memory_bandwidth_bytes_per_s": accelerator.memory_bandwidth_bytes_per_s,
+        "cores": accelerator.cores, "cache_bytes": accelerator.cache_bytes,
+    }  # fmt: skip
+    if gpu:
+        needed |= {"memory_kind": accelerator.memory_kind, "lanes_per_core": accelerator.lanes_per_core,
+                   "clock_hz": accelerator.clock_hz, "power_w": accelerator.power_w}  # fmt: skip
+    missing = [name for name, value in needed.items() if value is None]
+    if missing:
+        raise MissingConstant(f"{accelerator.name}: {', '.join(missing)} not known (null or absent in its profile); the "
+                              "maker's data sheet would give it")  # fmt: skip
+    return Card(
+        accelerator.name, accelerator.platform, str(accelerator.generation), accelerator.memory_kind or "hbm",
+        int(accelerator.cores or 0), int(accelerator.lanes_per_core or 0), float(accelerator.clock_hz or 0.0),
+        float(accelerator.power_w or 0.0), float(accelerator.memory_bandwidth_bytes_per_s or 0.0),
+        int(accelerator.cache_bytes or 0), accelerator.matmul_flops_per_s, accelerator, times or shipped(),
+    )  # fmt: skip
