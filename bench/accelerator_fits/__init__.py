@@ -1,0 +1,1 @@
+"""Fits of the constants of predicted times, one module per mechanism."""
