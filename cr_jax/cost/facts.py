@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from math import prod
 
 from cr_jax.cost import rules, table
+from cr_jax.cost.matmul import LABELS
 from cr_jax.cost.value import Cost
 from cr_jax.hlo.module import Computation, Instruction
 from cr_jax.hlo.shapes import Shape
+from cr_jax.hlo.windows import window
 
 #: Elements of a short row.
 NARROW = 64
@@ -29,11 +31,27 @@ class Product:
         return 2 * self.batch * self.m * self.n * self.k
 
 
+@dataclass(frozen=True)
+class Convolution:
+    """One convolution: images of height x width (of the result), one number of channels in and out per group, window
+    positions. plain: a window of 3 x 3 that moves by one and is not dilated."""
+
+    batch: int
+    height: int
+    width: int
+    channels_in: int
+    channels_out: int
+    window: int
+    plain: bool
+    dtype: str
+
+
 @dataclass
 class Facts:
     """Facts of one operation, gathered over what is fused into it."""
 
     products: list[Product] = field(default_factory=list)
+    convolutions: list[Convolution] = field(default_factory=list)
     slices: int = 0
     transcendental: bool = False
     joined: bool = False
@@ -42,6 +60,8 @@ class Facts:
     minor: int = 0
     single: int = 0
     roots: int = 0
+    divisions: int = 0
+    powers: int = 0
     narrow_tanhs: int = 0
     transposed: int = 0
     rows: int = 0
@@ -57,6 +77,7 @@ class Facts:
 
     def include(self, other: "Facts") -> None:
         self.products += other.products
+        self.convolutions += other.convolutions
         self.slices = max(self.slices, other.slices)
         self.transcendental |= other.transcendental
         self.joined |= other.joined
@@ -65,6 +86,8 @@ class Facts:
         self.minor += other.minor
         self.single += other.single
         self.roots += other.roots
+        self.divisions += other.divisions
+        self.powers += other.powers
         self.narrow_tanhs += other.narrow_tanhs
         self.transposed += other.transposed
         self.rows += other.rows
@@ -78,12 +101,17 @@ def look(inside: Facts, instruction: Instruction) -> None:
     if opcode == "dot":
         inside.products.append(_dot(instruction))
     elif opcode == "convolution" or (opcode == "custom-call" and many > 1):
+        convolved = _convolution(instruction)
         product = _other_product(instruction)
         inside.products += [product] if product else []
+        inside.convolutions += [convolved] if convolved and product else []
     elif opcode in table.TRANSCENDENTAL and instruction.shape.is_float:
         inside.transcendental = True
         inside.roots += instruction.shape.elements if opcode in ("sqrt", "rsqrt") else 0
+        inside.powers += instruction.shape.elements if opcode in ("power", "atan2") else 0
         inside.narrow_tanhs += instruction.shape.elements if opcode == "tanh" and _narrow(instruction.shape) else 0
+    elif opcode in ("divide", "remainder"):
+        inside.divisions += instruction.shape.elements
     elif opcode == "concatenate":
         inside.joined |= _joined(instruction)
     elif opcode in ("copy", "transpose"):
@@ -164,10 +192,34 @@ def _other_product(instruction: Instruction) -> Product | None:
     result = instruction.shape.leaves[0]
     if not flops or not result.elements:
         return None
-    n = instruction.operands[1].shape.dims[-1] if instruction.operands[1].shape.dims else 1
+    kernel, labels = instruction.operands[1].shape, LABELS.match(instruction.attribute("dim_labels") or "")
+    n = kernel.dims[labels[2].index("o")] if labels else kernel.dims[-1] if kernel.dims else 1
     n = min(n, result.elements)
     k = max(1, round(flops / 2 / result.elements))
     return Product(max(1, result.elements // max(1, n)), n, k, 1, "nn", instruction.operands[0].shape.dtype)
+
+
+def _convolution(instruction: Instruction) -> Convolution | None:
+    """A convolution over images; ``None`` for a product that is written as one, and for any other call."""
+    labels = LABELS.match(instruction.attribute("dim_labels") or "")
+    if labels is None or not any(c.isdigit() for c in labels[1]):
+        return None
+    first, second = instruction.operands[0].shape, instruction.operands[1].shape
+    result, target = instruction.shape.leaves[0], instruction.attribute("custom_call_target") or ""
+    image, kernel, out = first, second, result
+    if "BackwardInput" in target:
+        image, out = result, first
+    elif "BackwardFilter" in target:
+        kernel, out = result, second
+    axes, places, results = labels.groups()
+    spatial = [out.dims[results.index(c)] for c in sorted(c for c in results if c.isdigit())]
+    sizes = [kernel.dims[places.index(c)] for c in sorted(c for c in places if c.isdigit())]
+    groups = (instruction.numbers("feature_group_count") or (1,))[0]
+    plain = sizes == [3, 3] and all(axis.stride == axis.base_dilation == axis.window_dilation == 1 for axis in window(instruction))
+    return Convolution(
+        out.dims[results.index("b")] * groups, prod(spatial[:-1]), spatial[-1], image.dims[axes.index("f")] // groups,
+        out.dims[results.index("f")] // groups, prod(sizes), plain, image.dtype,
+    )  # fmt: skip
 
 
 def slices(computation: Computation) -> int:

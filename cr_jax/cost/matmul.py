@@ -44,7 +44,8 @@ def gemm_call(instruction: Instruction) -> int | None:
     return _fma(result) * result.elements * contracted
 
 
-_LABELS = re.compile(r"(\w+)_(\w+)->(\w+)")
+#: ``b01f_01io->b01f``: the axes of image, window and result.
+LABELS = re.compile(r"(\w+)_(\w+)->(\w+)")
 
 
 def convolution(instruction: Instruction) -> int:
@@ -65,7 +66,7 @@ def convolution_call(instruction: Instruction, target: str) -> int:
 
 
 def _convolution(instruction: Instruction, image: Shape, kernel: Shape, result: Shape) -> int:
-    labels = _LABELS.match(instruction.attribute("dim_labels") or "")
+    labels = LABELS.match(instruction.attribute("dim_labels") or "")
     if labels is None:
         raise BadHlo(instruction.line, f"convolution {instruction.name} has no dim_labels")
     image_axes, kernel_axes, result_axes = labels.groups()

@@ -12,7 +12,7 @@ from math import prod
 from cr_jax.cost import rules, table, traffic
 from cr_jax.cost.attribute import Attribution
 from cr_jax.cost.branches import branch_names, passes
-from cr_jax.cost.facts import Facts, Product, look, slices
+from cr_jax.cost.facts import Convolution, Facts, Product, look, slices
 from cr_jax.cost.graph import Node, Places
 from cr_jax.cost.reuse import Reads, Trace, sources
 from cr_jax.cost.value import Cost
@@ -38,7 +38,8 @@ class Operation:
     lose vector code on CPU. scalarised: cut, and a transcendental. argmax_elements: read by a reduction over
     several arrays; reduced_elements: read by any reduction, minor_elements: those whose fastest axis is folded,
     single_elements: those of the others whose slowest axis has one place (which the CPU's library folds slowly).
-    roots: of the transcendentals, those that are square roots; narrow_tanhs: tanhs in short rows. transposed:
+    roots, powers: of the transcendentals, those that are square roots, and powers; divisions: of the other FLOPs, those that
+    are divisions. convolutions: each of them is among the products too. cycles: the TPU compiler's own estimate. narrow_tanhs: tanhs in short rows. transposed:
     elements whose order in memory changes. rows, row_bytes: of gathers and scatters. partitions: tasks the CPU
     compiler cuts a loop into (1: one thread). loop: name of the innermost loop, empty outside. library: a fusion
     that a library runs (kCustom).
@@ -57,12 +58,15 @@ class Operation:
     output_bytes: int
     fresh: bool
     products: tuple[Product, ...]
+    convolutions: tuple[Convolution, ...]
     scalarised: bool
     argmax_elements: int
     reduced_elements: int
     minor_elements: int
     single_elements: int
     roots: int
+    divisions: int
+    powers: int
     narrow_tanhs: int
     transposed: int
     rows: int
@@ -72,18 +76,21 @@ class Operation:
     library: bool
     cut: bool
     joined: bool
+    cycles: int
 
 
 @dataclass(frozen=True)
 class LoopRun:
     """One ``while``: entries and iterations in all, bytes that one iteration touches, and whether
-    its body is a chain of loop fusions only (compiled as one piece on CPU)."""
+    its body is a chain of loop fusions only (compiled as one piece on CPU). counted: the compiler
+    knows the trip count."""
 
     name: str
     entries: int
     iterations: int
     body_bytes: int
     known: bool
+    counted: bool = True
 
 
 @dataclass(frozen=True)
@@ -195,7 +202,8 @@ class _List:
         turns = least if self.cheapest else most
         turn = self.computation(body, frame.inside(body, loop), times * turns, loop.name, found, loops)
         test = self.computation(condition, frame.inside(condition, loop), times * (turns + 1), loop.name, found, loops)
-        loops.append(LoopRun(loop.name, times, times * turns, self.footprint(body), count.count is not None))
+        loops.append(LoopRun(loop.name, times, times * turns, self.footprint(body), count.count is not None,
+                             count.source == "annotated"))
         return Node(after, loop=len(loops) - 1, inner=((turns, turn), (turns + 1, test)))
 
     def conditional(self, switch: Instruction, frame: Frame, times: int, loop: str,
@@ -290,6 +298,7 @@ class _List:
             name=instruction.name, opcode=instruction.opcode, family=family, computation=where, times=times, cost=cost,
             dtype=largest.dtype, elements=largest.elements, reads=reads, written_distance=distance,
             output_bytes=output, fresh=cost.written_bytes >= output > 0, products=tuple(inside.products),
+            convolutions=tuple(inside.convolutions), divisions=inside.divisions, powers=inside.powers, cycles=instruction.cycles,
             scalarised=inside.scalarised, argmax_elements=inside.argmax, reduced_elements=inside.reduced,
             minor_elements=inside.minor, single_elements=inside.single, roots=inside.roots,
             narrow_tanhs=inside.narrow_tanhs, transposed=inside.transposed,

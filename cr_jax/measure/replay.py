@@ -100,7 +100,7 @@ def replay(
             for timed in group:
                 measured[id(timed)] = _scaled(timed.parts, seconds)
     operations = tuple(Timed(t.operation, measured.get(id(t), t.parts)) for t in prediction.operations)
-    return assemble(operations, prediction.extras, accelerator, "replay", program, None), tuple(found)
+    return assemble(operations, prediction.extras, accelerator, "replay", program), tuple(found)
 
 
 def _scaled(parts: Parts, seconds: float) -> Parts:

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.operations import Operation, Program
-from cr_jax.predict.device import UNKNOWN_FACTOR, Peaks
+from cr_jax.predict.accelerator import step
+from cr_jax.predict.accelerator.intervals import UNKNOWN_FACTOR
+from cr_jax.predict.accelerator.launches import LoopTime
 from cr_jax.predict.host import Parts, at_once, call_parts, operation_parts
 from cr_jax.predict.tables import Tables
 
@@ -30,11 +33,12 @@ class Prediction:
     """Seconds of one step, or ``None`` with the reason.
 
     method: ``calibrated`` (tables measured on the device), ``replay`` (its operations timed on the
-    device) or ``peaks`` (data sheet rates). low_s, high_s hold ``coverage`` of the comparisons in
+    device) or ``model`` (formulas fitted on other cards). low_s, high_s hold ``coverage`` of the comparisons in
     ``validated_on``; ``None``: nothing was compared, the interval is an assumption. bound: compute,
     memory or overhead, whichever takes most; ``shares`` of the seconds each takes. extras: seconds that belong
     to no operation; ``at once`` is below 0, by what operations that run at the same time save.
-    utilisation: of the peak rates, for the whole step; over 1 is an error of the profile.
+    utilisation: of the peak rates, for the whole step; over 1 is an error of the profile. loops: of a GPU's step, with what
+    starting their kernels takes, the longest first.
     """
 
     seconds: float | None
@@ -50,6 +54,7 @@ class Prediction:
     profile_error: str | None
     operations: tuple[Timed, ...]
     extras: Mapping[str, float]
+    loops: tuple[LoopTime, ...] = ()
 
 
 def predict(
@@ -57,8 +62,8 @@ def predict(
 ) -> Prediction:
     """The time of ``program``, which was compiled for ``accelerator``, on it.
 
-    temp_bytes: the compiler's temporaries. A CPU needs a calibrated profile; any other device its
-    peaks. What is missing gives no time and a reason.
+    temp_bytes: the compiler's temporaries. A CPU needs a calibrated profile, any other device what the formulas read. What
+    is missing gives no time and a reason.
     """
     unknown = sorted(x.name for x in program.loops if not x.known)
     if unknown:
@@ -69,28 +74,45 @@ def predict(
         tables = Tables(accelerator.calibration)
         timed = tuple(Timed(o, operation_parts(o, tables)) for o in program.operations)
         extras = call_parts(program, temp_bytes, tables)
-        return assemble(timed, extras, accelerator, "calibrated", program, None)
+        return assemble(timed, extras, accelerator, "calibrated", program)
     if accelerator.platform == "cpu":
         return _none(f"{accelerator.name}: no rates are known; crjax calibrate measures them on this machine", accelerator)
-    peaks = Peaks(accelerator, precision, dtype)
-    if peaks.why:
-        return _none(peaks.why, accelerator)
-    timed = tuple(Timed(o, peaks.parts(o)) for o in program.operations)
-    return assemble(timed, {"call": peaks.call_s}, accelerator, "peaks", program, peaks)
+    return _on_accelerator(program, accelerator, precision)
+
+
+def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) -> Prediction:
+    """By the formulas of each mechanism, with the constants that come with cr_jax."""
+    try:
+        found = step.timed(program, accelerator, precision)
+    except MissingConstant as missing:
+        return _none(str(missing), accelerator)
+    timed = tuple(Timed(operation, parts) for operation, parts in found.operations)
+    sums = {"compute": 0.0, "memory": 0.0, "overhead": found.starting_s}
+    for entry in timed:
+        parts, times = entry.parts, entry.operation.times
+        sums["overhead"] += parts.overhead_s * times
+        sums["compute" if parts.compute_s >= parts.memory_s else "memory"] += max(parts.compute_s, parts.memory_s) * times
+    used, error = _utilisation(program, found.seconds, accelerator, step.matmul_peak(program, accelerator, precision))
+    return Prediction(
+        seconds=found.seconds, low_s=found.low_s, high_s=found.high_s, coverage=found.coverage,
+        bound=max(sums, key=lambda k: sums[k]), shares={k: v / found.seconds for k, v in sums.items()}, method="model",
+        reason=None, validated_on={"method": "model", "classes": [one.plain() for one in found.classes]}, utilisation=used,
+        profile_error=error, operations=timed, extras={"starting kernels": found.starting_s}, loops=found.loops,
+    )  # fmt: skip
 
 
 def assemble(
     timed: tuple[Timed, ...], extras: Mapping[str, float], accelerator: Accelerator, method: str,
-    program: Program, peaks: Peaks | None,
+    program: Program,
 ) -> Prediction:  # fmt: skip
-    """The whole from its parts. Without ``peaks`` it is a CPU's, whose threads run some operations at the same time."""
+    """A CPU's step from its parts; its threads run some operations at the same time."""
     loops = extras.get("loops", 0.0)
     sums = {"compute": 0.0, "memory": 0.0, "overhead": loops}
     for entry in timed:
         parts, times = entry.parts, entry.operation.times
         sums["overhead"] += parts.overhead_s * times
         sums["compute" if parts.compute_s >= parts.memory_s else "memory"] += max(parts.compute_s, parts.memory_s) * times
-    if peaks is None and accelerator.calibration is not None:
+    if accelerator.calibration is not None:
         saved = at_once(program, [t.parts for t in timed], Tables(accelerator.calibration))
         extras = {**extras, "at once": saved}
         summed = sum(sums.values())
@@ -99,11 +121,11 @@ def assemble(
     sums["overhead"] += sum(extras.values()) - loops
     seconds = sum(sums.values())
     low, high, coverage = interval(seconds, accelerator, method)
-    used, error = _utilisation(program, seconds, accelerator, peaks)
     return Prediction(
         seconds=seconds, low_s=low, high_s=high, coverage=coverage,
         bound=max(sums, key=lambda k: sums[k]), shares={k: v / seconds if seconds else 0.0 for k, v in sums.items()},
-        method=method, reason=None, validated_on=validation(accelerator, method), utilisation=used, profile_error=error,
+        method=method, reason=None, validated_on=validation(accelerator, method),
+        utilisation={"matmul": None, "memory": None}, profile_error=None,
         operations=timed, extras=dict(extras),
     )  # fmt: skip
 
@@ -128,16 +150,16 @@ def tie(a: Prediction, b: Prediction) -> bool:
     return a.low_s <= b.high_s and b.low_s <= a.high_s
 
 
-def _utilisation(program: Program, seconds: float, accelerator: Accelerator, peaks: Peaks | None):
+def _utilisation(
+    program: Program, seconds: float, accelerator: Accelerator, matmul_peak: float | None
+) -> tuple[Mapping[str, float | None], str | None]:
     """Shares of the peaks that the step would use, and what is wrong with the profile if one is over 1."""
-    if peaks is None or not seconds:
-        return {"matmul": None, "memory": None}, None
-    total = program.total()
-    used = {
-        "matmul": total.matmul_flops / seconds / peaks.matmul_peak,
-        "memory": total.hbm_bytes / seconds / peaks.bandwidth_peak,
+    total, bandwidth = program.total(), accelerator.memory_bandwidth_bytes_per_s
+    used: dict[str, float | None] = {
+        "matmul": total.matmul_flops / seconds / matmul_peak if matmul_peak else None,
+        "memory": total.hbm_bytes / seconds / bandwidth if bandwidth else None,
     }
-    over = [f"{name} {share:.0%}" for name, share in used.items() if share > 1]
+    over = [f"{name} {share:.0%}" for name, share in used.items() if share is not None and share > 1]
     if not over:
         return used, None
     return used, f"{accelerator.name}: utilisation over 100% ({', '.join(over)}): a rate in its profile is wrong"

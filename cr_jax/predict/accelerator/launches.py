@@ -77,6 +77,8 @@ class Launches:
         self.graph_s, self.graph_kernel_s = constants["graph_s"], constants["graph_kernel_s"]
         self.wait_s, self.call_s = constants["wait_s"], constants["call_s"]
         self.kernels = 0
+        #: How often each operation ran: the condition of a loop that XLA counts never does.
+        self.runs: dict[int, int] = {}
         self._loops: dict[str, _Sum] = {}
 
     def run(self) -> Started:
@@ -116,6 +118,8 @@ class Launches:
                 clock = self._single(place, clock, times)
             return clock
         self.kernels += len(run) * times
+        for place in run:
+            self.runs[place] = self.runs.get(place, 0) + times
         executed = sum(map(self.seconds, run))
         host = clock.host + self.graph_s
         device = max(clock.device, host) + executed + self.graph_kernel_s * len(run)
@@ -123,6 +127,7 @@ class Launches:
 
     def _single(self, place: int, clock: Clock, times: int) -> Clock:
         self.kernels += times
+        self.runs[place] = self.runs.get(place, 0) + times
         executed = self.seconds(place)
         host = clock.host + self.enqueue_s
         return Clock(host, max(clock.device + self.gap_s, host) + executed, clock.busy_s + executed)
@@ -139,6 +144,8 @@ class Launches:
             clock = self._repeat(
                 lambda at, runs: self._wait(self._block(condition, self._block(body, at, runs), runs), runs), clock, turns, times
             )
+        if not times:
+            return clock
         found = self._loops.setdefault(loop.name, _Sum())
         found.seconds += max(clock.device - begun.device, clock.host - begun.host) * times
         found.busy_s += (clock.busy_s - begun.busy_s) * times

@@ -1,0 +1,161 @@
+"""One execution of an operation on an accelerator: which mechanism predicts it, and to which class of errors it belongs."""
+
+from dataclasses import dataclass
+
+
+from cr_jax.catalog.precision import matmul_precision, on_tensor_cores
+from cr_jax.catalog.times import MissingConstant
+from cr_jax.cost.facts import Product
+from cr_jax.cost.operations import Operation
+from cr_jax.predict.accelerator import convolutions, gathers, products_plain, products_tensor, sorts, streams, tiling, tpu
+from cr_jax.predict.accelerator.card import Card
+from cr_jax.predict.accelerator.either import Parts
+
+#: Bytes of an element as a product loads it.
+ITEM_BYTES = {"float64": 8, "float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2, "float8": 1, "int8": 1}
+#: HLO's names of the types that a report may be made in.
+TYPES = {"f64": "float64", "f32": "float32", "bf16": "bfloat16", "f16": "float16", "s8": "int8", "u8": "int8"}
+#: Rows or columns up to which a product is a skinny one: what a recurrent step does.
+SKINNY = 128
+#: Types whose additions take a GPU's plain lanes longer, by the profile's rate of vectors.
+_WIDE = "f64"
+
+
+@dataclass(frozen=True)
+class Execution:
+    """seconds: on the device, without what starting it costs. parts: arithmetic and memory alone. kind: the class of errors."""
+
+    seconds: float
+    parts: Parts
+    kind: str
+
+
+class Executions:
+    """Times of the operations of one program; equal operations are worked out once."""
+
+    def __init__(self, card: Card, precision: str):
+        self.card, self.precision = card, precision
+        self._known: dict[tuple[object, ...], Execution] = {}
+
+    def of(self, operation: Operation) -> Execution:
+        """Raises ``MissingConstant``."""
+        key = (
+            operation.opcode, operation.family, operation.products, operation.convolutions, operation.reads, operation.dtype,
+            operation.elements, operation.output_bytes, operation.written_distance, operation.cost.hbm_bytes,
+            operation.cost.operations, operation.cycles, operation.rows, operation.row_bytes, operation.reduced_elements,
+        )  # fmt: skip
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._tpu(operation) if self.card.platform == "tpu" else self._gpu(operation)
+        return known
+
+    def computed_in(self, dtype: str) -> str:
+        """What products of inputs of an HLO type are computed in. Raises ``MissingConstant``."""
+        accelerator = self.card.accelerator
+        name = TYPES.get(dtype) or (f"float8_{dtype[2:]}" if dtype.startswith("f8") else dtype)
+        found = matmul_precision(accelerator, self.precision, name)
+        if found is None:
+            raise MissingConstant(f"{accelerator.name}: what it computes products of {name} in is not known")
+        return found
+
+    def _tpu(self, operation: Operation) -> Execution:
+        computed_in = self.computed_in(operation.products[0].dtype) if operation.products else None
+        parts = tpu.parts(self.card, operation, computed_in)
+        return Execution(tpu.seconds(self.card, parts), parts, "tpu_products" if operation.products else "tpu")
+
+    def _gpu(self, operation: Operation) -> Execution:
+        card = self.card
+        if operation.convolutions:
+            return self._convolution(operation)
+        if operation.products:
+            return self._products(operation)
+        if operation.family in ("gather", "scatter") and operation.rows:
+            return self._rows(operation)
+        if operation.family == "sort":
+            return self._sort(operation)
+        parts = self._stream(operation)
+        kind = "reductions" if operation.reduced_elements else "streams"
+        return Execution(streams.seconds(card, parts), parts, kind)
+
+    def _stream(self, operation: Operation) -> Parts:
+        cost = operation.cost
+        plain = cost.transcendentals - operation.roots - operation.powers
+        return streams.parts(
+            self.card, operation.reads, min(operation.output_bytes, cost.written_bytes), operation.written_distance,
+            elements=operation.elements, flops=max(0, cost.other_flops - operation.divisions) + cost.integer_ops,
+            divisions=operation.divisions, transcendentals=max(0, plain), roots=operation.roots, powers=operation.powers,
+            reduced=operation.reduced_elements, minor=operation.minor_elements, slower=self._slower(operation.dtype),
+        )  # fmt: skip
+
+    def _slower(self, dtype: str) -> float:
+        """How many times as long as float32 arithmetic a type's takes."""
+        rates = self.card.accelerator.vector_flops_per_s
+        wide, narrow = rates.get("float64"), rates.get("float32")
+        return narrow / wide if dtype == _WIDE and wide and narrow else 1.0
+
+    def _products(self, operation: Operation) -> Execution:
+        """Every product; what else the fusion reads and computes rides on the dearest."""
+        done = [self._product(product, operation, 0) for product in operation.products]
+        own = sum(self._own_bytes(product, operation) for product in operation.products)
+        extra = max(0, operation.cost.hbm_bytes - own)
+        longest = max(range(len(done)), key=lambda n: done[n][0])
+        if extra:
+            done[longest] = self._product(operation.products[longest], operation, extra)
+        compute, memory = (sum(one[place] for one in done) for place in (2, 3))
+        cost = operation.cost
+        compute += streams.arithmetic(self.card, cost.other_flops + cost.integer_ops, transcendentals=cost.transcendentals)
+        return Execution(sum(one[0] for one in done), Parts(compute, memory), done[longest][1])
+
+    def _own_bytes(self, product: Product, operation: Operation) -> float:
+        out = operation.output_bytes / max(1, operation.elements)
+        item = ITEM_BYTES.get(self.computed_in(product.dtype), 4)
+        return product.batch * ((product.m + product.n) * product.k * item + product.m * product.n * out)
+
+    def _product(self, product: Product, operation: Operation, extra: float) -> tuple[float, str, float, float]:
+        """Seconds, class, and the parts of one product."""
+        computed_in = self.computed_in(product.dtype)
+        item, out = ITEM_BYTES.get(computed_in, 4), max(1.0, operation.output_bytes / max(1, operation.elements))
+        layout = tiling.Layout(lhs_along_k=product.kind[0] == "n", rhs_along_k=product.kind[1] == "t")
+        tensor = on_tensor_cores(self.card.accelerator, computed_in)
+        found = (products_tensor if tensor else products_plain).parts(
+            self.card, product.batch, product.m, product.n, product.k, computed_in, item, out, layout=layout, extra_bytes=extra
+        )
+        kind = f"products_{computed_in}"
+        if not tensor and product.batch == 1 and min(product.m, product.n) <= SKINNY:
+            kind = "products_skinny"
+        return float(found.seconds) + float(found.start), kind, float(found.compute), float(found.memory)
+
+    def _convolution(self, operation: Operation) -> Execution:
+        card, many = self.card, len(operation.convolutions)
+        total, compute, memory = 0.0, 0.0, 0.0
+        for one in operation.convolutions:
+            computed_in = self.computed_in(one.dtype)
+            peak = card.peaks.get(computed_in) if on_tensor_cores(card.accelerator, computed_in) else None
+            parts = convolutions.parts(
+                card, operation.reads, operation.cost.written_bytes / many, operation.written_distance, batch=one.batch,
+                height=one.height, width=one.width, channels_in=one.channels_in, channels_out=one.channels_out,
+                window=one.window, winograd=one.plain, peak=peak, item=ITEM_BYTES.get(computed_in, 4),
+            )  # fmt: skip
+            total += convolutions.seconds(card, parts)
+            compute, memory = compute + parts.compute_s, memory + parts.memory_s
+        return Execution(total, Parts(compute, memory), "convolutions")
+
+    def _rows(self, operation: Operation) -> Execution:
+        card, cost = self.card, operation.cost
+        written = min(operation.output_bytes, cost.written_bytes)
+        if operation.family == "gather":
+            parts = gathers.parts(card, operation.reads, written, operation.written_distance, rows=operation.rows,
+                                  row_bytes=operation.row_bytes, flops=cost.other_flops + cost.integer_ops)  # fmt: skip
+        else:
+            parts = gathers.scatter_parts(card, operation.reads, written, operation.written_distance, rows=operation.rows,
+                                          row_bytes=operation.row_bytes, flops=cost.other_flops + cost.integer_ops)  # fmt: skip
+        return Execution(gathers.seconds(card, parts), parts, "gathers")
+
+    def _sort(self, operation: Operation) -> Execution:
+        card = self.card
+        keys = max(1, operation.elements if operation.opcode == "sort" else operation.cost.read_bytes // 4)
+        distance = max((read.distance for read in operation.reads), default=0)
+        parts = sorts.bitonic(card, 1, keys, 4, 4, distance)
+        return Execution(sorts.seconds(card, parts), parts, "sorts")
+
+

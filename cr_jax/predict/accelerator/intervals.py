@@ -1,0 +1,73 @@
+"""How far off a predicted time may be: composed from the errors that each class of operation left on cards not fitted.
+
+Within a class errors go together (one constant is wrong for all of it), so their seconds add up; between classes they do
+not, so their widths add up as squares. A class that was never compared is as wide as an assumption, and is named.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+from cr_jax.predict.accelerator.card import Card
+
+#: Assumed for a class without measurements, either way.
+UNKNOWN_FACTOR = 2.5
+#: Share of past comparisons between the quantiles that the residuals hold.
+COVERAGE = 0.9
+#: Seconds of unvalidated classes, as a share of the step, up to which the interval still has its coverage.
+_NEGLIGIBLE = 0.05
+#: From the closest card to the furthest.
+KINSHIPS = ("same_card", "same_generation", "other_generation", "other_vendor")
+
+
+@dataclass(frozen=True)
+class ClassError:
+    """One class of operations in a step. seconds: of them. kinship: of the cards it was held against to this one;
+    ``None``: never. low, high: measured / predicted, between which nine of ten comparisons lay, or an assumption."""
+
+    kind: str
+    seconds: float
+    kinship: str | None
+    low: float
+    high: float
+    found: Mapping[str, Any] | None
+
+    def plain(self) -> dict[str, Any]:
+        """As reports have it."""
+        known = self.found or {}
+        return {
+            "class": self.kind, "seconds": self.seconds, "kinship": self.kinship, "n": known.get("rows"),
+            "cards": list(known.get("cards", ())), "median_error": known.get("median"), "p90_error": known.get("p90"),
+            "worst_error": known.get("worst"), "ratio_low": self.low, "ratio_high": self.high,
+        }  # fmt: skip
+
+
+def errors(card: Card, seconds: Mapping[str, float], generations: Mapping[str, str]) -> tuple[ClassError, ...]:
+    """The error of every class. seconds: by class. generations: of the cards that residuals name."""
+    return tuple(_error(card, kind, spent, generations) for kind, spent in sorted(seconds.items(), key=lambda x: -x[1]))
+
+
+def _error(card: Card, kind: str, seconds: float, generations: Mapping[str, str]) -> ClassError:
+    known = card.times.residuals.get(kind, {})
+    for kinship in KINSHIPS:
+        found = known.get(kinship)
+        if found is not None and _fits(card, kinship, found["cards"], generations):
+            return ClassError(kind, seconds, kinship, min(1.0, found["ratio_low"]), max(1.0, found["ratio_high"]), found)
+    return ClassError(kind, seconds, None, 1 / UNKNOWN_FACTOR, UNKNOWN_FACTOR, None)
+
+
+def _fits(card: Card, kinship: str, cards: list[str], generations: Mapping[str, str]) -> bool:
+    if kinship == "same_card":
+        return card.name in cards
+    if kinship == "same_generation":
+        return card.generation in {generations.get(name) for name in cards}
+    return kinship == "other_vendor" or card.platform == "cuda"
+
+
+def interval(seconds: float, classes: tuple[ClassError, ...]) -> tuple[float, float, float | None]:
+    """(low, high, coverage) of a step; coverage is ``None`` where more than 5% of it was never compared."""
+    below = sqrt(sum((one.seconds * (1 - one.low)) ** 2 for one in classes))
+    above = sqrt(sum((one.seconds * (one.high - 1)) ** 2 for one in classes))
+    unknown = sum(one.seconds for one in classes if one.kinship is None)
+    return max(seconds - below, seconds / UNKNOWN_FACTOR), seconds + above, COVERAGE if unknown <= _NEGLIGIBLE * seconds else None

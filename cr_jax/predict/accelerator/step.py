@@ -1,0 +1,103 @@
+"""Seconds of a whole program on an accelerator that is not attached: its operations, what starting them takes, the interval."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cache
+
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.load import accelerator as load_accelerator
+from cr_jax.catalog.precision import matmul_precision
+from cr_jax.catalog.times import MissingConstant, shipped
+from cr_jax.cost.operations import Operation, Program
+from cr_jax.errors import CrJaxError
+from cr_jax.predict.accelerator import intervals
+from cr_jax.predict.accelerator.card import Card, card
+from cr_jax.predict.accelerator.execution import TYPES, Execution, Executions
+from cr_jax.predict.accelerator.intervals import ClassError
+from cr_jax.predict.accelerator.launches import Launches, LoopTime
+from cr_jax.predict.accelerator.tpu import PASSES
+from cr_jax.predict.host import Parts
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """operations: those that run, with the parts of one execution. starting_s: in which the device waits for kernels to
+    start, the call among it. classes: the errors that the interval is composed of."""
+
+    seconds: float
+    low_s: float
+    high_s: float
+    coverage: float | None
+    operations: tuple[tuple[Operation, Parts], ...]
+    starting_s: float
+    loops: tuple[LoopTime, ...]
+    classes: tuple[ClassError, ...]
+
+
+def timed(program: Program, accelerator: Accelerator, precision: str) -> StepTime:
+    """The time of a program. Raises ``MissingConstant`` naming what is not known of the accelerator."""
+    moved = sum(operation.cost.collective_bytes for operation in program.operations)
+    if moved:
+        raise MissingConstant(f"{accelerator.name}: the time of collectives is not predicted; the program has some")
+    at = card(accelerator)
+    executions = Executions(at, precision)
+    found = [executions.of(operation) for operation in program.operations]
+    if at.platform == "tpu":
+        runs = {place: operation.times for place, operation in enumerate(program.operations)}
+        loops: tuple[LoopTime, ...] = ()
+        starting = at.constants("tpu")["call_s"]
+    else:
+        launches = Launches(program, at.constants("launches"), lambda place: found[place].seconds)
+        started = launches.run()
+        runs, loops = launches.runs, started.loops
+        starting = started.seconds - sum(found[place].seconds * times for place, times in runs.items())
+    return _whole(program, at, found, runs, starting, loops)
+
+
+def _whole(
+    program: Program, at: Card, found: list[Execution], runs: dict[int, int], starting: float, loops: tuple[LoopTime, ...]
+) -> StepTime:
+    kinds: Counter[str] = Counter()
+    operations = []
+    for place, times in runs.items():
+        one, operation = found[place], program.operations[place]
+        kinds[one.kind] += one.seconds * times  # type: ignore[assignment]
+        longer = max(one.parts.compute_s, one.parts.memory_s)
+        share = min(1.0, one.seconds / longer) if longer else 1.0
+        parts = Parts(one.parts.compute_s * share, one.parts.memory_s * share, max(0.0, one.seconds - longer))
+        operations.append((replace(operation, times=times), parts))
+    seconds = sum(kinds.values()) + starting
+    kinds["launches" if at.platform == "cuda" else "tpu"] += starting  # type: ignore[assignment]
+    classes = intervals.errors(at, kinds, _generations())
+    low, high, coverage = intervals.interval(seconds, classes)
+    loops = tuple(sorted(loops, key=lambda one: (-one.launching_s, one.name)))
+    return StepTime(seconds, low, high, coverage, tuple(operations), starting, loops, classes)
+
+
+def matmul_peak(program: Program, accelerator: Accelerator, precision: str) -> float | None:
+    """FLOP/s of the computation that most of the program's products are done in; ``None``: unknown, or no products."""
+    work: Counter[str] = Counter()
+    for operation in program.operations:
+        for product in operation.products:
+            work[product.dtype] += product.flops * operation.times
+    if not work:
+        return None
+    dtype = work.most_common(1)[0][0]
+    computed_in = matmul_precision(accelerator, precision, TYPES.get(dtype, dtype)) or ""
+    passes = PASSES.get(computed_in, 1)
+    peak = accelerator.matmul_flops_per_s.get("bfloat16" if passes > 1 else computed_in)
+    return peak / passes if peak else None
+
+
+@cache
+def _generations() -> dict[str, str]:
+    """The generation of every card that the residuals name and the catalogue knows."""
+    named = {name for kinships in shipped().residuals.values() for errors in kinships.values() if isinstance(errors, dict)
+             for name in errors["cards"]}  # fmt: skip
+    found = {}
+    for name in named:
+        try:
+            found[name] = load_accelerator(name).generation or ""
+        except CrJaxError:  # a card of the measurements that has no profile
+            continue
+    return found
