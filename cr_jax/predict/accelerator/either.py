@@ -1,0 +1,44 @@
+"""Arithmetic on numbers and on arrays of them alike: predictions take one number at a time, fits take thousands.
+
+NumPy is imported where an array is met, not before: the command line starts without it.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Parts(NamedTuple):
+    """Seconds of one execution on the lanes and on the memory, each as if the other took none. Numbers or arrays."""
+
+    compute_s: Any
+    memory_s: Any
+
+
+def least(a: Any, b: Any) -> Any:
+    """The smaller of two, by element."""
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return min(a, b)
+    import numpy as np
+
+    return np.minimum(a, b)
+
+
+def most(a: Any, b: Any) -> Any:
+    """The larger of two, by element."""
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return max(a, b)
+    import numpy as np
+
+    return np.maximum(a, b)
+
+
+def whole(a: Any, unit: Any) -> Any:
+    """How many units hold ``a``: the quotient, rounded up."""
+    return -(-a // unit)
+
+
+def together(parts: Parts, sharpness: float) -> Any:
+    """Seconds of two parts that run side by side: (compute^p + memory^p)^(1/p), p the sharpness; the larger p, the
+    nearer the longer one."""
+    longer = most(most(parts.compute_s, parts.memory_s), 1e-30)
+    shorter = least(parts.compute_s, parts.memory_s)
+    return longer * (1 + (shorter / longer) ** sharpness) ** (1 / sharpness)
