@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.accelerator_fits.fitting import Fitted, rounded
 from cr_jax.catalog.load import accelerator, accelerator_names
-from cr_jax.catalog.times import Times
+from cr_jax.catalog.times import Constant, Times
 from cr_jax.predict.accelerator.card import Card, card
 
 #: The cards of the measurements, by their names there: the profile's name, else one that is near and what differs.
@@ -40,6 +40,13 @@ def constant(
     if by:
         entry["by"] = {what: rounded(values) for what, values in by.items()}
     return entry
+
+
+def times(entries: Mapping[str, Mapping[str, Any]]) -> Times:
+    """The constants of entries."""
+    made = {n: Constant(n, e["value"], e["unit"], e["meaning"], e["kind"], e["source"], e.get("by", {}), "")
+            for n, e in entries.items()}  # fmt: skip
+    return Times(made, {})
 
 
 def residual(errors: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.accelerator_fits.entries import constant, measured_card, residual, write
+from bench.accelerator_fits.entries import constant, measured_card, residual, times, write
 from bench.accelerator_fits.fitting import Fitted, errors, search
-from cr_jax.catalog.times import Constant, Times
+from bench.accelerator_fits.table import HEAD, line
 from cr_jax.cost.reuse import Reads
 from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
@@ -164,12 +164,6 @@ def start(measured: Path) -> dict[str, dict[str, Any]]:
     return {f"streams.{name}": entry for name, entry in entries.items()}
 
 
-def times(entries: Mapping[str, Mapping[str, Any]]) -> Times:
-    made = {n: Constant(n, e["value"], e["unit"], e["meaning"], e["kind"], e["source"], e.get("by", {}), "")
-            for n, e in entries.items()}  # fmt: skip
-    return Times(made, {})
-
-
 def off(card: Card, rows: Rows) -> np.ndarray:
     return np.abs(np.log(predicted(card, rows) / rows.seconds))
 
@@ -241,9 +235,7 @@ class Judged:
     same: np.ndarray
 
 
-def judged(
-    cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Rows], measured: Path
-) -> dict[tuple[str, str], Judged]:
+def judged(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Rows], measured: Path) -> dict[tuple[str, str], Judged]:
     """Each card left out of the fit, and its own "test" rows left out of it."""
     found = {}
     for name, card in cards.items():
@@ -285,21 +277,12 @@ def table(measured: Path, card_of: Callable[[str], Card]) -> list[str]:
     """Lines of errors in percent, per card and class."""
     rows = read(measured)
     cards = {name: card_of(name) for name in sorted({key[0] for key in rows})}
-    lines = [line("card", "class", "by", None, None)]
+    lines = [HEAD]
     for (name, kind), j in sorted(judged(cards, rows, measured).items(), key=lambda item: (item[0][1], item[0][0])):
         for by, values in (("left out", j.unseen), ("today", j.today), ("roofline", j.roofline)):
             lines.append(line(name, kind, by, values, j.seconds))
         lines.append(line(name, kind, "own rows", j.same[j.test], j.seconds[j.test]))
     return lines
-
-
-def line(name: str, kind: str, by: str, values: np.ndarray | None, seconds: np.ndarray | None) -> str:
-    """One row of a table; its head without values."""
-    if values is None or seconds is None:
-        return f"{'card':12} {'class':13} {'by':9} {'n':>5} {'median':>7} {'90%':>7} {'worst':>7} {'bias':>7}"
-    errors_, bias = np.abs(values - seconds) / seconds, np.median(values / seconds) - 1
-    numbers = (*(100 * q for q in np.quantile(errors_, (0.5, 0.9, 1))), 100 * bias)
-    return f"{name:12} {kind:13} {by:9} {len(seconds):5} " + " ".join(f"{number:7.1f}" for number in numbers)
 
 
 def main() -> None:

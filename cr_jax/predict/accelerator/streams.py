@@ -56,6 +56,14 @@ def arithmetic(
     return clocks * slower / (busy * card.lanes * card.clock_hz)
 
 
+def traffic(card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, blocks: Any, share: Any = 1.0) -> Any:
+    """Seconds to read buffers, at a share of the memory's rate, and to write one."""
+    total = moved(card, written, written_distance, blocks)
+    for read in reads:
+        total = total + moved(card, read.bytes, read.distance, blocks, share)
+    return total
+
+
 def parts(
     card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, *, elements: Any, flops: Any = 0,
     divisions: Any = 0, transcendentals: Any = 0, roots: Any = 0, powers: Any = 0, reduced: Any = 0, minor: Any = 0,
@@ -64,16 +72,15 @@ def parts(
     """One execution of a fusion without products.
 
     reads: by buffer, bytes and distance. written: bytes, to a buffer touched ``written_distance`` bytes ago. elements: of
-    the largest result. flops to powers: as ``arithmetic`` has them. reduced: elements read by a reduction, of which ``minor`` fold their fastest axis.
+    the largest result. flops to powers: as ``arithmetic`` has them. reduced: elements read by a reduction, of which
+    ``minor`` fold their fastest axis.
     """
     known = card.constants("streams")
     blocks = most(whole(most(elements, reduced), BLOCK), 1)
-    columns = least(1.0, (reduced - minor) / most(reduced, 1))
-    slowed = columns * (1 / known["column_share"] - 1) + (1 - columns) * (1 / known["row_share"] - 1) * (reduced > 0)
-    share = 1 / (1 + slowed)
-    memory = moved(card, written, written_distance, blocks)
-    for read in reads:
-        memory = memory + moved(card, read.bytes, read.distance, blocks, share)
+    columns = (reduced - minor) / most(reduced, 1)
+    slow = columns / known["column_share"] + (1 - columns) / known["row_share"]
+    share = 1 / (1 + (reduced > 0) * (slow - 1))
+    memory = traffic(card, reads, written, written_distance, blocks, share)
     return Parts(arithmetic(card, flops, divisions, transcendentals, roots, powers, blocks, slower), memory)
 
 
