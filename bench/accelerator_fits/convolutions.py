@@ -31,8 +31,8 @@ ZEROS = 1.2
 TODAY_PRODUCTS, TODAY_MEMORY, TILE = 0.8, 0.9, 128
 #: Weight of a constant's distance from where the search begins, in logarithms: three cards do not tell them all apart.
 PULL = 0.01
-FITTED = ("direct_share", "fused_share", "product_share", "transform_share", "weights_share", "tile_loss", "depth",
-          "fused_depth", "kernel_s")  # fmt: skip
+FITTED: tuple[str, ...] = ("direct_share", "fused_share", "product_share", "transform_share", "weights_share", "tile_loss",
+                           "depth", "fused_depth", "kernel_s")  # fmt: skip
 CLASS = "convolutions"
 SOURCE = "fitted on sitar-lab/NeuSight's measurements at 6945927d (torch 2.1, cuDNN 8.9, PCIe cards, windows of 3 x 3)"
 

@@ -31,18 +31,21 @@ BINARY = ("add", "mul", "div", "pow")
 ZERO_BASE = 0.6
 #: Rows up to so many columns a warp keeps in registers: read once.
 IN_REGISTERS = 1024
+#: How much of the emptiness of a block's last turn the rate of torch's softmax and layer norm loses.
+EMPTY = 0.5
 #: Today's predictor and the roofline: share of the memory's peak.
 TODAY = 0.9
 #: What an RTX A5000 reads and writes of its 768 GB/s, as printed (userz.net: 659.5 GB/s).
 PRINTED_GDDR = 0.859
 CLASSES = ("streams_hbm", "streams_gddr", "reductions")
 SOURCE = "fitted on sitar-lab/NeuSight's measurements at 6945927d (torch 2.1, PCIe cards)"
-SWITCHES = ("cache_reach", "cache_sharpness", "cache_bytes_per_clock", "row_share")
+SWITCHES = ("cache_reach", "cache_sharpness", "row_share")
 
 
 @dataclass
 class Rows:
-    """Measured rows of one card and class, with what torch's kernels do. repeats: bytes read again, at a distance."""
+    """Measured rows of one card and class, with what torch's kernels do. repeats: bytes read again, at
+    a distance for each thread in flight."""
 
     op: np.ndarray
     elements: np.ndarray
@@ -80,12 +83,16 @@ def _rows(rows: Sequence[Mapping[str, str]]) -> Rows:
     size = 4 * elements
     softmax, norm, binary = op == "softmax", op == "ln", np.isin(op, BINARY)
     again = np.where(softmax & (width > IN_REGISTERS), 2, np.where(norm, 1, 0))
-    threads = np.where(norm, 128, np.clip(2.0 ** np.ceil(np.log2(np.maximum(width / 4, 32) / 2)), 32, 1024))
-    # Bytes that the blocks in flight on one core read and write between two readings; 2048 threads fill it.
-    flight = (2048 / threads) * width * 4 * 1.5
+    threads = np.where(norm, 128, np.maximum(2.0 ** np.ceil(np.log2(np.clip(width / 4, 64, 1024) / 2)), 32))
+    # Four elements to a thread and turn; the last turn is partly empty, which costs part of the rate.
+    turns = np.maximum(width / 4 / threads, 1)
+    slow = np.where(again > 0, (np.ceil(turns) / turns) ** EMPTY, 1)
+    # Bytes that a block reads and, one of two times, writes between two readings, for each thread of it.
+    flight = width * 4 * 1.5 / threads
     return Rows(
-        op=op, elements=elements, read=np.where(binary, 2, 1) * size, written=size, repeats=again * size, distance=flight,
-        reduced=np.where(softmax | norm, elements, 0), powers=np.where(np.isin(op, ("pow", "powu")), ZERO_BASE, 0) * elements,
+        op=op, elements=elements, read=np.where(binary, 2, 1) * size * slow, written=size, repeats=again * size * slow,
+        distance=flight, reduced=np.where(softmax | norm, elements, 0),
+        powers=np.where(np.isin(op, ("pow", "powu")), ZERO_BASE, 0) * elements,
         transcendentals=np.where(np.isin(op, ("tanh", "gelu", "softmax")), 1, 0) * elements,
         flops=np.where(op == "gelu", 6, np.where(norm, 8, 2)) * elements,
         offset=np.array([OFFSET_S.get(name, ELEMENTWISE_OFFSET_S) for name in op]),
@@ -97,7 +104,9 @@ def _rows(rows: Sequence[Mapping[str, str]]) -> Rows:
 def predicted(card: Card, rows: Rows) -> np.ndarray:
     """Seconds with the clock's offset, by the product's own formulas. Repeated calls find in the cache what is left."""
     call = rows.read + rows.written
-    reads = (Reads(rows.read, call), Reads(rows.repeats, rows.distance * card.cores))  # type: ignore[arg-type]
+    target = (card.accelerator.compiler_target or {}).get("config", {}).get("gpu_device_info", {})
+    flight = card.cores * target.get("threads_per_core_limit", 2048)
+    reads = (Reads(rows.read, call), Reads(rows.repeats, rows.distance * flight))  # type: ignore[arg-type]
     of = streams.parts(card, reads, rows.written, call, elements=rows.elements, flops=rows.flops, powers=rows.powers,
                        transcendentals=rows.transcendentals, reduced=rows.reduced, minor=rows.reduced)  # fmt: skip
     return streams.seconds(card, of) + rows.offset
@@ -141,7 +150,8 @@ def start(measured: Path) -> dict[str, dict[str, Any]]:
             32, "bytes", "most that one core moves to or from memory in a clock", "printed",
             "openxla/xla, gpu_performance_model_base.cc: one transaction of 32 bytes per clock and core"),
         "cache_bytes_per_clock": constant(
-            24, "bytes", "what one core reads from the last-level cache in a clock", "fitted", SOURCE),
+            25.6, "bytes", "what one core reads from the last-level cache in a clock", "printed",
+            "NVIDIA A100 whitepaper: 2,048 bytes a clock of V100's cache, for 80 cores"),
         "cache_reach": constant(
             1.0, "1", "distance over the cache's size at which half of a buffer is still in it", "fitted", SOURCE),
         "cache_sharpness": constant(4.0, "1", "how sharply a buffer leaves the cache with distance", "fitted", SOURCE),
@@ -190,13 +200,13 @@ def fitted_on(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Rows], m
     held = {name: card.with_constants("streams", {"bandwidth_share": shares[name]}) for name, card in held.items()}
 
     def loss(values: np.ndarray) -> float:
-        tried = dict(zip(SWITCHES, values, strict=True)) | {"row_share": min(values[3], 1.0)}
+        tried = dict(zip(SWITCHES, values, strict=True)) | {"row_share": min(values[2], 1.0)}
         # A card's rows weigh alike; the logarithms keep the search near where it began.
         seen = [off(card.with_constants("streams", tried), rows[name, "reductions"]).mean() for name, card in held.items()]
         return float(np.mean(seen) + 1e-3 * np.sum(np.log(values / begun) ** 2))
 
     begun = np.array([entries[f"streams.{name}"]["value"] for name in SWITCHES])
-    found = search(loss, list(begun), rounds=1)
+    found = search(loss, list(begun))
     for name, value in zip(SWITCHES, found, strict=True):
         entries[f"streams.{name}"]["value"] = float(f"{min(value, 1.0) if name == 'row_share' else value:.4g}")
     held = {name: card.with_constants("streams", dict(zip(SWITCHES, found, strict=True))) for name, card in held.items()}
@@ -204,14 +214,16 @@ def fitted_on(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Rows], m
     modern = [shares[name] for name, card in held.items() if card.memory_kind == "hbm" and card.generation != "pascal"]
     entry["value"] = float(f"{np.mean(modern or [0.9]):.4g}")
     gddr = [shares[name] for name, card in held.items() if card.memory_kind == "gddr"]
-    entry["by"]["memory_kind"]["gddr"] = float(np.mean([*gddr, PRINTED_GDDR]))
+    entry["by"]["memory_kind"]["gddr"] = float(f"{np.mean([*gddr, PRINTED_GDDR]):.4g}")
     entry["by"]["generation"] = {card.generation: float(f"{shares[name]:.4g}") for name, card in held.items()}
     for name, card in held.items():
         if card.generation == "pascal":
             powers = rows[name, "streams"].only(rows[name, "streams"].op == "powu")
             tried = np.arange(40, 200, 1.0)
             least = [off(card.with_constants("streams", {"power_cycles": c}), powers).mean() for c in tried]
-            entries["streams.power_cycles"]["by"]["generation"]["pascal"] = float(tried[np.argmin(least)])
+            entry = entries["streams.power_cycles"]
+            entry["by"]["generation"]["pascal"] = float(tried[np.argmin(least)])
+            entry["source"] += "; Pascal: fitted on P100"
     return entries
 
 

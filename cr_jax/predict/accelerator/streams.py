@@ -1,9 +1,9 @@
 """Kernels that stream arrays through vector arithmetic: elementwise fusions, reductions, what XLA fuses of a softmax.
 
-Seconds on the memory: bytes that miss the last-level cache over what of the memory's rate is reached, and bytes that hit
-it over its own rate. Of a buffer touched ``d`` bytes ago, the share 1 / (1 + (d / (reach x cache))^sharpness) is still in
-a cache. A kernel of few blocks keeps few cores busy, and a core moves 32 bytes a clock at most. A reduction over the
-fastest axis reads at nearly the full rate; one over another axis at less.
+Seconds on the memory: bytes that miss the last-level cache over what of the memory's rate is reached, or all bytes over the
+rate of that cache, whichever takes longer. Of a buffer touched ``d`` bytes ago, the share 1 / (1 + (d / (reach x cache))^p)
+is still in the cache, p its sharpness. A kernel of few blocks keeps few cores busy, and a core moves 32 bytes a clock at
+most. A reduction over the fastest axis reads at nearly the full rate; one over another axis at less.
 
 Seconds on the lanes: clocks of a lane per element (``op_cycles``) over lanes x clock. XLA's tables hold a chain of
 dependent operations by one thread, in half clocks; divided by the same chain of additions they are instructions, which
@@ -13,6 +13,7 @@ is what a full machine, where other warps hide the chain, spends.
 from collections.abc import Sequence
 from typing import Any
 
+from cr_jax.cost.operations import Operation
 from cr_jax.cost.reuse import Reads
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.either import Parts, least, most, together, whole
@@ -33,14 +34,22 @@ def cold_rate(card: Card) -> float:
     return copied or card.constants("streams")["bandwidth_share"] * card.bandwidth
 
 
-def moved(card: Card, size: Any, distance: Any, blocks: Any, share: Any = 1.0) -> Any:
-    """Seconds to move ``size`` bytes of a buffer touched ``distance`` bytes ago. blocks: of the kernel, of which each
-    core runs one at least. share: of the memory's rate that the pattern of access reaches."""
+def traffic(card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, blocks: Any, share: Any = 1.0) -> Any:
+    """Seconds to read buffers and to write one that was touched ``written_distance`` bytes ago. blocks: of the kernel, of
+    which each core runs one at least. share: of the memory's rate that the pattern of the reads reaches."""
     known = card.constants("streams")
-    hits = in_cache(card, distance)
+    cold, through = written * (1 - in_cache(card, written_distance)), written
+    for read in reads:
+        cold = cold + read.bytes * (1 - in_cache(card, read.distance)) / share
+        through = through + read.bytes
     filled = card.clock_hz * least(blocks, card.cores)
-    memory = least(cold_rate(card) * share, filled * known["core_bytes_per_clock"])
-    return size * ((1 - hits) / memory + hits / (filled * known["cache_bytes_per_clock"]))
+    memory = cold / least(cold_rate(card), filled * known["core_bytes_per_clock"])
+    return together(Parts(memory, through / (filled * known["cache_bytes_per_clock"])), known["overlap"])
+
+
+def moved(card: Card, size: Any, distance: Any, blocks: Any, share: Any = 1.0) -> Any:
+    """Seconds to move ``size`` bytes of one buffer."""
+    return traffic(card, (Reads(size, distance),), 0, 1, blocks, share)
 
 
 def arithmetic(
@@ -54,14 +63,6 @@ def arithmetic(
     clocks = clocks + transcendentals * known["transcendental_cycles"] + powers * known["power_cycles"]
     busy = card.cores if blocks is None else least(blocks, card.cores)
     return clocks * slower / (busy * card.lanes * card.clock_hz)
-
-
-def traffic(card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, blocks: Any, share: Any = 1.0) -> Any:
-    """Seconds to read buffers, at a share of the memory's rate, and to write one."""
-    total = moved(card, written, written_distance, blocks)
-    for read in reads:
-        total = total + moved(card, read.bytes, read.distance, blocks, share)
-    return total
 
 
 def parts(
@@ -82,6 +83,19 @@ def parts(
     share = 1 / (1 + (reduced > 0) * (slow - 1))
     memory = traffic(card, reads, written, written_distance, blocks, share)
     return Parts(arithmetic(card, flops, divisions, transcendentals, roots, powers, blocks, slower), memory)
+
+
+def of_operation(card: Card, operation: Operation) -> Parts:
+    """One execution of an operation of a compiled program that is no product, gather, scatter or sort. Its divisions count
+    as other arithmetic and its powers as other transcendentals: the program's costs do not tell them apart."""
+    cost, peaks = operation.cost, card.accelerator.vector_flops_per_s
+    fast, own = peaks.get("float32"), peaks.get(operation.dtype)
+    return parts(
+        card, operation.reads, cost.written_bytes, operation.written_distance, elements=operation.elements,
+        flops=cost.other_flops + cost.integer_ops, transcendentals=max(0, cost.transcendentals - operation.roots),
+        roots=operation.roots, reduced=operation.reduced_elements, minor=operation.minor_elements,
+        slower=max(1.0, fast / own) if fast and own else 1.0,
+    )  # fmt: skip
 
 
 def seconds(card: Card, of: Parts) -> Any:
