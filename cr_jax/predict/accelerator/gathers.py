@@ -19,17 +19,17 @@ from cr_jax.predict.accelerator.either import Parts, least, most, whole
 
 
 def parts(
-    card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, *, rows: Any, row_bytes: Any,
-    table_bytes: Any = float("inf"), flops: Any = 0,
-) -> Parts:  # fmt: skip
-    """One gather. reads: of the table (the rows) and the indices; written: bytes of the result. rows, row_bytes: gathered.
-    table_bytes: of the whole table. flops: of what is fused to it."""
+    card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, *, rows: Any, row_bytes: Any, flops: Any = 0
+) -> Parts:
+    """One gather. reads: of the indices and of the table, no more than the table has; written: bytes of the result. rows,
+    row_bytes: gathered. flops: of what is fused to it."""
     blocks = most(whole(written, 4 * streams.BLOCK), 1)
-    far = _furthest(reads)
-    again = most(rows * row_bytes - table_bytes, 0)
-    # Rows that were gathered before are as near as the table is large.
-    near = (Reads(-again, far), Reads(again, least(table_bytes, far)), Reads(_beside(card, rows, row_bytes), far))
-    memory = streams.traffic(card, (*reads, *near), written, written_distance, blocks)
+    gathered, table, far = rows * row_bytes, _largest(reads), _furthest(reads)
+    # Rows beyond the table's size were gathered before, and are as near as the table is large.
+    first = least(1.0, table / most(gathered, 1))
+    beside = _beside(card, rows, row_bytes)
+    near = Reads((1 - first) * (gathered + beside), least(table, far))
+    memory = streams.traffic(card, (*reads, Reads(first * beside, far), near), written, written_distance, blocks)
     return Parts(streams.arithmetic(card, flops, blocks=blocks), memory)
 
 
@@ -68,6 +68,14 @@ def _beside(card: Card, rows: Any, row_bytes: Any) -> Any:
     """Bytes that are moved beside the rows: the rest of their sectors, and the gap of each."""
     known = card.constants("gathers")
     return rows * (_sectors(card, row_bytes) * known["sector_bytes"] - row_bytes + known["gap_bytes"])
+
+
+def _largest(reads: Sequence[Reads]) -> Any:
+    """Bytes of the buffer that is read most of: the table's."""
+    size: Any = 0
+    for read in reads:
+        size = most(size, read.bytes)
+    return size
 
 
 def _furthest(reads: Sequence[Reads]) -> Any:
