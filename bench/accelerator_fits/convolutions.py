@@ -1,0 +1,207 @@
+"""Fit of the constants of convolutions, on torch's calls of cuDNN with its autotuner.
+
+    python -m bench.accelerator_fits.convolutions [--write] [../shared/measured]
+
+All rows have windows of 3 x 3 that move by one, float32 without tf32. The inputs were zeros: a card at its power limit then
+does more than it would with other numbers. The constants of streams must be in the file.
+"""
+
+import csv
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.accelerator_fits.entries import constant, measured_card, residual, times, write
+from bench.accelerator_fits.fitting import Fitted, errors, search
+from bench.accelerator_fits.table import HEAD, line
+from cr_jax.catalog.times import Times, shipped
+from cr_jax.cost.reuse import Reads
+from cr_jax.predict.accelerator import convolutions
+from cr_jax.predict.accelerator.card import Card
+
+#: Seconds that the measuring clock and the start of the first kernel add; rows below three times as much are left out.
+OFFSET_S = 58e-6
+#: Products of zeros that a joule buys over those of other numbers: what T4 (70 W) needs beside the other cards.
+ZEROS = 1.2
+#: Today's predictor: shares of the peaks of products and of memory, and the side of its tiles.
+TODAY_PRODUCTS, TODAY_MEMORY, TILE = 0.8, 0.9, 128
+#: Weight of a constant's distance from where the search begins, in logarithms: three cards do not tell them all apart.
+PULL = 0.01
+FITTED: tuple[str, ...] = ("direct_share", "fused_share", "product_share", "transform_share", "weights_share", "tile_loss",
+                           "depth", "fused_depth", "kernel_s")  # fmt: skip
+CLASS = "convolutions"
+SOURCE = "fitted on sitar-lab/NeuSight's measurements at 6945927d (torch 2.1, cuDNN 8.9, PCIe cards, windows of 3 x 3)"
+
+
+@dataclass
+class Rows:
+    """Measured rows of one card."""
+
+    batch: np.ndarray
+    channels_in: np.ndarray
+    channels_out: np.ndarray
+    size: np.ndarray
+    seconds: np.ndarray
+
+    @property
+    def moved(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bytes of input, weights and result."""
+        pixels = 4 * self.batch * self.size**2
+        return pixels * self.channels_in, 36 * self.channels_in * self.channels_out, pixels * self.channels_out
+
+    def only(self, which: np.ndarray) -> "Rows":
+        return Rows(**{name: value[which] for name, value in vars(self).items()})
+
+
+def read(measured: Path) -> dict[str, Rows]:
+    """The rows three times above the offset, by card."""
+    found: dict[str, list[list[float]]] = {}
+    names = ("batch", "channels_in", "channels_out", "size", "seconds")
+    with (measured / "convolutions_f32.fit.csv").open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            assert (row["side"], row["stride"], row["padding"]) == ("3", "1", "1"), row
+            if float(row["seconds"]) >= 3 * OFFSET_S:
+                found.setdefault(row["card"], []).append([float(row[name]) for name in names])
+    return {card: Rows(*np.array(rows).T) for card, rows in found.items()}
+
+
+def predicted(card: Card, rows: Rows) -> np.ndarray:
+    """Seconds with the clock's offset, by the product's own formulas."""
+    images, weights, result = rows.moved
+    call = images + weights + result
+    of = convolutions.parts(
+        replace(card, watts=ZEROS * card.watts, _known={}), (Reads(images, call), Reads(weights, call)),  # type: ignore[arg-type]
+        result, call, batch=rows.batch, height=rows.size, width=rows.size, channels_in=rows.channels_in,
+        channels_out=rows.channels_out, window=9, winograd=True,
+    )  # fmt: skip
+    return convolutions.seconds(card, of) + OFFSET_S
+
+
+def today(card: Card, rows: Rows, products: float, memory: float, tile: int) -> np.ndarray:
+    """What a predictor says that knows the peaks, shares of them and whole waves of tiles (of side 0: none)."""
+    pixels, channels, depth = rows.batch * rows.size**2, rows.channels_out, 9 * rows.channels_in
+    work = pixels * channels
+    if tile:
+        tiles = np.ceil(pixels / tile) * np.ceil(channels / tile)
+        work = np.ceil(tiles / card.cores) * card.cores * tile * tile
+    compute = work * depth / (products * card.cores * card.lanes * card.clock_hz)
+    return np.maximum(compute, sum(rows.moved) / (memory * card.bandwidth)) + OFFSET_S
+
+
+def start() -> dict[str, dict[str, Any]]:
+    """The constants before any fit: assumed ones, and where the search begins."""
+    share = "share of the lanes' clock that {} reaches"
+    entries = {
+        "direct_share": constant(0.9, "1", share.format("the direct way"), "fitted", SOURCE),
+        "fused_share": constant(0.8, "1", share.format("Winograd in one kernel"), "fitted", SOURCE),
+        "product_share": constant(0.9, "1", share.format("the product of Winograd in four kernels"), "fitted", SOURCE),
+        "transform_share": constant(
+            0.5, "1", "share of a stream's rate that transforming images to and from Winograd's form reaches", "fitted", SOURCE),
+        "weights_share": constant(
+            0.3, "1", "share of a stream's rate that transforming the weights reaches", "fitted", SOURCE),
+        "tile_loss": constant(
+            9.1, "1", "what a smaller tile loses: 1 + this x (1/tm + 1/tn), over that of 128 x 128", "fitted", SOURCE),
+        "depth": constant(8.0, "1", "depth of a product that beginning and ending a tile costs", "fitted", SOURCE),
+        "fused_depth": constant(
+            16.0, "1", "channels in that beginning and ending a block costs, Winograd in one kernel", "fitted", SOURCE),
+        "kernel_s": constant(5e-6, "seconds", "for each kernel after the first", "fitted", SOURCE),
+        "overlap": constant(4.0, "1", "sharpness of the larger of lanes and memory", "assumed", "as products on plain lanes"),
+        "joule_products": constant(
+            6.81e10, "1/J", "multiply-adds that a joule of the board's power buys", "assumed", "0.892 / (2 x 1.31 pJ x nm), "
+            "fitted on products on plain lanes: 16 nm (Pascal), 12 (Volta, Turing), 7 (A100), else 5",
+            {"generation": {"pascal": 2.128e10, "volta": 2.837e10, "turing": 2.837e10, "ampere-datacenter": 4.863e10,
+                            "ampere": 4.256e10}}),
+        "tensor_share": constant(
+            0.6, "1", "share of the tensor cores' peak that the direct way reaches", "assumed", "no measurement known"),
+    }  # fmt: skip
+    return {f"convolutions.{name}": entry for name, entry in entries.items()}
+
+
+def fitted_on(cards: Mapping[str, Card], rows: Mapping[str, Rows]) -> dict[str, dict[str, Any]]:
+    """The constants fitted on these cards alone."""
+    entries = start()
+    begun = np.array([entries[f"convolutions.{name}"]["value"] for name in FITTED])
+    held = {name: with_entries(card, entries) for name, card in cards.items()}
+
+    def loss(values: np.ndarray) -> float:
+        tried = dict(zip(FITTED, values, strict=True))
+        # A card's rows weigh alike, however many they are.
+        seen = [
+            np.abs(np.log(predicted(card.with_constants("convolutions", tried), rows[name]) / rows[name].seconds)).mean()
+            for name, card in held.items()
+        ]
+        return float(np.mean(seen) + PULL * np.sum(np.log(values / begun) ** 2))
+
+    for name, value in zip(FITTED, search(loss, list(begun), rounds=2), strict=True):
+        entries[f"convolutions.{name}"]["value"] = float(f"{value:.4g}")
+    return entries
+
+
+def with_entries(card: Card, entries: Mapping[str, Mapping[str, Any]]) -> Card:
+    """The card with these constants, and its other ones."""
+    return replace(card, times=Times({**card.times.constants, **times(entries).constants}, {}), replaced={}, _known={})
+
+
+@dataclass
+class Judged:
+    """Measured seconds of one card, what was predicted without it, and with one half of its rows for the other."""
+
+    seconds: np.ndarray
+    unseen: np.ndarray
+    half: np.ndarray
+    seen: np.ndarray
+
+
+def judged(cards: Mapping[str, Card], rows: Mapping[str, Rows]) -> dict[str, Judged]:
+    found = {}
+    for name, card in cards.items():
+        unseen = with_entries(card, fitted_on({other: cards[other] for other in cards if other != name}, rows))
+        half = np.arange(len(rows[name].seconds)) % 2 == 0
+        seen = with_entries(card, fitted_on(cards, {**rows, name: rows[name].only(~half)}))
+        found[name] = Judged(rows[name].seconds, predicted(unseen, rows[name]), half, predicted(seen, rows[name]))
+    return found
+
+
+def fit(measured: Path, card_of: Callable[[str], Card]) -> Fitted:
+    """The constants, and what was left of the errors where a card was unseen or only its other rows were seen."""
+    rows = read(measured)
+    cards = {name: card_of(name) for name in rows}
+    results = judged(cards, rows)
+    names = [card.name for card in cards.values()]
+    entry: dict[str, Any] = {"meaning": "convolutions, windows of 3 x 3 that move by one, on plain lanes"}
+    for kinship, take in (("same_card", lambda j: (j.seen[j.half], j.seconds[j.half])),
+                          ("other_generation", lambda j: (j.unseen, j.seconds))):  # fmt: skip
+        both = [take(j) for j in results.values()]
+        entry[kinship] = residual(errors(np.concatenate([b[0] for b in both]), np.concatenate([b[1] for b in both]), names))
+    return Fitted(fitted_on(cards, rows), {CLASS: entry})
+
+
+def table(measured: Path, card_of: Callable[[str], Card]) -> list[str]:
+    """Lines of errors in percent, per card."""
+    rows = read(measured)
+    cards = {name: card_of(name) for name in rows}
+    lines = [HEAD]
+    for name, j in judged(cards, rows).items():
+        lines += [
+            line(name, CLASS, "left out", j.unseen, j.seconds),
+            line(name, CLASS, "own rows", j.seen[j.half], j.seconds[j.half]),
+            line(name, CLASS, "today", today(cards[name], rows[name], TODAY_PRODUCTS, TODAY_MEMORY, TILE), j.seconds),
+            line(name, CLASS, "roofline", today(cards[name], rows[name], 1.0, 1.0, 0), j.seconds),
+        ]
+    return lines
+
+
+def main() -> None:
+    paths = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    measured = Path(paths[0]) if paths else Path("../shared/measured")
+    print("\n".join(table(measured, lambda name: measured_card(name, shipped()))))
+    if "--write" in sys.argv:
+        write(Path("profiles/accelerator_times.json"), fit(measured, measured_card))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Kernels that stream arrays through vector arithmetic: elementwise fusions, reductions, what XLA fuses of a softmax.
+
+Seconds on the memory: bytes that miss the last-level cache over what of the memory's rate is reached, or all bytes over the
+rate of that cache, whichever takes longer. Of a buffer touched ``d`` bytes ago, the share 1 / (1 + (d / (reach x cache))^p)
+is still in the cache, p its sharpness. A kernel of few blocks keeps few cores busy, and a core moves 32 bytes a clock at
+most. A reduction over the fastest axis reads at nearly the full rate; one over another axis at less.
+
+Seconds on the lanes: clocks of a lane per element (``op_cycles``) over lanes x clock. XLA's tables hold a chain of
+dependent operations by one thread, in half clocks; divided by the same chain of additions they are instructions, which
+is what a full machine, where other warps hide the chain, spends.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cr_jax.cost.operations import Operation
+from cr_jax.cost.reuse import Reads
+from cr_jax.predict.accelerator.card import Card
+from cr_jax.predict.accelerator.either import Parts, least, most, together, whole
+
+#: Elements that one block of an elementwise fusion computes: 128 threads, four each.
+BLOCK = 512
+
+
+def in_cache(card: Card, distance: Any) -> Any:
+    """Share of a buffer that is still in the last-level cache, ``distance`` bytes after it was touched."""
+    known = card.constants("streams")
+    return 1 / (1 + (distance / (known["cache_reach"] * card.cache_bytes)) ** known["cache_sharpness"])
+
+
+def cold_rate(card: Card) -> float:
+    """Bytes per second of main memory that a long stream reaches: the card's copy where one was measured."""
+    copied = card.accelerator.measured.get("copy_bytes_per_s")
+    return copied or card.constants("streams")["bandwidth_share"] * card.bandwidth
+
+
+def traffic(card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, blocks: Any, share: Any = 1.0) -> Any:
+    """Seconds to read buffers and to write one that was touched ``written_distance`` bytes ago. blocks: of the kernel, of
+    which each core runs one at least. share: of the memory's rate that the pattern of the reads reaches."""
+    known = card.constants("streams")
+    cold, through = written * (1 - in_cache(card, written_distance)), written
+    for read in reads:
+        cold = cold + read.bytes * (1 - in_cache(card, read.distance)) / share
+        through = through + read.bytes
+    filled = card.clock_hz * least(blocks, card.cores)
+    memory = cold / least(cold_rate(card), filled * known["core_bytes_per_clock"])
+    return together(Parts(memory, through / (filled * known["cache_bytes_per_clock"])), known["overlap"])
+
+
+def moved(card: Card, size: Any, distance: Any, blocks: Any, share: Any = 1.0) -> Any:
+    """Seconds to move ``size`` bytes of one buffer."""
+    return traffic(card, (Reads(size, distance),), 0, 1, blocks, share)
+
+
+def arithmetic(
+    card: Card, flops: Any, divisions: Any = 0, transcendentals: Any = 0, roots: Any = 0, powers: Any = 0, blocks: Any = None,
+    slower: Any = 1.0,
+) -> Any:  # fmt: skip
+    """Seconds on the lanes. flops: other than those named; transcendentals: without roots and powers. slower: than
+    float32, for other types (float64: by the ratio of the card's peaks)."""
+    known = card.constants("streams")
+    clocks = flops * known["flop_cycles"] + divisions * known["division_cycles"] + roots * known["root_cycles"]
+    clocks = clocks + transcendentals * known["transcendental_cycles"] + powers * known["power_cycles"]
+    busy = card.cores if blocks is None else least(blocks, card.cores)
+    return clocks * slower / (busy * card.lanes * card.clock_hz)
+
+
+def parts(
+    card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, *, elements: Any, flops: Any = 0,
+    divisions: Any = 0, transcendentals: Any = 0, roots: Any = 0, powers: Any = 0, reduced: Any = 0, minor: Any = 0,
+    slower: Any = 1.0,
+) -> Parts:  # fmt: skip
+    """One execution of a fusion without products.
+
+    reads: by buffer, bytes and distance. written: bytes, to a buffer touched ``written_distance`` bytes ago. elements: of
+    the largest result. flops to powers: as ``arithmetic`` has them. reduced: elements read by a reduction, of which
+    ``minor`` fold their fastest axis.
+    """
+    known = card.constants("streams")
+    blocks = most(whole(most(elements, reduced), BLOCK), 1)
+    columns = (reduced - minor) / most(reduced, 1)
+    slow = columns / known["column_share"] + (1 - columns) / known["row_share"]
+    share = 1 / (1 + (reduced > 0) * (slow - 1))
+    memory = traffic(card, reads, written, written_distance, blocks, share)
+    return Parts(arithmetic(card, flops, divisions, transcendentals, roots, powers, blocks, slower), memory)
+
+
+def of_operation(card: Card, operation: Operation) -> Parts:
+    """One execution of an operation of a compiled program that is no product, gather, scatter or sort. Its divisions count
+    as other arithmetic and its powers as other transcendentals: the program's costs do not tell them apart."""
+    cost, peaks = operation.cost, card.accelerator.vector_flops_per_s
+    fast, own = peaks.get("float32"), peaks.get(operation.dtype)
+    return parts(
+        card, operation.reads, cost.written_bytes, operation.written_distance, elements=operation.elements,
+        flops=cost.other_flops + cost.integer_ops, transcendentals=max(0, cost.transcendentals - operation.roots),
+        roots=operation.roots, reduced=operation.reduced_elements, minor=operation.minor_elements,
+        slower=max(1.0, fast / own) if fast and own else 1.0,
+    )  # fmt: skip
+
+
+def seconds(card: Card, of: Parts) -> Any:
+    """Its time without the start of the kernel."""
+    return together(of, card.constants("streams")["overlap"])
