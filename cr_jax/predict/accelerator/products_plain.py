@@ -37,6 +37,10 @@ SPLITS = (1, 2, 4, 8, 16)
 _LEAST_DEPTH = 64
 #: Output elements that a core has at work at once: 65,536 registers, four for each element with its operands and pipeline.
 _RESIDENT_ELEMENTS = 16384
+#: A thread keeps at most 8 x 8 elements of the result, and 4 x 4 where the tile is too small for that many of 64 threads.
+_THREADS, _LEAST_ELEMENTS, _MOST_ELEMENTS = 64, 16, 64
+#: Threads of a warp times the quarters of a core: a warp's multiply-add holds its quarter for ``_WIDTH / lanes`` clocks.
+_WIDTH = 128
 #: A limit within a fifth of the free rate costs little more than products of other boards err by.
 _CLEARLY = 0.8
 _JAX = Layout()
@@ -103,8 +107,9 @@ def parts(
     tm, tn, split = chosen.tm, chosen.tn, chosen.split
     steps = depth / split + c["overhead_steps"]
     lanes = chosen.per * 2 * tm * tn * steps / (rate / card.cores * edge_efficiency(c["edge"], tm, tn, 128))
-    chain = chosen.per / chosen.resident * steps * c["latency_cycles"] / card.clock_hz
-    compute = np.sqrt(np.sqrt(lanes**4 + chain**4)) * split ** c["split_loss"]
+    elements = np.clip(tm * tn / _THREADS, _LEAST_ELEMENTS, _MOST_ELEMENTS)
+    chain = chosen.per / chosen.resident * steps * c["latency"] * elements * _WIDTH / card.lanes / card.clock_hz
+    compute = np.maximum(lanes, chain) * split ** c["split_loss"]
     both = layout.both_along_k()
     compute = compute / factor(unvectorised(sizes, item_bytes, layout), c["unvectorised"])
     compute = compute / factor(both, c["both_along_k_rate"])
