@@ -6,7 +6,8 @@ from typing import Any
 
 from cr_jax.catalog.dataset import Origin
 
-#: Input types of a matrix product that a peak rate is given for; ``tf32`` is float32 in tf32 passes.
+#: Input types of a matrix product that a peak rate is given for; ``tf32`` is float32 in tf32 passes, ``float8`` any
+#: of the 8-bit floating-point types, ``int8`` counted in integer operations.
 MATMUL_TYPES = ("float64", "float32", "tf32", "bfloat16", "float16", "float8", "int8")
 VECTOR_TYPES = ("float64", "float32", "bfloat16", "float16")
 #: Fields of a target config whose text is an enum's name, not a string.
@@ -28,8 +29,8 @@ class Accelerator:
     were from the clock, an entry per method; empty with an ``unreliable`` calibration. price: provider,
     region, kind and date of the price. generation: the architecture. lanes_per_core: float32 multiply-adds of a
     streaming multiprocessor in a clock. memory_kind: hbm or gddr. sustained_clock_hz: held under a load of matrix
-    products. link_bytes_per_s: to the other devices of a node, both directions. ``origins`` has an entry for every number that is known, dotted below the
-    top level: ``matmul_flops_per_s.bfloat16``.
+    products. link_bytes_per_s: to the other devices of a node, both directions. ``origins`` has an entry for every
+    number that is known, dotted below the top level: ``matmul_flops_per_s.bfloat16``.
     """
 
     name: str

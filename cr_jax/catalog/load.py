@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cr_jax.catalog.accelerator import Accelerator, unreliable
+from cr_jax.catalog.accelerator import MATMUL_TYPES, VECTOR_TYPES, Accelerator, unreliable
 from cr_jax.catalog.check import check
 from cr_jax.catalog.dataset import Dataset, Origin
 from cr_jax.errors import BadInput, UnknownName
@@ -124,8 +124,8 @@ def load_accelerator(path: str | Path) -> Accelerator:
         origins[key] = _origin(document[key])
         return document[key]["value"]
 
-    def table(key: str) -> dict[str, float | None]:
-        entries = document.get(key, {})
+    def table(key: str, types: tuple[str, ...] = ()) -> dict[str, float | None]:
+        entries = dict.fromkeys(types) | document.get(key, {})
         origins.update({f"{key}.{k}": _origin(v) for k, v in entries.items() if v is not None})
         return {k: None if v is None else float(v["value"]) for k, v in entries.items()}
 
@@ -140,8 +140,8 @@ def load_accelerator(path: str | Path) -> Accelerator:
         cores=_whole(number("cores")),
         power_w=number("power_w"),
         price_usd_per_hour=number("price_usd_per_hour"),
-        matmul_flops_per_s=table("matmul_flops_per_s"),
-        vector_flops_per_s=table("vector_flops_per_s"),
+        matmul_flops_per_s=table("matmul_flops_per_s", MATMUL_TYPES),
+        vector_flops_per_s=table("vector_flops_per_s", VECTOR_TYPES),
         measured=table("measured"),
         compiler_target=target,
         origins=origins,

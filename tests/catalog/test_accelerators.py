@@ -12,13 +12,16 @@ from round_tables import calibration
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import MATMUL_TYPES, VECTOR_TYPES, target_config_text
+from cr_jax.catalog.precision import matmul_precision, on_tensor_cores
 from cr_jax.errors import BadInput
 from cr_jax.render.catalog import accelerators
 from cr_jax.resources import profile_files
 
-GPUS = ["p100", "v100", "t4", "a100-40gb", "a100-80gb", "a6000", "l4", "rtx4090", "h100", "h200", "b200"]
-GPUS += ["rtx6000pro", "h100-pcie", "gb200", "gb300"]
-SHIPPED = ["cpu", *GPUS, "tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e"]
+SHIPPED = load.accelerator_names()
+GPUS = [name for name in SHIPPED if load.accelerator(name).platform == "cuda"]
+TPUS = [name for name in SHIPPED if load.accelerator(name).platform == "tpu"]
+#: Rates on tensor cores over that of float16: the least and the most that architectures have.
+NARROW = {"float8": (1, 2), "int8": (2, 4)}
 SIGNED = {"value": -1, "kind": "printed", "source": "s"}
 
 
@@ -30,8 +33,8 @@ def test_every_known_number_has_its_source_and_unknown_ones_are_null(name):
     known = {f"matmul_flops_per_s.{k}" for k, v in device.matmul_flops_per_s.items() if v is not None}
     known |= {f"vector_flops_per_s.{k}" for k, v in device.vector_flops_per_s.items() if v is not None}
     known |= {f"measured.{k}" for k in device.measured}
-    for key in ("memory_bytes", "memory_bandwidth_bytes_per_s", "cache_bytes", "clock_hz", "cores",
-                "power_w", "price_usd_per_hour"):  # fmt: skip
+    for key in ("memory_bytes", "memory_bandwidth_bytes_per_s", "cache_bytes", "clock_hz", "cores", "lanes_per_core",
+                "power_w", "idle_power_w", "price_usd_per_hour", "sustained_clock_hz", "link_bytes_per_s"):  # fmt: skip
         known |= {key} if getattr(device, key) is not None else set()
     assert set(device.origins) == known
     assert device.memory_bytes is not None or name == "cpu"
@@ -97,18 +100,82 @@ def test_peaks_of_a_gpu_agree_with_its_units_and_clock(name):
     assert device.vector_flops_per_s["float32"] == pytest.approx(from_units, rel=0.02)
     assert info["memory_bandwidth"] == device.memory_bandwidth_bytes_per_s
     assert info["device_memory_size"] == device.memory_bytes
+    assert (info["core_count"], info["fpus_per_core"]) == (device.cores, device.lanes_per_core)
+    assert info["clock_rate_ghz"] * 1e9 == pytest.approx(device.clock_hz)
+    assert device.cache_bytes in (None, info["l2_cache_size"])
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_a_gpu_has_what_a_predicted_time_needs(name):
+    device = load.accelerator(name)
+    for key in ("generation", "lanes_per_core", "memory_kind", "cores", "clock_hz", "power_w",
+                "memory_bandwidth_bytes_per_s"):  # fmt: skip
+        assert getattr(device, key) is not None, key
+    from_lanes = 2 * device.cores * device.lanes_per_core * device.clock_hz
+    for rates in (device.matmul_flops_per_s, device.vector_flops_per_s):
+        assert rates["float32"] == pytest.approx(from_lanes, rel=0.05)
+        assert rates["float64"] is None or rates["float64"] <= 1.01 * rates["float32"]
+    slowest, fastest = {"hbm": (0.5e12, 9e12), "gddr": (0.2e12, 2e12)}[device.memory_kind]
+    assert slowest < device.memory_bandwidth_bytes_per_s < fastest
+    assert device.sustained_clock_hz is None or device.sustained_clock_hz <= device.clock_hz
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_rates_of_tensor_cores_fit_each_other(name):
+    device = load.accelerator(name)
     rates = device.matmul_flops_per_s
-    if rates["tf32"]:  # each halving of the input width at most doubles the rate
+    for kind in ("tf32", "bfloat16", "float8"):  # before tensor cores had a type nothing has a rate for it
+        assert rates[kind] is None or on_tensor_cores(device, kind), kind
+    if rates["tf32"]:
         assert 1.9 <= rates["bfloat16"] / rates["tf32"] <= 2.1
+        assert rates["bfloat16"] == pytest.approx(rates["float16"])
+    if on_tensor_cores(device, "float16"):
+        assert 1.99 <= rates["float16"] / rates["float32"] <= 32
+        for kind, (least, most) in NARROW.items():
+            assert rates[kind] is None or 0.99 * least <= rates[kind] / rates["float16"] <= 1.01 * most, kind
 
 
-@pytest.mark.parametrize("name", ["tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e"])
+@pytest.mark.parametrize("name", TPUS)
+def test_a_tpu_has_what_a_predicted_time_needs(name):
+    device = load.accelerator(name)
+    assert device.generation == name and device.memory_kind == "hbm"
+    assert device.cores and device.memory_bandwidth_bytes_per_s and device.matmul_flops_per_s["bfloat16"]
+
+
+def test_a_profile_copied_under_another_name_works_without_another_edit(tmp_path, monkeypatch):
+    shipped = load.accelerator("a100-80gb-pcie")
+    document = json.loads(profile_files("accelerators")["a100-80gb-pcie"].read_text()) | {"name": "ours"}
+    (tmp_path / "accelerators").mkdir()
+    (tmp_path / "accelerators" / "ours.json").write_text(json.dumps(document))
+    monkeypatch.setenv("CRJAX_PROFILES", str(tmp_path))
+    ours = load.accelerator("ours")
+    assert "ours" in load.accelerator_names() and ours == dataclasses.replace(shipped, name="ours")
+    for dtype in ("float32", "bfloat16", "float16", "int8", "float8_e4m3fn"):
+        computed_in = matmul_precision(ours, "default", dtype)
+        assert computed_in == matmul_precision(shipped, "default", dtype)
+        assert on_tensor_cores(ours, computed_in) and ours.matmul_flops_per_s[computed_in]
+
+
+def test_a_profile_without_the_newer_rates_knows_none(tmp_path):
+    document = json.loads(profile_files("accelerators")["h100"].read_text())
+    for key in ("generation", "lanes_per_core", "memory_kind", "link_bytes_per_s"):
+        del document[key]
+    for kind in ("float8", "int8"):
+        del document["matmul_flops_per_s"][kind]
+    (tmp_path / "h100.json").write_text(json.dumps(document))
+    device = load.load_accelerator(tmp_path / "h100.json")
+    assert set(device.matmul_flops_per_s) == set(MATMUL_TYPES)
+    assert device.matmul_flops_per_s["float8"] is None and device.generation is None and device.memory_kind is None
+
+
+@pytest.mark.parametrize("name", TPUS)
 def test_a_tpu_has_the_vector_memory_that_jax_says(name):
     tpu = pytest.importorskip("jax.experimental.pallas.tpu")
     if not hasattr(tpu, "get_tpu_info_for_chip"):
         pytest.skip("this JAX does not tell the sizes of a chip")
     device = load.accelerator(name)
-    core = tpu.get_tpu_info_for_chip(tpu.ChipVersion(name.removeprefix("tpu-")), 1)
+    version = {"tpu-v7x": "7x"}.get(name, name.removeprefix("tpu-"))
+    core = tpu.get_tpu_info_for_chip(tpu.ChipVersion(version), 1)
     assert device.cache_bytes == device.cores * core.vmem_capacity_bytes
     assert device.matmul_flops_per_s["bfloat16"] == pytest.approx(device.cores * core.bf16_ops_per_second, rel=0.01)
 

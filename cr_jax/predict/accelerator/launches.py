@@ -1,0 +1,182 @@
+"""What starting kernels costs on a GPU: the host enqueues, the device runs behind it, and the slower of the two counts.
+
+XLA walks the thunks of a program on the host. A kernel launched singly takes the host ``enqueue_s`` and the device its
+execution and ``gap_s``. Runs of ``SMALLEST_GRAPH`` thunks and more become one CUDA graph (``xla_gpu_graph_min_graph_size``
+and ``xla_gpu_enable_command_buffer`` in openxla/xla, xla/debug_options_flags.cc: fusions and copies, cuBLAS, cuDNN, custom
+calls; no loops and no conditionals). A loop whose trip count XLA knows has its body enqueued that many times; of any
+other the host reads the condition back in every iteration and waits (xla/backends/gpu/runtime/while_thunk.cc).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cr_jax.cost.graph import Node
+from cr_jax.cost.operations import Operation, Program
+
+#: Thunks that have to follow each other for XLA to make one CUDA graph of them.
+SMALLEST_GRAPH = 5
+#: Operations that no graph holds: they talk to other devices or to the host, or end an asynchronous one.
+_NOT_IN_GRAPHS = ("send", "recv", "infeed", "outfeed", "all-", "collective-", "reduce-scatter", "async-", "copy-start",
+                  "copy-done", "partition-id", "replica-id", "rng-")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where the host and the device are, in seconds since the step began. busy_s: execution on the device so far."""
+
+    host: float = 0.0
+    device: float = 0.0
+    busy_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class LoopTime:
+    """One loop: seconds from its entry to its end in all, of them execution; iterations in all; kernels and CUDA graphs
+    of one iteration; waits: whether the host reads the condition in every iteration."""
+
+    name: str
+    seconds: float
+    busy_s: float
+    iterations: int
+    kernels: int
+    graphs: int
+    waits: bool
+
+    @property
+    def launching_s(self) -> float:
+        """Seconds in which the device waits for kernels to start."""
+        return max(0.0, self.seconds - self.busy_s)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A whole step: seconds until the device has ended; of them execution; kernels started; its loops."""
+
+    seconds: float
+    busy_s: float
+    kernels: int
+    loops: tuple[LoopTime, ...]
+
+
+@dataclass
+class _Sum:
+    seconds: float = 0.0
+    busy_s: float = 0.0
+    iterations: int = 0
+    kernels: int = 0
+    graphs: int = 0
+    waits: bool = False
+
+
+class Launches:
+    """constants: of the mechanism ``launches``. seconds: of one execution of an operation, by its place."""
+
+    def __init__(self, program: Program, constants: Mapping[str, float], seconds: Callable[[int], float]):
+        self.program, self.seconds = program, seconds
+        self.enqueue_s, self.gap_s = constants["enqueue_s"], constants["gap_s"]
+        self.graph_s, self.graph_kernel_s = constants["graph_s"], constants["graph_kernel_s"]
+        self.wait_s, self.call_s = constants["wait_s"], constants["call_s"]
+        self.kernels = 0
+        self._loops: dict[str, _Sum] = {}
+
+    def run(self) -> Started:
+        """The step from the call on the host to the end on the device."""
+        clock = self._block(self.program.nodes, Clock(host=self.call_s, device=self.call_s), 1)
+        loops = tuple(
+            LoopTime(name, one.seconds, one.busy_s, one.iterations, one.kernels, one.graphs, one.waits)
+            for name, one in self._loops.items()
+        )
+        return Started(max(clock.host, clock.device), clock.busy_s, self.kernels, loops)
+
+    def _block(self, nodes: Sequence[Node], clock: Clock, times: int) -> Clock:
+        """One run of a computation that runs ``times`` times in all."""
+        graph: list[int] = []
+        for node in nodes:
+            if node.operation is not None and self._fits(self.program.operations[node.operation]):
+                graph.append(node.operation)
+                continue
+            clock, graph = self._flush(graph, clock, times), []
+            if node.operation is not None:
+                clock = self._single(node.operation, clock, times)
+            elif node.loop is not None:
+                clock = self._loop(node, clock, times)
+            else:
+                for repeat, inner in node.inner:
+                    for _ in range(repeat):
+                        clock = self._block(inner, clock, times)
+        return self._flush(graph, clock, times)
+
+    def _fits(self, operation: Operation) -> bool:
+        return not operation.opcode.startswith(_NOT_IN_GRAPHS)
+
+    def _flush(self, run: list[int], clock: Clock, times: int) -> Clock:
+        """Start what stands in a row: as one graph where it is long enough."""
+        if len(run) < SMALLEST_GRAPH:
+            for place in run:
+                clock = self._single(place, clock, times)
+            return clock
+        self.kernels += len(run) * times
+        executed = sum(map(self.seconds, run))
+        host = clock.host + self.graph_s
+        device = max(clock.device, host) + executed + self.graph_kernel_s * len(run)
+        return Clock(host, device, clock.busy_s + executed)
+
+    def _single(self, place: int, clock: Clock, times: int) -> Clock:
+        self.kernels += times
+        executed = self.seconds(place)
+        host = clock.host + self.enqueue_s
+        return Clock(host, max(clock.device + self.gap_s, host) + executed, clock.busy_s + executed)
+
+    def _loop(self, node: Node, clock: Clock, times: int) -> Clock:
+        assert node.loop is not None
+        loop = self.program.loops[node.loop]
+        (turns, body), (tests, condition) = node.inner
+        begun, before = clock, self.kernels
+        if loop.counted:
+            clock = self._repeat(lambda at, runs: self._block(body, at, runs), clock, turns, times)
+        else:  # the condition is read back before each iteration and once more
+            clock = self._wait(self._block(condition, clock, times), times)
+            clock = self._repeat(
+                lambda at, runs: self._wait(self._block(condition, self._block(body, at, runs), runs), runs), clock, turns, times
+            )
+        found = self._loops.setdefault(loop.name, _Sum())
+        found.seconds += max(clock.device - begun.device, clock.host - begun.host) * times
+        found.busy_s += (clock.busy_s - begun.busy_s) * times
+        found.iterations += turns * times
+        found.kernels = (self.kernels - before) // max(1, turns * times)
+        found.graphs = self._graphs(body)
+        found.waits = not loop.counted
+        return clock
+
+    def _repeat(self, once: Callable[[Clock, int], Clock], clock: Clock, turns: int, times: int) -> Clock:
+        """``turns`` runs, of which two are walked through and the others follow: the slower side sets the pace."""
+        if turns == 0:
+            return clock
+        first = once(clock, times)
+        if turns == 1:
+            return first
+        second = once(first, times * (turns - 1))
+        left = turns - 2
+        host_each, busy_each = second.host - first.host, second.busy_s - first.busy_s
+        host = second.host + left * host_each
+        # With the device behind, an iteration takes what the device needs; once it has caught up, what the host needs.
+        free = once(Clock(host=-1e9, device=0.0), 0)
+        tail = second.device - second.host  # where the device is idle, it ends this long after the host
+        device = max(second.device + left * free.device, host + min(tail, free.device))
+        return Clock(host, device, second.busy_s + left * busy_each)
+
+    def _wait(self, clock: Clock, times: int) -> Clock:
+        """The host waits for the device and reads one byte."""
+        at = max(clock.host, clock.device) + self.wait_s
+        return Clock(at, at, clock.busy_s)
+
+    def _graphs(self, nodes: Sequence[Node]) -> int:
+        """CUDA graphs of one run of a computation."""
+        found = run = 0
+        for node in [*nodes, None]:
+            if node is not None and node.operation is not None and self._fits(self.program.operations[node.operation]):
+                run += 1
+                continue
+            found += run >= SMALLEST_GRAPH
+            run = 0
+        return found
