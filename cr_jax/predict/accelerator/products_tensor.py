@@ -1,0 +1,82 @@
+"""Time of matrix products on a GPU's tensor cores: bfloat16, float16, tf32, float8, int8, float64.
+
+As on the plain lanes, with other limits: tensor cores multiply faster than a core is fed from the cache, so that small tiles
+wait for it; a tile's start and end cost a microsecond; where few tiles are at work, the chain of loads along k decides.
+Constants, where they were fitted and their errors: ``products_tensor.*`` in ``profiles/accelerator_times.json``.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cr_jax.catalog.times import MissingConstant
+from cr_jax.predict.accelerator.card import Card
+from cr_jax.predict.accelerator.tiling import (
+    Layout,
+    ProductTime,
+    Tile,
+    choices,
+    column,
+    columns,
+    edge_efficiency,
+    factor,
+    fastest,
+    held_rate,
+    traffic,
+)
+
+#: Tiles of cuBLAS's and CUTLASS's kernels for tensor cores (names such as ``s16816gemm_bf16_128x64``, ``..._64x32``); those
+#: with a side of 16 are Triton's, which XLA tries too.
+TILES: tuple[Tile, ...] = (
+    (256, 128), (128, 256), (256, 64), (64, 256), (128, 128), (128, 64), (64, 128), (128, 32), (32, 128), (64, 64),
+    (64, 32), (32, 64), (32, 32), (128, 16), (16, 128), (64, 16), (16, 64),
+)  # fmt: skip
+SPLITS = (1, 2, 4, 8, 16)
+_LEAST_DEPTH = 64
+#: Output elements that a core has at work at once: two tiles of 128 x 128, whose sums fill half the registers.
+_RESIDENT_ELEMENTS = 32768
+_JAX = Layout()
+
+
+def parts(
+    card: Card, batch: ArrayLike, m: ArrayLike, n: ArrayLike, k: ArrayLike, computed_in: str, item_bytes: float,
+    out_bytes: float, *, layout: Layout = _JAX, extra_bytes: ArrayLike = 0.0, tiles: Sequence[Tile] = TILES,
+    lasts: float | None = None, warm: bool = True,
+) -> ProductTime:  # fmt: skip
+    """Seconds of ``batch`` products [m, k] @ [k, n]; arguments as in ``products_plain.parts``.
+
+    item_bytes: of an element as it is loaded; tf32 loads float32. Raises ``MissingConstant`` where the profile has no
+    peak for ``computed_in``.
+    """
+    c = card.constants("products_tensor")
+    peak = card.peaks.get(computed_in)
+    if peak is None:
+        raise MissingConstant(f"{card.name}: the peak rate of matrix products in {computed_in} is not known "
+                              "(matmul_flops_per_s in its profile); the maker's data sheet would give it")  # fmt: skip
+    sizes = columns(batch, m, n, k)
+    batches, rows, cols, depth = sizes
+    rate_share, feed_share = (c["tf32_rate"], c["tf32_feed"]) if computed_in == "tf32" else (1.0, 1.0)
+    free = peak * c["utilisation"] * rate_share
+    joules = 1e-12 * c["picojoules_per_flop_nm"] * c["process_nm"] * item_bytes / 2
+    flops = 2 * batches * rows * cols * depth
+    rate = held_rate(free, card.watts * (1 - c["idle_share"]) / joules, flops, c["burst_s"], lasts)
+
+    chosen = choices(card.cores, sizes, tiles, SPLITS, _LEAST_DEPTH, c["wave_share"], _RESIDENT_ELEMENTS)
+    tm, tn, split = chosen.tm, chosen.tn, chosen.split
+    steps = depth / split
+    units = chosen.per * 2 * tm * tn * (steps + c["overhead_steps"])
+    units = units / (rate / card.cores * edge_efficiency(c["edge"], tm, tn, 256))
+    feed = chosen.per * (tm + tn) * steps * item_bytes / (feed_share * c["feed_bytes_per_clock"] * card.clock_hz)
+    rounds = np.ceil(chosen.per / chosen.resident)
+    chain = rounds * steps * item_bytes / 2 * c["latency_cycles"] / card.clock_hz
+    compute = np.maximum(np.maximum(units, feed), chain) + rounds * c["tile_s"]
+
+    shape = np.broadcast(batch, m, n, k).shape
+    moved, own = traffic(card.cores, card.cache_bytes, sizes, chosen, item_bytes, out_bytes, layout, c["unaligned"])
+    share = c["bandwidth_share"] * (c["ramp"] + (1 - c["ramp"]) * np.minimum(1.0, chosen.blocks / card.cores))
+    share = share * factor(layout.both_along_k(), c["both_along_k_bandwidth"])
+    if warm:
+        share = share * factor(own < card.cache_bytes / 2, c["cache_speedup"])
+    memory = (moved + column(extra_bytes)) / (card.bandwidth * share)
+    return fastest(compute, memory, c["overlap"], c["split_s"] * (split > 1), c["start_s"], shape)
