@@ -12,11 +12,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+sys.path.insert(0, str(ROOT))
 
-from accelerator_fits import convolutions, launches, products, streams  # noqa: E402
+from bench.accelerator_fits import convolutions, launches, printed, products, streams  # noqa: E402
 
+from cr_jax.catalog.load import accelerator  # noqa: E402
+from cr_jax.predict.accelerator.card import Card, card  # noqa: E402
 from cr_jax.resources import write_atomically  # noqa: E402
+
+
+def card_of(name: str) -> Card:
+    """A card of the catalogue."""
+    return card(accelerator(name))
 
 
 def main() -> int:
@@ -29,8 +36,8 @@ def main() -> int:
         return 2
     constants: dict[str, object] = {}
     residuals: dict[str, object] = {}
-    fits = [launches.fit(), streams.fit(options.measured), convolutions.fit(options.measured), products.fit(options.measured)]
-    for found in fits:
+    for mechanism in (launches, printed, streams, convolutions, products):
+        found = mechanism.fit(options.measured, card_of)
         constants |= found.constants
         residuals |= found.residuals
     document = {

@@ -1,12 +1,17 @@
 """Constants of starting kernels and of TPUs: printed or assumed, for want of rows to fit on."""
 
-from accelerator_fits.fitting import Fitted
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.accelerator_fits.fitting import Fitted
+from cr_jax.predict.accelerator.card import Card
 
 _SCAN = "lax.scan of ten million iterations on a T4 (JAX 0.8.1), three kernels an iteration: 8.05 us"
 _THEN = "bench/gpu.sh on an attached GPU"
 
 
-def fit() -> Fitted:
+def fit(measured: Path, card_of: Callable[[str], Card]) -> Fitted:
     """The entries of the mechanisms ``launches`` and ``tpu``."""
     found = Fitted()
     found.constants = {
@@ -44,6 +49,8 @@ def fit() -> Fitted:
     return found
 
 
-def _entry(value, unit, meaning, kind, source, by=None):
+def _entry(
+    value: float | None, unit: str, meaning: str, kind: str, source: str, by: dict[str, dict[str, float]] | None = None
+) -> dict[str, Any]:
     entry = {"value": value, "unit": unit, "meaning": meaning, "kind": kind, "source": source, "would_give": _THEN}
     return entry | ({"by": by} if by else {})

@@ -74,7 +74,7 @@ class Executions:
         if operation.family == "sort":
             return self._sort(operation)
         parts = self._stream(operation)
-        kind = "reductions" if operation.reduced_elements else "streams"
+        kind = "reductions" if operation.reduced_elements else f"streams_{card.memory_kind}"
         return Execution(streams.seconds(card, parts), parts, kind)
 
     def _stream(self, operation: Operation) -> Parts:
@@ -123,6 +123,8 @@ class Executions:
         kind = f"products_{computed_in}"
         if not tensor and product.batch == 1 and min(product.m, product.n) <= SKINNY:
             kind = "products_skinny"
+        elif kind == "products_float32" and products_plain.limited(self.card):
+            kind = "products_float32_limited"
         return float(found.seconds) + float(found.start), kind, float(found.compute), float(found.memory)
 
     def _convolution(self, operation: Operation) -> Execution:

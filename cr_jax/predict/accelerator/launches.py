@@ -109,6 +109,10 @@ class Launches:
         return self._flush(graph, clock, times)
 
     def _fits(self, operation: Operation) -> bool:
+        """Whether a CUDA graph may hold it. A fusion that slices at a place only the loop's counter says is a copy whose
+        addresses the host works out anew each time."""
+        if operation.library and not operation.products:
+            return False
         return not operation.opcode.startswith(_NOT_IN_GRAPHS)
 
     def _flush(self, run: list[int], clock: Clock, times: int) -> Clock:
