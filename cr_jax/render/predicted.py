@@ -1,6 +1,6 @@
 """The predicted times of one cost report as a table; input is the report alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -8,6 +8,9 @@ from rich.text import Text
 
 from cr_jax.render.words import METHODS, energy_text, interval, validated
 from cr_jax.units import plain_number, small, time_text
+
+#: Share of a step that a loop's starting of kernels has to take to be told.
+_MUCH = 0.2
 
 
 def render_predicted(report: Mapping[str, Any], grid: Any) -> RenderableType | None:
@@ -32,7 +35,7 @@ def render_predicted(report: Mapping[str, Any], grid: Any) -> RenderableType | N
         times = [time_text(found["seconds"]), interval(found["low_s"], found["high_s"]), found["bound"] or "-",
                  time_text(found["seconds_per_turn"])]  # fmt: skip
         table.add_row(step["name"], *times, *(cell for shown, cell in cells if shown))
-    return Group(table, Text("\n".join(_notes(device, known) + lines) + "\n", style="dim"))
+    return Group(table, Text("\n".join(_notes(device, [step for step in steps if step["prediction"]["seconds"] is not None], known) + lines) + "\n", style="dim"))
 
 
 def _shown(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -52,11 +55,27 @@ def _thousand(prediction: Mapping[str, Any], key: str) -> str:
     return plain_number(None if value is None else 1000 * value)
 
 
-def _notes(device: str, known: list[Mapping[str, Any]]) -> list[str]:
+def loop_notes(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line per step whose longest-starting loop takes much of it: what the device waits for there."""
+    notes = []
+    for step in steps:
+        found = step["prediction"]
+        loop = next(iter(found.get("loops", ())), None)
+        if loop is None or loop["starting_s"] < _MUCH * found["seconds"]:
+            continue
+        why = "; the host waits for its condition each time" if loop["waits"] else ""
+        notes.append(f"{step['name']}: {loop['name']} spends {loop['starting_s'] / loop['seconds']:.0%} of its "
+                     f"{time_text(loop['seconds'])} starting kernels ({loop['kernels']} in each of {loop['iterations']:,} "
+                     f"iterations{why}): a larger batch costs little more")  # fmt: skip
+    return notes
+
+
+def _notes(device: str, steps: Sequence[Mapping[str, Any]], known: list[Mapping[str, Any]]) -> list[str]:
     first = known[0]
     width = "an assumption" if first["coverage"] is None else f"{first['coverage']:.0%} of past comparisons"
     notes = [f"{device} by {METHODS[first['method']]}: {validated(first['validated_on'])}; the interval is {width}"]
     notes += dict.fromkeys(f"! {one['profile_error']}" for one in known if one["profile_error"])
+    notes += loop_notes(steps)
     energy, price = first["energy"] or {}, first["price"] or {}
     if energy.get("assumptions"):
         notes.append(f"energy: {energy_text(energy['assumptions'])}")

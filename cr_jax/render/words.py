@@ -1,11 +1,12 @@
 """What predictions stand on, in words, for every table that shows one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cr_jax.units import scaled, time_text
 
-METHODS = {"calibrated": "rates measured on it", "replay": "its operations timed on it", "peaks": "data sheet rates"}
+METHODS = {"calibrated": "rates measured on it", "replay": "its operations timed on it", "model": "formulas fitted on other cards",
+           "peaks": "data sheet rates"}  # fmt: skip
 
 
 #: Before a figure that is a bound.
@@ -29,8 +30,41 @@ def validated(found: Any) -> str:
     """What a method was held against, in words."""
     if isinstance(found, str):
         return found
+    if found["method"] == "model":
+        return _classes(found["classes"])
     return (f"validated on {', '.join(found['devices'])}, {found['n']} programs: median error {found['median_error']:.0%}, "
             f"90% within {found['p90_error']:.0%} ({found['source']}, {found['date']})")  # fmt: skip
+
+
+#: What stands for a class of operations, and for the kinship of the cards it was compared on.
+_CLASSES = {"launches": "starting kernels", "tpu": "other TPU operations", "tpu_products": "products on TPU",
+            "streams_hbm": "elementwise", "streams_gddr": "elementwise"}  # fmt: skip
+_KINSHIP = {"same_card": "this card", "same_generation": "its generation", "other_generation": "other generations",
+            "other_vendor": "other makers"}  # fmt: skip
+#: Share of a step from which a class is named.
+_NAMED = 0.03
+
+
+def class_name(kind: str) -> str:
+    """A class of operations in words: ``products_tf32`` is products in tf32."""
+    known = _CLASSES.get(kind)
+    head, _, tail = kind.partition("_")
+    return known or (f"{tail.replace('_', ' ')} {head}" if tail else head)
+
+
+def _classes(classes: Sequence[Mapping[str, Any]]) -> str:
+    """Errors by class of operations, the largest share of the time first."""
+    total = sum(one["seconds"] for one in classes)
+    named = [one for one in classes if one["seconds"] >= _NAMED * total]
+    parts = []
+    for one in named:
+        share = f"{class_name(one['class'])} {one['seconds'] / total:.0%} of the time"
+        if one["kinship"] is None:
+            parts.append(f"{share}: not validated")
+        else:
+            parts.append(f"{share}: median error {one['median_error']:.0%}, 90% within {one['p90_error']:.0%} "
+                         f"({one['n']:,} operations on {_KINSHIP[one['kinship']]})")  # fmt: skip
+    return "; ".join(parts)
 
 
 def energy_text(assumed: Mapping[str, Any]) -> str:

@@ -12,6 +12,8 @@ from cr_jax.records import CompiledStep, plain
 
 #: Operations listed, dearest first.
 _LISTED = 8
+#: Loops listed, those first whose kernels take longest to start.
+_LOOPS = 5
 #: Refines a prediction by timing the program's own operations where the device is attached (HLO text,
 #: program, prediction, device -> prediction and a row per operation); ``cr_jax.measure.replay`` has one.
 Refine = Callable[[str, Program, Prediction, Accelerator], tuple[Prediction, Sequence[Mapping[str, Any]]]]
@@ -58,6 +60,8 @@ def entry(found: Prediction, step: CompiledStep, accelerator: Accelerator, rates
         "calibration": {"profile": accelerator.name, "created": block["created"], "device": block["device"],
                         "median_spread": block["fit"]["median_spread"], "canary_spread": block["canary"]["spread"]}
         if block else None,
+        "loops": [{"name": one.name, "seconds": one.seconds, "starting_s": one.launching_s, "iterations": one.iterations,
+                   "kernels": one.kernels, "graphs": one.graphs, "waits": one.waits} for one in found.loops[:_LOOPS]],
         "operations": [{"name": t.operation.name, "family": t.operation.family, "times": t.operation.times,
                         "seconds": t.seconds, "bound": t.parts.bound} for t in ranked],
         **costs(found.seconds, found.shares, accelerator, rates),
@@ -91,4 +95,4 @@ def _unknown(reason: str) -> dict[str, Any]:
     names = ("seconds", "seconds_per_turn", "low_s", "high_s", "coverage", "bound", "method", "profile_error", "calibration",
              "energy", "price")  # fmt: skip
     return {**dict.fromkeys(names), "shares": {}, "reason": reason, "validated_on": "not validated on this device class",
-            "utilisation": {"matmul": None, "memory": None}, "operations": [], "tag": "predicted"}  # fmt: skip
+            "utilisation": {"matmul": None, "memory": None}, "loops": [], "operations": [], "tag": "predicted"}  # fmt: skip

@@ -111,9 +111,23 @@ def grounds(reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             }
             kept = found.setdefault((device, method, str(entry["energy"]), entry["per_hour_usd"]), entry)
             kept["profile_error"] = kept["profile_error"] or entry["profile_error"]
+            if kept is not entry:
+                kept["validated_on"] = _together(kept["validated_on"], entry["validated_on"])
+                kept["coverage"] = None if entry["coverage"] is None else kept["coverage"]
             if name not in kept["rows"]:
                 kept["rows"].append(name)
     return list(found.values())
+
+
+def _together(one: Any, other: Any) -> Any:
+    """What the predictions of several steps were held against: every class of operations, its seconds added up."""
+    if isinstance(one, str) or isinstance(other, str) or one["method"] != "model":
+        return one
+    classes = {entry["class"]: dict(entry) for entry in one["classes"]}
+    for entry in other["classes"]:
+        known = classes.setdefault(entry["class"], {**entry, "seconds": 0.0})
+        known["seconds"] += entry["seconds"]
+    return {"method": "model", "classes": sorted(classes.values(), key=lambda entry: -entry["seconds"])}
 
 
 def _known(report: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
