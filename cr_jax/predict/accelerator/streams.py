@@ -1,9 +1,10 @@
 """Kernels that stream arrays through vector arithmetic: elementwise fusions, reductions, what XLA fuses of a softmax.
 
 Seconds on the memory: bytes that miss the last-level cache over what of the memory's rate is reached, or all bytes over the
-rate of that cache (never below a multiple of memory's), whichever takes longer. Of a buffer touched ``d`` bytes ago, the share 1 / (1 + (d / (reach x cache))^p)
-is still in the cache, p its sharpness. A kernel of few blocks keeps few cores busy, and a core moves 32 bytes a clock at
-most. A reduction over the fastest axis reads at nearly the full rate; one over another axis at less.
+rate of that cache (never below a multiple of memory's), whichever takes longer. Of a buffer touched ``d`` bytes ago, the
+share 1 / (1 + (d / (reach x cache))^p) is still in the cache, p its sharpness. A kernel of few blocks keeps few cores busy,
+and a core moves 32 bytes a clock at most. A reduction over the fastest axis reads at nearly the full rate; one over another
+axis at less.
 
 Seconds on the lanes: clocks of a lane per element (``op_cycles``) over lanes x clock. XLA's tables hold a chain of
 dependent operations by one thread, in half clocks; divided by the same chain of additions they are instructions, which
