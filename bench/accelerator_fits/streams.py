@@ -114,7 +114,8 @@ def predicted(card: Card, rows: Rows) -> np.ndarray:
 
 def today(card: Card, rows: Rows, share: float) -> np.ndarray:
     """What a predictor says that knows bytes and a share of the peak only."""
-    return (rows.read + rows.written) / (share * card.bandwidth) + rows.offset
+    once = np.where(rows.reduced > 0, rows.written, rows.read)
+    return (once + rows.written) / (share * card.bandwidth) + rows.offset
 
 
 def cycles(measured: Path) -> dict[str, dict[str, float]]:
@@ -152,6 +153,9 @@ def start(measured: Path) -> dict[str, dict[str, Any]]:
         "cache_bytes_per_clock": constant(
             25.6, "bytes", "what one core reads from the last-level cache in a clock", "printed",
             "NVIDIA A100 whitepaper: 2,048 bytes a clock of V100's cache, for 80 cores"),
+        "cache_speedup": constant(
+            2.5, "1", "rate of the last-level cache over that of memory, at least", "printed",
+            "openxla/xla, gpu_performance_model_base.h: kL2CacheSpeedup"),
         "cache_reach": constant(
             1.0, "1", "distance over the cache's size at which half of a buffer is still in it", "fitted", SOURCE),
         "cache_sharpness": constant(4.0, "1", "how sharply a buffer leaves the cache with distance", "fitted", SOURCE),

@@ -1,9 +1,10 @@
 """Kernels that stream arrays through vector arithmetic: elementwise fusions, reductions, what XLA fuses of a softmax.
 
 Seconds on the memory: bytes that miss the last-level cache over what of the memory's rate is reached, or all bytes over the
-rate of that cache, whichever takes longer. Of a buffer touched ``d`` bytes ago, the share 1 / (1 + (d / (reach x cache))^p)
-is still in the cache, p its sharpness. A kernel of few blocks keeps few cores busy, and a core moves 32 bytes a clock at
-most. A reduction over the fastest axis reads at nearly the full rate; one over another axis at less.
+rate of that cache (never below a multiple of memory's), whichever takes longer. Of a buffer touched ``d`` bytes ago, the
+share 1 / (1 + (d / (reach x cache))^p) is still in the cache, p its sharpness. A kernel of few blocks keeps few cores busy,
+and a core moves 32 bytes a clock at most. A reduction over the fastest axis reads at nearly the full rate; one over another
+axis at less.
 
 Seconds on the lanes: clocks of a lane per element (``op_cycles``) over lanes x clock. XLA's tables hold a chain of
 dependent operations by one thread, in half clocks; divided by the same chain of additions they are instructions, which
@@ -43,8 +44,9 @@ def traffic(card: Card, reads: Sequence[Reads], written: Any, written_distance: 
         cold = cold + read.bytes * (1 - in_cache(card, read.distance)) / share
         through = through + read.bytes
     filled = card.clock_hz * least(blocks, card.cores)
-    memory = cold / least(cold_rate(card), filled * known["core_bytes_per_clock"])
-    return together(Parts(memory, through / (filled * known["cache_bytes_per_clock"])), known["overlap"])
+    rate = least(cold_rate(card), filled * known["core_bytes_per_clock"])
+    cache = most(filled * known["cache_bytes_per_clock"], known["cache_speedup"] * rate)
+    return together(Parts(cold / rate, through / cache), known["overlap"])
 
 
 def moved(card: Card, size: Any, distance: Any, blocks: Any, share: Any = 1.0) -> Any:
