@@ -66,6 +66,8 @@ class Facts:
     transposed: int = 0
     rows: int = 0
     row_bytes: int = 0
+    sorted_elements: int = 0
+    sorted_keys: int = 0
 
     @property
     def cut(self) -> bool:
@@ -92,12 +94,19 @@ class Facts:
         self.transposed += other.transposed
         self.rows += other.rows
         self.row_bytes = max(self.row_bytes, other.row_bytes)
+        self.sorted_elements += other.sorted_elements
+        self.sorted_keys = max(self.sorted_keys, other.sorted_keys)
 
 
 def look(inside: Facts, instruction: Instruction) -> None:
     """Add what one instruction is to ``inside``."""
     opcode = instruction.opcode
     operands, many = instruction.operands, len(instruction.operands)
+    if opcode in ("sort", "topk") or (opcode == "custom-call" and rules.call_target(instruction) in table.TOP_K_CALLS):
+        keys = operands[0].shape if operands else Shape("", (), "")
+        inside.sorted_elements += keys.elements
+        inside.sorted_keys = max(inside.sorted_keys, keys.dims[(instruction.numbers("dimensions") or (-1,))[0]] if keys.dims else 1)
+        return
     if opcode == "dot":
         inside.products.append(_dot(instruction))
     elif opcode == "convolution" or (opcode == "custom-call" and many > 1):

@@ -39,7 +39,8 @@ class Operation:
     several arrays; reduced_elements: read by any reduction, minor_elements: those whose fastest axis is folded,
     single_elements: those of the others whose slowest axis has one place (which the CPU's library folds slowly).
     roots, powers: of the transcendentals, those that are square roots, and powers; divisions: of the other FLOPs, those that
-    are divisions. convolutions: each of them is among the products too. cycles: the TPU compiler's own estimate. narrow_tanhs: tanhs in short rows. transposed:
+    are divisions. convolutions: each of them is among the products too. cycles: the TPU compiler's own estimate. sorted_elements, sorted_keys: of sorts, in all and in
+    a row. narrow_tanhs: tanhs in short rows. transposed:
     elements whose order in memory changes. rows, row_bytes: of gathers and scatters. partitions: tasks the CPU
     compiler cuts a loop into (1: one thread). loop: name of the innermost loop, empty outside. library: a fusion
     that a library runs (kCustom).
@@ -77,6 +78,8 @@ class Operation:
     cut: bool
     joined: bool
     cycles: int
+    sorted_elements: int
+    sorted_keys: int
 
 
 @dataclass(frozen=True)
@@ -299,6 +302,7 @@ class _List:
             dtype=largest.dtype, elements=largest.elements, reads=reads, written_distance=distance,
             output_bytes=output, fresh=cost.written_bytes >= output > 0, products=tuple(inside.products),
             convolutions=tuple(inside.convolutions), divisions=inside.divisions, powers=inside.powers, cycles=instruction.cycles,
+            sorted_elements=inside.sorted_elements, sorted_keys=inside.sorted_keys,
             scalarised=inside.scalarised, argmax_elements=inside.argmax, reduced_elements=inside.reduced,
             minor_elements=inside.minor, single_elements=inside.single, roots=inside.roots,
             narrow_tanhs=inside.narrow_tanhs, transposed=inside.transposed,

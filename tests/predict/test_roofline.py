@@ -12,7 +12,6 @@ from cr_jax.cost.facts import Product
 from cr_jax.cost.operations import operations
 from cr_jax.errors import BadInput
 from cr_jax.predict import roofline
-from cr_jax.predict.device import KERNEL_S, MATMUL_SHARE, Peaks
 from cr_jax.predict.tables import Curve, MatmulRates, Tables
 from cr_jax.resources import shipped_profile
 
@@ -159,41 +158,6 @@ ENTRY e {
 """
     found = predict(text, host())
     assert found.seconds is None and "trip count of w" in (found.reason or "")
-
-
-def test_peaks_are_those_of_the_effective_precision():
-    v100, h100, v5e = (accelerator(n) for n in ("v100", "h100", "tpu-v5e"))
-    assert Peaks(v100, "default", "float32").effective == "float32"
-    assert Peaks(h100, "default", "float32").matmul_peak == h100.matmul_flops_per_s["tf32"]
-    assert Peaks(h100, "highest", "float32").matmul_peak == h100.matmul_flops_per_s["float32"]
-    one, six = Peaks(v5e, "default", "float32"), Peaks(v5e, "highest", "float32")
-    assert one.matmul_peak == 6 * six.matmul_peak == v5e.matmul_flops_per_s["bfloat16"]
-
-
-def test_tiles_and_waves_leave_multiprocessors_idle():
-    peaks = Peaks(accelerator("h100"), "default", "float32")
-    full = Product(132 * 128, 128, 64, 1, "nn", "f32")
-    assert peaks.efficiency(full) == pytest.approx(1)
-    assert peaks.efficiency(dataclasses.replace(full, m=133 * 128)) == pytest.approx(133 / 264)  # a second wave for one tile
-    assert peaks.efficiency(Product(64, 128, 64, 1, "nn", "f32")) == pytest.approx(0.5 / 132)
-
-
-def test_an_unattached_device_by_hand_and_its_interval_is_an_assumption():
-    device = accelerator("a100-80gb")
-    found = predict(COPY, device)
-    assert found.method == "peaks" and found.coverage is None
-    assert found.validated_on == roofline.NOT_VALIDATED
-    assert found.low_s is not None and found.low_s < found.seconds < found.high_s
-    bandwidth = device.memory_bandwidth_bytes_per_s * 0.9
-    assert found.seconds == pytest.approx(8e6 / bandwidth + KERNEL_S["cuda"] + 20e-6)
-    assert MATMUL_SHARE < 1 and found.profile_error is None
-
-
-def test_a_utilisation_over_100_percent_is_an_error_of_the_profile():
-    device = accelerator("h100")
-    wrong = dataclasses.replace(device, measured={"copy_bytes_per_s": 100 * device.memory_bandwidth_bytes_per_s})
-    found = predict(COPY.replace("1000000", "1000000000"), wrong)
-    assert "over 100%" in (found.profile_error or "")
 
 
 def test_a_validated_method_gives_a_covered_interval_and_overlap_is_a_tie():

@@ -17,8 +17,6 @@ ITEM_BYTES = {"float64": 8, "float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2
 TYPES = {"f64": "float64", "f32": "float32", "bf16": "bfloat16", "f16": "float16", "s8": "int8", "u8": "int8"}
 #: Rows or columns up to which a product is a skinny one: what a recurrent step does.
 SKINNY = 128
-#: Types whose additions take a GPU's plain lanes longer, by the profile's rate of vectors.
-_WIDE = "f64"
 
 
 @dataclass(frozen=True)
@@ -70,28 +68,13 @@ class Executions:
         if operation.products:
             return self._products(operation)
         if operation.family in ("gather", "scatter") and operation.rows:
-            return self._rows(operation)
+            parts = gathers.of_operation(card, operation)
+            return Execution(gathers.seconds(card, parts), parts, "gathers")
         if operation.family == "sort":
             return self._sort(operation)
-        parts = self._stream(operation)
+        parts = streams.of_operation(card, operation)
         kind = "reductions" if operation.reduced_elements else f"streams_{card.memory_kind}"
         return Execution(streams.seconds(card, parts), parts, kind)
-
-    def _stream(self, operation: Operation) -> Parts:
-        cost = operation.cost
-        plain = cost.transcendentals - operation.roots - operation.powers
-        return streams.parts(
-            self.card, operation.reads, min(operation.output_bytes, cost.written_bytes), operation.written_distance,
-            elements=operation.elements, flops=max(0, cost.other_flops - operation.divisions) + cost.integer_ops,
-            divisions=operation.divisions, transcendentals=max(0, plain), roots=operation.roots, powers=operation.powers,
-            reduced=operation.reduced_elements, minor=operation.minor_elements, slower=self._slower(operation.dtype),
-        )  # fmt: skip
-
-    def _slower(self, dtype: str) -> float:
-        """How many times as long as float32 arithmetic a type's takes."""
-        rates = self.card.accelerator.vector_flops_per_s
-        wide, narrow = rates.get("float64"), rates.get("float32")
-        return narrow / wide if dtype == _WIDE and wide and narrow else 1.0
 
     def _products(self, operation: Operation) -> Execution:
         """Every product; what else the fusion reads and computes rides on the dearest."""
@@ -142,22 +125,13 @@ class Executions:
             compute, memory = compute + parts.compute_s, memory + parts.memory_s
         return Execution(total, Parts(compute, memory), "convolutions")
 
-    def _rows(self, operation: Operation) -> Execution:
-        card, cost = self.card, operation.cost
-        written = min(operation.output_bytes, cost.written_bytes)
-        if operation.family == "gather":
-            parts = gathers.parts(card, operation.reads, written, operation.written_distance, rows=operation.rows,
-                                  row_bytes=operation.row_bytes, flops=cost.other_flops + cost.integer_ops)  # fmt: skip
-        else:
-            parts = gathers.scatter_parts(card, operation.reads, written, operation.written_distance, rows=operation.rows,
-                                          row_bytes=operation.row_bytes, flops=cost.other_flops + cost.integer_ops)  # fmt: skip
-        return Execution(gathers.seconds(card, parts), parts, "gathers")
-
     def _sort(self, operation: Operation) -> Execution:
-        card = self.card
-        keys = max(1, operation.elements if operation.opcode == "sort" else operation.cost.read_bytes // 4)
-        distance = max((read.distance for read in operation.reads), default=0)
-        parts = sorts.bitonic(card, 1, keys, 4, 4, distance)
+        """XLA's own sort, or a library's selection of the largest."""
+        card, rows = self.card, max(1, operation.sorted_elements // max(1, operation.sorted_keys))
+        keys, distance = max(1, operation.sorted_keys), max((read.distance for read in operation.reads), default=0)
+        size = operation.cost.read_bytes / max(1, operation.sorted_elements)
+        if operation.opcode == "custom-call":
+            parts = sorts.selected(card, rows, keys, round(size) or 4, max(1, operation.elements // rows), distance)
+        else:
+            parts = sorts.bitonic(card, rows, keys, min(4, round(size) or 4), max(0, round(size) - 4), distance)
         return Execution(sorts.seconds(card, parts), parts, "sorts")
-
-

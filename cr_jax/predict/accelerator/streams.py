@@ -88,15 +88,15 @@ def parts(
 
 
 def of_operation(card: Card, operation: Operation) -> Parts:
-    """One execution of an operation of a compiled program that is no product, gather, scatter or sort. Its divisions count
-    as other arithmetic and its powers as other transcendentals: the program's costs do not tell them apart."""
-    cost, peaks = operation.cost, card.accelerator.vector_flops_per_s
-    fast, own = peaks.get("float32"), peaks.get(operation.dtype)
+    """One execution of an operation of a compiled program that is no product, gather, scatter or sort."""
+    cost, rates = operation.cost, card.accelerator.vector_flops_per_s
+    fast, wide = rates.get("float32"), rates.get("float64")
+    plain = cost.transcendentals - operation.roots - operation.powers
     return parts(
         card, operation.reads, cost.written_bytes, operation.written_distance, elements=operation.elements,
-        flops=cost.other_flops + cost.integer_ops, transcendentals=max(0, cost.transcendentals - operation.roots),
-        roots=operation.roots, reduced=operation.reduced_elements, minor=operation.minor_elements,
-        slower=max(1.0, fast / own) if fast and own else 1.0,
+        flops=max(0, cost.other_flops - operation.divisions) + cost.integer_ops, divisions=operation.divisions,
+        transcendentals=max(0, plain), roots=operation.roots, powers=operation.powers, reduced=operation.reduced_elements,
+        minor=operation.minor_elements, slower=fast / wide if operation.dtype == "f64" and fast and wide else 1.0,
     )  # fmt: skip
 
 
