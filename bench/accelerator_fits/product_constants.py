@@ -48,7 +48,7 @@ def _processes() -> list[Term]:
 
 PLAIN: tuple[Term, ...] = (
     Term("utilisation", 0.945, "1", "share of the peak that a tile of 128 x 128 reaches, 64 lanes a core"),
-    Term("utilisation_128", 0.78, "1", "the same of cores with 128 lanes, whose loads compete with multiplications for issue",
+    Term("utilisation_128", 0.79, "1", "the same of cores with 128 lanes, whose loads compete with multiplications for issue",
          f"{_STUDY}; no card of 128 lanes is in the rows fitted here", kind="assumed"),
     Term("utilisation_128", 0.945, where="pascal", kind="assumed"),
     Term("utilisation_128", 0.945, where="maxwell", kind="assumed"),
@@ -80,16 +80,16 @@ PLAIN: tuple[Term, ...] = (
 
 TENSOR: tuple[Term, ...] = (
     Term("utilisation", 0.874, "1", "share of the peak that a tile of 256 x 256 would reach", _XLA),
-    Term("tf32_rate", 1.0, "1", "rate of tf32 as a share of what its peak says; Hopper's fast instruction wants operands along k",
+    Term("tf32_rate", 1.0, "1", "rate of tf32 as a share of what its peak says; Hopper's fast instruction wants all operands along k",
          "assumed; by generation fitted on " + _TF32, kind="assumed"),
-    Term("tf32_rate", 0.8, where="hopper", source=_TF32),
+    Term("tf32_rate", 0.9, where="hopper", source=_TF32),
     Term("edge", 5.0, "multiply-adds", "as in products_plain", _XLA),
     Term("overhead_steps", 16.0, "steps of k", "a tile's start and end", _XLA),
     Term("tf32_feed", 1.0, "1", "the same of the feed; Hopper's older instruction shares no loads between cores",
          "assumed; by generation fitted on " + _TF32, kind="assumed"),
     Term("tf32_feed", 0.5, where="hopper", source=_TF32),
-    Term("feed_bytes_per_clock", 64.0, "bytes", "from the last cache to a core in a clock, loads shared between cores counted for "
-         "each; half before Hopper, which introduced sharing", _XLA),
+    Term("feed_bytes_per_clock", 64.0, "bytes", "from the last cache to a core in a clock, loads that cores share counted for "
+         "each of them; half before Hopper, which introduced sharing", _XLA),
     *(Term("feed_bytes_per_clock", 32.0, where=name, kind="assumed")
       for name in ("volta", "turing", "ampere-datacenter", "ampere", "ada")),
     Term("feed_bytes_per_clock", 128.0, where="blackwell-datacenter", kind="assumed"),
@@ -107,7 +107,7 @@ TENSOR: tuple[Term, ...] = (
     Term("cache_speedup", 1.0, "1", "as in products_plain", _XLA + " shows none", kind="assumed"),
     Term("unaligned", 0.5, "1", "as in products_plain", "that of products_plain", kind="assumed"),
     Term("both_along_k_bandwidth", 0.8, "1", "as in products_plain", "that of products_plain", kind="assumed"),
-    Term("picojoules_per_flop_nm", 0.08, "pJ / nm", "energy of a float16 operation and its data, per nm of the process",
+    Term("picojoules_per_flop_nm", 0.1, "pJ / nm", "energy of a float16 operation and its data, per nm of the process",
          "assumed: H100's 800 TFLOP/s in 700 W allow 0.15 at most; turing on " + _T4, kind="assumed"),
     Term("picojoules_per_flop_nm", 0.12, where="turing"),
     Term("idle_share", 0.108, "1", "as in products_plain", _STUDY, kind="assumed"),

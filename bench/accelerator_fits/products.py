@@ -18,11 +18,11 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from bench.accelerator_fits.fitting import Fitted, errors, rounded
-from bench.accelerator_fits.product_cards import card_of
 from bench.accelerator_fits.product_constants import PLAIN, TENSOR, Term, entries
+from cr_jax.catalog.load import accelerator
 from cr_jax.catalog.times import Constant, Times
 from cr_jax.predict.accelerator import products_plain, products_tensor
-from cr_jax.predict.accelerator.card import Card
+from cr_jax.predict.accelerator.card import Card, card
 from cr_jax.predict.accelerator.tiling import Layout, ProductTime
 
 #: Card of a row -> profile, by file.
@@ -98,34 +98,34 @@ def read(measured: Path) -> list[Rows]:
     return every
 
 
-def time(card: Card, rows: Rows) -> ProductTime:
+def time(on: Card, rows: Rows) -> ProductTime:
     """What the product's own code says of the rows, the clock's offset left out."""
     lasts = None if rows.kind in ("bmm", "linear", "tensor") else 10.0  # DeepBench runs the same product for seconds
     if rows.tensor:
         item = 4.0 if rows.computed_in == "tf32" else 2.0
-        return products_tensor.parts(card, rows.batch, rows.m, rows.n, rows.k, rows.computed_in, item, item,
+        return products_tensor.parts(on, rows.batch, rows.m, rows.n, rows.k, rows.computed_in, item, item,
                                      layout=rows.layout, lasts=lasts)  # fmt: skip
     tiles = products_plain.TILES
     if rows.kind in ("bmm", "linear"):
-        tiles = products_plain.library_tiles(card.generation, rows.kind == "bmm")
+        tiles = products_plain.library_tiles(on.generation, rows.kind == "bmm")
     bias = 4 * rows.n if rows.kind == "linear" else 0.0
-    return products_plain.parts(card, rows.batch, rows.m, rows.n, rows.k, layout=rows.layout, extra_bytes=bias, tiles=tiles,
+    return products_plain.parts(on, rows.batch, rows.m, rows.n, rows.k, layout=rows.layout, extra_bytes=bias, tiles=tiles,
                                 lasts=lasts)  # fmt: skip
 
 
-def predict(card: Card, rows: Rows) -> np.ndarray:
+def predict(on: Card, rows: Rows) -> np.ndarray:
     """Seconds that the clock would show."""
-    found = time(card, rows)
+    found = time(on, rows)
     return found.seconds + found.start + OFFSETS[rows.kind]
 
 
-def roofline(card: Card, rows: Rows) -> np.ndarray:
+def roofline(on: Card, rows: Rows) -> np.ndarray:
     """The larger of operations over the data sheet's peak and bytes over its bandwidth, and the clock's offset."""
     item = 2.0 if rows.computed_in in ("bfloat16", "float16") else 4.0
-    peak = card.peaks[rows.computed_in] if rows.tensor else products_plain.peak(card, "float32")
+    peak = on.peaks[rows.computed_in] if rows.tensor else products_plain.peak(on, "float32")
     amount = item * rows.batch * (rows.m * rows.k + rows.k * rows.n + rows.m * rows.n)
     flops = 2 * rows.batch * rows.m * rows.n * rows.k
-    return np.maximum(flops / float(peak or np.nan), amount / card.bandwidth) + OFFSETS[rows.kind]
+    return np.maximum(flops / float(peak or np.nan), amount / on.bandwidth) + OFFSETS[rows.kind]
 
 
 def starting() -> Times:
@@ -136,13 +136,13 @@ def starting() -> Times:
     return Times({name: Constant(name, by=e.get("by", {}), **{k: e[k] for k in e if k != "by"}) for name, e in every.items()}, {})
 
 
-def with_terms(card: Card, mechanism: str, terms: Sequence[Term], values: Mapping[str, float]) -> Card:
+def with_terms(on: Card, mechanism: str, terms: Sequence[Term], values: Mapping[str, float]) -> Card:
     """The card with the values that hold for it: those of its generation or memory before the general ones."""
     mine: dict[str, float] = {}
     for term in sorted(terms, key=lambda t: t.where is not None):
-        if term.where in (None, card.generation, card.memory_kind):
+        if term.where in (None, on.generation, on.memory_kind):
             mine[term.constant] = values[term.key]
-    return card.with_constants(mechanism, mine)
+    return on.with_constants(mechanism, mine)
 
 
 def least(
@@ -206,28 +206,31 @@ def fit_plain(every: Sequence[Rows], cards: Mapping[str, Card]) -> tuple[dict[st
 
 
 def fit_tensor(every: Sequence[Rows], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[tuple[str, Rows, np.ndarray]]]:
-    """As ``fit_plain``: the general constants on bfloat16 of Hopper alone, then one constant on its tf32, then those of the
-    generations before Ampere on float16, each judged by the card of the other."""
-    rows = {r.label: r for r in every if r.tensor}
-    hopper = [r for r in rows.values() if r.computed_in == "bfloat16"]
-    tf32 = [r for r in rows.values() if r.computed_in == "tf32"]
-    older = [r for r in rows.values() if r.computed_in == "float16"]
+    """As ``fit_plain``: the general constants on bfloat16 of Hopper alone, then those of its tf32, then of the generations
+    before Ampere on float16. Other generations are judged without their own constants; of those before Ampere, each has the
+    other's chain of loads, whose copies do not run ahead either."""
+    rows = [r for r in every if r.tensor]
+    of = {kind: [r for r in rows if r.computed_in == kind] for kind in ("bfloat16", "tf32", "float16")}
     said: list[tuple[str, Rows, np.ndarray]] = []
 
     def say(values: Mapping[str, float], which: Sequence[Rows], kin: str) -> None:
         said.extend((kin, r, predict(with_terms(cards[r.profile], "products_tensor", TENSOR, values), r)) for r in which)
 
+    def own(generation: str) -> list[str]:
+        return [t.key for t in TENSOR if t.fitted and t.where == generation]
+
     general = [t.key for t in TENSOR if t.fitted and t.where is None]
-    values = least("products_tensor", TENSOR, general, hopper, cards)
-    plain = {**values, **{t.key: values[t.constant] for t in TENSOR if t.where is not None}}
-    say(plain, [*older, *tf32], "other_generation")
-    own = [t.key for t in TENSOR if t.fitted and t.where == "hopper"]
-    values = least("products_tensor", TENSOR, own, tf32, cards, values)
+    values = least("products_tensor", TENSOR, general, of["bfloat16"], cards)
+    unseen = {**values, **{t.key: values[t.constant] for t in TENSOR if t.fitted and t.where is not None}}
+    say(unseen, of["tf32"], "other_generation")
+    values = least("products_tensor", TENSOR, own("hopper"), of["tf32"], cards, values)
     for generation in ("volta", "turing"):
-        mine = [r for r in older if cards[r.profile].generation == generation]
-        own = [t.key for t in TENSOR if t.fitted and t.where == generation]
-        values = least("products_tensor", TENSOR, own, mine, cards, values)
-    say(values, [*hopper, *tf32, *older], "same_card")
+        mine = [r for r in of["float16"] if cards[r.profile].generation == generation]
+        values = least("products_tensor", TENSOR, own(generation), mine, cards, values)
+    for generation, other in (("volta", "turing"), ("turing", "volta")):
+        lent = {**unseen, f"latency_cycles@{generation}": values[f"latency_cycles@{other}"]}
+        say(lent, [r for r in of["float16"] if cards[r.profile].generation == generation], "other_generation")
+    say(values, rows, "same_card")
     return values, said
 
 
@@ -239,7 +242,8 @@ CLASSES: Mapping[str, tuple[str, Callable[[Rows, Card], np.ndarray]]] = {
     "products_skinny": (f"float32 products with m or n of at most {SKINNY} and no batch",
                         lambda r, _: (r.computed_in == "float32") & (np.minimum(r.m, r.n) <= SKINNY) & (r.batch == 1)),
     "products_tf32": ("products in tf32", lambda r, _: np.full(len(r), r.computed_in == "tf32")),
-    "products_bfloat16": ("products in bfloat16", lambda r, _: np.full(len(r), r.computed_in == "bfloat16")),
+    "products_bfloat16": ("products in bfloat16; on other generations in float16, on the same units",
+                          lambda r, _: np.full(len(r), r.computed_in == "bfloat16")),
     "products_float16": ("products in float16 on tensor cores", lambda r, _: np.full(len(r), r.computed_in == "float16")),
 }  # fmt: skip
 
@@ -250,6 +254,8 @@ def residuals(said: Sequence[tuple[str, Rows, np.ndarray]], cards: Mapping[str, 
     for name, (meaning, belongs) in CLASSES.items():
         entry: dict[str, Any] = {"meaning": meaning}
         for kin in ("same_card", "same_generation", "other_generation"):
+            if (name, kin) == ("products_bfloat16", "other_generation"):
+                belongs = CLASSES["products_float16"][1]
             here = [(r, p, belongs(r, cards[r.profile])) for k, r, p in said if k == kin]
             here = [(r, p, w) for r, p, w in here if w.any()]
             if here:
@@ -291,7 +297,7 @@ def main() -> None:
     parser.add_argument("measured", type=Path)
     parser.add_argument("--write", type=Path, help="accelerator_times.json to put the entries into")
     options = parser.parse_args()
-    fitted, said, cards = run(options.measured, card_of)
+    fitted, said, cards = run(options.measured, lambda name: card(accelerator(name)))
     for kin in ("same_card", "same_generation", "other_generation"):
         print(f"{kin:46s} {'n':>5s} {'median':>6s} {'90%':>6s} {'worst':>6s} {'bias':>6s} {'roof':>6s}")
         for k, rows, predicted in said:

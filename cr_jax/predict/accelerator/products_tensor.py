@@ -56,8 +56,9 @@ def parts(
                               "(matmul_flops_per_s in its profile); the maker's data sheet would give it")  # fmt: skip
     sizes = columns(batch, m, n, k)
     batches, rows, cols, depth = sizes
-    rate_share, feed_share = (c["tf32_rate"], c["tf32_feed"]) if computed_in == "tf32" else (1.0, 1.0)
-    free = peak * c["utilisation"] * rate_share
+    free, feed_rate = peak * c["utilisation"], c["feed_bytes_per_clock"] * card.clock_hz
+    if computed_in == "tf32":
+        free, feed_rate = free * c["tf32_rate"], feed_rate * c["tf32_feed"]
     joules = 1e-12 * c["picojoules_per_flop_nm"] * c["process_nm"] * item_bytes / 2
     flops = 2 * batches * rows * cols * depth
     rate = held_rate(free, card.watts * (1 - c["idle_share"]) / joules, flops, c["burst_s"], lasts)
@@ -67,7 +68,7 @@ def parts(
     steps = depth / split
     units = chosen.per * 2 * tm * tn * (steps + c["overhead_steps"])
     units = units / (rate / card.cores * edge_efficiency(c["edge"], tm, tn, 256))
-    feed = chosen.per * (tm + tn) * steps * item_bytes / (feed_share * c["feed_bytes_per_clock"] * card.clock_hz)
+    feed = chosen.per * (tm + tn) * steps * item_bytes / feed_rate
     rounds = np.ceil(chosen.per / chosen.resident)
     chain = rounds * steps * item_bytes / 2 * c["latency_cycles"] / card.clock_hz
     compute = np.maximum(np.maximum(units, feed), chain) + rounds * c["tile_s"]
