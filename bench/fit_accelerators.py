@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.accelerator_fits import convolutions, launches, printed, products, streams  # noqa: E402
-
 from cr_jax.catalog.load import accelerator  # noqa: E402
 from cr_jax.predict.accelerator.card import Card, card  # noqa: E402
 from cr_jax.resources import write_atomically  # noqa: E402
@@ -32,7 +31,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "profiles" / "accelerator_times.json")
     options = parser.parse_args()
     if not options.measured.is_dir():
-        print(f"fit_accelerators.py: {options.measured}: no folder; legal: one with the files of shared/measured", file=sys.stderr)
+        print(f"fit_accelerators.py: {options.measured}: no folder; legal: one with files like ../shared/measured", file=sys.stderr)
         return 2
     constants: dict[str, object] = {}
     residuals: dict[str, object] = {}

@@ -103,9 +103,7 @@ def look(inside: Facts, instruction: Instruction) -> None:
     opcode = instruction.opcode
     operands, many = instruction.operands, len(instruction.operands)
     if opcode in ("sort", "topk") or (opcode == "custom-call" and rules.call_target(instruction) in table.TOP_K_CALLS):
-        keys = operands[0].shape if operands else Shape("", (), "")
-        inside.sorted_elements += keys.elements
-        inside.sorted_keys = max(inside.sorted_keys, keys.dims[(instruction.numbers("dimensions") or (-1,))[0]] if keys.dims else 1)
+        _sorted(inside, instruction)
         return
     if opcode == "dot":
         inside.products.append(_dot(instruction))
@@ -140,6 +138,13 @@ def look(inside: Facts, instruction: Instruction) -> None:
         width = _row(instruction, moved)
         inside.rows += moved.elements // max(1, width)
         inside.row_bytes = max(inside.row_bytes, width * moved.bytes // max(1, moved.elements))
+
+
+def _sorted(inside: Facts, instruction: Instruction) -> None:
+    if instruction.operands:
+        keys, axis = instruction.operands[0].shape, (instruction.numbers("dimensions") or (-1,))[0]
+        inside.sorted_elements += keys.elements
+        inside.sorted_keys = max(inside.sorted_keys, keys.dims[axis] if keys.dims else 1)
 
 
 def _narrow(shape: Shape) -> bool:
@@ -224,7 +229,8 @@ def _convolution(instruction: Instruction) -> Convolution | None:
     spatial = [out.dims[results.index(c)] for c in sorted(c for c in results if c.isdigit())]
     sizes = [kernel.dims[places.index(c)] for c in sorted(c for c in places if c.isdigit())]
     groups = (instruction.numbers("feature_group_count") or (1,))[0]
-    plain = sizes == [3, 3] and all(axis.stride == axis.base_dilation == axis.window_dilation == 1 for axis in window(instruction))
+    steps = {number for axis in window(instruction) for number in (axis.stride, axis.base_dilation, axis.window_dilation)}
+    plain = sizes == [3, 3] and steps <= {1}
     return Convolution(
         out.dims[results.index("b")] * groups, prod(spatial[:-1]), spatial[-1], image.dims[axes.index("f")] // groups,
         out.dims[results.index("f")] // groups, prod(sizes), plain, image.dtype,

@@ -38,9 +38,9 @@ class Operation:
     lose vector code on CPU. scalarised: cut, and a transcendental. argmax_elements: read by a reduction over
     several arrays; reduced_elements: read by any reduction, minor_elements: those whose fastest axis is folded,
     single_elements: those of the others whose slowest axis has one place (which the CPU's library folds slowly).
-    roots, powers: of the transcendentals, those that are square roots, and powers; divisions: of the other FLOPs, those that
-    are divisions. convolutions: each of them is among the products too. cycles: the TPU compiler's own estimate. sorted_elements, sorted_keys: of sorts, in all and in
-    a row. narrow_tanhs: tanhs in short rows. transposed:
+    roots, powers: of the transcendentals, those that are square roots, and powers; divisions: of the other FLOPs, those
+    that are divisions. convolutions: each of them is among the products too. cycles: the TPU compiler's own estimate.
+    sorted_elements, sorted_keys: of sorts, in all and in a row. narrow_tanhs: tanhs in short rows. transposed:
     elements whose order in memory changes. rows, row_bytes: of gathers and scatters. partitions: tasks the CPU
     compiler cuts a loop into (1: one thread). loop: name of the innermost loop, empty outside. library: a fusion
     that a library runs (kCustom).

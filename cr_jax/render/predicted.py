@@ -20,7 +20,8 @@ def render_predicted(report: Mapping[str, Any], grid: Any) -> RenderableType | N
     if not steps:
         return None
     device = report["target"]["name"]
-    known = [step["prediction"] for step in steps if step["prediction"]["seconds"] is not None]
+    timed = [step for step in steps if step["prediction"]["seconds"] is not None]
+    known = [step["prediction"] for step in timed]
     reasons = dict.fromkeys(s["prediction"]["reason"] for s in steps if s["prediction"]["reason"])
     lines = [f"no predicted time: {reason}" for reason in reasons]
     if not known:
@@ -35,7 +36,7 @@ def render_predicted(report: Mapping[str, Any], grid: Any) -> RenderableType | N
         times = [time_text(found["seconds"]), interval(found["low_s"], found["high_s"]), found["bound"] or "-",
                  time_text(found["seconds_per_turn"])]  # fmt: skip
         table.add_row(step["name"], *times, *(cell for shown, cell in cells if shown))
-    return Group(table, Text("\n".join(_notes(device, [step for step in steps if step["prediction"]["seconds"] is not None], known) + lines) + "\n", style="dim"))
+    return Group(table, Text("\n".join(_notes(device, timed) + lines) + "\n", style="dim"))
 
 
 def _shown(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -70,7 +71,8 @@ def loop_notes(steps: Sequence[Mapping[str, Any]]) -> list[str]:
     return notes
 
 
-def _notes(device: str, steps: Sequence[Mapping[str, Any]], known: list[Mapping[str, Any]]) -> list[str]:
+def _notes(device: str, steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    known = [step["prediction"] for step in steps]
     first = known[0]
     width = "an assumption" if first["coverage"] is None else f"{first['coverage']:.0%} of past comparisons"
     notes = [f"{device} by {METHODS[first['method']]}: {validated(first['validated_on'])}; the interval is {width}"]

@@ -5,8 +5,8 @@ from typing import Any
 
 from cr_jax.units import scaled, time_text
 
-METHODS = {"calibrated": "rates measured on it", "replay": "its operations timed on it", "model": "formulas fitted on other cards",
-           "peaks": "data sheet rates"}  # fmt: skip
+METHODS = {"calibrated": "rates measured on it", "replay": "its operations timed on it",
+           "model": "formulas fitted on other cards", "peaks": "data sheet rates"}  # fmt: skip
 
 
 #: Before a figure that is a bound.

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-
 from cr_jax.catalog.precision import matmul_precision, on_tensor_cores
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.facts import Product
@@ -78,24 +77,24 @@ class Executions:
 
     def _products(self, operation: Operation) -> Execution:
         """Every product; what else the fusion reads and computes rides on the dearest."""
-        done = [self._product(product, operation, 0) for product in operation.products]
-        own = sum(self._own_bytes(product, operation) for product in operation.products)
-        extra = max(0, operation.cost.hbm_bytes - own)
-        longest = max(range(len(done)), key=lambda n: done[n][0])
+        products = operation.products
+        done = [self._product(product, operation, 0) for product in products]
+        extra = max(0.0, operation.cost.hbm_bytes - sum(self._own_bytes(product, operation) for product in products))
+        longest = max(range(len(done)), key=lambda n: done[n].seconds)
         if extra:
-            done[longest] = self._product(operation.products[longest], operation, extra)
-        compute, memory = (sum(one[place] for one in done) for place in (2, 3))
+            done[longest] = self._product(products[longest], operation, extra)
         cost = operation.cost
-        compute += streams.arithmetic(self.card, cost.other_flops + cost.integer_ops, transcendentals=cost.transcendentals)
-        return Execution(sum(one[0] for one in done), Parts(compute, memory), done[longest][1])
+        beside = streams.arithmetic(self.card, cost.other_flops + cost.integer_ops, transcendentals=cost.transcendentals)
+        parts = Parts(sum(one.parts.compute_s for one in done) + beside, sum(one.parts.memory_s for one in done))
+        return Execution(sum(one.seconds for one in done), parts, done[longest].kind)
 
     def _own_bytes(self, product: Product, operation: Operation) -> float:
         out = operation.output_bytes / max(1, operation.elements)
         item = ITEM_BYTES.get(self.computed_in(product.dtype), 4)
         return product.batch * ((product.m + product.n) * product.k * item + product.m * product.n * out)
 
-    def _product(self, product: Product, operation: Operation, extra: float) -> tuple[float, str, float, float]:
-        """Seconds, class, and the parts of one product."""
+    def _product(self, product: Product, operation: Operation, extra: float) -> Execution:
+        """One product. extra: bytes that the fusion moves beside its operands and result."""
         computed_in = self.computed_in(product.dtype)
         item, out = ITEM_BYTES.get(computed_in, 4), max(1.0, operation.output_bytes / max(1, operation.elements))
         layout = tiling.Layout(lhs_along_k=product.kind[0] == "n", rhs_along_k=product.kind[1] == "t")
@@ -108,7 +107,7 @@ class Executions:
             kind = "products_skinny"
         elif kind == "products_float32" and products_plain.limited(self.card):
             kind = "products_float32_limited"
-        return float(found.seconds) + float(found.start), kind, float(found.compute), float(found.memory)
+        return Execution(float(found.seconds) + float(found.start), Parts(float(found.compute), float(found.memory)), kind)
 
     def _convolution(self, operation: Operation) -> Execution:
         card, many = self.card, len(operation.convolutions)

@@ -139,7 +139,7 @@ class Launches:
     def _loop(self, node: Node, clock: Clock, times: int) -> Clock:
         assert node.loop is not None
         loop = self.program.loops[node.loop]
-        (turns, body), (tests, condition) = node.inner
+        (turns, body), (_, condition) = node.inner
         begun, before = clock, self.kernels
         if loop.counted:
             clock = self._repeat(lambda at, runs: self._block(body, at, runs), clock, turns, times)
