@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -31,14 +32,18 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "profiles" / "accelerator_times.json")
     options = parser.parse_args()
     if not options.measured.is_dir():
-        print(f"fit_accelerators.py: {options.measured}: no folder; legal: one with files like ../shared/measured", file=sys.stderr)
+        print(f"fit_accelerators.py: {options.measured}: no folder; legal: one like ../shared/measured", file=sys.stderr)
         return 2
     constants: dict[str, object] = {}
-    residuals: dict[str, object] = {}
+    residuals: dict[str, dict[str, Any]] = {}
     for mechanism in (launches, printed, streams, convolutions, products):
         found = mechanism.fit(options.measured, card_of)
         constants |= found.constants
         residuals |= found.residuals
+    for kinships in residuals.values():
+        for entry in kinships.values():
+            if isinstance(entry, dict):
+                entry["generations"] = sorted({accelerator(name).generation or "" for name in entry["cards"]})
     document = {
         "schema": "urn:cr-jax:schema:accelerator-times:1.0", "kind": "accelerator-times",
         "constants": dict(sorted(constants.items())), "residuals": dict(sorted(residuals.items())),

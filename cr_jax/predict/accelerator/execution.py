@@ -39,7 +39,9 @@ class Executions:
         key = (
             operation.opcode, operation.family, operation.products, operation.convolutions, operation.reads, operation.dtype,
             operation.elements, operation.output_bytes, operation.written_distance, operation.cost.hbm_bytes,
-            operation.cost.operations, operation.cycles, operation.rows, operation.row_bytes, operation.reduced_elements,
+            operation.cost.operations, operation.cost.transcendentals, operation.cycles, operation.rows, operation.row_bytes,
+            operation.reduced_elements, operation.minor_elements, operation.divisions, operation.roots, operation.powers,
+            operation.sorted_keys,
         )  # fmt: skip
         known = self._known.get(key)
         if known is None:

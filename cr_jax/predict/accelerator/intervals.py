@@ -43,25 +43,25 @@ class ClassError:
         }  # fmt: skip
 
 
-def errors(card: Card, seconds: Mapping[str, float], generations: Mapping[str, str]) -> tuple[ClassError, ...]:
-    """The error of every class. seconds: by class. generations: of the cards that residuals name."""
-    return tuple(_error(card, kind, spent, generations) for kind, spent in sorted(seconds.items(), key=lambda x: -x[1]))
+def errors(card: Card, seconds: Mapping[str, float]) -> tuple[ClassError, ...]:
+    """The error of every class, the dearest first. seconds: by class."""
+    return tuple(_error(card, kind, spent) for kind, spent in sorted(seconds.items(), key=lambda item: -item[1]))
 
 
-def _error(card: Card, kind: str, seconds: float, generations: Mapping[str, str]) -> ClassError:
+def _error(card: Card, kind: str, seconds: float) -> ClassError:
     known = card.times.residuals.get(kind, {})
     for kinship in KINSHIPS:
         found = known.get(kinship)
-        if found is not None and _fits(card, kinship, found["cards"], generations):
+        if found is not None and _fits(card, kinship, found):
             return ClassError(kind, seconds, kinship, min(1.0, found["ratio_low"]), max(1.0, found["ratio_high"]), found)
     return ClassError(kind, seconds, None, 1 / UNKNOWN_FACTOR, UNKNOWN_FACTOR, None)
 
 
-def _fits(card: Card, kinship: str, cards: list[str], generations: Mapping[str, str]) -> bool:
+def _fits(card: Card, kinship: str, found: Mapping[str, Any]) -> bool:
     if kinship == "same_card":
-        return card.name in cards
+        return card.name in found["cards"]
     if kinship == "same_generation":
-        return card.generation in {generations.get(name) for name in cards}
+        return card.generation in found.get("generations", ())
     return kinship == "other_vendor" or card.platform == "cuda"
 
 

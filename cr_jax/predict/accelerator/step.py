@@ -2,14 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cache
 
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.catalog.load import accelerator as load_accelerator
 from cr_jax.catalog.precision import matmul_precision
-from cr_jax.catalog.times import MissingConstant, shipped
+from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.operations import Operation, Program
-from cr_jax.errors import CrJaxError
 from cr_jax.predict.accelerator import intervals
 from cr_jax.predict.accelerator.card import Card, card
 from cr_jax.predict.accelerator.execution import TYPES, Execution, Executions
@@ -68,7 +65,7 @@ def _whole(
         operations.append((replace(operation, times=times), parts))
     seconds = sum(kinds.values()) + starting
     kinds["launches" if at.platform == "cuda" else "tpu"] += starting  # type: ignore[assignment]
-    classes = intervals.errors(at, kinds, _generations())
+    classes = intervals.errors(at, kinds)
     low, high, coverage = intervals.interval(seconds, classes)
     loops = tuple(sorted(loops, key=lambda one: (-one.launching_s, one.name)))
     return StepTime(seconds, low, high, coverage, tuple(operations), starting, loops, classes)
@@ -87,17 +84,3 @@ def matmul_peak(program: Program, accelerator: Accelerator, precision: str) -> f
     passes = PASSES.get(computed_in, 1)
     peak = accelerator.matmul_flops_per_s.get("bfloat16" if passes > 1 else computed_in)
     return peak / passes if peak else None
-
-
-@cache
-def _generations() -> dict[str, str]:
-    """The generation of every card that the residuals name and the catalogue knows."""
-    named = {name for kinships in shipped().residuals.values() for errors in kinships.values() if isinstance(errors, dict)
-             for name in errors["cards"]}  # fmt: skip
-    found = {}
-    for name in named:
-        try:
-            found[name] = load_accelerator(name).generation or ""
-        except CrJaxError:  # a card of the measurements that has no profile
-            continue
-    return found

@@ -13,13 +13,14 @@ ABOUT = {"rows": 10, "median": 0.1, "p90": 0.2, "worst": 0.3}
 RESIDUALS = {
     "a": {"meaning": "a", "same_card": {**ABOUT, "cards": ["h100"], "ratio_low": 0.9, "ratio_high": 1.1},
           "other_generation": {**ABOUT, "cards": ["h100"], "ratio_low": 0.5, "ratio_high": 1.6}},
-    "b": {"meaning": "b", "same_generation": {**ABOUT, "cards": ["h100"], "ratio_low": 0.8, "ratio_high": 1.3}},
+    "b": {"meaning": "b", "same_generation": {**ABOUT, "cards": ["h100"], "generations": ["hopper"], "ratio_low": 0.8,
+                                              "ratio_high": 1.3}},
 }  # fmt: skip
 
 
 def found(name, **seconds):
     times = Times(shipped().constants, RESIDUALS)
-    return errors(card(accelerator(name), times), seconds, {"h100": "hopper"})
+    return errors(card(accelerator(name), times), seconds)
 
 
 @pytest.mark.parametrize(("name", "kinship", "high"), [("h100", "same_card", 1.1), ("l4", "other_generation", 1.6),
