@@ -15,6 +15,10 @@ from cr_jax.predict.accelerator.launches import Launches, LoopTime
 from cr_jax.predict.accelerator.tpu import PASSES
 from cr_jax.predict.host import Parts
 
+#: By everything that an accelerator's profile says, and the precision.
+_EXECUTIONS: dict[str, tuple[Card, Executions]] = {}
+_MOST_KEPT = 64
+
 
 @dataclass(frozen=True)
 class StepTime:
@@ -36,8 +40,7 @@ def timed(program: Program, accelerator: Accelerator, precision: str) -> StepTim
     moved = sum(operation.cost.collective_bytes for operation in program.operations)
     if moved:
         raise MissingConstant(f"{accelerator.name}: the time of collectives is not predicted; the program has some")
-    at = card(accelerator)
-    executions = Executions(at, precision)
+    at, executions = _kept(accelerator, precision)
     found = [executions.of(operation) for operation in program.operations]
     if at.platform == "tpu":
         runs = {place: operation.times for place, operation in enumerate(program.operations)}
@@ -49,6 +52,18 @@ def timed(program: Program, accelerator: Accelerator, precision: str) -> StepTim
         runs, loops = launches.runs, started.loops
         starting = started.seconds - sum(found[place].seconds * times for place, times in runs.items())
     return _whole(program, at, found, runs, starting, loops)
+
+
+def _kept(accelerator: Accelerator, precision: str) -> tuple[Card, Executions]:
+    """The card and what is known of its operations: the steps of a report share many."""
+    key = f"{precision} {accelerator!r}"
+    known = _EXECUTIONS.get(key)
+    if known is None:
+        if len(_EXECUTIONS) >= _MOST_KEPT:
+            _EXECUTIONS.clear()
+        at = card(accelerator)
+        known = _EXECUTIONS[key] = at, Executions(at, precision)
+    return known
 
 
 def _whole(
