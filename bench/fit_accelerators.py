@@ -17,7 +17,6 @@ sys.path.insert(0, str(ROOT))
 
 from bench.accelerator_fits import collectives, convolutions, launches, printed, products, streams  # noqa: E402
 from bench.accelerator_fits.entries import measured_card, times  # noqa: E402
-
 from cr_jax.catalog.times import Times, shipped  # noqa: E402
 from cr_jax.resources import write_atomically  # noqa: E402
 

@@ -34,6 +34,9 @@ _MOST_ROWS = 350
 #: How far a constant may be drawn from its start: one residual of 1 / this for a factor of e.
 _RIDGE = 0.8
 
+#: Kinship of the rows' card to those that were fitted, rows, predicted seconds.
+Said = tuple[str, Products, np.ndarray]
+
 
 def read(measured: Path) -> list[Products]:
     """All measured products in ``measured``, by card, kind and type, without those the clock's offset hides."""
@@ -104,7 +107,7 @@ def keys(terms: Sequence[Term], cards: Sequence[Card]) -> list[str]:
     return [t.key for t in terms if t.fitted and (t.where is None or t.where in here)]
 
 
-def fit_plain(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[tuple[str, Products, np.ndarray]]]:
+def fit_plain(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[Said]]:
     """The constants, and predictions by kinship of the rows' card to those fitted: same_card, same_generation (V100 PCIe for
     V100 SXM2 and back), other_generation."""
     rows = [r for r in every if not r.tensor and usable(r)]
@@ -115,7 +118,7 @@ def fit_plain(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dic
         return {t.key: found[t.key] if t.where is None or t.key in left else found[t.constant] if t.fitted else t.start
                 for t in PLAIN}  # fmt: skip
 
-    def say(values: Mapping[str, float], which: Sequence[Products], kin: str) -> list[tuple[str, Products, np.ndarray]]:
+    def say(values: Mapping[str, float], which: Sequence[Products], kin: str) -> list[Said]:
         return [(kin, r, predict(with_terms(cards[r.card], "products_plain", PLAIN, values), r)) for r in which]
 
     values = fit(rows)
@@ -129,13 +132,13 @@ def fit_plain(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dic
     return values, said
 
 
-def fit_tensor(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[tuple[str, Products, np.ndarray]]]:
+def fit_tensor(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[Said]]:
     """As ``fit_plain``: the general constants on bfloat16 of Hopper alone, then those of its tf32, then of the generations
     before Ampere on float16. Other generations are judged without their own constants; of those before Ampere, each has the
     other's chain of loads, whose copies do not run ahead either."""
     rows = [r for r in every if r.tensor]
     of = {kind: [r for r in rows if r.computed_in == kind] for kind in ("bfloat16", "tf32", "float16")}
-    said: list[tuple[str, Products, np.ndarray]] = []
+    said: list[Said] = []
 
     def say(values: Mapping[str, float], which: Sequence[Products], kin: str) -> None:
         said.extend((kin, r, predict(with_terms(cards[r.card], "products_tensor", TENSOR, values), r)) for r in which)
@@ -172,7 +175,7 @@ CLASSES: Mapping[str, tuple[str, Callable[[Products, Card], np.ndarray]]] = {
 }  # fmt: skip
 
 
-def residuals(said: Sequence[tuple[str, Products, np.ndarray]], cards: Mapping[str, Card]) -> dict[str, dict[str, Any]]:
+def residuals(said: Sequence[Said], cards: Mapping[str, Card]) -> dict[str, dict[str, Any]]:
     """Entries of the file's ``residuals``, by class and kinship."""
     found: dict[str, dict[str, Any]] = {}
     for name, (meaning, belongs) in CLASSES.items():
@@ -192,7 +195,7 @@ def residuals(said: Sequence[tuple[str, Products, np.ndarray]], cards: Mapping[s
     return found
 
 
-def run(measured: Path, card_of: Callable[[str], Card]) -> tuple[Fitted, list[tuple[str, Products, np.ndarray]], dict[str, Card]]:
+def run(measured: Path, card_of: Callable[[str], Card]) -> tuple[Fitted, list[Said], dict[str, Card]]:
     """The fit, every prediction that was judged, and the cards."""
     every = read(measured)
     start = starting()

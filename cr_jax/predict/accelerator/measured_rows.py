@@ -78,8 +78,7 @@ def _format(table: Table, kind: str | None) -> Format:
             return one
     near = min((one for one in FORMATS if kind in (None, one.kind)), key=lambda one: len(strange(one)) + len(missing(one)))
     unknown, absent = strange(near), missing(near)
-    reason = "; ".join(
-        [f"unknown column {', '.join(map(short, unknown))}"] * bool(unknown) + [f"missing column {', '.join(absent)}"] * bool(absent)
-    )
+    parts = [f"unknown column {', '.join(map(short, unknown))}"] if unknown else []
+    reason = "; ".join(parts + ([f"missing column {', '.join(absent)}"] if absent else []))
     more = f" ({', '.join(near.allowed)})" if near.allowed else ""
     raise BadInput(f"{table.path}:1", f"{reason}; legal: {', '.join(near.needed)}{more} for {near.kind}")

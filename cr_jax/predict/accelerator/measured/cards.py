@@ -6,7 +6,10 @@ DeepBench's V100 is the SXM2 of a DGX-1. A name that is not listed here is that 
 
 from collections.abc import Collection, Mapping
 
-from cr_jax.catalog.load import accelerator_names
+import numpy as np
+
+from cr_jax.catalog.load import accelerator, accelerator_names
+from cr_jax.predict.accelerator.measured.table import Table
 
 #: By source: the short name, and the profile that is meant. DeepBench's P100: its README prints 8.21 TFLOP/s of one product,
 #: 0.88 of the PCIe card's peak.
@@ -23,11 +26,14 @@ SHORT: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def legal(source: str, given: Collection[str] = ()) -> frozenset[str]:
-    """The names that a file of this source may have. given: cards described by the user."""
-    return frozenset(SHORT[source]) | frozenset(accelerator_names()) | frozenset(given)
+def column(table: Table, name: str, source: str, given: Collection[str] = ()) -> np.ndarray:
+    """The profiles that a column of cards names. given: cards described by the user, before all others.
 
-
-def profile(source: str, name: str, given: Collection[str] = ()) -> str:
-    """The profile that a source means by a name; a card of that name described by the user comes first."""
-    return name if name in given else SHORT[source].get(name, name)
+    Raises ``BadInput`` where one is not known or no GPU.
+    """
+    words = table.words(name, {*SHORT[source], *accelerator_names(), *given})
+    meant = {word: word if word in given else SHORT[source].get(word, word) for word in dict.fromkeys(words)}
+    for word, profile in meant.items():
+        if word not in given and accelerator(profile).platform != "cuda":
+            raise table.fail(list(words).index(word), f"{name} {word!r} is no GPU; legal: a GPU's profile, such as h100")
+    return np.array([meant[word] for word in words], dtype=object)

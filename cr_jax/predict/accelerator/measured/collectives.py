@@ -55,20 +55,20 @@ class Collectives:
 
     def work(self, on: Card) -> tuple[np.ndarray, np.ndarray, float]:
         """No products; bytes over the links, as bytes of main memory would take as long."""
-        return np.zeros(len(self)), collectives.sent(self.opcode, self.size, self.devices) / collectives.link(on) * on.bandwidth, np.inf
+        sent = collectives.sent(self.opcode, self.size, self.devices)
+        return np.zeros(len(self)), sent / collectives.link(on) * on.bandwidth, np.inf
 
 
 def xla(table: Table, given: Collection[str]) -> list[Collectives]:
     """``network_bytes_per_s`` of an array of ``elements``."""
-    names = table.words("target", cards.legal("xla", given))
+    profiles = cards.column(table, "target", "xla", given)
     opcode = table.words("opcode", collectives.OPCODES)
     items = np.array([TYPES[name] for name in table.words("type", TYPES)], float)
     elements, rate = table.sizes("elements"), table.rates("network_bytes_per_s")
-    devices = table.sizes("devices", least=2) if "devices" in table.cells else _guessed(names, opcode, items * elements, rate)
+    devices = table.sizes("devices", least=2) if "devices" in table.cells else _guessed(profiles, opcode, items * elements, rate)
     size = items * elements * np.where(opcode == "reduce-scatter", devices, 1)
     seconds = size / rate
     every = Collectives("", "", size, devices, seconds, np.array(table.lines))
-    profiles = np.array([cards.profile("xla", name, given) for name in names], dtype=object)
     keys = sorted(set(zip(profiles, opcode, strict=True)))
     return [replace(taken(every, np.flatnonzero((profiles == card) & (opcode == op))), card=card, opcode=op) for card, op in keys]
 

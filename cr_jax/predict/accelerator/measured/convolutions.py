@@ -85,7 +85,7 @@ class Convolutions:
 
 def neusight(table: Table, given: Collection[str]) -> list[Convolutions]:
     """Square images and windows."""
-    names = table.words("card", cards.legal("neusight", given))
+    profiles = cards.column(table, "card", "neusight", given)
     side, size, stride = table.sizes("side"), table.sizes("size"), table.sizes("stride")
     padding = table.sizes("padding", least=0)
     out = (size + 2 * padding - side) // stride + 1
@@ -96,5 +96,4 @@ def neusight(table: Table, given: Collection[str]) -> list[Convolutions]:
         "", table.sizes("batch"), table.sizes("channels_in"), table.sizes("channels_out"), side, size, out,
         (side == 3) & (stride == 1), table.seconds(), np.array(table.lines),
     )  # fmt: skip
-    profiles = np.array([cards.profile("neusight", name, given) for name in names], dtype=object)
     return [replace(taken(every, np.flatnonzero(profiles == name)), card=name) for name in dict.fromkeys(profiles)]

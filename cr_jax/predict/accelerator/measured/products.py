@@ -1,7 +1,7 @@
 """Measured matrix products: torch's calls (NeuSight), cuBLAS back to back (DeepBench), XLA's autotuned tables."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -128,19 +128,15 @@ def xla(table: Table, given: Collection[str]) -> list[Products]:
 
 
 def _grouped(
-    table: Table, given: Collection[str], source: str, kind: np.ndarray, computed_in: np.ndarray, layout: Layout
+    table: Table, given: Collection[str], source: str, kinds: np.ndarray, types: np.ndarray, layout: Layout
 ) -> list[Products]:
-    names = table.words("card", cards.legal(source, given))
+    names = cards.column(table, "card", source, given)
     found = Products(
         "", "", "", table.sizes("batch", 1), table.sizes("m"), table.sizes("n"), table.sizes("k"), table.seconds(),
         np.array(table.lines), layout,
     )  # fmt: skip
-    keys = [(cards.profile(source, name, given), *more) for name, *more in zip(names, kind, computed_in, strict=True)]
     groups: dict[tuple[str, ...], list[int]] = {}
-    for place, key in enumerate(keys):
-        groups.setdefault(tuple(key), []).append(place)
-    every = []
-    for key, places in sorted(groups.items()):
-        part = taken(found, np.array(places))
-        every.append(Products(*key, part.batch, part.m, part.n, part.k, part.seconds, part.lines, part.layout))
-    return every
+    for place, key in enumerate(zip(names, kinds, types, strict=True)):
+        groups.setdefault(key, []).append(place)
+    return [replace(taken(found, np.array(places)), card=card, kind=kind, computed_in=computed_in)
+            for (card, kind, computed_in), places in sorted(groups.items())]  # fmt: skip

@@ -80,7 +80,7 @@ class Streams:
 def neusight(table: Table, given: Collection[str]) -> list[Streams]:
     """Arrays [rows, columns] of float32."""
     op = table.words("op", OPS)
-    names = table.words("card", cards.legal("neusight", given))
+    profiles = cards.column(table, "card", "neusight", given)
     height, width = table.sizes("rows"), table.sizes("columns")
     elements = height * width
     size = 4 * elements
@@ -101,5 +101,4 @@ def neusight(table: Table, given: Collection[str]) -> list[Streams]:
         offset=offsets(OFFSETS, op, ELEMENTWISE_OFFSET), seconds=table.seconds(),
         test=table.words("split", ("train", "test"), "train") == "test", lines=np.array(table.lines),
     )  # fmt: skip
-    profiles = np.array([cards.profile("neusight", name, given) for name in names], dtype=object)
     return [replace(taken(every, np.flatnonzero(profiles == name)), card=name) for name in dict.fromkeys(profiles)]

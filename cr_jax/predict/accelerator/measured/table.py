@@ -45,7 +45,8 @@ class Table:
             if word not in legal:
                 near = get_close_matches(word[:100], list(legal), n=3, cutoff=0.5)
                 hint = f"did you mean {' or '.join(near)}? " if near else ""
-                raise self.fail(cells.index(word), f"{column} {short(word)} is not known: {hint}legal: {', '.join(sorted(legal))}")
+                reason = f"{column} {short(word)} is not known: {hint}legal: {', '.join(sorted(legal))}"
+                raise self.fail(cells.index(word), reason)
         return np.array(cells, dtype=object)
 
     def sizes(self, column: str, default: int | None = None, least: int = 1) -> np.ndarray:
