@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.accelerator_fits.entries import constant, measured_card, residual
+from bench.accelerator_fits.entries import constant, measured_card, residual, times
 from bench.accelerator_fits.fitting import Fitted, errors, search
 from bench.accelerator_fits.table import HEAD, line
-from cr_jax.catalog.times import Constant, Times
+from cr_jax.catalog.times import Times
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.collectives import OPCODES
 from cr_jax.predict.accelerator.measured.collectives import Collectives
@@ -90,9 +90,8 @@ def entries(values: Mapping[str, float]) -> dict[str, dict[str, Any]]:
 
 def blank(on: Card) -> Card:
     """The card with these constants' names, their values to be replaced."""
-    known = {n: Constant(n, e["value"], e["unit"], e["meaning"], e["kind"], e["source"], {}, "")
-             for n, e in entries({"device_start": DEVICE_START}
-                                 | {f"{o.replace('-', '_')}_{k}": v for o in OPCODES for k, v in BEGUN.items()}).items()}  # fmt: skip
+    begun = {f"{opcode.replace('-', '_')}_{key}": value for opcode in OPCODES for key, value in BEGUN.items()}
+    known = times(entries({"device_start": DEVICE_START} | begun)).constants
     return replace(on, times=Times({**on.times.constants, **known}, {}), replaced={}, _known={})
 
 

@@ -68,17 +68,17 @@ class Table:
         for row, cell in enumerate(self.cells[column]):
             value = float(cell) if _NUMBER.fullmatch(cell) else None
             if value is None or not least <= value <= most or (whole and value != int(value)):
-                raise self.fail(row, f"{column} {short(cell)} {_why(cell, value)}; legal: {legal}")
+                raise self.fail(row, f"{column} {short(cell)} {_why(cell, value, most)}; legal: {legal}")
             found[row] = value
         return found
 
 
-def _why(cell: str, value: float | None) -> str:
+def _why(cell: str, value: float | None, most: float) -> str:
     if value is None:
         return "is not a number" if cell else "is empty"
     if value <= 0:
         return "is negative" if value < 0 else "is zero"
-    return "is not whole" if value % 1 else "is out of bounds"
+    return "is not whole" if 1 < value <= most and value % 1 else "is out of bounds"
 
 
 def read_table(path: str | Path) -> Table:
