@@ -61,8 +61,8 @@ def made(folder: Path, kind: str, factor: float, rows: list[str] | None = None, 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.25])
 def test_known_factors_are_the_errors(bench, tmp_path, factor):
     files = {kind: made(tmp_path, kind, factor) for kind in HEADS}
-    status, out, err, found = bench("--products", files["products"], files["deepbench"], "--streams", files["streams"],
-                                    "--convolutions", files["convolutions"], "--collectives", files["collectives"], "--out")  # fmt: skip
+    rest = [part for kind in ("streams", "convolutions", "collectives") for part in (f"--{kind}", files[kind])]
+    status, out, err, found = bench("--products", files["products"], files["deepbench"], *rest, "--out")
     assert (status, err) == (0, "") and found["not_predicted"] == []
     assert sum(line["n"] for line in found["classes"]) == sum(map(len, ROWS.values())) and found["left_out_by_the_clock"] == 0
     for line in found["classes"]:
