@@ -80,7 +80,8 @@ PLAIN: tuple[Term, ...] = (
 
 TENSOR: tuple[Term, ...] = (
     Term("utilisation", 0.874, "1", "share of the peak that a tile of 256 x 256 would reach", _XLA),
-    Term("tf32_rate", 1.0, "1", "rate of tf32 as a share of what its peak says; Hopper's fast instruction wants all operands along k",
+    Term("tf32_rate", 1.0, "1", "rate of tf32 as a share of what its peak says; "
+         "Hopper's fast instruction wants all operands along k",
          "assumed; by generation fitted on " + _TF32, kind="assumed"),
     Term("tf32_rate", 0.9, where="hopper", source=_TF32),
     Term("edge", 5.0, "multiply-adds", "as in products_plain", _XLA),
