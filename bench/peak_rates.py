@@ -1,77 +1,62 @@
-"""The time of one operation on an accelerator that is known by its peak rates only.
+"""The previous predictor, kept for comparison: an accelerator that is known by its peak rates only.
 
-Portable and rough: products run at the peak of the precision they are computed in, less what tiles
-and waves leave idle; everything else at the memory's rate; each kernel has a cost to start. The
-constants below are assumptions, not measurements, and the interval says so.
+Products run at 0.8 of the peak of the precision they are computed in, less what tiles of 128 x 128 and whole waves leave
+idle; everything else at 0.9 of the memory's rate (or the card's measured figures, where the profile has them); each kernel
+costs 2.5 us to start. It knew no power limit, no cache, no splits, no Winograd.
 """
 
-from math import ceil
+from dataclasses import dataclass
 
-from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.catalog.precision import matmul_precision
-from cr_jax.cost.facts import Product
-from cr_jax.cost.operations import Operation
-from cr_jax.predict.host import Parts
+import numpy as np
 
-#: Assumed: share of the peaks that a large product and a large copy reach where no card was measured.
+from cr_jax.predict.accelerator.card import Card
+from cr_jax.predict.accelerator.measured.convolutions import Convolutions
+from cr_jax.predict.accelerator.measured.products import Products
+from cr_jax.predict.accelerator.measured.rows import Rows
+from cr_jax.predict.accelerator.measured.streams import Streams
+
+#: Share of the peaks that a large product and a large copy reach where no card was measured.
 MATMUL_SHARE, BANDWIDTH_SHARE = 0.8, 0.9
-#: Assumed seconds to start a kernel, and for the host to call a program.
-KERNEL_S = {"cuda": 2.5e-6, "tpu": 0.6e-6}
-CALL_S = {"cuda": 20e-6, "tpu": 30e-6}
-#: Assumed tile of a product's result on a streaming multiprocessor, and side of a TPU's matrix unit.
-TILE, MATRIX_UNIT = 128, 128
-#: The interval's factor either way, for want of a measurement.
-UNKNOWN_FACTOR = 2.5
+#: Seconds to start a kernel; side of a tile of a product's result on a streaming multiprocessor.
+KERNEL_S, TILE = 2.5e-6, 128
 
 
-class Peaks:
-    """An accelerator's rates at a precision; ``why`` is set where one that is needed is unknown."""
+@dataclass(frozen=True)
+class Shape:
+    """Products of each row, as arrays."""
 
-    def __init__(self, accelerator: Accelerator, precision: str, dtype: str):
-        self.accelerator, self.platform = accelerator, accelerator.platform
-        self.why: str | None = None
-        effective = matmul_precision(accelerator, precision, dtype)
-        self.effective = effective
-        rates = accelerator.matmul_flops_per_s
-        passes = {"bfloat16_3x": 3, "bfloat16_6x": 6}.get(effective or "", 1)
-        peak = rates.get("bfloat16" if passes > 1 else effective or "")
-        if effective is None:
-            self.why = f"{accelerator.name}: what it computes {dtype} products in is not known"
-        elif peak is None:
-            self.why = f"{accelerator.name}: the peak rate of {effective} products is not known (null in its profile)"
-        elif accelerator.memory_bandwidth_bytes_per_s is None:
-            self.why = f"{accelerator.name}: the memory bandwidth is not known (null in its profile)"
-        if self.why:
-            return
-        assert peak is not None and accelerator.memory_bandwidth_bytes_per_s is not None
-        self.matmul_peak = peak / passes
-        bfloat16, seen = rates.get("bfloat16"), accelerator.measured.get("matmul_bfloat16_flops_per_s")
-        self.matmul_share = seen / bfloat16 if seen and bfloat16 else MATMUL_SHARE
-        self.bandwidth_peak = accelerator.memory_bandwidth_bytes_per_s
-        copied = accelerator.measured.get("copy_bytes_per_s")
-        self.bandwidth = copied or self.bandwidth_peak * BANDWIDTH_SHARE
-        self.vector = accelerator.vector_flops_per_s.get(dtype) or accelerator.vector_flops_per_s.get("float32")
-        self.kernel_s, self.call_s = KERNEL_S[self.platform], CALL_S[self.platform]
-
-    def efficiency(self, product: Product) -> float:
-        """Share of the multipliers that a product's shape keeps busy."""
-        if self.platform == "tpu":
-            rows = product.m / (ceil(product.m / 8) * 8)
-            return rows * _filled(product.n, MATRIX_UNIT) * _filled(product.k, MATRIX_UNIT)
-        tiles = product.batch * ceil(product.m / TILE) * ceil(product.n / TILE)
-        cores = self.accelerator.cores or 1
-        waves = ceil(tiles / cores) * cores
-        return max(product.batch * product.m * product.n / (waves * TILE * TILE), 1e-4)
-
-    def parts(self, operation: Operation) -> Parts:
-        """One execution of an operation."""
-        compute = sum(p.flops / (self.matmul_peak * self.matmul_share * self.efficiency(p)) for p in operation.products)
-        counted = sum(p.flops for p in operation.products)
-        compute += max(0, operation.cost.matmul_flops - counted) / (self.matmul_peak * self.matmul_share)
-        if self.vector:
-            compute += (operation.cost.other_flops + operation.cost.transcendentals) / self.vector
-        return Parts(compute, operation.cost.hbm_bytes / self.bandwidth, self.kernel_s)
+    batch: np.ndarray
+    m: np.ndarray
+    n: np.ndarray
+    k: np.ndarray
 
 
-def _filled(size: int, unit: int) -> float:
-    return size / (ceil(size / unit) * unit)
+def seconds(on: Card, rows: Rows) -> np.ndarray:
+    """What it said of the rows, without what the clock adds; NaN where it said nothing (collectives)."""
+    if not isinstance(rows, Products | Streams | Convolutions):
+        return np.full(len(rows), np.nan)
+    flops, moved, peak = rows.work(on)
+    seen, bfloat16 = on.accelerator.measured.get("matmul_bfloat16_flops_per_s"), on.peaks.get("bfloat16")
+    share = seen / bfloat16 if seen and bfloat16 else MATMUL_SHARE
+    bandwidth = on.accelerator.measured.get("copy_bytes_per_s") or on.bandwidth * BANDWIDTH_SHARE
+    compute = np.zeros(len(rows))
+    if isinstance(rows, Products):
+        compute = flops / (peak * share * efficiency(on, Shape(rows.batch, rows.m, rows.n, rows.k)))
+    elif isinstance(rows, Convolutions):
+        depth = rows.side**2 * rows.channels_in
+        shape = Shape(np.ones(len(rows)), rows.batch * rows.out**2, rows.channels_out, depth)
+        compute = flops / (peak * share * efficiency(on, shape))
+    return np.maximum(compute, moved / bandwidth) + KERNEL_S
+
+
+def efficiency(on: Card, shape: Shape) -> np.ndarray:
+    """Share of the multipliers that a product's shape keeps busy."""
+    tiles = shape.batch * np.ceil(shape.m / TILE) * np.ceil(shape.n / TILE)
+    waves = np.ceil(tiles / on.cores) * on.cores
+    return np.maximum(shape.batch * shape.m * shape.n / (waves * TILE * TILE), 1e-4)
+
+
+def roofline(on: Card, rows: Rows) -> np.ndarray:
+    """The larger of operations over the peak and bytes over the bandwidth, without what the clock adds."""
+    flops, moved, peak = rows.work(on)
+    return np.maximum(flops / peak, moved / on.bandwidth)

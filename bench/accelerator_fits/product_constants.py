@@ -80,12 +80,13 @@ PLAIN: tuple[Term, ...] = (
 
 TENSOR: tuple[Term, ...] = (
     Term("utilisation", 0.874, "1", "share of the peak that a tile of 256 x 256 would reach", _XLA),
-    Term("tf32_rate", 1.0, "1", "rate of tf32 as a share of what its peak says; Hopper's fast instruction wants all operands along k",
+    Term("tf32_rate", 1.0, "1", "rate of tf32 as a share of what its peak says; "
+         "Hopper's fast instruction wants all operands along k",
          "assumed; by generation fitted on " + _TF32, kind="assumed"),
     Term("tf32_rate", 0.9, where="hopper", source=_TF32),
     Term("edge", 5.0, "multiply-adds", "as in products_plain", _XLA),
     Term("overhead_steps", 16.0, "steps of k", "a tile's start and end", _XLA),
-    Term("tf32_feed", 1.0, "1", "the same of the feed; Hopper's older instruction shares no loads between cores",
+    Term("tf32_feed", 1.0, "1", "the same of chip_bytes_per_clock; Hopper's older instruction shares no loads between cores",
          "assumed; by generation fitted on " + _TF32, kind="assumed"),
     Term("tf32_feed", 0.5, where="hopper", source=_TF32),
     Term("feed_bytes_per_clock", 64.0, "bytes", "from the last cache to a core in a clock, loads that cores share counted for "
@@ -93,6 +94,12 @@ TENSOR: tuple[Term, ...] = (
     *(Term("feed_bytes_per_clock", 32.0, where=name, kind="assumed")
       for name in ("volta", "turing", "ampere-datacenter", "ampere", "ada")),
     Term("feed_bytes_per_clock", 128.0, where="blackwell-datacenter", kind="assumed"),
+    Term("chip_bytes_per_clock", 48.0, "bytes", "from the last cache to all cores in a clock, for each core; loads that cores "
+         "share counted as for the feed", _XLA + "; volta to ada, unshared: NVIDIA A100 whitepaper, 2,048 bytes a clock of "
+         "V100's cache for 80 cores, 5,120 of A100's for 108; blackwell-datacenter: assumed, as its feed"),
+    Term("chip_bytes_per_clock", 47.4, where="ampere-datacenter", kind="assumed"),
+    *(Term("chip_bytes_per_clock", 25.6, where=name, kind="assumed") for name in ("volta", "turing", "ampere", "ada")),
+    Term("chip_bytes_per_clock", 96.0, where="blackwell-datacenter", kind="assumed"),
     Term("latency_cycles", 1.2, "clocks per step of k", "chain of loads of two-byte elements; copies run ahead since Ampere",
          _XLA + "; volta on " + _V100 + "; turing on " + _T4),
     Term("latency_cycles", 8.0, where="volta"),

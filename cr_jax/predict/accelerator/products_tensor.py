@@ -1,7 +1,8 @@
 """Time of matrix products on a GPU's tensor cores: bfloat16, float16, tf32, float8, int8, float64.
 
-As on the plain lanes, with other limits: tensor cores multiply faster than a core is fed from the cache, so that small tiles
-wait for it; a tile's start and end cost a microsecond; where few tiles are at work, the chain of loads along k decides.
+As on the plain lanes, with other limits: tensor cores multiply faster than a core is fed from the cache, and the cache feeds
+all cores together no faster than its own width, so that small tiles wait; a tile's start and end cost a microsecond; where
+few tiles are at work, the chain of loads along k decides.
 Constants, where they were fitted and their errors: ``products_tensor.*`` in ``profiles/accelerator_times.json``.
 """
 
@@ -32,6 +33,8 @@ TILES: tuple[Tile, ...] = (
     (256, 128), (128, 256), (256, 64), (64, 256), (128, 128), (128, 64), (64, 128), (128, 32), (32, 128), (64, 64),
     (64, 32), (32, 64), (32, 32), (128, 16), (16, 128), (64, 16), (16, 64),
 )  # fmt: skip
+#: tf32 has no kernel that shares loads between cores (as bfloat16's on Hopper do, which its feed counts): larger tiles pay.
+LARGE_TOO: tuple[Tile, ...] = (*TILES, (256, 256))
 SPLITS = (1, 2, 4, 8, 16)
 _LEAST_DEPTH = 64
 #: Output elements that a core has at work at once: two tiles of 128 x 128, whose sums fill half the registers.
@@ -41,7 +44,7 @@ _JAX = Layout()
 
 def parts(
     card: Card, batch: ArrayLike, m: ArrayLike, n: ArrayLike, k: ArrayLike, computed_in: str, item_bytes: float,
-    out_bytes: float, *, layout: Layout = _JAX, extra_bytes: ArrayLike = 0.0, tiles: Sequence[Tile] = TILES,
+    out_bytes: float, *, layout: Layout = _JAX, extra_bytes: ArrayLike = 0.0, tiles: Sequence[Tile] | None = None,
     lasts: float | None = None, warm: bool = True,
 ) -> ProductTime:  # fmt: skip
     """Seconds of ``batch`` products [m, k] @ [k, n]; arguments as in ``products_plain.parts``.
@@ -57,18 +60,21 @@ def parts(
     sizes = columns(batch, m, n, k)
     batches, rows, cols, depth = sizes
     free, feed_rate = peak * c["utilisation"], c["feed_bytes_per_clock"] * card.clock_hz
+    chip_rate = c["chip_bytes_per_clock"] * card.cores * card.clock_hz
     if computed_in == "tf32":
-        free, feed_rate = free * c["tf32_rate"], feed_rate * c["tf32_feed"]
+        free, chip_rate = free * c["tf32_rate"], chip_rate * c["tf32_feed"]
     joules = 1e-12 * c["picojoules_per_flop_nm"] * c["process_nm"] * item_bytes / 2
     flops = 2 * batches * rows * cols * depth
     rate = held_rate(free, card.watts * (1 - c["idle_share"]) / joules, flops, c["burst_s"], lasts)
 
+    if tiles is None:
+        tiles = LARGE_TOO if computed_in == "tf32" else TILES
     chosen = choices(card.cores, sizes, tiles, SPLITS, _LEAST_DEPTH, c["wave_share"], _RESIDENT_ELEMENTS)
     tm, tn, split = chosen.tm, chosen.tn, chosen.split
     steps = depth / split
     units = chosen.per * 2 * tm * tn * (steps + c["overhead_steps"])
     units = units / (rate / card.cores * edge_efficiency(c["edge"], tm, tn, 256))
-    feed = chosen.per * (tm + tn) * steps * item_bytes / feed_rate
+    feed = np.maximum(chosen.per / feed_rate, chosen.blocks / chip_rate) * (tm + tn) * steps * item_bytes
     rounds = np.ceil(chosen.per / chosen.resident)
     chain = rounds * steps * item_bytes / 2 * c["latency_cycles"] / card.clock_hz
     compute = np.maximum(np.maximum(units, feed), chain) + rounds * c["tile_s"]
