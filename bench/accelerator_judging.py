@@ -10,8 +10,7 @@ import numpy as np
 from bench import peak_rates
 from bench.accelerator_fits import collectives, convolutions, products, streams
 from cr_jax.catalog.load import accelerator
-from cr_jax.catalog.times import MissingConstant, shipped
-from cr_jax.errors import CrJaxError
+from cr_jax.catalog.times import MissingConstant
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.intervals import errors, interval
 from cr_jax.predict.accelerator.measured.rows import Rows, clear
@@ -56,7 +55,7 @@ def judge(on: Card, rows: Rows, predicted: np.ndarray | None = None, by: str = G
     for kind in dict.fromkeys(kinds):
         which = np.flatnonzero(kinds == kind)
         stranger = replace(on, name="", generation="") if by == LEFT_OUT else on
-        (error,) = errors(stranger, {kind: 1.0}, generations())
+        (error,) = errors(stranger, {kind: 1.0})
         low, high, _ = interval(1.0, (error,))
         mine = said[which]
         found.append(Judged(on.name, rows.label, kind, by, error.kinship, rows.lines[which], rows.seconds[which],
@@ -110,19 +109,6 @@ def strictly(one: Judged, every: Sequence[Judged]) -> Judged:
         return one
     ratio = np.concatenate([x.measured / (x.predicted + x.offset) for x in others])
     return replace(one, strict=(min(1.0, float(np.quantile(ratio, 0.05))), max(1.0, float(np.quantile(ratio, 0.95)))))
-
-
-def generations() -> dict[str, str]:
-    """The generation of every card that the residuals name."""
-    found = {}
-    for kinships in shipped().residuals.values():
-        for entry in kinships.values():
-            for name in entry["cards"] if isinstance(entry, Mapping) else ():
-                try:
-                    found[name] = accelerator(name).generation or ""
-                except CrJaxError:
-                    continue
-    return found
 
 
 def summary(every: Sequence[Judged]) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ def fit(measured: Path, card_of: Callable[[str], Card]) -> Fitted:
         "launches.call_s": _entry(20e-6, "seconds", "host's time to call a compiled program", "assumed",
                                   "no measurement on a GPU; dispatch by JAX on CPUs takes as long"),
         "tpu.clock_hz": _entry(None, "Hz", "clock of a TensorCore", "printed",
-                               "peak of bfloat16 products / (2 x matrix units x side^2); units and sides: Google's documentation",
+                               "peak of bfloat16 products / (2 x matrix units x side^2); units, sides: Google's documents",
                                by={"generation": {"tpu-v4": 1.05e9, "tpu-v5e": 1.5e9, "tpu-v5p": 1.75e9, "tpu-v6e": 1.75e9,
                                                   "tpu-v7x": 2.2e9}}),
         "tpu.matrix_side": _entry(128, "elements", "side of a matrix unit", "printed", "Google's documentation of TPU architecture",
