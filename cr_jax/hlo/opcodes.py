@@ -62,7 +62,7 @@ ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset() for name in UNARY | B
         "fusion": ("kind", "calls", "output_to_operand_aliasing"), "call": ("to_apply", "is_composite"),
         "while": ("condition", "body"),
         "conditional": ("true_computation", "false_computation", "branch_computations"),
-        "custom-call": (*_WINDOWED, "custom_call_target", "operand_layout_constraints", "to_apply", "calls",
+        "custom-call": (*_WINDOWED, "custom_call_target", "operand_layout_constraints", "to_apply",
                         "called_computations", "output_to_operand_aliasing", "padding_type", "literal", "schedule",
                         "api_version", "custom_call_schedule"),
         "fft": ("fft_type", "fft_length"), "cholesky": ("lower",),
