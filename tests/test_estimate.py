@@ -177,6 +177,7 @@ def test_frozen_modules_stand_apart():
     assert found["total"]["flops"] == sum(r["flops"] for r in rows.values())
 
 
+@pytest.mark.slow
 def test_a_file_is_counted_as_training_pads_its_batches(tmp_path):
     path = tmp_path / "talks.txt"
     path.write_text(demo_text(seed=3, conversations=400) + "no turns here\n", encoding="utf-8")
@@ -220,6 +221,7 @@ def bench_report(report, seconds):
             "case": {key: report["workload"][key] for key in ("dtype", "precision", "preset")}}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_measured_step_stands_beside_the_prediction_and_makes_the_price(monkeypatch):
     _fast(monkeypatch)
     report = profile("dmn", turns=1, phases=["train"])
@@ -252,6 +254,7 @@ def test_a_training_report_gives_its_seconds_per_step_and_a_shared_time_is_refus
         measured_steps(trained, "t.json", report)
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_and_one_that_fails():
     found = estimates(["dmn", "mmn"], ["cpu", "h100"], turns=1, settings={}, preset="matched", schedule="epochs=1")
     assert [(r["model"]["name"], r["target"]["name"]) for r in found["runs"]] == [

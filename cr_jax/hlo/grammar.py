@@ -30,9 +30,11 @@ _WORD = r"(?:[^\s,{}()\[\]\"=]++|=(?!=)|\[[^\[\]{}\"]*+\]|\([^(){}\"]*+\))++"
 _MESH = r"mesh\[[^\]\n]*+\](?:, device_ids=\([^)\n]*+\))?+ \{[^{}\n]*+\}"
 _ATTRIBUTE = rf", (?!metadata=\{{|backend_config=)[A-Za-z_][\w\-]*+=(?:{_FLAT}|{BRACES}|{_MESH}|{_WORD}|{STRING})"
 _FACT = rf"[a-z_]++=(?:{STRING}|-?[\w.]++|{BRACES})"
-_NUMBERED = "|".join(sorted(name for name in FACTS if name.endswith(("_line", "_column", "_id", "_in_bytes"))))
+#: Of 32 bits in XLA; all that is longer is refused or taken there, never here.
+_SHORT = ("stack_frame_id", "source_line", "source_end_line", "source_column", "source_end_column")
+_NUMBERED = "|".join(sorted(name for name in FACTS - {*_SHORT} if name.endswith(("_id", "_in_bytes"))))
 _KNOWN_FACT = (
-    rf"(?:stack_frame_id=\d{{1,9}}+(?!\d)|(?:{_NUMBERED})=-?\d{{1,18}}+(?!\d)|preserve_layout=(?:true|false)|"
+    rf"(?:(?:{'|'.join(_SHORT)})=\d{{1,9}}+(?!\d)|(?:{_NUMBERED})=-?\d{{1,18}}+(?!\d)|preserve_layout=(?:true|false)|"
     rf"(?:scheduling_name|source_file|op_type|op_name|deduplicated_name)={STRING}|profile_\w++={BRACES})"
 )
 

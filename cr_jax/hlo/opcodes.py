@@ -47,7 +47,7 @@ ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset() for name in UNARY | B
         "clamp": (), "select": (), "dynamic-update-slice": (), "add-dependency": (), "after-all": (), "copy-done": (),
         "optimization-barrier": (), "opt-barrier": (), "partition-id": (), "replica-id": (), "dynamic-reshape": (),
         "stochastic-convert": (),
-        "iota": ("iota_dimension",), "get-tuple-element": ("index",), "compare": ("direction", "type"),
+        "iota": ("iota_dimension",), "get-tuple-element": ("index",), "compare": ("direction", "type", "order"),
         "broadcast": ("dimensions",), "transpose": ("dimensions",), "concatenate": ("dimensions",),
         "reverse": ("dimensions",), "reduce": ("dimensions", "to_apply"), "map": ("dimensions", "to_apply"),
         "sort": ("dimensions", "is_stable", "to_apply"), "slice": ("slice",), "dynamic-slice": ("dynamic_slice_sizes",),
@@ -62,13 +62,13 @@ ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset() for name in UNARY | B
         "fusion": ("kind", "calls", "output_to_operand_aliasing"), "call": ("to_apply", "is_composite"),
         "while": ("condition", "body"),
         "conditional": ("true_computation", "false_computation", "branch_computations"),
-        "custom-call": (*_WINDOWED, "custom_call_target", "operand_layout_constraints", "to_apply", "calls",
+        "custom-call": (*_WINDOWED, "custom_call_target", "operand_layout_constraints", "to_apply",
                         "called_computations", "output_to_operand_aliasing", "padding_type", "literal", "schedule",
                         "api_version", "custom_call_schedule"),
         "fft": ("fft_type", "fft_length"), "cholesky": ("lower",),
         "triangular-solve": ("left_side", "lower", "unit_diagonal", "transpose_a"),
         "rng": ("distribution",), "rng-bit-generator": ("algorithm",), "rng-get-and-update-state": ("delta",),
-        "topk": ("k", "largest"), "scan": ("to_apply", "dimensions", "num_carries", "is_reverse", "is_associative"),
+        "topk": ("k", "largest", "is_stable"), "scan": ("to_apply", "dimensions", "num_carries", "is_reverse", "is_associative"),
         "copy-start": ("cross_program_prefetch_index",), "domain": ("domain",), "infeed": ("infeed_config",),
         "outfeed": ("outfeed_config", "outfeed_shape"), "get-dimension-size": ("dimensions",),
         "set-dimension-size": ("dimensions",), "send": _CHANNEL, "send-done": _CHANNEL, "recv": _CHANNEL,
@@ -85,7 +85,7 @@ _WHOLE, _YES_NO = re.compile(r"\d{1,18}\Z", re.ASCII), re.compile(r"(?:true|fals
 _FLAGS = re.compile(r"(?:true|false|\{(?:true|false)?(?:, ?(?:true|false))*+\})\Z")
 _LIST = re.compile(r"\{(?:\d{1,18}(?:, ?\d{1,18})*+)?\}\Z", re.ASCII)
 _NAME, _NAMES = re.compile(r"%?[\w.\-]+\Z", re.ASCII), re.compile(r"\{%?[\w.\-]+(?:, %?[\w.\-]+)*+\}\Z", re.ASCII)
-_SHARDING = (r"\{(?:replicated|manual|unknown|unreduced|maximal device=\d+|"
+_SHARDING = (r"\{(?:replicated|manual|unknown|unreduced|maximal device=\d+|single_device\[device_id=\d+\]|"
              r"devices=\[[\d,]+\](?:<=\[[\d,]+\](?:T\([\d,]+\))?|[\d,]+)"
              r"(?: last_tile_dim_replicate| last_tile_dims=\{[\w, ]*+\})?)(?: metadata=\{[^{}]*+\})?\}")  # fmt: skip
 #: How the value of an attribute is spelt, of those whose spelling is one.
@@ -112,6 +112,7 @@ VALUES: dict[str, re.Pattern[str]] = (
         "allow_spmd_sharding_propagation_to_parameters": _FLAGS, "allow_spmd_sharding_propagation_to_output": _FLAGS,
         "kind": re.compile(r"k(?:Loop|Input|Output|Custom)\Z"),
         "direction": re.compile(r"(?:EQ|NE|GE|GT|LE|LT)\Z"),
+        "order": re.compile(r"(?:TOTAL|PARTIAL)\Z"),
         "type": re.compile(r"(?:FLOAT|TOTALORDER|SIGNED|UNSIGNED)\Z"),
         "fft_type": re.compile(r"I?R?FFT\Z"),
         "sharding": re.compile(rf"(?:{_SHARDING}|\{{{_SHARDING}(?:, (?:/\*[^*]*+\*/)?{_SHARDING})*+\}})\Z", re.ASCII),

@@ -50,6 +50,7 @@ def test_a_bench_writes_a_valid_report(monkeypatch, capsys, tmp_path):
     assert str(tmp_path) not in json.dumps({k: v for k, v in found.items() if k != "command"})
 
 
+@pytest.mark.slow
 def test_training_and_a_saved_report_to_compare_with(monkeypatch, capsys, tmp_path):
     file = tmp_path / "b.json"
     train = [*QUICK, "--phase", "train", "--batch", "2", "--no-memory"]

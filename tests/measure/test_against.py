@@ -36,6 +36,7 @@ def test_kept_programs_name_no_folder_of_this_machine(baseline):
     assert len(files) == 4 and not any(home in file.read_bytes() for file in files)
 
 
+@pytest.mark.slow
 def test_another_program_runs_in_turn_with_the_kept_one(baseline):
     changed = ARGUMENTS | {"settings": SMALL["dmn"] | {"hops": "5"}}
     found = against.timed(baseline, changed, 5.0, QUICK)

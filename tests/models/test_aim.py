@@ -223,6 +223,7 @@ def test_noise_is_drawn_from_the_key_in_its_range_unless_given():
     assert aim.directions(wide, pair() | {"z": given}, jax.random.key(1))[0].z is given
 
 
+@pytest.mark.slow
 def test_initial_weights():
     """U(-0.001, 0.001) for tables, output and first convolution; Glorot for the others; biases 0."""
     for path, leaf in nnx.to_flat_state(nnx.state(aim.build(TINY, nnx.Rngs(0)).generator, nnx.Param)):
@@ -260,6 +261,7 @@ def gradient(model, objective):
     return jax.jit(jax.grad(cost)), trained
 
 
+@pytest.mark.slow
 def test_every_weight_has_one_objective_and_moves(model):
     d, g = aim.objectives(TINY)
     assert (d.name, g.name, d.batch, d.shared_counter) == ("discriminator", "generator", 32, True)

@@ -38,6 +38,7 @@ def counted(name):
     return model, [count(compile_step(step, resolve("cpu"), "default")) for step in steps if step is not None]
 
 
+@pytest.mark.slow
 @each_case
 def test_every_matmul_has_an_owner_and_little_else_has_none(name):
     _, steps = counted(name)

@@ -186,6 +186,7 @@ def test_pmmn_without_users_is_refused():
         mmn.replay(model, side, {"query": padded([[3, 4]], config.query_words)})
 
 
+@pytest.mark.slow
 def test_question_score_follows_the_common_items():
     """The mean memory is that of the first ``question_items`` items, by a loop over them."""
     spec, config = BOTH[1]

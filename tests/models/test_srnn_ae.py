@@ -181,7 +181,10 @@ def run(config, seed=0):
     return pairs
 
 
-@pytest.mark.parametrize("changes", [{}, {"encoder": "table", "new_items_only": True}, {"decoder": True}])
+@pytest.mark.parametrize("changes", [
+    pytest.param({}, marks=pytest.mark.slow), {"encoder": "table", "new_items_only": True},
+    pytest.param({"decoder": True}, marks=pytest.mark.slow),
+])  # fmt: skip
 def test_turn_by_turn_equals_replay_at_every_turn(changes):
     pairs = run(dataclasses.replace(SMALL, **changes))
     for outputs, replayed in pairs:
@@ -265,7 +268,7 @@ def test_matmul_work_of_a_turn_and_of_a_replay_from_named_factors():
     assert dots(replay.jaxpr) == reads(users * c.mentions, n, length, users * c.mentions) + answer
 
 
-@pytest.mark.parametrize(("encoder", "decoder"), [("gensen", True), ("table", False)])
+@pytest.mark.parametrize(("encoder", "decoder"), [pytest.param("gensen", True, marks=pytest.mark.slow), ("table", False)])
 def test_objectives_train_their_own_part_and_nothing_frozen(encoder, decoder):
     config = dataclasses.replace(SMALL, encoder=encoder, decoder=decoder)
     model = SPEC.build(config, nnx.Rngs(0))

@@ -26,6 +26,7 @@ def network(rate=0.4):
     return Sentiment(WordTable(W, E, rngs=rngs), encoder, rngs=rngs)
 
 
+@pytest.mark.slow
 def test_an_utterance_without_words_is_a_zero_vector_and_its_sender():
     model = network()
     vectors = model.words(DIALOGUE.words, DIALOGUE.lengths)
@@ -35,6 +36,7 @@ def test_an_utterance_without_words_is_a_zero_vector_and_its_sender():
     assert np.abs(model.encoder(vectors, DIALOGUE).sentences[0, 0, :-1]).min() > 0
 
 
+@pytest.mark.slow
 def test_the_mention_bit_is_read_where_the_word_counts():
     model = network()
     vectors = model.words(DIALOGUE.words, DIALOGUE.lengths)
@@ -104,6 +106,7 @@ def test_dividing_the_weights_out_gives_the_answers_of_the_data():
     assert likeliest(outputs(learned), tuple(weights))[0].tolist() == [0, 0, 1, 0, 0, 1]
 
 
+@pytest.mark.slow
 def test_gensen_is_frozen_reads_each_utterance_to_its_length_and_passes_no_gradient():
     gensen = GenSen(W, E, 5, 1, rngs=nnx.Rngs(0))
     vectors = gensen(DIALOGUE.words, DIALOGUE.lengths)

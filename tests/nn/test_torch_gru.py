@@ -66,6 +66,7 @@ def test_equals_a_loop_over_packed_rows(layers, bidirectional, started):
     assert not np.asarray(outputs)[np.arange(T)[None] >= LENGTHS[:, None]].any()
 
 
+@pytest.mark.slow
 def test_padding_reaches_neither_outputs_nor_gradients():
     gru = TorchGRU(E, H, 2, True, rngs=nnx.Rngs(0))
     x = jnp.ones((B, T, E))

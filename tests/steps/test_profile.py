@@ -116,6 +116,7 @@ def test_papers_count():
         assert report["parameters"]["trainable"] == 27_681 + 32 * classes
 
 
+@pytest.mark.slow
 def test_counting_options_leave_the_program_as_it_is():
     data, _ = read("cell-phones")
     work = Workload(turns=1, lengths=data.lengths, turn_histogram=data.turn_histogram)

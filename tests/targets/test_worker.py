@@ -114,6 +114,7 @@ def test_data_in_float32_is_trained_on_in_the_dtype_asked_for():
     assert {name: str(x.dtype) for name, x in batch.items()} == {"text": "bfloat16", "target": "int32"}
 
 
+@pytest.mark.slow
 def test_the_compiling_process_is_held_to_the_callers_program():
     """Found by the program itself: equal matmul FLOPs do not hide another dtype."""
     case = tiny.case("mmn")
