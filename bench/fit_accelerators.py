@@ -10,20 +10,16 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.accelerator_fits import convolutions, launches, printed, products, streams  # noqa: E402
+from bench.accelerator_fits import collectives, convolutions, launches, printed, products, streams  # noqa: E402
+from bench.accelerator_fits.entries import measured_card, times  # noqa: E402
 
-from cr_jax.catalog.load import accelerator  # noqa: E402
-from cr_jax.predict.accelerator.card import Card, card  # noqa: E402
+from cr_jax.catalog.times import Times, shipped  # noqa: E402
 from cr_jax.resources import write_atomically  # noqa: E402
-
-
-def card_of(name: str) -> Card:
-    """A card of the catalogue."""
-    return card(accelerator(name))
 
 
 def main() -> int:
@@ -32,12 +28,15 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "profiles" / "accelerator_times.json")
     options = parser.parse_args()
     if not options.measured.is_dir():
-        print(f"fit_accelerators.py: {options.measured}: no folder; legal: one with the files of shared/measured", file=sys.stderr)
+        print(f"fit_accelerators.py: {options.measured}: no folder; legal: one with the files of shared/measured",
+              file=sys.stderr)  # fmt: skip
         return 2
-    constants: dict[str, object] = {}
+    constants: dict[str, dict[str, Any]] = {}
     residuals: dict[str, object] = {}
-    for mechanism in (launches, printed, streams, convolutions, products):
-        found = mechanism.fit(options.measured, card_of)
+    for mechanism in (launches, printed, streams, convolutions, products, collectives):
+        # What was fitted before holds: convolutions move their bytes as streams do.
+        known = Times({**shipped().constants, **times(constants).constants}, {})
+        found = mechanism.fit(options.measured, lambda name, known=known: measured_card(name, known))
         constants |= found.constants
         residuals |= found.residuals
     document = {

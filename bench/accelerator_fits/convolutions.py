@@ -6,7 +6,6 @@ All rows have windows of 3 x 3 that move by one, float32 without tf32. The input
 does more than it would with other numbers. The constants of streams must be in the file.
 """
 
-import csv
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,14 +18,11 @@ from bench.accelerator_fits.entries import constant, measured_card, residual, ti
 from bench.accelerator_fits.fitting import Fitted, errors, search
 from bench.accelerator_fits.table import HEAD, line
 from cr_jax.catalog.times import Times, shipped
-from cr_jax.cost.reuse import Reads
-from cr_jax.predict.accelerator import convolutions
 from cr_jax.predict.accelerator.card import Card
+from cr_jax.predict.accelerator.measured.convolutions import Convolutions
+from cr_jax.predict.accelerator.measured.rows import clear, taken
+from cr_jax.predict.accelerator.measured_rows import predict, read_rows
 
-#: Seconds that the measuring clock and the start of the first kernel add; rows below three times as much are left out.
-OFFSET_S = 58e-6
-#: Products of zeros that a joule buys over those of other numbers: what T4 (70 W) needs beside the other cards.
-ZEROS = 1.2
 #: Today's predictor: shares of the peaks of products and of memory, and the side of its tiles.
 TODAY_PRODUCTS, TODAY_MEMORY, TILE = 0.8, 0.9, 128
 #: Weight of a constant's distance from where the search begins, in logarithms: three cards do not tell them all apart.
@@ -37,51 +33,12 @@ CLASS = "convolutions"
 SOURCE = "fitted on sitar-lab/NeuSight's measurements at 6945927d (torch 2.1, cuDNN 8.9, PCIe cards, windows of 3 x 3)"
 
 
-@dataclass
-class Rows:
-    """Measured rows of one card."""
-
-    batch: np.ndarray
-    channels_in: np.ndarray
-    channels_out: np.ndarray
-    size: np.ndarray
-    seconds: np.ndarray
-
-    @property
-    def moved(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Bytes of input, weights and result."""
-        pixels = 4 * self.batch * self.size**2
-        return pixels * self.channels_in, 36 * self.channels_in * self.channels_out, pixels * self.channels_out
-
-    def only(self, which: np.ndarray) -> "Rows":
-        return Rows(**{name: value[which] for name, value in vars(self).items()})
-
-
-def read(measured: Path) -> dict[str, Rows]:
+def read(measured: Path) -> dict[str, Convolutions]:
     """The rows three times above the offset, by card."""
-    found: dict[str, list[list[float]]] = {}
-    names = ("batch", "channels_in", "channels_out", "size", "seconds")
-    with (measured / "convolutions_f32.fit.csv").open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            assert (row["side"], row["stride"], row["padding"]) == ("3", "1", "1"), row
-            if float(row["seconds"]) >= 3 * OFFSET_S:
-                found.setdefault(row["card"], []).append([float(row[name]) for name in names])
-    return {card: Rows(*np.array(rows).T) for card, rows in found.items()}
+    return {rows.card: clear(rows) for rows in read_rows(measured / "convolutions_f32.fit.csv", "convolutions")}
 
 
-def predicted(card: Card, rows: Rows) -> np.ndarray:
-    """Seconds with the clock's offset, by the product's own formulas."""
-    images, weights, result = rows.moved
-    call = images + weights + result
-    of = convolutions.parts(
-        replace(card, watts=ZEROS * card.watts, _known={}), (Reads(images, call), Reads(weights, call)),  # type: ignore[arg-type]
-        result, call, batch=rows.batch, height=rows.size, width=rows.size, channels_in=rows.channels_in,
-        channels_out=rows.channels_out, window=9, winograd=True,
-    )  # fmt: skip
-    return convolutions.seconds(card, of) + OFFSET_S
-
-
-def today(card: Card, rows: Rows, products: float, memory: float, tile: int) -> np.ndarray:
+def today(card: Card, rows: Convolutions, products: float, memory: float, tile: int) -> np.ndarray:
     """What a predictor says that knows the peaks, shares of them and whole waves of tiles (of side 0: none)."""
     pixels, channels, depth = rows.batch * rows.size**2, rows.channels_out, 9 * rows.channels_in
     work = pixels * channels
@@ -89,7 +46,7 @@ def today(card: Card, rows: Rows, products: float, memory: float, tile: int) -> 
         tiles = np.ceil(pixels / tile) * np.ceil(channels / tile)
         work = np.ceil(tiles / card.cores) * card.cores * tile * tile
     compute = work * depth / (products * card.cores * card.lanes * card.clock_hz)
-    return np.maximum(compute, sum(rows.moved) / (memory * card.bandwidth)) + OFFSET_S
+    return np.maximum(compute, sum(rows.moved) / (memory * card.bandwidth)) + rows.offset
 
 
 def start() -> dict[str, dict[str, Any]]:
@@ -121,7 +78,7 @@ def start() -> dict[str, dict[str, Any]]:
     return {f"convolutions.{name}": entry for name, entry in entries.items()}
 
 
-def fitted_on(cards: Mapping[str, Card], rows: Mapping[str, Rows]) -> dict[str, dict[str, Any]]:
+def fitted_on(cards: Mapping[str, Card], rows: Mapping[str, Convolutions]) -> dict[str, dict[str, Any]]:
     """The constants fitted on these cards alone."""
     entries = start()
     begun = np.array([entries[f"convolutions.{name}"]["value"] for name in FITTED])
@@ -131,7 +88,7 @@ def fitted_on(cards: Mapping[str, Card], rows: Mapping[str, Rows]) -> dict[str, 
         tried = dict(zip(FITTED, values, strict=True))
         # A card's rows weigh alike, however many they are.
         seen = [
-            np.abs(np.log(predicted(card.with_constants("convolutions", tried), rows[name]) / rows[name].seconds)).mean()
+            np.abs(np.log(predict(card.with_constants("convolutions", tried), rows[name]) / rows[name].seconds)).mean()
             for name, card in held.items()
         ]
         return float(np.mean(seen) + PULL * np.sum(np.log(values / begun) ** 2))
@@ -156,13 +113,13 @@ class Judged:
     seen: np.ndarray
 
 
-def judged(cards: Mapping[str, Card], rows: Mapping[str, Rows]) -> dict[str, Judged]:
+def judged(cards: Mapping[str, Card], rows: Mapping[str, Convolutions]) -> dict[str, Judged]:
     found = {}
     for name, card in cards.items():
         unseen = with_entries(card, fitted_on({other: cards[other] for other in cards if other != name}, rows))
         half = np.arange(len(rows[name].seconds)) % 2 == 0
-        seen = with_entries(card, fitted_on(cards, {**rows, name: rows[name].only(~half)}))
-        found[name] = Judged(rows[name].seconds, predicted(unseen, rows[name]), half, predicted(seen, rows[name]))
+        seen = with_entries(card, fitted_on(cards, {**rows, name: taken(rows[name], ~half)}))
+        found[name] = Judged(rows[name].seconds, predict(unseen, rows[name]), half, predict(seen, rows[name]))
     return found
 
 

@@ -2,33 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.accelerator_fits.fitting import Fitted, rounded
-from cr_jax.catalog.load import accelerator, accelerator_names
+from cr_jax.catalog.load import accelerator
 from cr_jax.catalog.times import Constant, Times
 from cr_jax.predict.accelerator.card import Card, card
 
-#: The cards of the measurements, by their names there: the profile's name, else one that is near and what differs.
-_NEAR: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "p100": ("p100-pcie", "p100", {"clock_hz": 1.303e9, "power_w": 250, "generation": "pascal", "memory_kind": "hbm",
-                                   "lanes_per_core": 64, "memory_bandwidth_bytes_per_s": 732e9}),
-    "v100": ("v100-pcie-32gb", "v100", {"clock_hz": 1.380e9, "power_w": 250, "generation": "volta", "memory_kind": "hbm",
-                                        "lanes_per_core": 64, "memory_bandwidth_bytes_per_s": 900e9}),
-    "t4": ("t4", "t4", {"generation": "turing", "memory_kind": "gddr", "lanes_per_core": 64}),
-    "a100-40gb": ("a100-40gb-pcie", "a100-40gb", {"power_w": 250, "generation": "ampere-datacenter", "memory_kind": "hbm",
-                                                  "lanes_per_core": 64}),
-}  # fmt: skip
-
 
 def measured_card(name: str, times: Times | None = None) -> Card:
-    """The card that a row of ``../shared/measured`` was measured on (the PCIe model)."""
-    exact, near, differs = _NEAR[name]
-    if exact in accelerator_names() and accelerator(exact).generation:
-        return card(accelerator(exact), times)
-    return card(replace(accelerator(near), name=exact, **differs), times)
+    """The card of a profile, as rows name theirs."""
+    return card(accelerator(name), times)
 
 
 def constant(

@@ -7,10 +7,9 @@ one card's bfloat16 (tf32's rate on its tf32), and judged on two cards of other 
 """
 
 import argparse
-import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,111 +20,36 @@ from bench.accelerator_fits.fitting import Fitted, errors, rounded
 from bench.accelerator_fits.product_constants import PLAIN, TENSOR, Term, entries
 from cr_jax.catalog.load import accelerator
 from cr_jax.catalog.times import Constant, Times
-from cr_jax.predict.accelerator import products_plain, products_tensor
+from cr_jax.predict.accelerator import products_plain
 from cr_jax.predict.accelerator.card import Card, card
-from cr_jax.predict.accelerator.tiling import Layout, ProductTime
+from cr_jax.predict.accelerator.execution import SKINNY
+from cr_jax.predict.accelerator.measured.products import Products
+from cr_jax.predict.accelerator.measured.rows import clear, taken
+from cr_jax.predict.accelerator.measured_rows import predict, read_rows
 
-#: Card of a row -> profile, by file.
-PROFILES: Mapping[str, Mapping[str, str]] = {
-    "products_f32.fit.csv": {"p100": "p100-pcie", "v100": "v100-pcie-32gb", "t4": "t4", "a100-40gb": "a100-40gb-pcie"},
-    "products_tensor.fit.csv": {"h100": "h100"},
-    "deepbench_products.fit.csv": {"v100": "v100", "t4": "t4"},
-}
-#: Seconds that the clock itself adds to a row, by kind of row.
-OFFSETS = {"bmm": 27e-6, "linear": 48e-6, "deepbench": 0.0, "tensor": 0.0}
+#: The files of measurements, and the cards that constants are fitted on.
+FILES = ("products_f32.fit.csv", "products_tensor.fit.csv", "deepbench_products.fit.csv")
 #: Rows of one card and kind that a fit looks at; more change nothing.
 _MOST_ROWS = 350
 #: How far a constant may be drawn from its start: one residual of 1 / this for a factor of e.
 _RIDGE = 0.8
-SKINNY = 128
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Measurements of one card, kind and type. alone: each was timed by itself, not in a row of equal calls."""
-
-    profile: str
-    kind: str
-    computed_in: str
-    batch: np.ndarray
-    m: np.ndarray
-    n: np.ndarray
-    k: np.ndarray
-    seconds: np.ndarray
-    layout: Layout
-
-    @property
-    def tensor(self) -> bool:
-        return self.computed_in != "float32"
-
-    @property
-    def label(self) -> str:
-        return f"{self.profile} {self.kind} {self.computed_in}"
-
-    def __len__(self) -> int:
-        return len(self.seconds)
-
-    def take(self, which: np.ndarray) -> "Rows":
-        layout = Layout(*(np.broadcast_to(x, len(self))[which] for x in self.layout))
-        return replace(self, batch=self.batch[which], m=self.m[which], n=self.n[which], k=self.k[which],
-                       seconds=self.seconds[which], layout=layout)  # fmt: skip
-
-    def clear(self) -> "Rows":
-        """Those of at least three times the clock's offset."""
-        return self.take(np.flatnonzero(self.seconds > 3 * OFFSETS[self.kind]))
-
-    def sample(self, most: int) -> "Rows":
-        rng = np.random.default_rng(0)
-        return self if len(self) <= most else self.take(np.sort(rng.choice(len(self), most, replace=False)))
-
-
-def read(measured: Path) -> list[Rows]:
+def read(measured: Path) -> list[Products]:
     """All measured products in ``measured``, by card, kind and type, without those the clock's offset hides."""
-    found: dict[tuple[str, str, str], list[tuple[float, ...]]] = {}
-    for file, profiles in PROFILES.items():
-        for row in csv.DictReader((measured / file).read_text().splitlines()):
-            kind = row.get("op") or ("deepbench" if "ta" in row else "tensor")
-            layout = (True, kind == "linear", True)
-            if kind == "deepbench":  # column-major: A [m, k] along m, B [k, n] along k, C along m; "T" turns an operand
-                layout = (row["ta"] == "T", row["tb"] == "N", False)
-            sizes = tuple(float(row[x]) for x in ("m", "n", "k", "seconds"))
-            key = (profiles[row["card"]], kind, row.get("computed_in", "float32"))
-            found.setdefault(key, []).append((float(row.get("batch", 1)), *sizes, *map(float, layout)))
-    every = []
-    for (profile, kind, computed_in), rows in sorted(found.items()):
-        b, m, n, k, seconds, *layout = np.array(rows).T
-        every.append(Rows(profile, kind, computed_in, b, m, n, k, seconds, Layout(*(x > 0 for x in layout))).clear())
-    return every
+    every = [rows for file in FILES for rows in read_rows(measured / file, "products")]
+    return sorted((clear(rows) for rows in every), key=lambda r: (r.card, r.kind, r.computed_in))
 
 
-def time(on: Card, rows: Rows) -> ProductTime:
-    """What the product's own code says of the rows, the clock's offset left out."""
-    lasts = None if rows.kind in ("bmm", "linear", "tensor") else 10.0  # DeepBench runs the same product for seconds
-    if rows.tensor:
-        item = 4.0 if rows.computed_in == "tf32" else 2.0
-        return products_tensor.parts(on, rows.batch, rows.m, rows.n, rows.k, rows.computed_in, item, item,
-                                     layout=rows.layout, lasts=lasts)  # fmt: skip
-    tiles = products_plain.TILES
-    if rows.kind in ("bmm", "linear"):
-        tiles = products_plain.library_tiles(on.generation, rows.kind == "bmm")
-    bias = 4 * rows.n if rows.kind == "linear" else 0.0
-    return products_plain.parts(on, rows.batch, rows.m, rows.n, rows.k, layout=rows.layout, extra_bytes=bias, tiles=tiles,
-                                lasts=lasts)  # fmt: skip
+def sample(rows: Products, most: int) -> Products:
+    rng = np.random.default_rng(0)
+    return rows if len(rows) <= most else taken(rows, np.sort(rng.choice(len(rows), most, replace=False)))
 
 
-def predict(on: Card, rows: Rows) -> np.ndarray:
-    """Seconds that the clock would show."""
-    found = time(on, rows)
-    return found.seconds + found.start + OFFSETS[rows.kind]
-
-
-def roofline(on: Card, rows: Rows) -> np.ndarray:
+def roofline(on: Card, rows: Products) -> np.ndarray:
     """The larger of operations over the data sheet's peak and bytes over its bandwidth, and the clock's offset."""
-    item = 2.0 if rows.computed_in in ("bfloat16", "float16") else 4.0
-    peak = on.peaks[rows.computed_in] if rows.tensor else products_plain.peak(on, "float32")
-    amount = item * rows.batch * (rows.m * rows.k + rows.k * rows.n + rows.m * rows.n)
-    flops = 2 * rows.batch * rows.m * rows.n * rows.k
-    return np.maximum(flops / float(peak or np.nan), amount / on.bandwidth) + OFFSETS[rows.kind]
+    flops, moved, peak = rows.work(on)
+    return np.maximum(flops / peak, moved / on.bandwidth) + rows.offset
 
 
 def starting() -> Times:
@@ -146,14 +70,14 @@ def with_terms(on: Card, mechanism: str, terms: Sequence[Term], values: Mapping[
 
 
 def least(
-    mechanism: str, terms: Sequence[Term], fitted: Sequence[str], rows: Sequence[Rows], cards: Mapping[str, Card],
+    mechanism: str, terms: Sequence[Term], fitted: Sequence[str], rows: Sequence[Products], cards: Mapping[str, Card],
     held: Mapping[str, float] | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """The terms' values that leave least of ``|log predicted - log measured|`` (soft_l1, each card and kind alike).
     ``fitted``: keys of the terms that move; the others stay at ``held`` or their start."""
     values = {t.key: t.start for t in terms} | dict(held or {})
     start = np.array([values[key] for key in fitted])
-    samples = [r.sample(_MOST_ROWS) for r in rows]
+    samples = [sample(r, _MOST_ROWS) for r in rows]
     logs = [np.log(r.seconds) for r in samples]
 
     def at(x: np.ndarray) -> dict[str, float]:
@@ -161,7 +85,7 @@ def least(
 
     def residuals(x: np.ndarray) -> np.ndarray:
         now = at(x)
-        parts = [10 * (np.log(predict(with_terms(cards[r.profile], mechanism, terms, now), r)) - log) / len(r) ** 0.5
+        parts = [10 * (np.log(predict(with_terms(cards[r.card], mechanism, terms, now), r)) - log) / len(r) ** 0.5
                  for r, log in zip(samples, logs, strict=True)]  # fmt: skip
         return np.concatenate([*parts, _RIDGE * x])
 
@@ -169,9 +93,9 @@ def least(
     return rounded(at(found.x))
 
 
-def usable(rows: Rows) -> bool:
+def usable(rows: Products) -> bool:
     """P100 ``linear`` often ran a kernel at 20 to 60% of its peak, which says nothing of the card."""
-    return not (rows.profile == "p100-pcie" and rows.kind == "linear")
+    return not (rows.card == "p100-pcie" and rows.kind == "linear")
 
 
 def keys(terms: Sequence[Term], cards: Sequence[Card]) -> list[str]:
@@ -180,41 +104,41 @@ def keys(terms: Sequence[Term], cards: Sequence[Card]) -> list[str]:
     return [t.key for t in terms if t.fitted and (t.where is None or t.where in here)]
 
 
-def fit_plain(every: Sequence[Rows], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[tuple[str, Rows, np.ndarray]]]:
+def fit_plain(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[tuple[str, Products, np.ndarray]]]:
     """The constants, and predictions by kinship of the rows' card to those fitted: same_card, same_generation (V100 PCIe for
     V100 SXM2 and back), other_generation."""
     rows = [r for r in every if not r.tensor and usable(r)]
 
-    def fit(kept: Sequence[Rows]) -> dict[str, float]:
-        left = keys(PLAIN, [cards[r.profile] for r in kept])
+    def fit(kept: Sequence[Products]) -> dict[str, float]:
+        left = keys(PLAIN, [cards[r.card] for r in kept])
         found = least("products_plain", PLAIN, left, kept, cards)
         return {t.key: found[t.key] if t.where is None or t.key in left else found[t.constant] if t.fitted else t.start
                 for t in PLAIN}  # fmt: skip
 
-    def say(values: Mapping[str, float], which: Sequence[Rows], kin: str) -> list[tuple[str, Rows, np.ndarray]]:
-        return [(kin, r, predict(with_terms(cards[r.profile], "products_plain", PLAIN, values), r)) for r in which]
+    def say(values: Mapping[str, float], which: Sequence[Products], kin: str) -> list[tuple[str, Products, np.ndarray]]:
+        return [(kin, r, predict(with_terms(cards[r.card], "products_plain", PLAIN, values), r)) for r in which]
 
     values = fit(rows)
     said = say(values, rows, "same_card")
-    for generation in sorted({cards[r.profile].generation for r in rows}):
-        out = [r for r in rows if cards[r.profile].generation == generation]
+    for generation in sorted({cards[r.card].generation for r in rows}):
+        out = [r for r in rows if cards[r.card].generation == generation]
         said += say(fit([r for r in rows if r not in out]), out, "other_generation")
     for profile in ("v100", "v100-pcie-32gb"):
-        out = [r for r in rows if r.profile == profile]
-        said += say(fit([r for r in rows if r.profile != profile]), out, "same_generation")
+        out = [r for r in rows if r.card == profile]
+        said += say(fit([r for r in rows if r.card != profile]), out, "same_generation")
     return values, said
 
 
-def fit_tensor(every: Sequence[Rows], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[tuple[str, Rows, np.ndarray]]]:
+def fit_tensor(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[tuple[str, Products, np.ndarray]]]:
     """As ``fit_plain``: the general constants on bfloat16 of Hopper alone, then those of its tf32, then of the generations
     before Ampere on float16. Other generations are judged without their own constants; of those before Ampere, each has the
     other's chain of loads, whose copies do not run ahead either."""
     rows = [r for r in every if r.tensor]
     of = {kind: [r for r in rows if r.computed_in == kind] for kind in ("bfloat16", "tf32", "float16")}
-    said: list[tuple[str, Rows, np.ndarray]] = []
+    said: list[tuple[str, Products, np.ndarray]] = []
 
-    def say(values: Mapping[str, float], which: Sequence[Rows], kin: str) -> None:
-        said.extend((kin, r, predict(with_terms(cards[r.profile], "products_tensor", TENSOR, values), r)) for r in which)
+    def say(values: Mapping[str, float], which: Sequence[Products], kin: str) -> None:
+        said.extend((kin, r, predict(with_terms(cards[r.card], "products_tensor", TENSOR, values), r)) for r in which)
 
     def own(generation: str) -> list[str]:
         return [t.key for t in TENSOR if t.fitted and t.where == generation]
@@ -225,16 +149,16 @@ def fit_tensor(every: Sequence[Rows], cards: Mapping[str, Card]) -> tuple[dict[s
     say(unseen, of["tf32"], "other_generation")
     values = least("products_tensor", TENSOR, own("hopper"), of["tf32"], cards, values)
     for generation in ("volta", "turing"):
-        mine = [r for r in of["float16"] if cards[r.profile].generation == generation]
+        mine = [r for r in of["float16"] if cards[r.card].generation == generation]
         values = least("products_tensor", TENSOR, own(generation), mine, cards, values)
     for generation, other in (("volta", "turing"), ("turing", "volta")):
         lent = {**unseen, f"latency_cycles@{generation}": values[f"latency_cycles@{other}"]}
-        say(lent, [r for r in of["float16"] if cards[r.profile].generation == generation], "other_generation")
+        say(lent, [r for r in of["float16"] if cards[r.card].generation == generation], "other_generation")
     say(values, rows, "same_card")
     return values, said
 
 
-CLASSES: Mapping[str, tuple[str, Callable[[Rows, Card], np.ndarray]]] = {
+CLASSES: Mapping[str, tuple[str, Callable[[Products, Card], np.ndarray]]] = {
     "products_float32": ("float32 products on plain lanes that the board's power limit does not slow",
                          lambda r, c: np.full(len(r), r.computed_in == "float32" and not products_plain.limited(c))),
     "products_float32_limited": ("float32 products on plain lanes of a board whose power limit slows them",
@@ -248,7 +172,7 @@ CLASSES: Mapping[str, tuple[str, Callable[[Rows, Card], np.ndarray]]] = {
 }  # fmt: skip
 
 
-def residuals(said: Sequence[tuple[str, Rows, np.ndarray]], cards: Mapping[str, Card]) -> dict[str, dict[str, Any]]:
+def residuals(said: Sequence[tuple[str, Products, np.ndarray]], cards: Mapping[str, Card]) -> dict[str, dict[str, Any]]:
     """Entries of the file's ``residuals``, by class and kinship."""
     found: dict[str, dict[str, Any]] = {}
     for name, (meaning, belongs) in CLASSES.items():
@@ -256,10 +180,10 @@ def residuals(said: Sequence[tuple[str, Rows, np.ndarray]], cards: Mapping[str, 
         for kin in ("same_card", "same_generation", "other_generation"):
             if (name, kin) == ("products_bfloat16", "other_generation"):
                 belongs = CLASSES["products_float16"][1]
-            here = [(r, p, belongs(r, cards[r.profile])) for k, r, p in said if k == kin]
+            here = [(r, p, belongs(r, cards[r.card])) for k, r, p in said if k == kin]
             here = [(r, p, w) for r, p, w in here if w.any()]
             if here:
-                names = [r.profile for r, _, w in here for _ in range(int(w.sum()))]
+                names = [r.card for r, _, w in here for _ in range(int(w.sum()))]
                 predicted, measured = (np.concatenate(x) for x in zip(*((p[w], r.seconds[w]) for r, p, w in here), strict=True))
                 left = errors(predicted, measured, names)
                 entry[kin] = {key: float(f"{v:.4g}") if isinstance(v, float) else v for key, v in left.items()}
@@ -268,11 +192,11 @@ def residuals(said: Sequence[tuple[str, Rows, np.ndarray]], cards: Mapping[str, 
     return found
 
 
-def run(measured: Path, card_of: Callable[[str], Card]) -> tuple[Fitted, list[tuple[str, Rows, np.ndarray]], dict[str, Card]]:
+def run(measured: Path, card_of: Callable[[str], Card]) -> tuple[Fitted, list[tuple[str, Products, np.ndarray]], dict[str, Card]]:
     """The fit, every prediction that was judged, and the cards."""
     every = read(measured)
     start = starting()
-    cards = {name: replace(card_of(name), times=start, _known={}) for by in PROFILES.values() for name in by.values()}
+    cards = {name: replace(card_of(name), times=start, _known={}) for name in dict.fromkeys(rows.card for rows in every)}
     plain, said_plain = fit_plain(every, cards)
     tensor, said_tensor = fit_tensor(every, cards)
     said = [*said_plain, *said_tensor]
@@ -286,7 +210,7 @@ def fit(measured: Path, card_of: Callable[[str], Card]) -> Fitted:
     return run(measured, card_of)[0]
 
 
-def line(name: str, predicted: np.ndarray, rows: Rows, roof: np.ndarray) -> str:
+def line(name: str, predicted: np.ndarray, rows: Products, roof: np.ndarray) -> str:
     off, beside = (np.abs(p / rows.seconds - 1) * 100 for p in (predicted, roof))
     return (f"{name:46s} {len(rows):5d} {np.median(off):6.1f} {np.quantile(off, 0.9):6.1f} {off.max():6.0f} "
             f"{np.median(predicted / rows.seconds):6.3f} {np.median(beside):6.1f}")  # fmt: skip
@@ -302,11 +226,11 @@ def main() -> None:
         print(f"{kin:46s} {'n':>5s} {'median':>6s} {'90%':>6s} {'worst':>6s} {'bias':>6s} {'roof':>6s}")
         for k, rows, predicted in said:
             if k == kin:
-                roof = roofline(cards[rows.profile], rows)
+                roof = roofline(cards[rows.card], rows)
                 print(line(rows.label, predicted, rows, roof))
                 few = np.flatnonzero(np.minimum(rows.m, rows.n) <= SKINNY)
                 if len(few) and len(few) < len(rows):
-                    print(line("  m or n <= 128", predicted[few], rows.take(few), roof[few]))
+                    print(line("  m or n <= 128", predicted[few], taken(rows, few), roof[few]))
     print(json.dumps(fitted.residuals, indent=1))
     if options.write:
         document = json.loads(options.write.read_text())

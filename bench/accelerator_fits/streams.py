@@ -2,13 +2,12 @@
 
     python -m bench.accelerator_fits.streams [--write] [../shared/measured]
 
-What is a habit of torch's kernels stands here and not among the constants: what they read again, how many blocks they keep
-in flight, the clock's own offset. The inputs were zeros, so a power leaves its branch early.
+What is a habit of torch's kernels stands beside the rows (``cr_jax.predict.accelerator.measured.streams``), not here.
 """
 
 import csv
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,21 +17,11 @@ import numpy as np
 from bench.accelerator_fits.entries import constant, measured_card, residual, times, write
 from bench.accelerator_fits.fitting import Fitted, errors, search
 from bench.accelerator_fits.table import HEAD, line
-from cr_jax.cost.reuse import Reads
-from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
+from cr_jax.predict.accelerator.measured.rows import clear, taken
+from cr_jax.predict.accelerator.measured.streams import Streams
+from cr_jax.predict.accelerator.measured_rows import predict, read_rows
 
-#: Seconds that the measuring clock and the start of the kernel add; rows below three times as much are left out.
-OFFSET_S = {"softmax": 30e-6, "ln": 43e-6}
-ELEMENTWISE_OFFSET_S = 23e-6
-#: Operations of two arrays; the others read one (those on "u" take a number beside it).
-BINARY = ("add", "mul", "div", "pow")
-#: Of the work of a power, what is left where the base is zero: seen on V100 and A100, where a power costs 36 clocks.
-ZERO_BASE = 0.6
-#: Rows up to so many columns a warp keeps in registers: read once.
-IN_REGISTERS = 1024
-#: How much of the emptiness of a block's last turn the rate of torch's softmax and layer norm loses.
-EMPTY = 0.5
 #: Today's predictor and the roofline: share of the memory's peak.
 TODAY = 0.9
 #: What an RTX A5000 reads and writes of its 768 GB/s, as printed (userz.net: 659.5 GB/s).
@@ -42,77 +31,16 @@ SOURCE = "fitted on sitar-lab/NeuSight's measurements at 6945927d (torch 2.1, PC
 SWITCHES = ("cache_reach", "cache_sharpness", "row_share")
 
 
-@dataclass
-class Rows:
-    """Measured rows of one card and class, with what torch's kernels do. repeats: bytes read again, at
-    a distance for each thread in flight."""
-
-    op: np.ndarray
-    elements: np.ndarray
-    read: np.ndarray
-    written: np.ndarray
-    repeats: np.ndarray
-    distance: np.ndarray
-    reduced: np.ndarray
-    powers: np.ndarray
-    transcendentals: np.ndarray
-    flops: np.ndarray
-    offset: np.ndarray
-    seconds: np.ndarray
-    test: np.ndarray
-
-    def only(self, which: np.ndarray) -> "Rows":
-        return Rows(**{name: value[which] for name, value in vars(self).items()})
-
-
-def read(measured: Path) -> dict[tuple[str, str], Rows]:
+def read(measured: Path) -> dict[tuple[str, str], Streams]:
     """The rows three times above the offset, by card and class ("streams" or "reductions")."""
-    found: dict[tuple[str, str], list[dict[str, str]]] = {}
-    with (measured / "streams_f32.fit.csv").open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            offset = OFFSET_S.get(row["op"], ELEMENTWISE_OFFSET_S)
-            if float(row["seconds"]) >= 3 * offset:
-                found.setdefault((row["card"], "reductions" if row["op"] in OFFSET_S else "streams"), []).append(row)
-    return {key: _rows(rows) for key, rows in found.items()}
+    found = {}
+    for rows in map(clear, read_rows(measured / "streams_f32.fit.csv", "streams")):
+        for kind, which in (("streams", rows.reduced == 0), ("reductions", rows.reduced > 0)):
+            found[rows.card, kind] = taken(rows, which)
+    return found
 
 
-def _rows(rows: Sequence[Mapping[str, str]]) -> Rows:
-    op = np.array([row["op"] for row in rows])
-    height, width = (np.array([float(row[name]) for row in rows]) for name in ("rows", "columns"))
-    elements = height * width
-    size = 4 * elements
-    softmax, norm, binary = op == "softmax", op == "ln", np.isin(op, BINARY)
-    again = np.where(softmax & (width > IN_REGISTERS), 2, np.where(norm, 1, 0))
-    threads = np.where(norm, 128, np.maximum(2.0 ** np.ceil(np.log2(np.clip(width / 4, 64, 1024) / 2)), 32))
-    # Four elements to a thread and turn; the last turn is partly empty, which costs part of the rate.
-    turns = np.maximum(width / 4 / threads, 1)
-    slow = np.where(again > 0, (np.ceil(turns) / turns) ** EMPTY, 1)
-    # Bytes that a block reads and, one of two times, writes between two readings, for each thread of it.
-    flight = width * 4 * 1.5 / threads
-    return Rows(
-        op=op, elements=elements, read=np.where(binary, 2, 1) * size * slow, written=size, repeats=again * size * slow,
-        distance=flight, reduced=np.where(softmax | norm, elements, 0),
-        powers=np.where(np.isin(op, ("pow", "powu")), ZERO_BASE, 0) * elements,
-        transcendentals=np.where(np.isin(op, ("tanh", "gelu", "softmax")), 1, 0) * elements,
-        flops=np.where(op == "gelu", 6, np.where(norm, 8, 2)) * elements,
-        offset=np.array([OFFSET_S.get(name, ELEMENTWISE_OFFSET_S) for name in op]),
-        seconds=np.array([float(row["seconds"]) for row in rows]),
-        test=np.array([row["split"] == "test" for row in rows]),
-    )  # fmt: skip
-
-
-def predicted(card: Card, rows: Rows) -> np.ndarray:
-    """Seconds with the clock's offset, by the product's own formulas. Repeated calls find in the cache what is left."""
-    call = rows.read + rows.written
-    target = (card.accelerator.compiler_target or {}).get("config", {}).get("gpu_device_info", {})
-    flight = card.cores * target.get("threads_per_core_limit", 2048)
-    reads = (Reads(rows.read, call), Reads(rows.repeats, rows.distance * flight))  # type: ignore[arg-type]
-    of = streams.parts(card, reads, rows.written, call, elements=rows.elements, flops=rows.flops, powers=rows.powers,
-                       transcendentals=rows.transcendentals, reduced=rows.reduced, minor=rows.reduced)  # fmt: skip
-    return streams.seconds(card, of) + rows.offset
-
-
-def today(card: Card, rows: Rows, share: float) -> np.ndarray:
+def today(card: Card, rows: Streams, share: float) -> np.ndarray:
     """What a predictor says that knows bytes and a share of the peak only."""
     once = np.where(rows.reduced > 0, rows.written, rows.read)
     return (once + rows.written) / (share * card.bandwidth) + rows.offset
@@ -178,16 +106,16 @@ def start(measured: Path) -> dict[str, dict[str, Any]]:
     return {f"streams.{name}": entry for name, entry in entries.items()}
 
 
-def off(card: Card, rows: Rows) -> np.ndarray:
-    return np.abs(np.log(predicted(card, rows) / rows.seconds))
+def off(card: Card, rows: Streams) -> np.ndarray:
+    return np.abs(np.log(predict(card, rows) / rows.seconds))
 
 
-def share_of(card: Card, rows: Rows) -> float:
+def share_of(card: Card, rows: Streams) -> float:
     """The share of the peak that leaves the least error on one card's streams, whatever its host added to the clock."""
-    plain = rows.only(rows.powers == 0)
+    plain = taken(rows, rows.powers == 0)
 
     def least(share: float) -> float:
-        rest = predicted(card.with_constants("streams", {"bandwidth_share": share}), plain)
+        rest = predict(card.with_constants("streams", {"bandwidth_share": share}), plain)
         more = np.arange(-12e-6, 6.1e-6, 1e-6)[:, None]
         return float(np.abs(np.log((rest + more) / plain.seconds)).mean(1).min())
 
@@ -195,7 +123,7 @@ def share_of(card: Card, rows: Rows) -> float:
     return float(tried[np.argmin([least(s) for s in tried])])
 
 
-def fitted_on(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Rows], measured: Path) -> dict[str, dict[str, Any]]:
+def fitted_on(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Streams], measured: Path) -> dict[str, dict[str, Any]]:
     """The constants fitted on these cards alone."""
     entries = start(measured)
     known = times(entries)
@@ -222,7 +150,7 @@ def fitted_on(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Rows], m
     entry["by"]["generation"] = {card.generation: float(f"{shares[name]:.4g}") for name, card in held.items()}
     for name, card in held.items():
         if card.generation == "pascal":
-            powers = rows[name, "streams"].only(rows[name, "streams"].op == "powu")
+            powers = taken(rows[name, "streams"], rows[name, "streams"].op == "powu")
             tried = np.arange(40, 200, 1.0)
             least = [off(card.with_constants("streams", {"power_cycles": c}), powers).mean() for c in tried]
             entry = entries["streams.power_cycles"]
@@ -231,7 +159,7 @@ def fitted_on(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Rows], m
     return entries
 
 
-def classes(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Rows]) -> dict[str, list[tuple[str, str]]]:
+def classes(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Streams]) -> dict[str, list[tuple[str, str]]]:
     """The keys of ``rows`` that belong to each class."""
     found: dict[str, list[tuple[str, str]]] = {name: [] for name in CLASSES}
     for key in rows:
@@ -251,18 +179,18 @@ class Judged:
     same: np.ndarray
 
 
-def judged(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Rows], measured: Path) -> dict[tuple[str, str], Judged]:
+def judged(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Streams], measured: Path) -> dict[tuple[str, str], Judged]:
     """Each card left out of the fit, and its own "test" rows left out of it."""
     found = {}
     for name, card in cards.items():
         others = {other: cards[other] for other in cards if other != name}
         unseen = replace(card, times=times(fitted_on(others, rows, measured)), replaced={}, _known={})
-        half = {key: part.only(~part.test) if key[0] == name else part for key, part in rows.items()}
+        half = {key: taken(part, ~part.test) if key[0] == name else part for key, part in rows.items()}
         seen = replace(card, times=times(fitted_on(cards, half, measured)), replaced={}, _known={})
         for kind in ("streams", "reductions"):
             part = rows[name, kind]
-            found[name, kind] = Judged(part.seconds, predicted(unseen, part), today(card, part, TODAY), today(card, part, 1.0),
-                                       part.test, predicted(seen, part))  # fmt: skip
+            found[name, kind] = Judged(part.seconds, predict(unseen, part), today(card, part, TODAY), today(card, part, 1.0),
+                                       part.test, predict(seen, part))  # fmt: skip
     return found
 
 

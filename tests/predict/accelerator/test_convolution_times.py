@@ -83,5 +83,5 @@ def test_rows_that_were_measured_are_met(monkeypatch):
     from bench.accelerator_fits.entries import measured_card
 
     for name, rows in fit.read(MEASURED).items():
-        off = np.abs(fit.predicted(measured_card(name), rows) / rows.seconds - 1)
+        off = np.abs(fit.predict(measured_card(name), rows) / rows.seconds - 1)
         assert np.median(off) < 0.25, name

@@ -142,8 +142,8 @@ def test_the_file_names_the_errors_that_are_found() -> None:
     said = []
     for rows in fits.read(MEASURED):
         if fits.usable(rows):
-            said.append(("same_card", rows, fits.predict(card_of(rows.profile), rows)))
-    cards = {rows.profile: card_of(rows.profile) for _, rows, _ in said}
+            said.append(("same_card", rows, fits.predict(card_of(rows.card), rows)))
+    cards = {rows.card: card_of(rows.card) for _, rows, _ in said}
     found = fits.residuals(said, cards)
     for name, entry in found.items():
         named = shipped().residuals[name]["same_card"]

@@ -159,5 +159,5 @@ def test_rows_that_were_measured_are_met(monkeypatch):
     rows = fit.read(MEASURED)
     assert sum(len(part.seconds) for part in rows.values()) > 2000
     for (name, kind), part in rows.items():
-        off = np.abs(fit.predicted(measured_card(name), part) / part.seconds - 1)
+        off = np.abs(fit.predict(measured_card(name), part) / part.seconds - 1)
         assert np.median(off) < (0.05 if kind == "streams" else 0.2), (name, kind)

@@ -1,0 +1,33 @@
+"""The cards that measurement files name, as profiles of the catalogue.
+
+The sources have short names of their own, and mean different models by them: NeuSight's P100, V100 and A100 are PCIe cards,
+DeepBench's V100 is the SXM2 of a DGX-1. A name that is not listed here is that of a profile.
+"""
+
+from collections.abc import Collection, Mapping
+
+from cr_jax.catalog.load import accelerator_names
+
+#: By source: the short name, and the profile that is meant. DeepBench's P100: its README prints 8.21 TFLOP/s of one product,
+#: 0.88 of the PCIe card's peak.
+SHORT: Mapping[str, Mapping[str, str]] = {
+    "neusight": {
+        "p100": "p100-pcie", "v100": "v100-pcie-32gb", "a100-40gb": "a100-40gb-pcie", "a100-80gb": "a100-80gb-pcie",
+        "t4": "t4", "l4": "l4", "h100": "h100",
+    },
+    "deepbench": {
+        "p100": "p100-pcie", "v100": "v100", "t4": "t4", "m40": "m40", "gtx1080ti": "gtx1080ti", "1080ti": "gtx1080ti",
+        "titanx": "titanx-maxwell", "titanx-pascal": "titanx-pascal", "titanxp": "titanxp",
+    },
+    "xla": {"h100": "h100", "b200": "b200", "sm_80": "a100-40gb", "sm_90": "h100", "sm_100": "b200", "sm_103": "b300"},
+}  # fmt: skip
+
+
+def legal(source: str, given: Collection[str] = ()) -> frozenset[str]:
+    """The names that a file of this source may have. given: cards described by the user."""
+    return frozenset(SHORT[source]) | frozenset(accelerator_names()) | frozenset(given)
+
+
+def profile(source: str, name: str, given: Collection[str] = ()) -> str:
+    """The profile that a source means by a name; a card of that name described by the user comes first."""
+    return name if name in given else SHORT[source].get(name, name)

@@ -1,0 +1,146 @@
+"""Measured matrix products: torch's calls (NeuSight), cuBLAS back to back (DeepBench), XLA's autotuned tables."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from cr_jax.catalog.accelerator import MATMUL_TYPES
+from cr_jax.catalog.precision import matmul_precision, on_tensor_cores
+from cr_jax.catalog.times import MissingConstant
+from cr_jax.predict.accelerator import products_plain, products_tensor
+from cr_jax.predict.accelerator.card import Card
+from cr_jax.predict.accelerator.execution import ITEM_BYTES, SKINNY
+from cr_jax.predict.accelerator.measured import cards
+from cr_jax.predict.accelerator.measured.rows import taken
+from cr_jax.predict.accelerator.measured.table import Table
+from cr_jax.predict.accelerator.tiling import Layout, ProductTime
+
+#: Seconds that the clock itself adds to a row, by kind.
+OFFSETS = {"bmm": 27e-6, "linear": 48e-6, "deepbench": 0.0, "tensor": 0.0}
+#: DeepBench runs the same product for seconds: boards come to their power limit.
+_LASTS = 10.0
+
+
+@dataclass(frozen=True)
+class Products:
+    """Products [m, k] @ [k, n] of one card and type. kind: bmm and linear are torch's calls, each timed by itself; deepbench
+    is cuBLAS in a row; tensor is XLA's best algorithm. computed_in: as the file says, the type of the units wanted."""
+
+    card: str
+    kind: str
+    computed_in: str
+    batch: np.ndarray
+    m: np.ndarray
+    n: np.ndarray
+    k: np.ndarray
+    seconds: np.ndarray
+    lines: np.ndarray
+    layout: Layout
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    @property
+    def label(self) -> str:
+        return f"{self.card} {self.kind} {self.computed_in}"
+
+    @property
+    def tensor(self) -> bool:
+        return self.computed_in != "float32"
+
+    @property
+    def offset(self) -> np.ndarray:
+        return np.full(len(self), OFFSETS[self.kind])
+
+    def on_units(self, on: Card) -> bool:
+        """Whether the card's tensor cores compute them."""
+        return on_tensor_cores(on.accelerator, self.computed_in)
+
+    def in_lanes(self, on: Card) -> str:
+        """What plain lanes compute them in. Raises ``MissingConstant``."""
+        if self.computed_in == "float32":
+            return "float32"
+        stored = "float32" if self.computed_in == "tf32" else self.computed_in
+        found = matmul_precision(on.accelerator, "highest", "float8_e4m3fn" if stored == "float8" else stored)
+        if found is None:
+            raise MissingConstant(f"{on.name}: what it computes products of {stored} in is not known")
+        return found
+
+    def time(self, on: Card) -> ProductTime:
+        """What the product's own code says. Raises ``MissingConstant``."""
+        lasts = _LASTS if self.kind == "deepbench" else None
+        item = float(ITEM_BYTES[self.computed_in])
+        if self.on_units(on):
+            return products_tensor.parts(on, self.batch, self.m, self.n, self.k, self.computed_in, item, item,
+                                         layout=self.layout, lasts=lasts)  # fmt: skip
+        tiles = products_plain.TILES
+        if self.kind in ("bmm", "linear"):
+            tiles = products_plain.library_tiles(on.generation, self.kind == "bmm")
+        bias = 4 * self.n if self.kind == "linear" else 0.0
+        return products_plain.parts(on, self.batch, self.m, self.n, self.k, self.in_lanes(on), item, item, layout=self.layout,
+                                    extra_bytes=bias, tiles=tiles, lasts=lasts)  # fmt: skip
+
+    def predicted(self, on: Card) -> np.ndarray:
+        """Seconds, without what the clock adds."""
+        found = self.time(on)
+        return found.seconds + found.start
+
+    def skinny(self) -> np.ndarray:
+        """Where few rows or columns make a product what a recurrent step does."""
+        return (self.batch == 1) & (np.minimum(self.m, self.n) <= SKINNY)
+
+    def classes(self, on: Card) -> np.ndarray:
+        """As ``Executions`` sorts them."""
+        if self.on_units(on):
+            return np.full(len(self), f"products_{self.computed_in}", dtype=object)
+        kind = f"products_{self.in_lanes(on)}"
+        if kind == "products_float32" and products_plain.limited(on):
+            kind = "products_float32_limited"
+        return np.where(self.skinny(), "products_skinny", kind).astype(object)
+
+    def work(self, on: Card) -> tuple[np.ndarray, np.ndarray, float]:
+        """Operations, bytes of operands and result, FLOP/s of the units."""
+        peak = on.peaks[self.computed_in] if self.on_units(on) else products_plain.peak(on, self.in_lanes(on))
+        amount = ITEM_BYTES[self.computed_in] * self.batch * (self.m * self.k + self.k * self.n + self.m * self.n)
+        return 2 * self.batch * self.m * self.n * self.k, amount, float(peak or np.nan)
+
+
+def neusight(table: Table, given: Collection[str]) -> list[Products]:
+    """bmm: batch x [m, k] @ [k, n]. linear: [m, k] @ [n, k]^T and a bias. Both float32 without tf32."""
+    op = table.words("op", ("bmm", "linear"))
+    return _grouped(table, given, "neusight", op, np.full(len(table), "float32", dtype=object),
+                    Layout(np.full(len(table), True), op == "linear", np.full(len(table), True)))  # fmt: skip
+
+
+def deepbench(table: Table, given: Collection[str]) -> list[Products]:
+    """Column-major: A [m, k] along m, B [k, n] along k, C along m; "T" turns an operand."""
+    ta, tb = (table.words(name, ("N", "T")) for name in ("ta", "tb"))
+    kind = np.full(len(table), "deepbench", dtype=object)
+    layout = Layout(ta == "T", tb == "N", np.full(len(table), False))
+    return _grouped(table, given, "deepbench", kind, table.words("computed_in", MATMUL_TYPES), layout)
+
+
+def xla(table: Table, given: Collection[str]) -> list[Products]:
+    """Row-major operands, the best of XLA's algorithms."""
+    kind, yes = np.full(len(table), "tensor", dtype=object), np.full(len(table), True)
+    return _grouped(table, given, "xla", kind, table.words("computed_in", MATMUL_TYPES), Layout(yes, ~yes, yes))
+
+
+def _grouped(
+    table: Table, given: Collection[str], source: str, kind: np.ndarray, computed_in: np.ndarray, layout: Layout
+) -> list[Products]:
+    names = table.words("card", cards.legal(source, given))
+    found = Products(
+        "", "", "", table.sizes("batch", 1), table.sizes("m"), table.sizes("n"), table.sizes("k"), table.seconds(),
+        np.array(table.lines), layout,
+    )  # fmt: skip
+    keys = [(cards.profile(source, name, given), *more) for name, *more in zip(names, kind, computed_in, strict=True)]
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for place, key in enumerate(keys):
+        groups.setdefault(tuple(key), []).append(place)
+    every = []
+    for key, places in sorted(groups.items()):
+        part = taken(found, np.array(places))
+        every.append(Products(*key, part.batch, part.m, part.n, part.k, part.seconds, part.lines, part.layout))
+    return every

@@ -1,0 +1,68 @@
+"""What the kinds of rows share."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from cr_jax.predict.accelerator.card import Card
+
+#: Rows of less than so many times what their clock adds say more of the clock.
+CLEAR = 3
+
+
+class Rows(Protocol):
+    """Measurements of one card by one method. card: its profile. offset: seconds that the clock and the start of the kernel
+    add to each. lines: of the file. All arrays have one place for each row."""
+
+    @property
+    def card(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def seconds(self) -> np.ndarray: ...
+    @property
+    def offset(self) -> np.ndarray: ...
+    @property
+    def lines(self) -> np.ndarray: ...
+
+    def __len__(self) -> int: ...
+
+    def predicted(self, on: Card) -> np.ndarray:
+        """Seconds by the product's own code, without the offset. Raises ``MissingConstant``."""
+        ...
+
+    def classes(self, on: Card) -> np.ndarray:
+        """The class of errors that each belongs to, as ``accelerator_times.json`` names it."""
+        ...
+
+    def work(self, on: Card) -> tuple[np.ndarray, np.ndarray, float]:
+        """Operations of products, bytes (each operand and result once), and the peak of the units that multiply."""
+        ...
+
+
+Some = TypeVar("Some")
+
+
+def taken(rows: Some, which: np.ndarray) -> Some:
+    """Some of the rows: every array of the dataclass cut alike, tuples of arrays too."""
+    return replace(rows, **{f.name: _cut(getattr(rows, f.name), which) for f in fields(rows)})  # type: ignore[type-var, arg-type]
+
+
+def _cut(value: Any, which: np.ndarray) -> Any:
+    if isinstance(value, np.ndarray):
+        return value[which]
+    if isinstance(value, tuple) and any(isinstance(one, np.ndarray) for one in value):
+        return type(value)(*(_cut(one, which) for one in value))
+    return value
+
+
+def clear(rows: Any) -> Any:
+    """Those of at least three times what the clock adds."""
+    return taken(rows, np.flatnonzero(rows.seconds >= CLEAR * rows.offset))
+
+
+def offsets(by: Mapping[str, float], names: np.ndarray, other: float = 0.0) -> np.ndarray:
+    """Seconds by name."""
+    return np.array([by.get(name, other) for name in names], float)

@@ -1,0 +1,105 @@
+"""Measured elementwise kernels, softmax and layer norm of torch (NeuSight).
+
+What is a habit of torch's kernels stands here and not among the constants: what they read again, how many blocks they keep
+in flight. The inputs were zeros, so a power leaves its branch early.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cr_jax.cost.reuse import Reads
+from cr_jax.predict.accelerator import streams
+from cr_jax.predict.accelerator.card import Card
+from cr_jax.predict.accelerator.measured import cards
+from cr_jax.predict.accelerator.measured.rows import offsets, taken
+from cr_jax.predict.accelerator.measured.table import Table
+
+#: Seconds that the clock and the start of the kernel add.
+OFFSETS = {"softmax": 30e-6, "ln": 43e-6}
+ELEMENTWISE_OFFSET = 23e-6
+#: Operations of two arrays; the others read one (those on "u" take a number beside it).
+BINARY = ("add", "mul", "div", "pow")
+OPS = (*BINARY, "addu", "mulu", "divu", "powu", "tanh", "gelu", "relu", *OFFSETS)
+#: Of the work of a power, what is left where the base is zero: seen on V100 and A100, where a power costs 36 clocks.
+ZERO_BASE = 0.6
+#: Rows up to so many columns a warp keeps in registers: read once.
+IN_REGISTERS = 1024
+#: How much of the emptiness of a block's last turn the rate of torch's softmax and layer norm loses.
+EMPTY = 0.5
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Rows of one card, with what torch's kernels do. repeats: bytes read again, at a distance for each thread in flight."""
+
+    card: str
+    op: np.ndarray
+    elements: np.ndarray
+    read: np.ndarray
+    written: np.ndarray
+    repeats: np.ndarray
+    distance: np.ndarray
+    reduced: np.ndarray
+    powers: np.ndarray
+    transcendentals: np.ndarray
+    flops: np.ndarray
+    offset: np.ndarray
+    seconds: np.ndarray
+    test: np.ndarray
+    lines: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    @property
+    def label(self) -> str:
+        return f"{self.card} streams"
+
+    def predicted(self, on: Card) -> np.ndarray:
+        """Seconds, without what the clock adds. Repeated calls find in the cache what is left."""
+        call = self.read + self.written
+        target = (on.accelerator.compiler_target or {}).get("config", {}).get("gpu_device_info", {})
+        flight = on.cores * target.get("threads_per_core_limit", 2048)
+        reads = (Reads(self.read, call), Reads(self.repeats, self.distance * flight))  # type: ignore[arg-type]
+        of = streams.parts(on, reads, self.written, call, elements=self.elements, flops=self.flops, powers=self.powers,
+                           transcendentals=self.transcendentals, reduced=self.reduced, minor=self.reduced)  # fmt: skip
+        return streams.seconds(on, of)
+
+    def classes(self, on: Card) -> np.ndarray:
+        """Reductions, or streams by the kind of memory."""
+        return np.where(self.reduced > 0, "reductions", f"streams_{on.memory_kind}").astype(object)
+
+    def work(self, on: Card) -> tuple[np.ndarray, np.ndarray, float]:
+        """No products; bytes of each array once."""
+        once = np.where(self.reduced > 0, self.written, self.read)
+        return np.zeros(len(self)), once + self.written, np.inf
+
+
+def neusight(table: Table, given: Collection[str]) -> list[Streams]:
+    """Arrays [rows, columns] of float32."""
+    op = table.words("op", OPS)
+    names = table.words("card", cards.legal("neusight", given))
+    height, width = table.sizes("rows"), table.sizes("columns")
+    elements = height * width
+    size = 4 * elements
+    softmax, norm, binary = op == "softmax", op == "ln", np.isin(op, BINARY)
+    again = np.where(softmax & (width > IN_REGISTERS), 2, np.where(norm, 1, 0))
+    threads = np.where(norm, 128, np.maximum(2.0 ** np.ceil(np.log2(np.clip(width / 4, 64, 1024) / 2)), 32))
+    # Four elements to a thread and turn; the last turn is partly empty, which costs part of the rate.
+    turns = np.maximum(width / 4 / threads, 1)
+    slow = np.where(again > 0, (np.ceil(turns) / turns) ** EMPTY, 1)
+    # Bytes that a block reads and, one of two times, writes between two readings, for each thread of it.
+    flight = width * 4 * 1.5 / threads
+    every = Streams(
+        card="", op=op, elements=elements, read=np.where(binary, 2, 1) * size * slow, written=size,
+        repeats=again * size * slow, distance=flight, reduced=np.where(softmax | norm, elements, 0),
+        powers=np.where(np.isin(op, ("pow", "powu")), ZERO_BASE, 0) * elements,
+        transcendentals=np.where(np.isin(op, ("tanh", "gelu", "softmax")), 1, 0) * elements,
+        flops=np.where(op == "gelu", 6, np.where(norm, 8, 2)) * elements,
+        offset=offsets(OFFSETS, op, ELEMENTWISE_OFFSET), seconds=table.seconds(),
+        test=table.words("split", ("train", "test"), "train") == "test", lines=np.array(table.lines),
+    )  # fmt: skip
+    profiles = np.array([cards.profile("neusight", name, given) for name in names], dtype=object)
+    return [replace(taken(every, np.flatnonzero(profiles == name)), card=name) for name in dict.fromkeys(profiles)]
