@@ -16,6 +16,7 @@ from jax import lax
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision, on_tensor_cores
+from cr_jax.predict.accelerator.execution import SKINNY
 
 #: Iterations of a loop whose trip count only the device knows.
 UNKNOWN_TURNS = 200
@@ -23,6 +24,8 @@ UNKNOWN_TURNS = 200
 _TINY = 256
 #: Kernels over an array in the cache: enough of them for a CUDA graph, so that the host is not waited for.
 _CHAINED = 8
+#: Short products in an iteration.
+_SHORT = 4
 #: Bytes of a cache that the profile does not know.
 _CACHE = 4 << 20
 
@@ -73,13 +76,14 @@ class Sizes:
     """
 
     squares: tuple[int, ...] = (512, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
-    skinny: tuple[tuple[int, int], ...] = ((16, 4096), (32, 1024), (64, 2048), (128, 4096), (16, 1024), (32, 4096), (64, 1024))
+    skinny: tuple[tuple[int, int], ...] = ((16, 4096), (32, 1024), (64, 2048), (128, 4096), (16, 1024), (32, 4096), (64, 4096),
+                                            (64, 1024))
     batched: tuple[tuple[int, int, int, int], ...] = ((64, 512, 64, 512), (64, 512, 512, 64), (256, 128, 128, 128))
     cold: tuple[int, ...] = (64 << 20, 128 << 20, 256 << 20)
     cached: tuple[int, ...] = (16, 12, 8, 6, 4)
-    folded: tuple[tuple[int, int], ...] = ((8192, 1024), (32768, 1024), (65536, 512))
+    folded: tuple[tuple[int, int], ...] = ((16384, 1024), (32768, 1024), (65536, 512), (65536, 1024))
     gathered: tuple[tuple[int, int], ...] = ((100_000, 64), (200_000, 64), (500_000, 128), (1_000_000, 32))
-    sorted: tuple[tuple[int, int], ...] = ((1, 1 << 16), (1, 1 << 20), (64, 4096), (512, 1024))
+    sorted: tuple[tuple[int, int], ...] = ((1, 1 << 16), (1, 1 << 20), (256, 4096), (4096, 1024), (1, 1 << 22))
     chained: int = 32
 
 
@@ -113,6 +117,25 @@ def _looped(step: Callable[..., Any], fixed: int) -> Callable[[int], Callable[..
     return make
 
 
+def _multiplied(product: Callable[[Any, Any], Any], repeats: int) -> Callable[[int], Callable[..., Any]]:
+    """A loop of ``repeats`` products of as many left sides with one right side; arguments: those, and the first results."""
+
+    def make(turns: int) -> Callable[..., Any]:
+        def body(_: Any, state: Any) -> Any:
+            for number in range(repeats):
+                lefts, right, results = lax.optimization_barrier(state)
+                state = lefts, right, (*results[:number], product(lefts[number], right), *results[number + 1 :])
+            return state
+
+        def run(*arguments: Any) -> Any:
+            state = arguments[:repeats], arguments[repeats], arguments[repeats + 1 :]
+            return lax.fori_loop(0, turns, body, state)[-1]
+
+        return run
+
+    return make
+
+
 def _products(accelerator: Accelerator, sizes: Sizes) -> Iterator[Iterator[Point]]:
     """Products of every type that the device computes in its own way."""
     seen = set()
@@ -125,8 +148,6 @@ def _products(accelerator: Accelerator, sizes: Sizes) -> Iterator[Iterator[Point
 
 
 def _products_in(accelerator: Accelerator, computed_in: str, dtype: str, precision: str, sizes: Sizes) -> Iterator[Point]:
-    tensor = on_tensor_cores(accelerator, computed_in)
-    group = "matrix" if accelerator.platform == "tpu" else "plain" if not tensor else "tf32" if computed_in == "tf32" else "tensor"
     shapes = [[(1, size, size, size) for size in sizes.squares], [(1, n, wide, wide) for n, wide in sizes.skinny],
               [*sizes.batched]]  # fmt: skip
     for shape in chain.from_iterable(zip_longest(*shapes)):
@@ -135,14 +156,27 @@ def _products_in(accelerator: Accelerator, computed_in: str, dtype: str, precisi
         batch, m, n, k = shape
         lhs, rhs, out = (Array((batch, *two) if batch > 1 else two, dtype) for two in ((m, k), (k, n), (m, n)))
         dims = (((2,), (1,)), ((0,), (0,))) if batch > 1 else (((1,), (0,)), ((), ()))
+        # Several short ones make a CUDA graph, so that the host is not waited for.
+        repeats = _SHORT if batch == 1 and min(m, n) <= 1024 else 1
 
-        def step(x: Any, y: Any, _: Any, dims: Any = dims) -> Any:
+        def product(x: Any, y: Any, dims: Any = dims) -> Any:
             return lax.dot_general(x, y, dims, precision=precision)
 
-        skinny = batch == 1 and min(m, n) <= 128 and group != "matrix"
-        yield Point(f"product {computed_in} {batch} x [{m}, {k}] @ [{k}, {n}]", f"{group}_skinny" if skinny else group,
-                    _looped(step, 2), (lhs, rhs, out), 2.0 * batch * m * n * k, lhs.bytes + rhs.bytes + out.bytes,
-                    precision)  # fmt: skip
+        yield Point(f"product in {computed_in}, {batch} x [{m}, {k}] @ [{k}, {n}] of {dtype}",
+                    _group(accelerator, computed_in, batch, m, n, rhs.bytes), _multiplied(product, repeats),
+                    (*[lhs] * repeats, rhs, *[out] * repeats),
+                    repeats * 2.0 * batch * m * n * k, repeats * float(lhs.bytes + rhs.bytes + out.bytes), precision)  # fmt: skip
+
+
+def _group(accelerator: Accelerator, computed_in: str, batch: int, m: int, n: int, weights: int) -> str:
+    """Skinny products tell of memory where their weights do not stay in the cache, else of what starting one takes."""
+    if accelerator.platform == "tpu":
+        return "matrix"
+    tensor = on_tensor_cores(accelerator, computed_in)
+    if batch == 1 and min(m, n) <= SKINNY:
+        units = "tensor" if tensor else "plain"
+        return f"{units}_{'skinny' if weights > (accelerator.cache_bytes or _CACHE) / 2 else 'start'}"
+    return "plain" if not tensor else "tf32" if computed_in == "tf32" else "tensor"
 
 
 def _streams(accelerator: Accelerator, sizes: Sizes) -> Iterator[Point]:
@@ -174,7 +208,8 @@ def _rows(sizes: Sizes) -> Iterator[Point]:
         table, places, rows = Array((count, width)), Array((count,), "int32", count), Array((count, width))
         size = 3.0 * rows.bytes
         yield Point(f"gather of {count} rows of {width}", "gathers",
-                    _looped(lambda t, i, _: jnp.take(t, i, axis=0, mode="clip"), 2), (table, places, rows), bytes=size)  # fmt: skip
+                    _looped(lambda t, i, _: jnp.take(t, i, axis=0, mode="clip"), 2), (table, places, rows),
+                    bytes=size)  # fmt: skip
         yield Point(f"scatter of {count} rows of {width}", "scatters", _looped(lambda i, u, t: t.at[i].add(u, mode="drop"), 2),
                     (places, rows, table), bytes=size)  # fmt: skip
 
@@ -202,7 +237,8 @@ def _launches(accelerator: Accelerator, sizes: Sizes) -> Iterator[Point]:
         yield looped("launches", 12)
         return
     yield looped("graph_kernel", sizes.chained)
-    yield looped("graph", 6)
+    yield looped("graph", 4)
+    yield looped("launches", 6)
     yield looped("launches", 12)
     yield looped("launches", 2)
     for kernels, group in ((1, "wait"), (3, "launches")):
@@ -233,5 +269,6 @@ def _unknown(kernels: int) -> Callable[[int], Callable[..., Any]]:
 def that_fit(points_: Sequence[Point], memory_bytes: float) -> tuple[list[Point], list[tuple[str, str]]]:
     """The points that a quarter of the memory holds, and (name, why) of the others."""
     fits = [point for point in points_ if point.memory_bytes <= memory_bytes / 4]
-    left = [(p.name, f"needs {p.memory_bytes / 2**30:.3g} GiB, more than a quarter of the memory") for p in points_ if p not in fits]
+    left = [(p.name, f"needs {p.memory_bytes / 2**30:.3g} GiB, more than a quarter of the memory")
+            for p in points_ if p.memory_bytes > memory_bytes / 4]  # fmt: skip
     return fits, left

@@ -36,10 +36,14 @@ class StepTime:
 
 def timed(program: Program, accelerator: Accelerator, precision: str) -> StepTime:
     """The time of a program. Raises ``MissingConstant`` naming what is not known of the accelerator."""
+    return on_card(program, card(accelerator), precision)
+
+
+def on_card(program: Program, at: Card, precision: str) -> StepTime:
+    """As ``timed``, with the constants of ``at``."""
     moved = sum(operation.cost.collective_bytes for operation in program.operations)
     if moved:
-        raise MissingConstant(f"{accelerator.name}: the time of collectives is not predicted; the program has some")
-    at = card(accelerator)
+        raise MissingConstant(f"{at.name}: the time of collectives is not predicted; the program has some")
     executions = Executions(at, precision)
     found = [executions.of(operation) for operation in program.operations]
     if at.platform == "tpu":
