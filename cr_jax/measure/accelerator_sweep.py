@@ -209,7 +209,7 @@ def _prepare(point: Point, device: Any, at: Card, tuning: Tuning) -> Ready | str
     place = jax.sharding.SingleDeviceSharding(device)
     shapes = [jax.ShapeDtypeStruct(one.shape, one.dtype, sharding=place) for one in point.arguments]
     executable = jax.jit(point.make(turns)).lower(*shapes).compile()
-    text = executable.as_text()
+    text = executable.as_text() or ""
     program = operations(text)
     unknown = {one.name: UNKNOWN_TURNS for one in program.loops if not one.known}
     if unknown:

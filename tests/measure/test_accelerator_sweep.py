@@ -24,7 +24,8 @@ from cr_jax.resources import shipped_profile
 
 H100 = load.load_accelerator(shipped_profile("accelerators", "h100"))
 TPU = load.load_accelerator(shipped_profile("accelerators", "tpu-v5e"))
-QUICK = accelerator_sweep.Tuning(limit_s=30, compiling=1.0, call_s=1e-5, calls=3, most_turns=2, passes=2, workers=1, memory_bytes=2e9)
+QUICK = accelerator_sweep.Tuning(limit_s=30, compiling=1.0, call_s=1e-5, calls=3, most_turns=2, passes=2, workers=1,
+                                 memory_bytes=2e9)  # fmt: skip
 #: A loop that counts to 1000 with one kernel, and a product, as compiled for a GPU.
 TEXT = """HloModule m
 
@@ -97,7 +98,7 @@ def test_what_does_not_fit_or_has_no_time_is_said():
     points = accelerator_points.points(H100)
     fits, left = accelerator_points.that_fit(points, 1 << 30)
     assert len(fits) + len(left) == len(points) and all("GiB" in why for _, why in left)
-    with pytest.raises(CrJaxError, match="nothing was measured in 0.001 s.*no time left") as refused:
+    with pytest.raises(CrJaxError, match=r"nothing was measured in 0\.001 s.*no time left") as refused:
         accelerator_sweep.sweep(jax.devices("cpu")[0], H100, points[:2], dataclasses.replace(QUICK, limit_s=1e-3))
     assert "\n" not in str(refused.value)
 
@@ -138,27 +139,39 @@ REAL = {"launches.enqueue_s": 2.1e-6, "launches.call_s": 3.5e-5, "launches.gap_s
         "launches.graph_kernel_s": 1.3e-6, "launches.wait_s": 1.7e-5}  # fmt: skip
 
 
-def test_launches_are_found_again_from_the_programs_that_a_card_would_run():
-    """Loops as a GPU has them, timed by the model itself with other constants."""
-    def loop(kernels, known=True):
-        body = "\n".join(f"  x{n + 1} = f32[256]{{0}} add(x{n}, x{n})" for n in range(kernels))
-        count = ', backend_config={"known_trip_count":{"n":"1000"}}' if known else ""
-        text = TEXT.replace("  y = f32[256]{0} add(x, x)", body.replace("x0", "x")).replace("tuple(j, y)", f"tuple(j, x{kernels})")
-        text = text.replace(', backend_config={"known_trip_count":{"n":"1000"}}', count).replace(
-            "  d = f32[4096,4096]{1,0} dot(a, b), lhs_contracting_dims={1}, rhs_contracting_dims={0}\n", "").replace("(d, w)", "(a, w)")
-        return operations(text)
+KNOWN = ', backend_config={"known_trip_count":{"n":"1000"}}'
+HEAD = TEXT[: TEXT.index("body {")]
 
-    def measured(group, program, called=False):
+
+def loop(kernels, known=True):
+    """A loop of so many tiny kernels, as a GPU has it."""
+    body = "\n".join(f"  x{n + 1} = f32[256]{{0}} add({f'x{n}' if n else 'x'}, x)" for n in range(kernels))
+    text = TEXT.replace("  y = f32[256]{0} add(x, x)", body).replace("tuple(j, y)", f"tuple(j, x{kernels})")
+    return text if known else text.replace(KNOWN, "")
+
+
+def straight(*sizes):
+    """Additions of arrays one after the other."""
+    types = [f"f32[{size}]{{0}}" for size in sizes]
+    lines = [f"  a{n} = {one} parameter({n})\n  b{n} = {one} add(a{n}, a{n})\n" for n, one in enumerate(types)]
+    results = ", ".join(f"b{n}" for n in range(len(sizes)))
+    return f"{HEAD}ENTRY e {{\n{''.join(lines)}  ROOT r = ({', '.join(types)}) tuple({results})\n}}\n"
+
+
+def test_launches_are_found_again_from_the_programs_that_a_card_would_run():
+    """Programs timed by the model itself with other constants."""
+
+    def measured(group, text, called=False):
         point = SimpleNamespace(called=called, precision="default")
-        ready = accelerator_sweep.Ready(point, 1000, None, program, "launches")  # type: ignore[arg-type]
+        ready = accelerator_sweep.Ready(point, 1000, None, operations(text), "launches")  # type: ignore[arg-type]
         return Measured(group, (group,), ("launches",), (ready.predicted(card(H100).with_anchors(REAL)),),
                         lambda at: (ready.predicted(at),), False)  # fmt: skip
 
-    only = operations(TEXT[: TEXT.index("body {")] + "ENTRY e {\n  a = f32[256]{0} parameter(0)\n  ROOT b = f32[256]{0} add(a, a)\n}\n")
-    stream = operations(TEXT[: TEXT.index("body {")] + "ENTRY e {\n  a = f32[67108864]{0} parameter(0)\n  b = f32[67108864]{0} add(a, a)\n"
-                        "  ROOT c = f32[67108864]{0} add(b, b)\n}\n")
-    found = derive(card(H100), [measured("enqueue", loop(1)), measured("graph_kernel", loop(32)), measured("graph", loop(4)),
-                                measured("wait", loop(1, known=False)), measured("call", only, called=True), measured("gap", stream)])
+    found = derive(card(H100), [
+        measured("enqueue", loop(1)), measured("graph_kernel", loop(32)), measured("graph", loop(4)),
+        measured("wait", loop(1, known=False)), measured("call", straight(256), called=True),
+        measured("gap", straight(1 << 26, 1 << 26)),
+    ])  # fmt: skip
     for name, value in REAL.items():
         assert found.constants[name][0] == pytest.approx(value, rel=0.02), name
 
@@ -183,7 +196,8 @@ def test_errors_of_few_operations_are_wide():
 def anchored(tmp_path, change):
     """The profile of an H100 with anchors, written and read again."""
     document = read_json(shipped_profile("accelerators", "h100"))
-    found = derive(card(H100), [product(n, j, 0.8) for n, j in zip((1024, 2048, 3072, 4096, 6144, 8192), judging(6), strict=True)])
+    sizes = (1024, 2048, 3072, 4096, 6144, 8192)
+    found = derive(card(H100), [product(n, judged, 0.8) for n, judged in zip(sizes, judging(6), strict=True)])
     about = {"created": "2026-12-01", "device": "NVIDIA H100 80GB HBM3", "jax": "0.11.0", "driver": "570.1"}
     document["anchors"] = block(found, about)
     change(document["anchors"])
@@ -229,7 +243,7 @@ def test_a_bad_anchor_is_refused_in_one_line(tmp_path, name, entry, said):
 
 def test_a_bad_anchor_of_a_profile_made_in_memory_is_refused_where_it_is_used():
     wrong = dataclasses.replace(TPU, anchors={"constants": {"tpu.flor_s": {"value": 1e-6}}})
-    with pytest.raises(CrJaxError, match="did you mean tpu.floor_s"):
+    with pytest.raises(CrJaxError, match=r"did you mean tpu\.floor_s"):
         card(wrong)
 
 
@@ -291,7 +305,8 @@ def test_a_sweep_on_an_attached_card_is_written_under_the_catalogues_name(tmp_pa
     monkeypatch.setattr(device, "attached", lambda _: SimpleNamespace(device=titled))
     monkeypatch.setattr(accelerator_sweep, "sweep", lambda *a, **k: found)
     derived = accelerator_sweep.derive
-    monkeypatch.setattr(accelerator_sweep, "derive", lambda at, _: derived(at, [product(n, n == 1024, 0.9) for n in (1024, 4096)]))
+    some = [product(n, n == 1024, 0.9) for n in (1024, 4096)]
+    monkeypatch.setattr(accelerator_sweep, "derive", lambda at, _: derived(at, some))
     result = CliRunner().invoke(app, ["calibrate", "--device", "gpu"])
     assert result.exit_code == 0, result.exception
     assert load.accelerator("h100").anchors["device"] == "NVIDIA H100 80GB HBM3"
