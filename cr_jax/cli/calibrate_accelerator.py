@@ -29,7 +29,7 @@ def run(
             raise BadConfig("--from needs --profile: the card that the rows are of; legal: a catalogue's name, or a JSON file")
     else:
         attached = _attached(device)
-        profile = profile or _known(attached)
+        profile = profile or known(attached)
     base, accelerator = _profile(profile, device)
     name = out or accelerator.name
     document = {key: value for key, value in base.items() if key != "anchors"} | {"name": name}
@@ -71,7 +71,7 @@ def _attached(device: str) -> Any:
                         "--from measured.csv, which imports measurements of a card") from None  # fmt: skip
 
 
-def _known(device: Any) -> str:
+def known(device: Any) -> str:
     """The catalogue's name of an attached device. Raises ``BadConfig``."""
     from cr_jax.errors import BadConfig
     from cr_jax.targets.resolve import profile_name

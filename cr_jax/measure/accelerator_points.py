@@ -88,8 +88,7 @@ class Sizes:
 
 
 FULL = Sizes()
-SMALL = Sizes((64, 96), ((16, 64), (32, 64)), ((2, 16, 16, 16),), (1 << 16, 1 << 17), (2048, 1024), ((64, 32),),
-              ((256, 8),), ((1, 256),), 6)  # fmt: skip
+SMALL = Sizes((64,), ((16, 64),), ((2, 16, 16, 16),), (1 << 16, 1 << 17), (1024,), ((64, 32),), ((256, 8),), ((1, 256),), 6)
 
 
 def points(accelerator: Accelerator, sizes: Sizes = FULL) -> list[Point]:

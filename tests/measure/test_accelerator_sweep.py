@@ -294,16 +294,14 @@ def test_imported_measurements_become_the_users_profile(tmp_path, monkeypatch):
     assert "products_bfloat16" in result.output
 
 
-def test_a_sweep_on_an_attached_card_is_written_under_the_catalogues_name(tmp_path, monkeypatch):
+def test_a_sweep_on_an_attached_card_is_written_under_the_catalogues_name(swept, tmp_path, monkeypatch):
     from cr_jax.measure import device
 
     monkeypatch.setenv("CRJAX_PROFILES", str(tmp_path))
     cpu = jax.devices("cpu")[0]
-    points = accelerator_points.points(H100, accelerator_points.SMALL)
-    found = accelerator_sweep.sweep(cpu, H100, points[:12], QUICK)
     titled = SimpleNamespace(device_kind="NVIDIA H100 80GB HBM3", platform="gpu", client=cpu.client)
     monkeypatch.setattr(device, "attached", lambda _: SimpleNamespace(device=titled))
-    monkeypatch.setattr(accelerator_sweep, "sweep", lambda *a, **k: found)
+    monkeypatch.setattr(accelerator_sweep, "sweep", lambda *a, **k: swept[1])
     derived = accelerator_sweep.derive
     some = [product(n, n == 1024, 0.9) for n in (1024, 4096)]
     monkeypatch.setattr(accelerator_sweep, "derive", lambda at, _: derived(at, some))
