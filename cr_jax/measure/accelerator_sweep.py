@@ -206,9 +206,9 @@ def _compiled(
 def _prepare(point: Point, device: Any, at: Card, tuning: Tuning) -> Ready | str:
     """The point compiled, or why it is none."""
     turns = 1 if point.called else _turns(point, at, tuning)
-    place = jax.sharding.SingleDeviceSharding(device)
-    shapes = [jax.ShapeDtypeStruct(one.shape, one.dtype, sharding=place) for one in point.arguments]
-    executable = jax.jit(point.make(turns)).lower(*shapes).compile()
+    shapes = [jax.ShapeDtypeStruct(one.shape, one.dtype) for one in point.arguments]
+    with jax.default_device(device):
+        executable = jax.jit(point.make(turns)).lower(*shapes).compile()
     text = executable.as_text() or ""
     program = operations(text)
     unknown = {one.name: UNKNOWN_TURNS for one in program.loops if not one.known}
