@@ -26,6 +26,8 @@ _TINY = 256
 _CHAINED = 8
 #: Short products in an iteration.
 _SHORT = 4
+#: Parts of the cache that are large enough for a kernel to outlast its start on the host.
+_LARGE = 6
 #: Bytes of a cache that the profile does not know.
 _CACHE = 4 << 20
 
@@ -188,8 +190,11 @@ def _streams(accelerator: Accelerator, sizes: Sizes) -> Iterator[Point]:
                             bytes=(2.0 + fixed) * size)  # fmt: skip
     for part in sizes.cached:
         size = (accelerator.cache_bytes or _CACHE) // part
-        yield Point(f"{_CHAINED} kernels over {size} bytes", "cache", _looped(_chain(_CHAINED), 0), (Array((size // 4,)),),
-                    bytes=2.0 * _CHAINED * size)  # fmt: skip
+        # In a CUDA graph, and one by one; each long enough that the host is not waited for: what is between is the gap.
+        for kernels, group in ((_CHAINED, "cache"), (2, "gap")):
+            if group == "cache" or (part <= _LARGE and accelerator.platform == "cuda"):
+                yield Point(f"{kernels} kernels over {size} bytes", group, _looped(_chain(kernels), 0), (Array((size // 4,)),),
+                            bytes=2.0 * kernels * size)  # fmt: skip
 
 
 def _folds(sizes: Sizes) -> Iterator[Point]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -86,25 +85,6 @@ class Swept:
                 seconds = median(one.times)
                 found.append(Measured(group, (one.point.name,), (one.kind,), (seconds,),
                                       lambda at, one=one: (one.predicted(at),), judged or group == "launches"))  # fmt: skip
-        return found + self._gap()
-
-    def _gap(self) -> list[Measured]:
-        """What a kernel takes beside its bytes: twice a stream's time less that of one twice as long."""
-        copies = sorted((one for one in self.ready if one.point.name.startswith("copy")), key=lambda one: one.point.bytes)
-        found = []
-        for a, b in pairwise(copies):
-            if b.point.bytes != 2 * a.point.bytes:
-                continue
-
-            def both(x: float, y: float, a: Ready = a, b: Ready = b) -> float:
-                return 2 * x / a.turns - y / b.turns
-
-            seconds = both(median(a.times), median(b.times))
-            if seconds > 0:
-                found.append(Measured(
-                    "gap", (f"{a.point.name}, twice, less {b.point.name}",), ("launches",), (seconds,),
-                    lambda at, a=a, b=b, both=both: (both(a.predicted(at), b.predicted(at)),), False,
-                ))  # fmt: skip
         return found
 
 
