@@ -163,7 +163,7 @@ def test_launches_are_found_again_from_the_programs_that_a_card_would_run():
 
     def measured(group, text, called=False):
         point = SimpleNamespace(called=called, precision="default")
-        ready = accelerator_sweep.Ready(point, 1000, None, operations(text), "launches")  # type: ignore[arg-type]
+        ready = accelerator_sweep.Ready(point, 1000, None, operations(text, {"w": 1000}), "launches")  # type: ignore[arg-type]
         return Measured(group, (group,), ("launches",), (ready.predicted(card(H100).with_anchors(REAL)),),
                         lambda at: (ready.predicted(at),), False)  # fmt: skip
 
