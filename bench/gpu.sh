@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The grid on a machine with an accelerator, without a network:
+# The sweep and the grid of five models on a machine with an accelerator, predicted against measured, in under eight
+# minutes and without a network; run again, it goes on where it stopped:
 #
 #   bench/gpu.sh [FOLDER OF WHEELS] [options of bench/gpu.py]
 #

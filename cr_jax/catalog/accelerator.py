@@ -29,8 +29,9 @@ class Accelerator:
     were from the clock, an entry per method; empty with an ``unreliable`` calibration. price: provider,
     region, kind and date of the price. generation: the architecture. lanes_per_core: float32 multiply-adds of a
     streaming multiprocessor in a clock. memory_kind: hbm or gddr. sustained_clock_hz: held under a load of matrix
-    products. link_bytes_per_s: to the other devices of a node, both directions. ``origins`` has an entry for every
-    number that is known, dotted below the top level: ``matmul_flops_per_s.bfloat16``.
+    products. link_bytes_per_s: to the other devices of a node, both directions. anchors: constants of predicted times
+    measured on this card, and what they err by, as ``crjax calibrate --device gpu`` writes them. ``origins`` has an entry for
+    every number that is known, dotted below the top level: ``matmul_flops_per_s.bfloat16``.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Accelerator:
     memory_kind: str | None = None
     sustained_clock_hz: float | None = None
     link_bytes_per_s: float | None = None
+    anchors: Mapping[str, Any] | None = None
 
 
 def unreliable(calibration: Mapping[str, Any]) -> str | None:

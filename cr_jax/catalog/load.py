@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cr_jax.catalog.accelerator import MATMUL_TYPES, VECTOR_TYPES, Accelerator, unreliable
+from cr_jax.catalog.anchors import check_anchors
 from cr_jax.catalog.check import check
 from cr_jax.catalog.dataset import Dataset, Origin
+from cr_jax.catalog.times import shipped
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.records import Lengths, TextLengths
@@ -129,7 +131,7 @@ def load_accelerator(path: str | Path) -> Accelerator:
         origins.update({f"{key}.{k}": _origin(v) for k, v in entries.items() if v is not None})
         return {k: None if v is None else float(v["value"]) for k, v in entries.items()}
 
-    return Accelerator(
+    found = Accelerator(
         name=document["name"],
         title=document["title"],
         platform=document["platform"],
@@ -154,7 +156,11 @@ def load_accelerator(path: str | Path) -> Accelerator:
         memory_kind=document.get("memory_kind"),
         sustained_clock_hz=number("sustained_clock_hz"),
         link_bytes_per_s=number("link_bytes_per_s"),
+        anchors=document.get("anchors"),
     )
+    if found.anchors is not None:
+        check_anchors(found, shipped(), where)
+    return found
 
 
 def _within_bounds(value: Any, where: str, path: str = "") -> None:

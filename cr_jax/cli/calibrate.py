@@ -17,18 +17,45 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
-    out: Annotated[str, typer.Option(help="Name of the profile; `cpu` is what --device cpu then uses.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, gpu or tpu: what is attached here.")] = "cpu",
+    profile: Annotated[str | None, typer.Option(
+        help="gpu, tpu: the card's profile, a name or a JSON file; by default the one titled as the attached device.")] = None,
+    from_: Annotated[list[Path] | None, typer.Option(
+        "--from", help="gpu, tpu: a CSV file of measurements of --profile to import instead of measuring; repeatable.")] = None,
+    out: Annotated[str | None, typer.Option(
+        help="Name of the profile written; by default `cpu`, or the card's, which predictions then use.")] = None,
     limit: Annotated[float, typer.Option(help="Seconds it may take.")] = 90.0,
-    statistic: Annotated[str, typer.Option(help="median, or fastest on a machine that is busy.")] = "median",
+    statistic: Annotated[str, typer.Option(help="cpu: median, or fastest on a machine that is busy.")] = "median",
     keep_unreliable: Annotated[bool, typer.Option(
-        "--keep-unreliable", help="Keep one that cannot be relied on; its predictions then say not validated.")] = False,
+        "--keep-unreliable", help="cpu: keep one that cannot be relied on; its predictions then say not validated.")] = False,
 ) -> None:  # fmt: skip
     """Measure this machine for time predictions; writes a user accelerator profile.
 
-    Products by shape, bandwidth by footprint, calls, operations, page faults, what does not vectorise:
-    fifteen passes, the median of each point. Predictions for the profile's name use it from then on. A
-    calibration that was disturbed, or made of a single pass, is not kept, and the profile before it stays.
+    cpu: products by shape, bandwidth by footprint, calls, operations, page faults, what does not vectorise: fifteen
+    passes, the median of each point. A calibration that was disturbed, or made of a single pass, is not kept, and the
+    profile before it stays.
+
+    gpu, tpu: products of every type, streams, reductions, gathers, scatters, sorts, kernels, CUDA graphs, loops and calls
+    on the attached card. Constants of the predictor become what this card shows (anchors); every other size judges them,
+    and its errors are the intervals of predictions for this card. Without a card, --profile and --from import
+    measurements. Predictions for the profile's name use it from then on. Interrupted, nothing is written.
     """
+    from cr_jax.cli import calibrate_accelerator as accelerator
+    from cr_jax.errors import BadConfig, UnknownName
+
+    if device not in ("cpu", *accelerator.PLATFORMS):
+        raise UnknownName("device", device, ("cpu", *accelerator.PLATFORMS))
+    if not 0 < limit < float("inf"):
+        raise BadConfig(f"--limit {limit:g}: must be above 0, in seconds")
+    if device != "cpu":
+        accelerator.run(device, profile, out, limit, from_ or (), _place, _say)
+    elif profile is not None or from_:
+        raise BadConfig(f"--{'profile' if profile else 'from'}: not with --device cpu; legal: --device gpu, or tpu")
+    else:
+        _cpu(out or "cpu", limit, statistic, keep_unreliable)
+
+
+def _cpu(out: str, limit: float, statistic: str, keep_unreliable: bool) -> None:
     from cr_jax.catalog.accelerator import unreliable
     from cr_jax.catalog.check import check
     from cr_jax.errors import BadConfig, UnknownName
@@ -38,8 +65,6 @@ def calibrate(
 
     if statistic not in measure.STATISTICS:
         raise UnknownName("statistic", statistic, measure.STATISTICS)
-    if not 0 < limit < float("inf"):
-        raise BadConfig(f"--limit {limit:g}: must be above 0, in seconds")
     base = read_json(shipped_profile("accelerators", "cpu"))
     check(base | {"name": out}, "accelerator-profile", f"--out {out}")  # before a minute is spent
     place = _place(out)

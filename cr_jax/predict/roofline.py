@@ -7,7 +7,6 @@ from typing import Any
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.operations import Operation, Program
-from cr_jax.predict.accelerator import step
 from cr_jax.predict.accelerator.intervals import UNKNOWN_FACTOR
 from cr_jax.predict.accelerator.launches import LoopTime
 from cr_jax.predict.host import Parts, at_once, call_parts, operation_parts
@@ -82,6 +81,8 @@ def predict(
 
 def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) -> Prediction:
     """By the formulas of each mechanism, with the constants that come with cr_jax."""
+    from cr_jax.predict.accelerator import step  # imports numpy, which the command line's start does without
+
     try:
         found = step.timed(program, accelerator, precision)
     except MissingConstant as missing:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.anchors import check_anchors
 from cr_jax.catalog.times import MissingConstant, Times, shipped
 
 
@@ -12,6 +13,7 @@ class Card:
     """One GPU or TPU. cores: streaming multiprocessors. lanes: float32 multiply-adds of one in a clock. clock_hz: the
     highest. watts: the board's limit. bandwidth: bytes per second of main memory, peak. cache_bytes: the last level.
     peaks: FLOP/s of matrix products by type. replaced: constants that hold instead of those of ``times``, by mechanism.
+    anchored: names of those that were measured on this card.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Card:
     accelerator: Accelerator
     times: Times
     replaced: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    anchored: frozenset[str] = frozenset()
     _known: dict[str, Mapping[str, float]] = field(default_factory=dict)
 
     def constants(self, mechanism: str) -> Mapping[str, float]:
@@ -43,9 +46,18 @@ class Card:
         changed = {**self.replaced, mechanism: {**self.replaced.get(mechanism, {}), **values}}
         return replace(self, replaced=changed, _known={})
 
+    def with_anchors(self, values: Mapping[str, float]) -> "Card":
+        """The same card with constants that were measured on it, such as ``{"launches.enqueue_s": 2e-6}``."""
+        changed = self
+        for name, value in values.items():
+            mechanism, _, constant = name.partition(".")
+            changed = changed.with_constants(mechanism, {constant: value})
+        return replace(changed, anchored=self.anchored | set(values), _known={})
+
 
 def card(accelerator: Accelerator, times: Times | None = None) -> Card:
-    """The card of an accelerator's profile. Raises ``MissingConstant`` naming what the profile lacks."""
+    """The card of an accelerator's profile, its anchors in force. Raises ``MissingConstant`` naming what the profile lacks,
+    and ``BadInput`` for an anchor that cannot hold."""
     gpu = accelerator.platform == "cuda"
     needed = {
         "generation": accelerator.generation, "memory_bandwidth_bytes_per_s": accelerator.memory_bandwidth_bytes_per_s,
@@ -58,9 +70,13 @@ def card(accelerator: Accelerator, times: Times | None = None) -> Card:
     if missing:
         raise MissingConstant(f"{accelerator.name}: {', '.join(missing)} not known (null or absent in its profile); the "
                               "maker's data sheet would give it")  # fmt: skip
-    return Card(
+    found = Card(
         accelerator.name, accelerator.platform, str(accelerator.generation), accelerator.memory_kind or "hbm",
         int(accelerator.cores or 0), int(accelerator.lanes_per_core or 0), float(accelerator.clock_hz or 0.0),
         float(accelerator.power_w or 0.0), float(accelerator.memory_bandwidth_bytes_per_s or 0.0),
         int(accelerator.cache_bytes or 0), accelerator.matmul_flops_per_s, accelerator, times or shipped(),
     )  # fmt: skip
+    if accelerator.anchors is None:
+        return found
+    check_anchors(accelerator, found.times, accelerator.name)
+    return found.with_anchors({name: float(one["value"]) for name, one in accelerator.anchors["constants"].items()})

@@ -37,10 +37,16 @@ class StepTime:
 
 def timed(program: Program, accelerator: Accelerator, precision: str) -> StepTime:
     """The time of a program. Raises ``MissingConstant`` naming what is not known of the accelerator."""
+    at, executions = _kept(accelerator, precision)
+    return on_card(program, at, precision, executions)
+
+
+def on_card(program: Program, at: Card, precision: str, executions: Executions | None = None) -> StepTime:
+    """As ``timed``, with the constants of ``at``. executions: what is known of its operations already."""
     moved = sum(operation.cost.collective_bytes for operation in program.operations)
     if moved:
-        raise MissingConstant(f"{accelerator.name}: the time of collectives is not predicted; the program has some")
-    at, executions = _kept(accelerator, precision)
+        raise MissingConstant(f"{at.name}: the time of collectives is not predicted; the program has some")
+    executions = executions or Executions(at, precision)
     found = [executions.of(operation) for operation in program.operations]
     if at.platform == "tpu":
         runs = {place: operation.times for place, operation in enumerate(program.operations)}

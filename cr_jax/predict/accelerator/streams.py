@@ -30,8 +30,9 @@ def in_cache(card: Card, distance: Any) -> Any:
 
 
 def cold_rate(card: Card) -> float:
-    """Bytes per second of main memory that a long stream reaches: the card's copy where one was measured."""
-    copied = card.accelerator.measured.get("copy_bytes_per_s")
+    """Bytes per second of main memory that a long stream reaches: the card's copy where one was measured and no anchor is
+    newer."""
+    copied = None if "streams.bandwidth_share" in card.anchored else card.accelerator.measured.get("copy_bytes_per_s")
     return copied or card.constants("streams")["bandwidth_share"] * card.bandwidth
 
 

@@ -1,0 +1,279 @@
+"""One sweep over an attached GPU or TPU: what ``accelerator_points`` lists, compiled, checked, timed and made anchors of.
+
+A point's time is that of one more call in a row of calls that only the last is waited for: between two lengths of a row the
+start of the first call and the wait for the last cancel. Within a call the device repeats the operation by itself.
+"""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import jax
+import numpy as np
+
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.cost.operations import Program, operations
+from cr_jax.errors import CrJaxError
+from cr_jax.measure.accelerator_points import UNKNOWN_TURNS, Array, Point, that_fit
+from cr_jax.measure.clock import Clock, timed
+from cr_jax.predict.accelerator import step
+from cr_jax.predict.accelerator.anchors import Anchors, Measured, derive, judging
+from cr_jax.predict.accelerator.card import Card, card
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """limit_s: seconds for everything. compiling: share of them after which nothing more is compiled. call_s: that a call is
+    to take. calls: in the longer row. workers: that compile. memory_bytes: of the device, ``None``: it says so."""
+
+    limit_s: float = 90.0
+    compiling: float = 0.6
+    call_s: float = 2e-3
+    calls: int = 5
+    most_turns: int = 1000
+    passes: int = 9
+    workers: int = 4
+    memory_bytes: float | None = None
+
+
+@dataclass
+class Ready:
+    """A point compiled. turns: iterations of its loop in one call. times: of one call, a pass each."""
+
+    point: Point
+    turns: int
+    executable: Any
+    program: Program
+    kind: str
+    times: list[float] = field(default_factory=list)
+
+    def predicted(self, at: Card) -> float:
+        """Seconds of one call in a row of them, or of one that is waited for."""
+        found = step.on_card(self.program, at, self.point.precision).seconds
+        return found if self.point.called else found - at.constants("tpu" if at.platform == "tpu" else "launches")["call_s"]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """ready: what was measured. skipped: (what, why). passes over everything. spread: of a point's passes, the median over
+    the points of (highest - lowest) / median."""
+
+    ready: tuple[Ready, ...]
+    skipped: tuple[tuple[str, str], ...]
+    passes: int
+    took_s: float
+    spread: float
+
+    def measured(self) -> list[Measured]:
+        """The points as anchors are derived from: half of each group judges."""
+        groups: dict[str, list[Ready]] = defaultdict(list)
+        for one in self.ready:
+            groups[one.point.group].append(one)
+        found = []
+        for group, some in groups.items():
+            some.sort(key=lambda one: median(one.times) / one.turns)
+            for one, judged in zip(some, judging(len(some)), strict=True):
+                seconds = median(one.times)
+                found.append(Measured(group, (one.point.name,), (one.kind,), (seconds,),
+                                      lambda at, one=one: (one.predicted(at),), judged or group == "launches"))  # fmt: skip
+        return found
+
+
+def sweep(
+    device: Any, accelerator: Accelerator, points: Sequence[Point], tuning: Tuning = Tuning(), say: Say | None = None,
+    clock: Clock = time.perf_counter,
+) -> Swept:  # fmt: skip
+    """Measure the points on a device of which ``accelerator`` is the profile. Ctrl-C passes through. Raises
+    ``MissingConstant`` where the profile says too little to predict by, and ``CrJaxError`` where nothing could be measured."""
+    begun, at = clock(), card(accelerator)
+    memory = tuning.memory_bytes or _memory(device) or accelerator.memory_bytes or 0
+    fits, skipped = that_fit(points, memory)
+    ready = _compiled(device, at, fits, tuning, skipped, say, lambda: clock() - begun)
+    held = _Held(device, memory / 2)
+    spent, passes = 0.0, 0
+    while passes < tuning.passes and (not passes or clock() - begun + spent <= tuning.limit_s):
+        started = clock()
+        for one in list(ready):
+            if say:
+                say(f"pass {passes + 1} of {tuning.passes}: {one.point.name}")
+            if not passes and clock() - begun > tuning.limit_s:
+                ready.remove(one)
+                skipped.append((one.point.name, "no time left to measure it"))
+                continue
+            try:
+                found = _measure(one, held.arguments(one.point), tuning, clock)
+            except jax.errors.JaxRuntimeError as error:
+                ready.remove(one)
+                skipped.append((one.point.name, _line(error)))
+                continue
+            if found is not None:
+                one.times.append(found)
+        passes, spent = passes + 1, clock() - started
+    for one in [one for one in ready if not one.times]:
+        ready.remove(one)
+        skipped.append((one.point.name, "a longer row of calls took no longer"))
+    if not ready:
+        raise CrJaxError(f"nothing was measured in {tuning.limit_s:g} s ({'; '.join(f'{a}: {b}' for a, b in skipped[:2])}); "
+                         "legal: a larger --limit")  # fmt: skip
+    spreads = [(max(one.times) - min(one.times)) / median(one.times) for one in ready]
+    return Swept(tuple(ready), tuple(skipped), passes, clock() - begun, median(spreads))
+
+
+def anchors(swept: Swept, accelerator: Accelerator) -> Anchors:
+    """The anchors that a sweep gives a device, whatever anchors its profile has."""
+    return derive(card(replace(accelerator, anchors=None)), swept.measured())
+
+
+def about(device: Any, swept: Swept) -> dict[str, Any]:
+    """What a profile says of the sweep."""
+    return {"created": datetime.now(UTC).isoformat(timespec="seconds"), "device": device.device_kind,
+            "jax": jax.__version__, "driver": driver(device), "took_s": round(swept.took_s, 1),
+            "passes": swept.passes}  # fmt: skip
+
+
+def driver(device: Any, proc: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """The version of the driver: NVIDIA's kernel module, else what the plugin says of itself."""
+    try:
+        found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", proc.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        found = None
+    said = found[1] if found else " ".join(str(getattr(device.client, "platform_version", "")).split())[:80]
+    return said or None
+
+
+def _compiled(
+    device: Any, at: Card, points: Sequence[Point], tuning: Tuning, skipped: list[tuple[str, str]], say: Say | None,
+    spent: Callable[[], float],
+) -> list[Ready]:  # fmt: skip
+    """The points that compile in time and hold what they should."""
+    waiting: list[tuple[Point, Future[Ready | str]]] = []
+    found, until = [], tuning.compiling * tuning.limit_s
+
+    def prepare(point: Point) -> Ready | str:
+        if spent() > until:
+            return "no time left to compile it"
+        try:
+            return _prepare(point, device, at, tuning)
+        except (jax.errors.JaxRuntimeError, CrJaxError) as error:
+            return _line(error)
+
+    with ThreadPoolExecutor(tuning.workers) as pool:
+        try:
+            waiting += [(point, pool.submit(prepare, point)) for point in points]
+            for number, (point, future) in enumerate(waiting, 1):
+                if say:
+                    say(f"compiling {number} of {len(waiting)}")
+                one = future.result()
+                if isinstance(one, str):
+                    skipped.append((point.name, one))
+                else:
+                    found.append(one)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
+
+
+def _prepare(point: Point, device: Any, at: Card, tuning: Tuning) -> Ready | str:
+    """The point compiled, or why it is none."""
+    turns = 1 if point.called else _turns(point, at, tuning)
+    shapes = [jax.ShapeDtypeStruct(one.shape, one.dtype) for one in point.arguments]
+    with jax.default_device(device):
+        executable = jax.jit(point.make(turns)).lower(*shapes).compile()
+    text = executable.as_text() or ""
+    program = operations(text)
+    unknown = {one.name: UNKNOWN_TURNS for one in program.loops if not one.known}
+    if unknown:
+        program, turns = operations(text, unknown), UNKNOWN_TURNS
+    if program.uncounted:
+        return f"what it does in {', '.join(program.uncounted)} is not counted"
+    found = step.on_card(program, at, point.precision)
+    wrong = None if device.platform == "cpu" else _wrong(point, turns, program, found, at)
+    if wrong is not None:
+        return wrong
+    kinds = [one.kind for one in found.classes if one.kind not in ("launches",)]
+    return Ready(point, turns, executable, program, point.kind or (kinds or ["launches"])[0])
+
+
+def _wrong(point: Point, turns: int, program: Program, found: step.StepTime, at: Card) -> str | None:
+    """Why a compiled point does not do what it is for; ``None``: it does."""
+    total = program.total()
+    if total.matmul_flops < 0.9 * turns * point.flops or (
+        at.platform == "cuda" and total.hbm_bytes < 0.3 * turns * point.bytes
+    ):
+        return "the compiler took the operation out of the loop"
+    if point.graph is not None and any((one.graphs > 0) != point.graph for one in found.loops):
+        return f"the compiler made {'no' if point.graph else 'a'} CUDA graph of it"
+    return None
+
+
+def _turns(point: Point, at: Card, tuning: Tuning) -> int:
+    """Iterations that take about ``tuning.call_s``."""
+    peak = max((one for one in at.peaks.values() if one), default=1e12)
+    least = max(point.flops / peak, point.bytes / at.bandwidth, 5e-6)
+    return max(2, min(tuning.most_turns, round(tuning.call_s / least)))
+
+
+def _measure(one: Ready, arguments: Sequence[Any], tuning: Tuning, clock: Clock) -> float | None:
+    """Seconds of one more call in a row; of one that is waited for, where that is asked. ``None``: not more than nothing."""
+    call = one.executable
+
+    def row(length: int) -> Callable[[], None]:
+        def run() -> None:
+            result = None
+            for _ in range(length):
+                result = call(*arguments)
+            jax.block_until_ready(result)
+
+        return run
+
+    short, long = row(1), row(tuning.calls)
+    short()
+    if one.point.called:
+        times = [found for _ in range(4 * tuning.calls) if (found := timed(short, clock)) is not None]
+        return median(times) if times else None
+    pairs = [(timed(short, clock), timed(long, clock)) for _ in range(2)]
+    found = [(b - a) / (tuning.calls - 1) for a, b in pairs if a is not None and b is not None]
+    return median(found) if found and median(found) > 0 else None
+
+
+class _Held:
+    """Arguments on the device, shared by the points, up to so many bytes."""
+
+    def __init__(self, device: Any, most: float):
+        self.device, self.most, self.bytes = device, most, 0
+        self.known: dict[Array, Any] = {}
+        self.numbers = np.random.default_rng(0).standard_normal(1_000_003).astype("float32")
+
+    def arguments(self, point: Point) -> list[Any]:
+        if self.bytes + point.memory_bytes > self.most:
+            self.known.clear()
+            self.bytes = 0
+        return [self._one(one) for one in point.arguments]
+
+    def _one(self, array: Array) -> Any:
+        found = self.known.get(array)
+        if found is None:
+            some = np.random.default_rng(1).integers(0, array.below, 1_000_003) if array.below else self.numbers
+            host = np.resize(some, array.shape).astype(jax.numpy.dtype(array.dtype))
+            found = self.known[array] = jax.block_until_ready(jax.device_put(host, self.device))
+            self.bytes += array.bytes
+        return found
+
+
+def _memory(device: Any) -> int | None:
+    statistics = device.memory_stats() or {}
+    return statistics.get("bytes_limit")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__

@@ -1,0 +1,67 @@
+"""Anchors from measurement files: their rows of one card as groups of operations, every other size of which judges."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cr_jax.errors import BadConfig
+from cr_jax.predict.accelerator.anchors import Measured
+from cr_jax.predict.accelerator.card import Card
+from cr_jax.predict.accelerator.measured.convolutions import Convolutions
+from cr_jax.predict.accelerator.measured.products import Products
+from cr_jax.predict.accelerator.measured.rows import Rows, clear, taken
+from cr_jax.predict.accelerator.measured.streams import Streams
+from cr_jax.predict.accelerator.measured_rows import predict, read_rows
+
+#: Rows of a group that constants are taken from, and as many that judge; more change nothing.
+_MOST = 300
+
+
+def from_files(paths: Sequence[str | Path], card: Card, given: Collection[str] = ()) -> list[Measured]:
+    """The rows of a card, those apart that say more of the clock than of it. given: names of cards that the user describes.
+
+    Raises ``BadInput`` for what is no measurement file, and ``BadConfig`` where no row is of the card.
+    """
+    found: list[Measured] = []
+    seen: set[str] = set()
+    for path in paths:
+        for rows in read_rows(path, given=given):
+            seen.add(rows.card)
+            if rows.card == card.name and isinstance(rows, Products | Streams | Convolutions):
+                found += _groups(clear(rows), card)
+    if not found:
+        raise BadConfig(f"no row of {', '.join(map(str, paths))} tells of {card.name}; rows there are of "
+                        f"{', '.join(sorted(seen)) or 'no card'}; legal: --profile with one of these, and rows of at least "
+                        "three times what their clock adds")  # fmt: skip
+    return found
+
+
+def _groups(rows: Rows, card: Card) -> list[Measured]:
+    kinds = rows.classes(card)
+    names = np.array([_group(rows, card, kind) for kind in kinds], dtype=object)
+    if isinstance(rows, Products):
+        units = "tensor" if rows.on_units(card) else "plain"
+        names = np.where(rows.skinny(), f"{units}_skinny", names)
+    found = []
+    for group in dict.fromkeys(names):
+        which = np.flatnonzero(names == group)
+        which = which[np.argsort(rows.seconds[which], kind="stable")]
+        halves = (which[1::2], False), (which[0::2], True)
+        for half, judged in halves if len(which) > 1 else ((which, False),):
+            part = taken(rows, half[:: max(1, len(half) // _MOST)])
+            found.append(Measured(
+                str(group), tuple(f"{part.label}, line {line}" for line in part.lines), tuple(map(str, part.classes(card))),
+                tuple(map(float, part.seconds)), lambda at, part=part: predict(at, part).tolist(), judged,
+            ))  # fmt: skip
+    return found
+
+
+def _group(rows: Rows, card: Card, kind: str) -> str:
+    if isinstance(rows, Convolutions):
+        return "convolutions"
+    if isinstance(rows, Streams):
+        return "rows" if kind == "reductions" else "streams"
+    if not isinstance(rows, Products) or not rows.on_units(card):
+        return "plain"
+    return "tf32" if rows.computed_in == "tf32" else "tensor"
