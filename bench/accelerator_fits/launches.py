@@ -30,7 +30,7 @@ def fit(measured: Path, card_of: Callable[[str], Card]) -> Fitted:
                                "peak of bfloat16 products / (2 x matrix units x side^2); units, sides: Google's documents",
                                by={"generation": {"tpu-v4": 1.05e9, "tpu-v5e": 1.5e9, "tpu-v5p": 1.75e9, "tpu-v6e": 1.75e9,
                                                   "tpu-v7x": 2.2e9}}),
-        "tpu.matrix_side": _entry(128, "elements", "side of a matrix unit", "printed", "Google's documentation of TPU architecture",
+        "tpu.matrix_side": _entry(128, "elements", "side of a matrix unit", "printed", "Google's documentation of TPUs",
                                   by={"generation": {"tpu-v6e": 256, "tpu-v7x": 256}}),
         "tpu.matrix_share": _entry(0.8, "1", "share of the peak that products without the compiler's estimate reach", "assumed",
                                    "0.76 at 2048 cubed and 1.0 from 4096 in openxla/xla's table of TPU7x products"),
