@@ -80,10 +80,11 @@ class Executions:
     def _products(self, operation: Operation) -> Execution:
         """Every product; what else the fusion reads and computes rides on the dearest."""
         products = operation.products
-        done = [self._product(product, operation, 0) for product in products]
         extra = max(0.0, operation.cost.hbm_bytes - sum(self._own_bytes(product, operation) for product in products))
+        alone = len(products) == 1
+        done = [self._product(product, operation, extra if alone else 0) for product in products]
         longest = max(range(len(done)), key=lambda n: done[n].seconds)
-        if extra:
+        if extra and not alone:
             done[longest] = self._product(products[longest], operation, extra)
         cost = operation.cost
         beside = streams.arithmetic(self.card, cost.other_flops + cost.integer_ops, transcendentals=cost.transcendentals)

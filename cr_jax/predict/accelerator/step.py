@@ -83,7 +83,7 @@ def _whole(
         longer = max(one.parts.compute_s, one.parts.memory_s)
         share = min(1.0, one.seconds / longer) if longer else 1.0
         parts = Parts(one.parts.compute_s * share, one.parts.memory_s * share, max(0.0, one.seconds - longer))
-        operations.append((replace(operation, times=times), parts))
+        operations.append((operation if operation.times == times else replace(operation, times=times), parts))
     seconds = sum(kinds.values()) + starting
     kinds["launches" if at.platform == "cuda" else "tpu"] += starting  # type: ignore[assignment]
     classes = intervals.errors(at, kinds)
