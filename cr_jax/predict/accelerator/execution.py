@@ -33,6 +33,7 @@ class Executions:
     def __init__(self, card: Card, precision: str):
         self.card, self.precision = card, precision
         self._known: dict[tuple[object, ...], Execution] = {}
+        self._products_known: dict[tuple[Product, float, float], Execution] = {}
 
     def of(self, operation: Operation) -> Execution:
         """Raises ``MissingConstant``."""
@@ -98,8 +99,16 @@ class Executions:
 
     def _product(self, product: Product, operation: Operation, extra: float) -> Execution:
         """One product. extra: bytes that the fusion moves beside its operands and result."""
+        out = max(1.0, operation.output_bytes / max(1, operation.elements))
+        key = product, out, extra
+        known = self._products_known.get(key)
+        if known is None:
+            known = self._products_known[key] = self._one_product(product, out, extra)
+        return known
+
+    def _one_product(self, product: Product, out: float, extra: float) -> Execution:
         computed_in = self.computed_in(product.dtype)
-        item, out = ITEM_BYTES.get(computed_in, 4), max(1.0, operation.output_bytes / max(1, operation.elements))
+        item = ITEM_BYTES.get(computed_in, 4)
         layout = tiling.Layout(lhs_along_k=product.kind[0] == "n", rhs_along_k=product.kind[1] == "t")
         tensor = on_tensor_cores(self.card.accelerator, computed_in)
         found = (products_tensor if tensor else products_plain).parts(
