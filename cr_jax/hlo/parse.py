@@ -47,10 +47,10 @@ class _Parser:
         entry: Computation | None = None
         in_table, table, tables = False, "", list[str]()
         while self.position < self.size:
-            line = self._line()
-            if not line:
-                in_table = False
+            if self.text.startswith("\n", self.position):
+                self.position, self.number, in_table = self.position + 1, self.number + 1, False
                 continue
+            line = self._line()
             if line[-1] == "{" and not in_table:
                 entry = self._computation(line, entry)
                 continue
@@ -126,10 +126,14 @@ class _Parser:
             number += 1
             match = match_line(text, position)
             if match is not None:
-                root, name, shape_text, opcode, inner, attributes, op_name, facts, configured, after = match.groups()
+                root, name, shape_text, opcode, inner, attributes, op_name, facts, configured, after = match.groups("")
                 position = match.end()
+            elif text.startswith("}\n", position):
+                self.position, self.number = position + 2, number
+                self._closed(computation, "}", number)
+                return
             else:
-                head = None if text.startswith("}", position) else grammar.HEAD.match(text, position)
+                head = grammar.HEAD.match(text, position)
                 if head is None:
                     self.position, self.number = position, number - 1
                     if self._ended(computation):
@@ -138,7 +142,7 @@ class _Parser:
                     continue
                 inner, tail = self._bracketed(head, number)
                 root, name, shape_text, opcode = head.groups()
-                attributes, op_name, facts, configured, after = tail.groups()
+                attributes, op_name, facts, configured, after = tail.groups("")
                 position = tail.end()
             if name[0] == "%":
                 name = name[1:]
@@ -147,8 +151,8 @@ class _Parser:
             shape = shapes.get(shape_text) or self._shape(shape_text, number)
             if after:
                 attributes += after
-            instruction = Instruction(name, opcode, shape, "", attributes, op_name or "", number)
-            if configured is not None:
+            instruction = Instruction(name, opcode, shape, "", attributes, op_name, number)
+            if configured:
                 _configure(instruction, configured)
             if facts:
                 self.verifier.metadata(facts, number)
@@ -168,7 +172,10 @@ class _Parser:
             elif inner:
                 try:
                     if inner[0] == "%":
-                        operands = tuple([by_name[part] for part in inner[1:].split(", %")])
+                        if "," in inner:
+                            operands = tuple([by_name[part] for part in inner[1:].split(", %")])
+                        else:
+                            operands = (by_name[inner[1:]],)
                     else:
                         operands = tuple([by_name[part] for part in inner.split(", ")])
                 except KeyError:  # shapes or comments stand with the names, or one is not there
