@@ -39,8 +39,8 @@ def validated(found: Any) -> str:
 #: What stands for a class of operations, and for the kinship of the cards it was compared on.
 _CLASSES = {"launches": "starting kernels", "tpu": "other TPU operations", "tpu_products": "products on TPU",
             "streams_hbm": "elementwise", "streams_gddr": "elementwise"}  # fmt: skip
-_KINSHIP = {"same_card": "this card", "same_generation": "its generation", "other_generation": "other generations",
-            "other_vendor": "other makers"}  # fmt: skip
+_KINSHIP = {"same_card": "this one among them", "same_generation": "of its generation",
+            "other_generation": "of other generations", "other_vendor": "of other makers"}  # fmt: skip
 #: Share of a step from which a class is named.
 _NAMED = 0.03
 
@@ -63,8 +63,16 @@ def _classes(classes: Sequence[Mapping[str, Any]]) -> str:
             parts.append(f"{share}: not validated")
         else:
             parts.append(f"{share}: median error {one['median_error']:.0%}, 90% within {one['p90_error']:.0%} "
-                         f"({one['n']:,} operations on {_KINSHIP[one['kinship']]})")  # fmt: skip
+                         f"({one['n']:,} operations on {_cards(one)})")  # fmt: skip
     return "; ".join(parts)
+
+
+def _cards(one: Mapping[str, Any]) -> str:
+    """The cards that a class was compared on, by their kinship to this one."""
+    many = len(one["cards"])
+    if one["kinship"] == "same_card" and many == 1:
+        return "this card"
+    return f"{many} card{'s' if many > 1 else ''} {_KINSHIP[one['kinship']]}".replace(" this", ", this")
 
 
 def energy_text(assumed: Mapping[str, Any]) -> str:
