@@ -88,11 +88,7 @@ def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) 
     except MissingConstant as missing:
         return _none(str(missing), accelerator)
     timed = tuple(Timed(operation, parts) for operation, parts in found.operations)
-    sums = {"compute": 0.0, "memory": 0.0, "overhead": found.starting_s}
-    for entry in timed:
-        parts, times = entry.parts, entry.operation.times
-        sums["overhead"] += parts.overhead_s * times
-        sums["compute" if parts.compute_s >= parts.memory_s else "memory"] += max(parts.compute_s, parts.memory_s) * times
+    sums = _sums(timed, found.starting_s)
     used, error = _utilisation(program, found.seconds, accelerator, step.matmul_peak(program, accelerator, precision))
     return Prediction(
         seconds=found.seconds, low_s=found.low_s, high_s=found.high_s, coverage=found.coverage,
@@ -108,11 +104,7 @@ def assemble(
 ) -> Prediction:  # fmt: skip
     """A CPU's step from its parts; its threads run some operations at the same time."""
     loops = extras.get("loops", 0.0)
-    sums = {"compute": 0.0, "memory": 0.0, "overhead": loops}
-    for entry in timed:
-        parts, times = entry.parts, entry.operation.times
-        sums["overhead"] += parts.overhead_s * times
-        sums["compute" if parts.compute_s >= parts.memory_s else "memory"] += max(parts.compute_s, parts.memory_s) * times
+    sums = _sums(timed, loops)
     if accelerator.calibration is not None:
         saved = at_once(program, [t.parts for t in timed], Tables(accelerator.calibration))
         extras = {**extras, "at once": saved}
@@ -129,6 +121,16 @@ def assemble(
         utilisation={"matmul": None, "memory": None}, profile_error=None,
         operations=timed, extras=dict(extras),
     )  # fmt: skip
+
+
+def _sums(timed: tuple[Timed, ...], overhead_s: float) -> dict[str, float]:
+    """Seconds by what they go to. overhead_s: of no operation."""
+    sums = {"compute": 0.0, "memory": 0.0, "overhead": overhead_s}
+    for entry in timed:
+        parts, times = entry.parts, entry.operation.times
+        sums["overhead"] += parts.overhead_s * times
+        sums["compute" if parts.compute_s >= parts.memory_s else "memory"] += max(parts.compute_s, parts.memory_s) * times
+    return sums
 
 
 def validation(accelerator: Accelerator, method: str) -> Mapping[str, Any] | str:
