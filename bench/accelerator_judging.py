@@ -17,9 +17,16 @@ from cr_jax.predict.accelerator.measured.rows import Rows, clear
 
 #: Absolute errors in percent that each class is to reach: the median, in words.
 AIMS: Mapping[str, str] = {
-    "products_float32": "6 (90%: 20)", "products_float32_limited": "17-31", "products_skinny": "15", "products_bfloat16": "8",
-    "products_float16": "8", "products_tf32": "12", "streams_hbm": "4", "streams_gddr": "7", "convolutions": "30",
-}  # fmt: skip
+    "products_float32": "6 (90%: 20)",
+    "products_float32_limited": "17-31",
+    "products_skinny": "15",
+    "products_bfloat16": "8",
+    "products_float16": "8",
+    "products_tf32": "12",
+    "streams_hbm": "4",
+    "streams_gddr": "7",
+    "convolutions": "30",
+}
 #: What the constants had seen when they predicted these rows.
 LEFT_OUT, SEEN, GIVEN = "left out", "own rows", "file"
 
@@ -58,8 +65,23 @@ def judge(on: Card, rows: Rows, predicted: np.ndarray | None = None, by: str = G
         (error,) = errors(stranger, {kind: 1.0})
         low, high, _ = interval(1.0, (error,))
         mine = said[which]
-        found.append(Judged(on.name, rows.label, kind, by, error.kinship, rows.lines[which], rows.seconds[which],
-                            rows.offset[which], mine, low * mine, high * mine, roof[which], before[which]))  # fmt: skip
+        found.append(
+            Judged(
+                on.name,
+                rows.label,
+                kind,
+                by,
+                error.kinship,
+                rows.lines[which],
+                rows.seconds[which],
+                rows.offset[which],
+                mine,
+                low * mine,
+                high * mine,
+                roof[which],
+                before[which],
+            )
+        )
     return found
 
 
@@ -138,12 +160,22 @@ def _line(key: tuple[str, str, str], ones: Sequence[Judged]) -> dict[str, Any]:
 
     kind, card, by = key
     return {
-        "class": kind, "card": card, "by": by, "n": len(off), "median": _percent(float(np.median(off))),
-        "p90": _percent(float(np.quantile(off, 0.9))), "worst": _percent(float(off.max())),
-        "bias": _percent(float(np.median((predicted + offset) / measured) - 1)), "inside": _percent(float(inside.mean())),
-        "width": float(f"{np.median(all_of('high') / all_of('low')):.3g}"), "strict": strict, "kinship": ones[0].kinship,
-        "roofline": middle("roofline"), "previous": middle("previous"), "aim": AIMS.get(kind),
-    }  # fmt: skip
+        "class": kind,
+        "card": card,
+        "by": by,
+        "n": len(off),
+        "median": _percent(float(np.median(off))),
+        "p90": _percent(float(np.quantile(off, 0.9))),
+        "worst": _percent(float(off.max())),
+        "bias": _percent(float(np.median((predicted + offset) / measured) - 1)),
+        "inside": _percent(float(inside.mean())),
+        "width": float(f"{np.median(all_of('high') / all_of('low')):.3g}"),
+        "strict": strict,
+        "kinship": ones[0].kinship,
+        "roofline": middle("roofline"),
+        "previous": middle("previous"),
+        "aim": AIMS.get(kind),
+    }
 
 
 def _percent(share: float) -> float:

@@ -28,8 +28,12 @@ def scatter(every: Sequence[Judged]) -> str:
     head = bottom + 54
     height = head + ceil(len(kinds) / across) * (SIDE + GAP_Y) - 20
     title, note = "Predicted against measured seconds", f"diagonal: equal; band: a factor of {BAND:g} either way"
-    parts = [*open_svg(title, width, height), text_at(24, 34, title, 20, weight="bold"),
-             text_at(24, 56, note, 14, colour="#555555"), *legend]  # fmt: skip
+    parts = [
+        *open_svg(title, width, height),
+        text_at(24, 34, title, 20, weight="bold"),
+        text_at(24, 56, note, 14, colour="#555555"),
+        *legend,
+    ]
     for place, kind in enumerate(kinds):
         x, y = LEFT + place % across * (SIDE + GAP_X), head + place // across * (SIDE + GAP_Y)
         parts += _panel(kind, [one for one in every if one.kind == kind], colours, x, y)
@@ -57,28 +61,38 @@ def _panel(kind: str, ones: Sequence[Judged], colours: dict[str, str], left: flo
 
     base = top + SIDE
     total = sum(len(one.measured) for one in ones)
-    parts = [text_at(left, top - 12, f"{kind} ({total:,} rows)", 15, weight="bold"),
-             f"<rect x='{left:.1f}' y='{top:.1f}' width='{SIDE}' height='{SIDE}' fill='none' stroke='{INK}'/>"]  # fmt: skip
+    parts = [
+        text_at(left, top - 12, f"{kind} ({total:,} rows)", 15, weight="bold"),
+        f"<rect x='{left:.1f}' y='{top:.1f}' width='{SIDE}' height='{SIDE}' fill='none' stroke='{INK}'/>",
+    ]
     for power in range(ceil(low), floor(high) + 1):
         place = float(at(10.0**power))
         lines = f"M{left + place:.1f} {top:.1f}V{base:.1f}M{left:.1f} {base - place:.1f}h{SIDE}"
-        parts += [f"<path d='{lines}' stroke='{GRID}'/>",
-                  text_at(left + place, base + 19, _seconds(power), 13, anchor="middle"),
-                  text_at(left - 7, base - place + 4, _seconds(power), 13, anchor="end")]  # fmt: skip
+        parts += [
+            f"<path d='{lines}' stroke='{GRID}'/>",
+            text_at(left + place, base + 19, _seconds(power), 13, anchor="middle"),
+            text_at(left - 7, base - place + 4, _seconds(power), 13, anchor="end"),
+        ]
     wide = log10(BAND) / (high - low) * SIDE
-    parts.append(f"<path d='M{left:.1f} {base:.1f}v{-wide:.1f}L{left + SIDE - wide:.1f} {top:.1f}h{wide:.1f}v{wide:.1f}"
-                 f"L{left + wide:.1f} {base:.1f}z' fill='#000000' fill-opacity='0.10'/>")  # fmt: skip
+    parts.append(
+        f"<path d='M{left:.1f} {base:.1f}v{-wide:.1f}L{left + SIDE - wide:.1f} {top:.1f}h{wide:.1f}v{wide:.1f}"
+        f"L{left + wide:.1f} {base:.1f}z' fill='#000000' fill-opacity='0.10'/>"
+    )
     parts.append(f"<path d='M{left:.1f} {base:.1f}l{SIDE} {-SIDE}' stroke='{INK}'/>")
     for one in ones:
         some = np.linspace(0, len(one.measured) - 1, min(MOST, len(one.measured))).astype(int)
         points = zip(left + at(one.measured[some]), base - at((one.predicted + one.offset)[some]), strict=True)
         dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
-        parts.append(f"<path d='{dots}' stroke='{colours[one.card]}' stroke-width='3.6' stroke-linecap='round' "
-                     f"stroke-opacity='0.6'><title>{svg_text(f'{one.label}, {one.by}')}</title></path>")  # fmt: skip
+        parts.append(
+            f"<path d='{dots}' stroke='{colours[one.card]}' stroke-width='3.6' stroke-linecap='round' "
+            f"stroke-opacity='0.6'><title>{svg_text(f'{one.label}, {one.by}')}</title></path>"
+        )
     middle = top + SIDE / 2
     turned = f"transform='rotate(-90 {left - 62:.1f} {middle:.1f})'"
-    parts += [text_at(left + SIDE / 2, base + 38, "measured", 13, anchor="middle", colour="#555555"),
-              text_at(left - 62, middle, "predicted", 13, anchor="middle", colour="#555555", extra=turned)]  # fmt: skip
+    parts += [
+        text_at(left + SIDE / 2, base + 38, "measured", 13, anchor="middle", colour="#555555"),
+        text_at(left - 62, middle, "predicted", 13, anchor="middle", colour="#555555", extra=turned),
+    ]
     return parts
 
 

@@ -35,8 +35,22 @@ from cr_jax.predict.accelerator.measured_rows import KINDS, read_rows  # noqa: E
 from cr_jax.render.png import to_png  # noqa: E402
 from cr_jax.resources import write_atomically  # noqa: E402
 
-COLUMNS = ("class", "card", "by", "n", "median", "p90", "worst", "bias", "inside", "width", "strict", "roofline", "previous",
-           "aim")  # fmt: skip
+COLUMNS = (
+    "class",
+    "card",
+    "by",
+    "n",
+    "median",
+    "p90",
+    "worst",
+    "bias",
+    "inside",
+    "width",
+    "strict",
+    "roofline",
+    "previous",
+    "aim",
+)
 HEAD = ("class", "card", "by", "n", "median", "90%", "worst", "bias", "inside", "width", "strict", "roofline", "before", "aim")
 MEANINGS = """
 Errors in percent. by: what the constants had seen (left out: no row of the card; own rows: rows of it; file: the shipped
@@ -85,8 +99,12 @@ def show(lines: Sequence[dict[str, Any]]) -> None:
     rows = []
     for line in lines:
         cells = ["" if line[name] is None else line[name] for name in COLUMNS]
-        rows.append(tuple(f"{cell:.1f}" if isinstance(cell, float) and name != "width" else str(cell)
-                          for name, cell in zip(COLUMNS, cells, strict=True)))  # fmt: skip
+        rows.append(
+            tuple(
+                f"{cell:.1f}" if isinstance(cell, float) and name != "width" else str(cell)
+                for name, cell in zip(COLUMNS, cells, strict=True)
+            )
+        )
     table(HEAD, rows)
     print(MEANINGS)
 

@@ -48,8 +48,12 @@ LEAST_PEAK = 200e6
 #: Assumed for the prediction without calibration: float32 FLOPs per cycle and core (two 8-wide FMAs), bytes/s.
 NOMINAL_FLOPS, NOMINAL_BANDWIDTH = 32, 20e9
 METHODS = ("nominal", "calibrated", "replay", "itself")
-WORDS = {"nominal": "whole-program roofline, nominal peaks", "calibrated": "per operation, calibrated",
-         "replay": "replay of the hot operations", "itself": "the clock against itself, seconds apart"}  # fmt: skip
+WORDS = {
+    "nominal": "whole-program roofline, nominal peaks",
+    "calibrated": "per operation, calibrated",
+    "replay": "replay of the hot operations",
+    "itself": "the clock against itself, seconds apart",
+}
 CHOOSE = {"median": statistics.median, "fastest": min}
 
 
@@ -100,15 +104,25 @@ def cell(prepared: Prepared, step: Any, accelerator: Accelerator, canary: Any, v
     if options.memory and peak is not None and peak >= LEAST_PEAK:
         measured_peak, _ = memory.fresh_peak(case, step.name, worker.COMMAND, worker.environment())
     return {
-        "model": case.model, "dataset": case.dataset, "step": step.name,
-        "users": case.users if step.phase == "infer" else None, "measured_s": first, "itself_s": again,
-        "nominal_s": nominal_s(program), "calibrated_s": analytic.seconds,
-        "replay_s": replayed.seconds if replayed else None, "bound": analytic.bound, "canary_s": [before, after],
+        "model": case.model,
+        "dataset": case.dataset,
+        "step": step.name,
+        "users": case.users if step.phase == "infer" else None,
+        "measured_s": first,
+        "itself_s": again,
+        "nominal_s": nominal_s(program),
+        "calibrated_s": analytic.seconds,
+        "replay_s": replayed.seconds if replayed else None,
+        "bound": analytic.bound,
+        "canary_s": [before, after],
         "not_replayed": [r.name for r in rows if r.replay_s is None],
-        "wrong": [{"name": r.name, "family": r.family, "times": r.times, "analytic_s": r.analytic_s, "replay_s": r.replay_s}
-                  for r in sorted(rows, key=lambda r: -abs((r.replay_s or r.analytic_s) - r.analytic_s) * r.times)[:3]],
-        "predicted_peak_bytes": peak, "measured_peak_bytes": measured_peak,
-    }  # fmt: skip
+        "wrong": [
+            {"name": r.name, "family": r.family, "times": r.times, "analytic_s": r.analytic_s, "replay_s": r.replay_s}
+            for r in sorted(rows, key=lambda r: -abs((r.replay_s or r.analytic_s) - r.analytic_s) * r.times)[:3]
+        ],
+        "predicted_peak_bytes": peak,
+        "measured_peak_bytes": measured_peak,
+    }
 
 
 def error(row: dict[str, Any], method: str) -> float | None:
@@ -127,10 +141,18 @@ def validation(rows: list[dict[str, Any]], method: str, device: str) -> dict[str
     ratios = sorted((r["measured_s"] + r["itself_s"]) / 2 / r[f"{method}_s"] for r in rows if r.get(f"{method}_s"))
     figures = quantiles(errors)
     cut = statistics.quantiles(ratios, n=20, method="inclusive")
-    return {"devices": [device], "method": method, "n": figures["n"], "median_error": round(figures["median"], 3),
-            "p90_error": round(figures["p90"], 3), "worst_error": round(figures["worst"], 3), "ratio_low": round(cut[0], 3),
-            "ratio_high": round(cut[-1], 3), "source": "bench/results/accuracy.json, by bench/accuracy.py",
-            "date": datetime.now(UTC).date().isoformat()}  # fmt: skip
+    return {
+        "devices": [device],
+        "method": method,
+        "n": figures["n"],
+        "median_error": round(figures["median"], 3),
+        "p90_error": round(figures["p90"], 3),
+        "worst_error": round(figures["worst"], 3),
+        "ratio_low": round(cut[0], 3),
+        "ratio_high": round(cut[-1], 3),
+        "source": "bench/results/accuracy.json, by bench/accuracy.py",
+        "date": datetime.now(UTC).date().isoformat(),
+    }
 
 
 def keep(rows: list[dict[str, Any]], device: str) -> None:
@@ -145,8 +167,12 @@ def quantiles(errors: list[float]) -> dict[str, Any]:
     ordered = sorted(errors)
     if not ordered:
         return {"n": 0, "median": None, "p90": None, "worst": None}
-    return {"n": len(ordered), "median": statistics.median(ordered), "p90": ordered[int(0.9 * (len(ordered) - 1) + 0.5)],
-            "worst": ordered[-1]}  # fmt: skip
+    return {
+        "n": len(ordered),
+        "median": statistics.median(ordered),
+        "p90": ordered[int(0.9 * (len(ordered) - 1) + 0.5)],
+        "worst": ordered[-1],
+    }
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -154,8 +180,10 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for method in METHODS:
         pairs = [(r, e) for r in rows if (e := error(r, method)) is not None]
-        found[method] = {"all": quantiles([e for _, e in pairs]),
-                         "held_out": quantiles([e for r, e in pairs if r["dataset"] not in SEEN])}  # fmt: skip
+        found[method] = {
+            "all": quantiles([e for _, e in pairs]),
+            "held_out": quantiles([e for r, e in pairs if r["dataset"] not in SEEN]),
+        }
     peaks = [abs(r["predicted_peak_bytes"] / r["measured_peak_bytes"] - 1) for r in rows if r["measured_peak_bytes"]]
     canaries = [c for r in rows for c in r["canary_s"]]
     spread = (max(canaries) - min(canaries)) / statistics.median(canaries) if canaries else None
@@ -175,28 +203,38 @@ def scatter(rows: list[dict[str, Any]]) -> str:
         return f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' stroke='{colour}'/>"
 
     def words(x: float, y: float, text: str, anchor: str = "middle") -> str:
-        return f"<text x='{x:.1f}' y='{y:.1f}' font-family='Helvetica, Arial, sans-serif' font-size='13' " \
-               f"text-anchor='{anchor}'>{escape(text)}</text>"  # fmt: skip
+        return (
+            f"<text x='{x:.1f}' y='{y:.1f}' font-family='Helvetica, Arial, sans-serif' font-size='13' "
+            f"text-anchor='{anchor}'>{escape(text)}</text>"
+        )
 
-    parts = [f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {size} {size}' width='{size}' height='{size}'>",
-             f"<rect width='{size}' height='{size}' fill='#FFFFFF'/>"]  # fmt: skip
+    parts = [
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {size} {size}' width='{size}' height='{size}'>",
+        f"<rect width='{size}' height='{size}' fill='#FFFFFF'/>",
+    ]
     for power in range(int(low) - 1, int(high) + 2):
         if low <= power <= high:
             place = at(10.0**power)
             name = f"{10.0**power * 1e3:g} ms" if power < 0 else f"{10.0**power:g} s"
-            parts += [line(edge + place, edge, edge + place, size - edge, "#DDDDDD"),
-                      line(edge, size - edge - place, size - edge, size - edge - place, "#DDDDDD"),
-                      words(edge + place, size - edge + 20, name),
-                      words(edge - 6, size - edge - place + 4, name, "end")]  # fmt: skip
+            parts += [
+                line(edge + place, edge, edge + place, size - edge, "#DDDDDD"),
+                line(edge, size - edge - place, size - edge, size - edge - place, "#DDDDDD"),
+                words(edge + place, size - edge + 20, name),
+                words(edge - 6, size - edge - place + 4, name, "end"),
+            ]
     parts.append(line(edge, size - edge, size - edge, edge, "#222222"))
     for number, (method, colour) in enumerate((("calibrated", "#0072B2"), ("replay", "#E69F00"))):
-        parts += [f"<circle cx='{edge + 10}' cy='{edge - 40 + 18 * number}' r='5' fill='{colour}'/>",
-                  words(edge + 22, edge - 36 + 18 * number, WORDS[method], "start")]  # fmt: skip
+        parts += [
+            f"<circle cx='{edge + 10}' cy='{edge - 40 + 18 * number}' r='5' fill='{colour}'/>",
+            words(edge + 22, edge - 36 + 18 * number, WORDS[method], "start"),
+        ]
         for row in rows:
             if row[f"{method}_s"]:
                 about = escape(f"{row['model']} {row['dataset']} {row['step']} users {row['users']}")
-                parts.append(f"<circle cx='{edge + at(row['measured_s']):.1f}' cy='{size - edge - at(row[f'{method}_s']):.1f}' "
-                             f"r='5' fill='{colour}' fill-opacity='0.75'><title>{about}</title></circle>")  # fmt: skip
+                parts.append(
+                    f"<circle cx='{edge + at(row['measured_s']):.1f}' cy='{size - edge - at(row[f'{method}_s']):.1f}' "
+                    f"r='5' fill='{colour}' fill-opacity='0.75'><title>{about}</title></circle>"
+                )
     parts += [words(size / 2, size - 20, "measured seconds of a step"), words(size / 2, 20, "Predicted over measured")]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
@@ -291,8 +329,18 @@ def main() -> int:
     figures = summary(rows)
     show(rows, figures)
     about = [{key: block[key] for key in ("created", "statistic", "fit", "canary")} for block in (blocks or [given])]
-    finish("accuracy", {"statistic": options.statistic, "device": jax.devices("cpu")[0].device_kind, "summary": figures,
-                        "rows": rows, "failed": failed, "calibrations": about}, options.out)  # fmt: skip
+    finish(
+        "accuracy",
+        {
+            "statistic": options.statistic,
+            "device": jax.devices("cpu")[0].device_kind,
+            "summary": figures,
+            "rows": rows,
+            "failed": failed,
+            "calibrations": about,
+        },
+        options.out,
+    )
     if options.out and rows:
         (RESULTS / "accuracy.svg").write_text(scatter(rows))
         print("written: bench/results/accuracy.svg")

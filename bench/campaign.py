@@ -1,6 +1,6 @@
 """The campaign against bad input by hand; exit code 1 if anything failed.
 
-    python bench/campaign.py --hlo 10000 --documents 10000 --data 5000 --kills 200 --stores 200 --options --seed 1
+python bench/campaign.py --hlo 10000 --documents 10000 --data 5000 --kills 200 --stores 200 --options --seed 1
 """
 
 import sys

@@ -49,22 +49,48 @@ def main() -> int:
             os.symlink(compilers, Path(empty) / "targets")
         for name in ("cold", "from the cache"):
             print(f"{name}:", file=sys.stderr)
-            run = fresh(["-m", "cr_jax.cli.main", "compare", "--model", ",".join(options.models), "--device",
-                         ",".join(options.devices), "--json"], CRJAX_CACHE=empty)  # fmt: skip
+            run = fresh(
+                [
+                    "-m",
+                    "cr_jax.cli.main",
+                    "compare",
+                    "--model",
+                    ",".join(options.models),
+                    "--device",
+                    ",".join(options.devices),
+                    "--json",
+                ],
+                CRJAX_CACHE=empty,
+            )
             runs[name], document = run, json.loads(run.output)
     cells, missing = len(document["rows"]), lacks(document)
-    table(("run", "wall s", "cpu s", "aim s"),
-          [(name, f"{run.wall_s:.1f}", f"{run.cpu_s:.1f}", f"{aim:g}")
-           for (name, run), aim in zip(runs.items(), (COLD_S, WARM_S), strict=True)])  # fmt: skip
+    table(
+        ("run", "wall s", "cpu s", "aim s"),
+        [
+            (name, f"{run.wall_s:.1f}", f"{run.cpu_s:.1f}", f"{aim:g}")
+            for (name, run), aim in zip(runs.items(), (COLD_S, WARM_S), strict=True)
+        ],
+    )
     print(f"\n{cells - len(missing)} of {cells} cells compiled for their device with every operation counted")
     for line in missing:
         print(line)
-    finish("compare_grid", {
-        "models": options.models, "devices": options.devices, "cells": cells, "missing": missing,
-        **{f"{name.split()[0] if name == 'cold' else 'cached'}_{key}": getattr(run, key)
-           for name, run in runs.items() for key in ("wall_s", "cpu_s")},
-        "aim_cold_s": COLD_S, "aim_cached_s": WARM_S,
-    }, options.out)  # fmt: skip
+    finish(
+        "compare_grid",
+        {
+            "models": options.models,
+            "devices": options.devices,
+            "cells": cells,
+            "missing": missing,
+            **{
+                f"{name.split()[0] if name == 'cold' else 'cached'}_{key}": getattr(run, key)
+                for name, run in runs.items()
+                for key in ("wall_s", "cpu_s")
+            },
+            "aim_cold_s": COLD_S,
+            "aim_cached_s": WARM_S,
+        },
+        options.out,
+    )
     return 1 if missing else 0
 
 

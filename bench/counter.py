@@ -85,11 +85,20 @@ def count(file: Path) -> None:
     found = count_hlo(text)
     cpu, wall = time.process_time() - started, time.perf_counter() - clock
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({
-        "megabytes": len(text) / 1e6, "instructions": found.instructions, "matmul_flops": found.matmul_flops,
-        "cpu_s": cpu, "wall_s": wall, "mb_per_cpu_s": len(text) / 1e6 / cpu,
-        "canary_mb_per_cpu_s": len(sample) / 1e6 / min(canaries), "peak_bytes": peak,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "megabytes": len(text) / 1e6,
+                "instructions": found.instructions,
+                "matmul_flops": found.matmul_flops,
+                "cpu_s": cpu,
+                "wall_s": wall,
+                "mb_per_cpu_s": len(text) / 1e6 / cpu,
+                "canary_mb_per_cpu_s": len(sample) / 1e6 / min(canaries),
+                "peak_bytes": peak,
+            }
+        )
+    )
 
 
 def main() -> int:
@@ -110,20 +119,32 @@ def main() -> int:
             one = json.loads(fresh([__file__, "--child", "count", str(large)]).output)
             one["ratio_to_canary"] = one["mb_per_cpu_s"] / one["canary_mb_per_cpu_s"]
             figures.append(one)
-            rows.append((f"{one['megabytes']:.1f} MB", f"{one['instructions']:,}", f"{one['cpu_s']:.2f}",
-                         f"{one['mb_per_cpu_s']:.1f}", f"{one['canary_mb_per_cpu_s']:.1f}",
-                         f"{one['ratio_to_canary']:.2f}", f"{one['peak_bytes'] / 1e6:,.0f}"))  # fmt: skip
+            rows.append(
+                (
+                    f"{one['megabytes']:.1f} MB",
+                    f"{one['instructions']:,}",
+                    f"{one['cpu_s']:.2f}",
+                    f"{one['mb_per_cpu_s']:.1f}",
+                    f"{one['canary_mb_per_cpu_s']:.1f}",
+                    f"{one['ratio_to_canary']:.2f}",
+                    f"{one['peak_bytes'] / 1e6:,.0f}",
+                )
+            )
     table(("text", "instructions", "cpu s", "MB/s", "canary MB/s", "ratio", "peak MB"), rows)
     # A copy left out would show here: every size does the same work per instruction.
     per_copy = [one["matmul_flops"] / one["instructions"] for one in figures]
     assert max(per_copy) < 1.1 * min(per_copy), "the copies were not all counted"
     speed, first, last = min(one["mb_per_cpu_s"] for one in figures), figures[0], figures[-1]
     kept = last["ratio_to_canary"] / first["ratio_to_canary"]
-    print(f"\nslowest {speed:.1f} MB/s of processor time (aim {AIM_MB_S:g}: {'met' if speed >= AIM_MB_S else 'missed'}); "
-          f"from the smallest to the largest text the speed beside the canary's keeps {kept:.0%}")  # fmt: skip
+    print(
+        f"\nslowest {speed:.1f} MB/s of processor time (aim {AIM_MB_S:g}: {'met' if speed >= AIM_MB_S else 'missed'}); "
+        f"from the smallest to the largest text the speed beside the canary's keeps {kept:.0%}"
+    )
     peak = last["peak_bytes"] / 1e9
-    print(f"peak memory of {last['megabytes']:.0f} MB: {peak:.2f} GB "
-          f"(aim {AIM_PEAK_GB:g}: {'met' if peak <= AIM_PEAK_GB else 'missed'})")  # fmt: skip
+    print(
+        f"peak memory of {last['megabytes']:.0f} MB: {peak:.2f} GB "
+        f"(aim {AIM_PEAK_GB:g}: {'met' if peak <= AIM_PEAK_GB else 'missed'})"
+    )
     aims = {"aim_mb_per_s": AIM_MB_S, "aim_peak_gb": AIM_PEAK_GB}
     finish("counter", aims | {"speed_kept": kept, "texts": figures}, options.out)
     return 0

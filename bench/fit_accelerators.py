@@ -28,8 +28,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "profiles" / "accelerator_times.json")
     options = parser.parse_args()
     if not options.measured.is_dir():
-        print(f"fit_accelerators.py: {options.measured}: no folder; legal: one with the files of shared/measured",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"fit_accelerators.py: {options.measured}: no folder; legal: one with the files of shared/measured", file=sys.stderr
+        )
         return 2
     constants: dict[str, dict[str, Any]] = {}
     residuals: dict[str, dict[str, Any]] = {}
@@ -44,9 +45,11 @@ def main() -> int:
             if isinstance(entry, dict):
                 entry["generations"] = sorted({accelerator(name).generation or "" for name in entry["cards"]})
     document = {
-        "schema": "urn:cr-jax:schema:accelerator-times:1.0", "kind": "accelerator-times",
-        "constants": dict(sorted(constants.items())), "residuals": dict(sorted(residuals.items())),
-    }  # fmt: skip
+        "schema": "urn:cr-jax:schema:accelerator-times:1.0",
+        "kind": "accelerator-times",
+        "constants": dict(sorted(constants.items())),
+        "residuals": dict(sorted(residuals.items())),
+    }
     write_atomically(options.out, json.dumps(document, indent=1) + "\n")
     print(f"{len(constants)} constants, {len(residuals)} classes of errors: {options.out}")
     return 0

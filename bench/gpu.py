@@ -54,8 +54,15 @@ def main() -> int:
     if options.sweep:
         return sweep(options.device, options.profile, options.sweep_seconds, place / "sweep.json")
     swept = _swept(options, place / "sweep.json")
-    grid = cells(options.models.split(","), [options.dataset], ["infer", "train"], [int(u) for u in options.users.split(",")],
-                 [None], ["float32"], device=options.device)  # fmt: skip
+    grid = cells(
+        options.models.split(","),
+        [options.dataset],
+        ["infer", "train"],
+        [int(u) for u in options.users.split(",")],
+        [None],
+        ["float32"],
+        device=options.device,
+    )
     grid.sort(key=lambda case: case.phase == "infer")  # a training step of every model first
     plan = Plan(seconds=options.seconds, limit_s=3 * options.seconds, most_runs=5000)
     left_out, reports = [], []
@@ -71,8 +78,14 @@ def main() -> int:
     name = _device(reports, options.device)
     compared = compare(reports, texts, swept)
     _keep(texts, options.out / name)
-    summary = {"rehearsal": options.device == "cpu", "cells": [_without_samples(r) for r in reports], "left_out": left_out,
-               "sweep": swept, "predicted": compared, "wall_s": time.monotonic() - begun}  # fmt: skip
+    summary = {
+        "rehearsal": options.device == "cpu",
+        "cells": [_without_samples(r) for r in reports],
+        "left_out": left_out,
+        "sweep": swept,
+        "predicted": compared,
+        "wall_s": time.monotonic() - begun,
+    }
     write_atomically(options.out / f"{name}.json", json.dumps(summary, indent=1) + "\n")
     print(table(compared))
     failed = sum(r["status"] != "measured" for r in reports)
@@ -101,8 +114,17 @@ def _options() -> argparse.Namespace:
 def _swept(options: argparse.Namespace, file: Path) -> dict[str, Any] | None:
     """The sweep's result, made in a process that gives the card's memory back; ``None``: it failed."""
     if not file.exists():
-        command = [sys.executable, __file__, "--sweep", "--device", options.device, "--sweep-seconds", str(options.sweep_seconds),
-                   "--out", str(options.out)]  # fmt: skip
+        command = [
+            sys.executable,
+            __file__,
+            "--sweep",
+            "--device",
+            options.device,
+            "--sweep-seconds",
+            str(options.sweep_seconds),
+            "--out",
+            str(options.out),
+        ]
         command += ["--profile", options.profile] if options.profile else []
         try:
             subprocess.run(command, check=True, timeout=options.sweep_seconds + 90)
@@ -164,18 +186,28 @@ def compare(reports: list[dict[str, Any]], texts: Path, swept: dict[str, Any] | 
             if file is None or not step["time"]["median_s"]:
                 continue
             program = operations(gzip.decompress(file.read_bytes()).decode())
-            found.append({"cell": case.slug(), "step": step["name"], "measured_s": step["time"]["median_s"]} | {
-                name: _plain(predict(program, at, case.precision, case.dtype))
-                for name, at in (("shipped", plain), ("anchored", anchored)) if at is not None
-            })  # fmt: skip
+            found.append(
+                {"cell": case.slug(), "step": step["name"], "measured_s": step["time"]["median_s"]}
+                | {
+                    name: _plain(predict(program, at, case.precision, case.dtype))
+                    for name, at in (("shipped", plain), ("anchored", anchored))
+                    if at is not None
+                }
+            )
     return found
 
 
 def _plain(found: Prediction) -> dict[str, Any]:
     classes = found.validated_on["classes"] if not isinstance(found.validated_on, str) else ()
-    return {"seconds": found.seconds, "low_s": found.low_s, "high_s": found.high_s, "coverage": found.coverage,
-            "reason": found.reason, "shares": dict(found.shares),
-            "classes": {one["class"]: one["seconds"] for one in classes}}  # fmt: skip
+    return {
+        "seconds": found.seconds,
+        "low_s": found.low_s,
+        "high_s": found.high_s,
+        "coverage": found.coverage,
+        "reason": found.reason,
+        "shares": dict(found.shares),
+        "classes": {one["class"]: one["seconds"] for one in classes},
+    }
 
 
 def table(compared: list[dict[str, Any]]) -> str:
@@ -194,10 +226,18 @@ def table(compared: list[dict[str, Any]]) -> str:
             else:
                 shown.append((float("nan"), "-"))
         what = f"{row['cell']} {row['step']}"[-58:]
-        lines.append(f"{what:58} {1e3 * row['measured_s']:7.3f} ms " + " ".join(f"{ms:7.3f} ms" for ms, _ in shown)
-                     + "   " + " ".join(ratio for _, ratio in shown))  # fmt: skip
-    lines += [f"{name}: median ratio {median(some):.2f}, median error {median(abs(1 / r - 1) for r in some):.0%}, "
-              f"{held[name]} of {len(some)} in their intervals" for name, some in ratios.items() if some]  # fmt: skip
+        lines.append(
+            f"{what:58} {1e3 * row['measured_s']:7.3f} ms "
+            + " ".join(f"{ms:7.3f} ms" for ms, _ in shown)
+            + "   "
+            + " ".join(ratio for _, ratio in shown)
+        )
+    lines += [
+        f"{name}: median ratio {median(some):.2f}, median error {median(abs(1 / r - 1) for r in some):.0%}, "
+        f"{held[name]} of {len(some)} in their intervals"
+        for name, some in ratios.items()
+        if some
+    ]
     return "\n".join(lines)
 
 

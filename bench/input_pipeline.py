@@ -26,9 +26,15 @@ REAL = ROOT.parent / "shared" / "data" / "conversations" / "cell_head_av_min10.t
 LIMIT = 0.05
 #: sRNN-AE with its published encoder takes seconds a step on a CPU; as in train_real.py.
 SETTINGS: dict[str, dict[str, str]] = {
-    "srnn-ae": {"encoder": "table", "embedding": "64", "sentence_hidden": "64", "sentence_layers": "1",
-                "conversation_hidden": "64", "conversation_layers": "1"},
-}  # fmt: skip
+    "srnn-ae": {
+        "encoder": "table",
+        "embedding": "64",
+        "sentence_hidden": "64",
+        "sentence_layers": "1",
+        "conversation_hidden": "64",
+        "conversation_layers": "1",
+    }
+}
 #: Seconds of one turn of a stage, and its steps: the fewest and the most.
 SECONDS, FEWEST, MOST = 2.0, 4, 1000
 
@@ -63,9 +69,17 @@ def cost(made: Any, plan: Any, folder: Path, rounds: int) -> dict[str, Any]:
         taken.append(bare.seconds / steps)
         waited.append(piped.waited / piped.seconds)
     checkpoints.close()
-    return {"stage": plan.name, "batch": plan.batches.batch, "steps": steps, "step_s": median(taken), "ratios": ratios,
-            "cost_share": median(ratios) - 1, "processor_share": median(busy) - 1, "waited_share": median(waited),
-            "padding_share": plan.batches.padding_share()}  # fmt: skip
+    return {
+        "stage": plan.name,
+        "batch": plan.batches.batch,
+        "steps": steps,
+        "step_s": median(taken),
+        "ratios": ratios,
+        "cost_share": median(ratios) - 1,
+        "processor_share": median(busy) - 1,
+        "waited_share": median(waited),
+        "padding_share": plan.batches.padding_share(),
+    }
 
 
 def main() -> int:
@@ -87,9 +101,18 @@ def main() -> int:
                     found = cost(made, plan, Path(folder), options.rounds)
                 runs.append({"data": name, "model": model, **found})
                 low, high = min(found["ratios"]) - 1, max(found["ratios"]) - 1
-                rows.append((f"{model} {found['stage']}, {name}", str(found["steps"]), f"{1e3 * found['step_s']:.2f}",
-                             f"{found['cost_share']:+.1%}", f"{low:+.1%} to {high:+.1%}", f"{found['processor_share']:+.1%}",
-                             f"{found['waited_share']:.1%}", f"{found['padding_share']:.0%}"))  # fmt: skip
+                rows.append(
+                    (
+                        f"{model} {found['stage']}, {name}",
+                        str(found["steps"]),
+                        f"{1e3 * found['step_s']:.2f}",
+                        f"{found['cost_share']:+.1%}",
+                        f"{low:+.1%} to {high:+.1%}",
+                        f"{found['processor_share']:+.1%}",
+                        f"{found['waited_share']:.1%}",
+                        f"{found['padding_share']:.0%}",
+                    )
+                )
                 print(*rows[-1], file=sys.stderr, flush=True)
     table(("model and stage, data", "steps", "ms/step", "cost", "of the rounds", "processor", "waited", "padding"), rows)
     over = [f"{r['model']} {r['stage']} on {r['data']}" for r in runs if r["cost_share"] >= LIMIT]

@@ -61,8 +61,13 @@ def machine() -> dict[str, Any]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = None
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.system(),
-            "load_average": [round(x, 2) for x in os.getloadavg()], "versions": found}  # fmt: skip
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "load_average": [round(x, 2) for x in os.getloadavg()],
+        "versions": found,
+    }
 
 
 def finish(name: str, figures: dict[str, Any], write: bool) -> None:

@@ -50,8 +50,12 @@ def child(model: str, dataset: str) -> None:
     ended = time.perf_counter()
     sums = {stage: sum(s["durations_s"].get(stage) or 0.0 for s in report["steps"]) for stage in ("trace", "lower", "compile")}
     scale = walls["steps"] / sum(sums.values())
-    found = {"import jax": with_jax - begun, "import cr_jax": imported - with_jax, "count": walls["count"],
-             **{stage: seconds * scale for stage, seconds in sums.items()}}  # fmt: skip
+    found = {
+        "import jax": with_jax - begun,
+        "import cr_jax": imported - with_jax,
+        "count": walls["count"],
+        **{stage: seconds * scale for stage, seconds in sums.items()},
+    }
     found["rest"] = ended - begun - sum(found.values())
     print(json.dumps({"parts": found, "steps": len(report["steps"])}))
 
@@ -85,12 +89,24 @@ def main() -> int:
     own = sum(middles[part] for part in JAX_OWN) / whole
     wall, cpu = median(walls), median(processors)
     line = wall - cpu > 0.3 * cpu
-    print(f"\ncrjax profile --model {options.model}: {steps} steps, {wall:.2f} s wall, fastest {min(walls):.2f} s, "
-          f"{cpu:.2f} s of processor{' (the processors were shared)' if line else ''}")  # fmt: skip
+    print(
+        f"\ncrjax profile --model {options.model}: {steps} steps, {wall:.2f} s wall, fastest {min(walls):.2f} s, "
+        f"{cpu:.2f} s of processor{' (the processors were shared)' if line else ''}"
+    )
     print(f"JAX's own (import, lower, compile): {own:.0%}; tracing {middles['trace'] / whole:.0%}")
     print(f"aim {AIM_S:g} s: {'met' if wall <= AIM_S else 'missed'}")
-    figures = {"aim_s": AIM_S, "model": options.model, "dataset": options.dataset, "runs": options.runs, "steps": steps,
-               "wall_s": wall, "fastest_wall_s": min(walls), "cpu_s": cpu, "parts_s": middles, "jax_share": own}  # fmt: skip
+    figures = {
+        "aim_s": AIM_S,
+        "model": options.model,
+        "dataset": options.dataset,
+        "runs": options.runs,
+        "steps": steps,
+        "wall_s": wall,
+        "fastest_wall_s": min(walls),
+        "cpu_s": cpu,
+        "parts_s": middles,
+        "jax_share": own,
+    }
     finish("profile_cold", figures, options.out)
     return 0
 

@@ -99,8 +99,7 @@ def dmn_cases() -> list[Case]:
 
     def batch() -> Arrays:
         ends = jnp.tile(jnp.arange(5, 60, 6, dtype=jnp.int32), (16, 1))
-        return {"text": _normal(16, 60, 50), "ends": ends, "question": _normal(16, 4, 50),
-                "target": _words(100, 16)}  # fmt: skip
+        return {"text": _normal(16, 60, 50), "ends": ends, "question": _normal(16, 4, 50), "target": _words(100, 16)}
 
     def answer(module: dmn.DMN, given: Arrays) -> jax.Array:
         return module(given["text"], given["ends"], given["question"])
@@ -273,6 +272,4 @@ def mmn_cases() -> list[Case]:
 
 
 #: ``--only`` names -> cases.
-GROUPS: Mapping[str, Callable[[], list[Case]]] = {
-    "dmn": dmn_cases, "mmn": mmn_cases, "aim": aim_cases, "srnn-ae": srnn_ae_cases,
-}  # fmt: skip
+GROUPS: Mapping[str, Callable[[], list[Case]]] = {"dmn": dmn_cases, "mmn": mmn_cases, "aim": aim_cases, "srnn-ae": srnn_ae_cases}

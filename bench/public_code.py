@@ -90,9 +90,14 @@ def measure(case: Case, canaries: Canaries, budget: float) -> dict[str, Any]:
             before = time.process_time()
             runs.append(_seconds(lambda: jax.block_until_ready(run())))
             processor.append(time.process_time() - before)
-    return {"median_s": median(runs), "fastest_s": min(runs), "cpu_s": median(processor), "runs": len(runs),
-            "first_call_s": first,
-            "canary_s": {name: median(seconds) for name, seconds in beside.items()}}  # fmt: skip
+    return {
+        "median_s": median(runs),
+        "fastest_s": min(runs),
+        "cpu_s": median(processor),
+        "runs": len(runs),
+        "first_call_s": first,
+        "canary_s": {name: median(seconds) for name, seconds in beside.items()},
+    }
 
 
 def main() -> int:
@@ -143,13 +148,37 @@ def report(found: list[dict[str, Any]], quiet: dict[str, float]) -> None:
         row["normalised_ratio"] = min(row["public_over_canary"][n] / row["over_canary"][n] for n in clocks)
         slowed = row["canary_s"]["matmul_cpu"] / quiet["matmul_cpu"]
         row["processor_ratio"] = row["public_s"] / (row["cpu_s"] / THREADS) * slowed
-        rows.append((row["case"], row["figure"], f"{row['median_s']:.4f}", f"{row['cpu_s']:.4f}", f"{row['public_s']:.4f}",
-                     f"{row['ratio']:.2f}",
-                     *(f"{row[side][name]:.2f}" for name in clocks for side in ("over_canary", "public_over_canary")),
-                     f"{row['normalised_ratio']:.2f}", f"{row['processor_ratio']:.2f}", str(row["runs"]),
-                     f"{row['load_average']:.1f}"))  # fmt: skip
-    header = ("dimensions", "figure", "ours s", "cpu s", "public s", "ratio", "ours x mm", "public x mm", "ours x cp",
-              "public x cp", "ratio n", "ratio p", "runs", "load")  # fmt: skip
+        rows.append(
+            (
+                row["case"],
+                row["figure"],
+                f"{row['median_s']:.4f}",
+                f"{row['cpu_s']:.4f}",
+                f"{row['public_s']:.4f}",
+                f"{row['ratio']:.2f}",
+                *(f"{row[side][name]:.2f}" for name in clocks for side in ("over_canary", "public_over_canary")),
+                f"{row['normalised_ratio']:.2f}",
+                f"{row['processor_ratio']:.2f}",
+                str(row["runs"]),
+                f"{row['load_average']:.1f}",
+            )
+        )
+    header = (
+        "dimensions",
+        "figure",
+        "ours s",
+        "cpu s",
+        "public s",
+        "ratio",
+        "ours x mm",
+        "public x mm",
+        "ours x cp",
+        "public x cp",
+        "ratio n",
+        "ratio p",
+        "runs",
+        "load",
+    )
     table(header, rows)
 
 

@@ -17,7 +17,9 @@ AIM_S = 0.3
 HEAVY = ("jax", "jaxlib", "flax", "optax")
 REPORT = ("profile", "--model", "dmn", "--phase", "infer", "--turns", "1", "--json")
 #: Runs the command line, then prints the heavy packages that are loaded.
-INSPECT = f"HEAVY = {HEAVY}" + """
+INSPECT = (
+    f"HEAVY = {HEAVY}"
+    + """
 import sys
 from cr_jax.cli.main import main
 try:
@@ -27,6 +29,7 @@ except SystemExit as end:
         raise
 print("LOADED", *sorted({name.split(".")[0] for name in sys.modules} & set(HEAVY)))
 """
+)
 
 
 def _loaded(arguments: list[str]) -> list[str]:
@@ -42,8 +45,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = str(Path(folder) / "report.json")
         Path(report).write_text(fresh(["-m", "cr_jax.cli.main", *REPORT]).output)
-        commands = {"crjax --help": ["--help"], "crjax validate": ["validate", report],
-                    "crjax list datasets": ["list", "datasets"]}  # fmt: skip
+        commands = {
+            "crjax --help": ["--help"],
+            "crjax validate": ["validate", report],
+            "crjax list datasets": ["list", "datasets"],
+        }
         lines = {"python -c pass": ["-c", "pass"]}
         lines |= {name: ["-m", "cr_jax.cli.main", *rest] for name, rest in commands.items()}
         runs: dict[str, list[Run]] = {name: [] for name in lines}
@@ -58,8 +64,14 @@ def main() -> int:
         ratio = found["cpu_s"] / bare["cpu_s"]
         heavy = loaded.get(name, [])
         figures[name] = found | {"ratio_to_bare_python": ratio, "imported_of_jax": heavy}
-        rows.append((name, *(f"{found[k]:.3f}" for k in ("wall_s", "fastest_wall_s", "cpu_s")), f"{ratio:.1f}",
-                     ", ".join(heavy) or "none"))  # fmt: skip
+        rows.append(
+            (
+                name,
+                *(f"{found[k]:.3f}" for k in ("wall_s", "fastest_wall_s", "cpu_s")),
+                f"{ratio:.1f}",
+                ", ".join(heavy) or "none",
+            )
+        )
     table(("command", "median s", "fastest s", "cpu s", "cpu ratio", "of JAX"), rows)
     slow = [name for name in commands if figures[name]["wall_s"] > AIM_S]
     print(f"\naim {AIM_S} s: {'missed by ' + ', '.join(slow) if slow else 'met'}")

@@ -61,8 +61,14 @@ def pipeline(path: str, model: str, steps: int) -> None:
     corpus = read_corpus(path)
     opened = time.perf_counter()
     spec, data = specs.find(model), corpus.dataset
-    work = Workload(turns=data.last_turn, lengths=data.lengths, turn_histogram=data.turn_histogram, batch=BATCH,
-                    preset="published", question_items=10)  # fmt: skip
+    work = Workload(
+        turns=data.last_turn,
+        lengths=data.lengths,
+        turn_histogram=data.turn_histogram,
+        batch=BATCH,
+        preset="published",
+        question_items=10,
+    )
     assert spec.training is not None
     examples = spec.training.examples(corpus, spec.configure(data, work), 0)
     pool = next(iter(examples.pools.values()))
@@ -72,11 +78,20 @@ def pipeline(path: str, model: str, steps: int) -> None:
         pass
     done = time.perf_counter()
     own, child = (resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(json.dumps({
-        "peak_bytes": own, "prepare_peak_bytes": child or None, "open_s": opened - begin, "examples_s": ready - opened,
-        "batch_s": (done - ready) / steps, "examples": len(pool), "conversations": data.conversations,
-        "padding_share": batches.padding_share(),
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "peak_bytes": own,
+                "prepare_peak_bytes": child or None,
+                "open_s": opened - begin,
+                "examples_s": ready - opened,
+                "batch_s": (done - ready) / steps,
+                "examples": len(pool),
+                "conversations": data.conversations,
+                "padding_share": batches.padding_share(),
+            }
+        )
+    )
 
 
 def stats(path: Path) -> dict[str, Any]:
@@ -121,8 +136,16 @@ def main() -> int:
             rows.append(("preparing", f"{one['prepare_peak_bytes'] / 1e6:.0f}", f"{one['open_s']:.0f}", "", "", ""))
             peaks.append(one["prepare_peak_bytes"])
         peaks.append(one["peak_bytes"])
-        rows.append((model, f"{one['peak_bytes'] / 1e6:.0f}", f"{one['open_s'] + one['examples_s']:.0f}", f"{one['examples']:,}",
-                     f"{1e3 * one['batch_s']:.2f}", f"{one['padding_share']:.0%}"))  # fmt: skip
+        rows.append(
+            (
+                model,
+                f"{one['peak_bytes'] / 1e6:.0f}",
+                f"{one['open_s'] + one['examples_s']:.0f}",
+                f"{one['examples']:,}",
+                f"{1e3 * one['batch_s']:.2f}",
+                f"{one['padding_share']:.0%}",
+            )
+        )
     table(("process", "peak MB", "s to the first batch", "examples", f"ms/batch of {BATCH}", "padding"), rows)
     over = [peak for peak in peaks if peak >= LIMIT_BYTES]
     print(f"\nunder {LIMIT_BYTES / 1e6:.0f} MB: {'no' if over else 'all'}")

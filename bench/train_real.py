@@ -49,14 +49,29 @@ class Case:
     beats: tuple[tuple[str, str, str, bool], ...] = ()
 
 
-SENTIMENT = {"encoder": "table", "embedding": "64", "sentence_hidden": "64", "sentence_layers": "1", "conversation_hidden": "64",
-             "conversation_layers": "1"}  # fmt: skip
+SENTIMENT = {
+    "encoder": "table",
+    "embedding": "64",
+    "sentence_hidden": "64",
+    "sentence_layers": "1",
+    "conversation_hidden": "64",
+    "conversation_layers": "1",
+}
 #: Few dialogues, and the answers as often as they are given: a smaller network, a plain loss.
-FORMS = SENTIMENT | {"embedding": "32", "sentence_hidden": "32", "conversation_hidden": "32", "learning_rate": "0.003",
-                     "liked_weights": "false", "dropout": "0.1"}  # fmt: skip
+FORMS = SENTIMENT | {
+    "embedding": "32",
+    "sentence_hidden": "32",
+    "conversation_hidden": "32",
+    "learning_rate": "0.003",
+    "liked_weights": "false",
+    "dropout": "0.1",
+}
 RATINGS = SENTIMENT | {"autorec_bias": "3", "autorec_learning_rate": "0.0001"}
-LIKED = tuple(("sentiment", f"{who}_liked.likeliest_{figure}", f"{who}_liked.majority_{figure}", True)
-              for who in ("initiator", "respondent") for figure in ("accuracy", "macro_f1", "kappa"))  # fmt: skip
+LIKED = tuple(
+    ("sentiment", f"{who}_liked.likeliest_{figure}", f"{who}_liked.majority_{figure}", True)
+    for who in ("initiator", "respondent")
+    for figure in ("accuracy", "macro_f1", "kappa")
+)
 RANKED = {"learning_rate": "0.01", "item_words": "32", "facts": "12"}
 CASES = {
     "dmn": Case("dmn", TALKS, {"learning_rate": "0.003"}, {"steps": 4000, "batch": 32}, True, None),
@@ -65,8 +80,9 @@ CASES = {
     "aim": Case("aim", TALKS, {}, {"steps": 40, "preset": "matched"}),
     "srnn-ae": Case("srnn-ae", TALKS, SENTIMENT, {"preset": "matched"}),
     "sentiment": Case("srnn-ae", REDIAL, FORMS, {"epochs": 5, "batch": 64, "stage": "sentiment"}, beats=LIKED),
-    "autorec": Case("srnn-ae", REDIAL, RATINGS, {"epochs": 30, "stage": "autorec"},
-                    beats=(("ratings", "rmse", "item_mean_rmse", False),)),
+    "autorec": Case(
+        "srnn-ae", REDIAL, RATINGS, {"epochs": 30, "stage": "autorec"}, beats=(("ratings", "rmse", "item_mean_rmse", False),)
+    ),
 }
 
 
@@ -109,8 +125,15 @@ class Result:
         for name in ("popularity", "random"):
             d = others[name]["difference"]["mrr"]
             shown.append(f"{others[name]['figures']['mrr']:.4f}  {d['mean']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]")
-        return (self.case, str(self.seed), f"{mine['mrr']:.4f}", f"{mine['recall@10']:.4f}", f"{mine['ndcg@10']:.4f}", *shown,
-                f"{self.seconds:.0f}")  # fmt: skip
+        return (
+            self.case,
+            str(self.seed),
+            f"{mine['mrr']:.4f}",
+            f"{mine['recall@10']:.4f}",
+            f"{mine['ndcg@10']:.4f}",
+            *shown,
+            f"{self.seconds:.0f}",
+        )
 
 
 def run(name: str, seed: int, calibrated: bool) -> Result:
@@ -151,8 +174,10 @@ def main() -> int:
                 keep(results[-1])
     ranked = [r for r in results if "ranking" in r.report["test"]]
     if ranked:
-        table(("case", "seed", "MRR", "recall@10", "NDCG@10", "popularity MRR, difference", "random MRR, difference", "s"),
-              [r.row() for r in ranked])  # fmt: skip
+        table(
+            ("case", "seed", "MRR", "recall@10", "NDCG@10", "popularity MRR, difference", "random MRR, difference", "s"),
+            [r.row() for r in ranked],
+        )
     checks = []
     for r in results:
         for test, figures in r.report["test"].items():
@@ -167,8 +192,10 @@ def main() -> int:
     for case, reason in reasons.items():
         print(f"{case}: no prediction: {reason}")
     print()
-    table(("case", "set beside the published configuration"),
-          [(name, ", ".join(f"{k}={v}" for k, v in (CASES[name].settings | CASES[name].more).items())) for name in options.only])
+    table(
+        ("case", "set beside the published configuration"),
+        [(name, ", ".join(f"{k}={v}" for k, v in (CASES[name].settings | CASES[name].more).items())) for name in options.only],
+    )
     failed = [f"{r.case} seed {r.seed}" for r in results if not r.passed]
     print(f"\nbeats what it must (rankings within {LIMIT_S:.0f} s): {'not ' + ', '.join(failed) if failed else 'all that must'}")
     finish("train_real", {}, False)
@@ -179,9 +206,16 @@ def keep(result: Result) -> None:
     """Write the run into ``bench/results/train_real.json``, in the place of an earlier one."""
     file = RESULTS / "train_real.json"
     document = json.loads(file.read_text()) if file.exists() else {"bench": "train_real", "limit_s": LIMIT_S, "runs": []}
-    mine = {"case": result.case, "seed": result.seed, "date": datetime.now(UTC).date().isoformat(), "machine": machine(),
-            **dataclasses.asdict(CASES[result.case]), "seconds": result.seconds, "passed": result.passed,
-            **{key: result.report[key] for key in ("test", "baselines", "cost")}}  # fmt: skip
+    mine = {
+        "case": result.case,
+        "seed": result.seed,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        **dataclasses.asdict(CASES[result.case]),
+        "seconds": result.seconds,
+        "passed": result.passed,
+        **{key: result.report[key] for key in ("test", "baselines", "cost")},
+    }
     from cr_jax.resources import write_atomically
 
     others = [r for r in document["runs"] if (r["case"], r["seed"]) != (result.case, result.seed)]

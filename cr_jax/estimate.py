@@ -45,9 +45,15 @@ FROZEN = "frozen modules are within the rows above, and cost what 'once' says wh
 
 
 def estimate(
-    model: str, dataset: str | Path = "cell-phones", schedule: str = "published", *, device: str = "cpu",
-    measured: Mapping[str, Mapping[str, Any]] | None = None, rates: Rates = Rates(), **arguments: Any,
-) -> dict[str, Any]:  # fmt: skip
+    model: str,
+    dataset: str | Path = "cell-phones",
+    schedule: str = "published",
+    *,
+    device: str = "cpu",
+    measured: Mapping[str, Mapping[str, Any]] | None = None,
+    rates: Rates = Rates(),
+    **arguments: Any,
+) -> dict[str, Any]:
     """What training ``model`` on ``dataset`` takes from start to end, per objective and in all.
 
     schedule: ``published`` (the length the public code trains for, at most: early stopping can end a
@@ -67,9 +73,15 @@ def estimate(
 
 
 def estimates(
-    models: Sequence[str], devices: Sequence[str], dataset: str | Path = "cell-phones", schedule: str = "published", *,
-    measured: Mapping[str, Mapping[str, Any]] | None = None, rates: Rates = Rates(), **arguments: Any,
-) -> dict[str, Any]:  # fmt: skip
+    models: Sequence[str],
+    devices: Sequence[str],
+    dataset: str | Path = "cell-phones",
+    schedule: str = "published",
+    *,
+    measured: Mapping[str, Mapping[str, Any]] | None = None,
+    rates: Rates = Rates(),
+    **arguments: Any,
+) -> dict[str, Any]:
     """:func:`estimate` for models and devices, an entry of ``runs`` each; one that fails says why.
 
     A measured report belongs to the runs of its model. Raises ``CrJaxError`` for what is wrong for all.
@@ -138,23 +150,34 @@ def _plan(model: str, corpus: Corpus | None, arguments: Mapping[str, Any]) -> _P
     published = {o.name: o.batch for o in spec.objectives(config)}
     examples = spec.training.examples(corpus, config, 0)
     firsts = {name: stage.objectives[0] for stage in spec.training.stages for name in stage.objectives}
-    train = _batched({  # the objectives of a stage run in turn on the same batch
-        name: (examples.pools[first], given.get("batch") or published[first]) for name, first in firsts.items()})
-    checks, tests = (_batched({check.objective: (check.pool, EVALUATED) for check in examples.checks.get(part, ())})
-                     for part in PARTS[1:])  # fmt: skip
+    train = _batched(
+        {  # the objectives of a stage run in turn on the same batch
+            name: (examples.pools[first], given.get("batch") or published[first]) for name, first in firsts.items()
+        }
+    )
+    checks, tests = (
+        _batched({check.objective: (check.pool, EVALUATED) for check in examples.checks.get(part, ())}) for part in PARTS[1:]
+    )
     return _Plan(train, checks, tests.number, "test" in examples.rankings)
 
 
 def _batched(pools: Mapping[str, tuple[Pool, int]]) -> _Batches:
     batches = {name: Batches(pool, batch, 0) for name, (pool, batch) in pools.items()}
-    return _Batches({name: one.per_epoch for name, one in batches.items()},
-                    {name: ends(taken(one, one.per_epoch)) for name, one in batches.items()})  # fmt: skip
+    return _Batches(
+        {name: one.per_epoch for name, one in batches.items()},
+        {name: ends(taken(one, one.per_epoch)) for name, one in batches.items()},
+    )
 
 
 def _runs(
-    model: str, devices: Sequence[str], source: tuple[Dataset, Corpus | None], schedule: str,
-    measured: Mapping[str, Mapping[str, Any]], rates: Rates, arguments: Mapping[str, Any],
-) -> list[dict[str, Any] | CrJaxError]:  # fmt: skip
+    model: str,
+    devices: Sequence[str],
+    source: tuple[Dataset, Corpus | None],
+    schedule: str,
+    measured: Mapping[str, Mapping[str, Any]],
+    rates: Rates,
+    arguments: Mapping[str, Any],
+) -> list[dict[str, Any] | CrJaxError]:
     from cr_jax.models import spec as specs
 
     kind, number = read_schedule(schedule)
@@ -164,11 +187,16 @@ def _runs(
     data, corpus = source
     arguments = {"top_k": min(10, data.items), "question_items": min(10, data.items), **arguments}  # of few items fewer
     plan = _plan(model, corpus, arguments)
-    trained = _both(plan.train, lambda batches: pipeline.profile_devices(
-        model, data, devices, phases=("train",), rates=rates, batches=batches, **arguments))  # fmt: skip
+    trained = _both(
+        plan.train,
+        lambda batches: pipeline.profile_devices(
+            model, data, devices, phases=("train",), rates=rates, batches=batches, **arguments
+        ),
+    )
     checked = _both(plan.checks, lambda batches: _checks(model, data, devices, rates, batches, arguments))
-    tested = pipeline.profile_devices(model, data, devices, phases=("infer",), turns_compiled="replay", rates=rates,
-                                      **{**arguments, "users": EVALUATED})  # fmt: skip
+    tested = pipeline.profile_devices(
+        model, data, devices, phases=("infer",), turns_compiled="replay", rates=rates, **{**arguments, "users": EVALUATED}
+    )
     skipped = corpus.problems.lines() if corpus is not None else []
 
     def run(train: _Pair, checks: _Pair, test: Any) -> dict[str, Any] | CrJaxError:
@@ -194,17 +222,22 @@ def _both(batches: _Batches, counted: Callable[[dict[str, tuple[ArrayShape, ...]
 
 
 def _checks(
-    model: str, data: Dataset, devices: Sequence[str], rates: Rates, batches: dict[str, tuple[ArrayShape, ...]],
+    model: str,
+    data: Dataset,
+    devices: Sequence[str],
+    rates: Rates,
+    batches: dict[str, tuple[ArrayShape, ...]],
     arguments: Mapping[str, Any],
-) -> list[dict[str, Any] | CrJaxError]:  # fmt: skip
+) -> list[dict[str, Any] | CrJaxError]:
     """Per device ``steps``: the step of each objective that is validated by its own forward, as a cost report has steps."""
     from cr_jax.steps.check import check_steps
     from cr_jax.steps.step import abstract_model
     from cr_jax.targets.resolve import resolve
 
     rest = {key: value for key, value in arguments.items() if key not in ("settings", "turns")}
-    spec, work, config = pipeline.configured(model, data, arguments.get("settings"), arguments.get("turns"),
-                                             **rest | {"batch": EVALUATED, "batches": batches})  # fmt: skip
+    spec, work, config = pipeline.configured(
+        model, data, arguments.get("settings"), arguments.get("turns"), **rest | {"batch": EVALUATED, "batches": batches}
+    )
     steps = check_steps(abstract := abstract_model(spec, config, work.dtype), work)
     targets = [pipeline.or_error(resolve, device) for device in devices]
     legal = [target for target in targets if not isinstance(target, CrJaxError)]
@@ -212,8 +245,13 @@ def _checks(
 
     def entries(target: dict[str, Any]) -> dict[str, Any]:
         accelerator = pipeline.accelerator_of(target["name"])
-        return {"steps": [step_entry(pipeline.count(step), None) | {
-            "prediction": prediction_entry(step, accelerator, work.dtype, None, rates)} for step in next(made)]}
+        return {
+            "steps": [
+                step_entry(pipeline.count(step), None)
+                | {"prediction": prediction_entry(step, accelerator, work.dtype, None, rates)}
+                for step in next(made)
+            ]
+        }
 
     return [target if isinstance(target, CrJaxError) else entries(target) for target in targets]
 
@@ -224,9 +262,18 @@ def _by_objective(pair: _Pair) -> dict[str, tuple[dict[str, Any], dict[str, Any]
 
 
 def _run(
-    training: Any, train: _Pair, checks: _Pair, tested: dict[str, Any], plan: _Plan, schedule: str, kind: str, number: int,
-    measured: Mapping[str, Mapping[str, Any]], rates: Rates, skipped: Sequence[str],
-) -> dict[str, Any]:  # fmt: skip
+    training: Any,
+    train: _Pair,
+    checks: _Pair,
+    tested: dict[str, Any],
+    plan: _Plan,
+    schedule: str,
+    kind: str,
+    number: int,
+    measured: Mapping[str, Mapping[str, Any]],
+    rates: Rates,
+    skipped: Sequence[str],
+) -> dict[str, Any]:
     """train, checks: reports of the training steps and of the validating ones; tested: of the turns that rank."""
     report = train[0]
     accelerator = pipeline.accelerator_of(report["target"]["name"])
@@ -268,14 +315,19 @@ def _run(
         "schedule": schedule,
         "note": "\n".join(_notes(plan, own, once, fixed)),
         "objectives": rows,
-        "total": {"optimizer_steps": sum(r["optimizer_steps"] for r in rows), **_sums(rows), "measured_s": total(seen),
-                  "peak_bytes": _largest(rows), "tag": "predicted"},
+        "total": {
+            "optimizer_steps": sum(r["optimizer_steps"] for r in rows),
+            **_sums(rows),
+            "measured_s": total(seen),
+            "peak_bytes": _largest(rows),
+            "tag": "predicted",
+        },
         "evaluation": judged,
         "item_side": once,
         "frozen": fixed,
         "whole": {**_sums(whole), "peak_bytes": _largest(whole), "tag": "predicted"},
         "grounds": _grounds(report, accelerator, rates),
-    }  # fmt: skip
+    }
     validate(document, "the estimate (a bug in cr_jax: please report it)")
     return document
 

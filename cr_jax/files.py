@@ -13,8 +13,13 @@ from cr_jax.errors import BadInput
 
 #: Where the system lists the descriptors a process was given, such as those of ``<(command)``.
 _GIVEN = ("/dev/fd/", "/proc/", "/dev/stdin")
-_KINDS = ((stat.S_ISDIR, "Is a directory"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"),
-          (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"))  # fmt: skip
+_KINDS = (
+    (stat.S_ISDIR, "Is a directory"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def expanded(path: str | Path) -> Path:

@@ -49,8 +49,7 @@ def largest_batches(report: dict[str, Any], memory_bytes: int | None = None, **a
                 raise NotCompiled(f"--max-batch: {entry['name']} at batch {batch} is not compiled: {entry['reason']}")
             return entry["memory"]["peak_bytes"]
 
-        rows.append({"objective": name, "memory_bytes": limit, **search(peak, limit, step["labels"]["batch"]),
-                     "tag": "compiler"})  # fmt: skip
+        rows.append({"objective": name, "memory_bytes": limit, **search(peak, limit, step["labels"]["batch"]), "tag": "compiler"})
     return rows
 
 
@@ -86,9 +85,7 @@ def search(peak: Peak, limit: int, start: int) -> dict[str, int | None]:
     }
 
 
-def _next(
-    fits: dict[int, int], too_large: dict[int, int | None], limit: int, low: int, high: int | None, bisect: bool
-) -> int:
+def _next(fits: dict[int, int], too_large: dict[int, int | None], limit: int, low: int, high: int | None, bisect: bool) -> int:
     """The next size: on the line through the two peaks nearest the limit, a little beyond it."""
     step = max(1, int(CLOSE * low))
     known = {b: p for b, p in (fits | too_large).items() if p is not None}

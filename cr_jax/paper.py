@@ -24,8 +24,7 @@ SOURCE = {
     "arxiv": "2011.05302",
 }
 #: By model, sizes of a configuration that a profile of the paper's data has from Table II itself.
-SOLVED = {"dmn": {"classes": "dmn_classes"}, "mmn": {"words": "mmn_words"},
-          "pmmn": {"words": "mmn_words", "users": "pmmn_users"}}  # fmt: skip
+SOLVED = {"dmn": {"classes": "dmn_classes"}, "mmn": {"words": "mmn_words"}, "pmmn": {"words": "mmn_words", "users": "pmmn_users"}}
 #: By model, the sizes of its honest count that no source but Table II gives: the vocabulary.
 _SOLVED_SIZES = {"mmn": ("W",), "pmmn": ("W",)}
 _TABLE_I = ("name", "title", "users", "items", "aspects", "values", "turns")
@@ -191,12 +190,7 @@ def cell(model: str, data: Dataset) -> dict[str, Any]:
         "difference": solution.remainder,
         "status": "fits" if account.public and solution.remainder == 0 else "calibrated",
         "account": {"formula": account.formula, "counted": account.counted, "fixed": dict(account.fixed)},
-        "solved": {
-            "symbol": account.symbol,
-            "meaning": account.meaning,
-            "value": solution.value,
-            "step": solution.step,
-        },
+        "solved": {"symbol": account.symbol, "meaning": account.meaning, "value": solution.value, "step": solution.step},
         "accidental_fit": {"hits": solution.hits, "of": solution.step},
         "trainable_at_solved": None if account.trainable is None else account.trainable(solution.value),
         "honest": {

@@ -56,8 +56,7 @@ def _heads(embedding: int, hidden: int, user: int) -> int:
     return search + question
 
 
-def aim_encoder(embedding: int = 300, filters: int = 300, width: int = 5, hidden: int = 100,
-                longest: int = 49) -> int:  # fmt: skip
+def aim_encoder(embedding: int = 300, filters: int = 300, width: int = 5, hidden: int = 100, longest: int = 49) -> int:
     """AIM's three-layer CNN; the third layer spans what two strides of 2 leave of the window."""
     length = longest + 2 * (width - 1)
     for _ in range(2):
@@ -92,12 +91,8 @@ def daim(words: int) -> int:
 def hrnn(vector: int = 2048, hidden: int = 512, layers: int = 2) -> int:
     """sRNN-AE's hierarchical encoder: bidirectional over words (a vector and one bit each), then
     over sentences (both directions and the sender)."""
-    words = sum(
-        2 * torch_gru(vector + 1 if layer == 0 else 2 * hidden, hidden) for layer in range(layers)
-    )
-    sentences = sum(
-        torch_gru(2 * hidden + 1 if layer == 0 else hidden, hidden) for layer in range(layers)
-    )
+    words = sum(2 * torch_gru(vector + 1 if layer == 0 else 2 * hidden, hidden) for layer in range(layers))
+    sentences = sum(torch_gru(2 * hidden + 1 if layer == 0 else hidden, hidden) for layer in range(layers))
     return words + sentences
 
 

@@ -74,11 +74,28 @@ def profile(
     user's prices, host, building and grid. Raises ``CrJaxError`` for anything a caller can mend.
     """
     found = profile_devices(
-        model, dataset, [device], preset=preset, phases=phases, batch=batch, users=users, turns=turns,
-        items_scored=items_scored, question_items=question_items, top_k=top_k, precision=precision, dtype=dtype,
-        settings=settings, command=command, progress=progress, warn=warn, require_compiled=require_compiled,
-        turns_compiled=turns_compiled, refine=refine, rates=rates,
-    )[0]  # fmt: skip
+        model,
+        dataset,
+        [device],
+        preset=preset,
+        phases=phases,
+        batch=batch,
+        users=users,
+        turns=turns,
+        items_scored=items_scored,
+        question_items=question_items,
+        top_k=top_k,
+        precision=precision,
+        dtype=dtype,
+        settings=settings,
+        command=command,
+        progress=progress,
+        warn=warn,
+        require_compiled=require_compiled,
+        turns_compiled=turns_compiled,
+        refine=refine,
+        rates=rates,
+    )[0]
     if isinstance(found, CrJaxError):
         raise found
     return found
@@ -126,9 +143,20 @@ def profile_devices(
     data, problems = (dataset, []) if isinstance(dataset, Dataset) else read(dataset)
     targets = [or_error(resolve, device) for device in devices]
     spec, work, config = configured(
-        model, data, settings, turns, users=users, batch=batch, items_scored=items_scored, question_items=question_items,
-        top_k=top_k, precision=precision, dtype=dtype, preset=preset, batches=batches or {},
-    )  # fmt: skip
+        model,
+        data,
+        settings,
+        turns,
+        users=users,
+        batch=batch,
+        items_scored=items_scored,
+        question_items=question_items,
+        top_k=top_k,
+        precision=precision,
+        dtype=dtype,
+        preset=preset,
+        batches=batches or {},
+    )
     abstract = abstract_model(spec, config, dtype)
     legal = [t for t in targets if not isinstance(t, CrJaxError)]
     made = iter(compile_steps(abstract, work, data, phases, legal, progress, warn, model, turns_compiled))
@@ -140,8 +168,7 @@ def profile_devices(
             _compiled(target, steps)
         counted = [count(step) for step in steps]
         document = report_document(
-            spec, config, data, problems, work, target, phases, parameters, counted, versions(), command, settings,
-            refine, rates,
+            spec, config, data, problems, work, target, phases, parameters, counted, versions(), command, settings, refine, rates
         )
         validate(document, "the report (a bug in cr_jax: please report it)")
         return document
@@ -157,8 +184,9 @@ def configured(
     from cr_jax.models import spec as specs
 
     spec = specs.find(model)
-    work = Workload(turns=data.last_turn if turns is None else turns, lengths=data.lengths, turn_histogram=data.turn_histogram,
-                    **rest)  # fmt: skip
+    work = Workload(
+        turns=data.last_turn if turns is None else turns, lengths=data.lengths, turn_histogram=data.turn_histogram, **rest
+    )
     specs.positive(turns=work.turns, users=work.users, top_k=work.top_k, question_items=work.question_items)
     specs.at_most(TURNS, turns=work.turns)
     if work.batch is not None:
@@ -203,9 +231,15 @@ def compile_steps(
 
 
 def compiled_for(
-    model: Any, work: Workload, steps: Sequence[Any], wanted: frozenset[str], targets: Sequence[dict[str, Any]],
-    progress: Progress | None = None, warn: Progress | None = None, name: str | None = None,
-) -> list[list[CompiledStep]]:  # fmt: skip
+    model: Any,
+    work: Workload,
+    steps: Sequence[Any],
+    wanted: frozenset[str],
+    targets: Sequence[dict[str, Any]],
+    progress: Progress | None = None,
+    warn: Progress | None = None,
+    name: str | None = None,
+) -> list[list[CompiledStep]]:
     """Per target, the steps traced, and those that are ``wanted`` compiled."""
     from cr_jax.targets.ahead import Job, compile_jobs
     from cr_jax.targets.cache import Cache, kept_or_made
@@ -226,8 +260,7 @@ def compiled_for(
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         made = list(pool.map(make, steps))
-    jobs = [Job(name or model.spec.name, model.config, work, t, tuple(made), wanted)
-            for t in targets if t["platform"] != "cpu"]  # fmt: skip
+    jobs = [Job(name or model.spec.name, model.config, work, t, tuple(made), wanted) for t in targets if t["platform"] != "cpu"]
     ahead = iter(compile_jobs(jobs, cache=cache, progress=progress, warn=warn))
     return [made if t["platform"] == "cpu" else list(next(ahead)) for t in targets]
 
@@ -279,24 +312,32 @@ def report_document(
         "command": [redact(part) for part in command] if command is not None else None,
         "model": build.model_entry(spec, plain(config)),
         "dataset": build.dataset_entry(data) | {"problems": problems},
-        "target": dict(target) | {
+        "target": dict(target)
+        | {
             "compiled_for": target["name"] if build.all_compiled(outcomes) else None,
             "precision": work.precision,
             "effective_precision": _effective(target["name"], work),
             "flags": {n: redact(os.environ[n]) for n in ("XLA_FLAGS", "LIBTPU_INIT_ARGS") if os.environ.get(n)},
         },
-        "workload": {k: v for k, v in plain(work).items() if k not in ("lengths", "turn_histogram", "batches")} | {
-            "phases": list(phases), "padding": "95% quantile of each text length, rounded up to a bucket",
-            "settings": dict(settings or {})},
+        "workload": {k: v for k, v in plain(work).items() if k not in ("lengths", "turn_histogram", "batches")}
+        | {
+            "phases": list(phases),
+            "padding": "95% quantile of each text length, rounded up to a bucket",
+            "settings": dict(settings or {}),
+        },
         "definitions": build.DEFINITIONS,
         "parameters": account,
         "summary": build.summary(counted, turns, account),
-        "steps": [build.step_entry(s, epochs.get(s.step.labels.get("objective", ""))) | {
-            "prediction": prediction_entry(s.step, accelerator_of(target["name"]), work.dtype, refine, rates)} for s in counted],
+        "steps": [
+            build.step_entry(s, epochs.get(s.step.labels.get("objective", "")))
+            | {"prediction": prediction_entry(s.step, accelerator_of(target["name"]), work.dtype, refine, rates)}
+            for s in counted
+        ],
         "turns": turns,
         "conversation": build.conversation_rows(turns, data.turn_histogram)
-        if {row["mode"] for row in turns} == set(MODES) else None,
-    }  # fmt: skip
+        if {row["mode"] for row in turns} == set(MODES)
+        else None,
+    }
 
 
 def accelerator_of(device: str) -> Accelerator | None:
@@ -338,5 +379,3 @@ def without_times(report: Mapping[str, Any]) -> dict[str, Any]:
 def _one_of(name: str, value: str, legal: Sequence[str]) -> None:
     if value not in legal:
         raise UnknownName(name, value, legal)
-
-

@@ -15,8 +15,9 @@ def visible(text: str) -> str:
     """``text`` with all that has no shape of its own written as in Python: ``\\x1b``, ``\\n``, ``\\u202e``."""
     if text.isprintable():
         return text
-    return "".join(letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else _written(letter)
-                   for letter in text)  # fmt: skip
+    return "".join(
+        letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else _written(letter) for letter in text
+    )
 
 
 def _written(letter: str) -> str:

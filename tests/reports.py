@@ -30,8 +30,9 @@ def traced(report):
     report["target"]["compiled_for"] = None
     for one in report["steps"]:
         one["compiled"] = None
-        one["memory"].update(dict.fromkeys(("argument_bytes", "output_bytes", "temp_bytes", "alias_bytes", "peak_bytes",
-                                           "timeline")))
+        one["memory"].update(
+            dict.fromkeys(("argument_bytes", "output_bytes", "temp_bytes", "alias_bytes", "peak_bytes", "timeline"))
+        )
         one.update(outcome="no compiler", reason="no compiler for it here") if "outcome" in one else None
     return report
 

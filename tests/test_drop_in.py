@@ -15,7 +15,7 @@ from cr_jax.report.document import validate
 CPU = Path(__file__).resolve().parent.parent / "profiles" / "accelerators" / "cpu.json"
 
 #: The sixth model: mean word vector of the conversation times the item vectors.
-MODEL = '''
+MODEL = """
 from dataclasses import dataclass
 
 import jax
@@ -125,7 +125,7 @@ SPEC = Spec(
     paper_count=lambda config, trainable: None,
     scores_subset=False,
 )
-'''
+"""
 
 
 @pytest.fixture
@@ -142,8 +142,7 @@ def user(tmp_path, monkeypatch):
 
 def check(report):
     assert validate(report, "report") == "cost-report"
-    assert (report["model"]["name"], report["dataset"]["name"], report["target"]["name"]) == (
-        "bag", "corner-shop", "old-laptop")  # fmt: skip
+    assert (report["model"]["name"], report["dataset"]["name"], report["target"]["name"]) == ("bag", "corner-shop", "old-laptop")
     words, items, width, batch, users, turns = 40, 12, 7, 4, 2, 2
     assert report["parameters"]["trainable"] == words * width + width * items
     steps = {s["name"]: s for s in report["steps"]}

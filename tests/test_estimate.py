@@ -65,12 +65,23 @@ def _fast(monkeypatch, seconds=0.002):
     def predicted(step, accelerator, dtype, refine, rates):
         shares = {"compute": 1.0}
         return {
-            "seconds": seconds, "seconds_per_turn": None, "low_s": seconds / 2, "high_s": seconds * 2, "coverage": None,
-            "bound": "compute", "shares": shares, "method": "peaks", "reason": None,
-            "validated_on": "not validated on this device class", "utilisation": {"matmul": None, "memory": None},
-            "profile_error": None, "calibration": None, "operations": [], "tag": "predicted",
+            "seconds": seconds,
+            "seconds_per_turn": None,
+            "low_s": seconds / 2,
+            "high_s": seconds * 2,
+            "coverage": None,
+            "bound": "compute",
+            "shares": shares,
+            "method": "peaks",
+            "reason": None,
+            "validated_on": "not validated on this device class",
+            "utilisation": {"matmul": None, "memory": None},
+            "profile_error": None,
+            "calibration": None,
+            "operations": [],
+            "tag": "predicted",
             **costs(seconds, shares, accelerator, rates),
-        }  # fmt: skip
+        }
 
     monkeypatch.setattr(pipeline, "prediction_entry", predicted)
 
@@ -121,11 +132,19 @@ def test_validation_by_own_forwards_is_counted():
     spec, work, config = configured("srnn-ae", data, SMALL["srnn-ae"], 1, batch=ROWS)
     model = spec.build(config, nnx.Rngs(0))
     graph, weights = nnx.split(model)
-    (replay, *rest) = (s for s in profile("srnn-ae", turns=1, phases=["infer"], users=ROWS, settings=SMALL["srnn-ae"],
-                                          turns_compiled="replay")["steps"])  # fmt: skip
+    (replay, *rest) = (
+        s
+        for s in profile("srnn-ae", turns=1, phases=["infer"], users=ROWS, settings=SMALL["srnn-ae"], turns_compiled="replay")[
+            "steps"
+        ]
+    )
     by_turn = {t: step["compiled"]["flops"] for step in (replay, *rest) for t in step["labels"]["turns"]}
-    total = sum(-(-round(0.1 * n, 6) // ROWS) * by_turn[t] for t, n in enumerate(states_by_turn(
-        {"sizes": {"conversations": data.conversations}, "turn_histogram": data.turn_histogram}, 1)))  # fmt: skip
+    total = sum(
+        -(-round(0.1 * n, 6) // ROWS) * by_turn[t]
+        for t, n in enumerate(
+            states_by_turn({"sizes": {"conversations": data.conversations}, "turn_histogram": data.turn_histogram}, 1)
+        )
+    )
     for objective in spec.objectives(config):
         forward, batch = spec.training.checks[objective.name], dict(objective.inputs(config, work, ROWS))
         program = jax.jit(lambda weights, batch, forward=forward: forward(nnx.merge(graph, weights), batch)).lower(weights, batch)
@@ -216,9 +235,14 @@ def test_rates_reach_energy_price_and_carbon(monkeypatch):
 def bench_report(report, seconds):
     """What measured_steps reads of a bench report."""
     step = {"phase": "train", "labels": {"objective": "answer", "batch": 16}, "time": {"median_s": seconds}}
-    return {"kind": "bench-report", "model": dict(report["model"]), "dataset": {"name": report["dataset"]["name"]},
-            "device": {"platform": "cpu", "kind": "cpu", "profile": None}, "steps": [step],
-            "case": {key: report["workload"][key] for key in ("dtype", "precision", "preset")}}  # fmt: skip
+    return {
+        "kind": "bench-report",
+        "model": dict(report["model"]),
+        "dataset": {"name": report["dataset"]["name"]},
+        "device": {"platform": "cpu", "kind": "cpu", "profile": None},
+        "steps": [step],
+        "case": {key: report["workload"][key] for key in ("dtype", "precision", "preset")},
+    }
 
 
 @pytest.mark.slow
@@ -230,8 +254,12 @@ def test_a_measured_step_stands_beside_the_prediction_and_makes_the_price(monkey
     assert row["measured"]["seconds"] == pytest.approx(4295 * 0.01) and row["seconds"] == pytest.approx(4295 * 0.002)
     assert row["price_usd"] == pytest.approx(4295 * 0.01 / 1000) and found["total"]["measured_s"] == row["measured"]["seconds"]
     assert "measured" in printed(found) and "b.json" in printed(found)
-    for change in (("model", {"name": "mmn", "config": report["model"]["config"]}), ("dataset", {"name": "other"}),
-                   ("device", {"platform": "gpu", "kind": "x", "profile": "h100"}), ("steps", [])):  # fmt: skip
+    for change in (
+        ("model", {"name": "mmn", "config": report["model"]["config"]}),
+        ("dataset", {"name": "other"}),
+        ("device", {"platform": "gpu", "kind": "x", "profile": "h100"}),
+        ("steps", []),
+    ):
         other = bench_report(report, 0.01) | dict([change])
         with pytest.raises(BadInput, match="legal"):
             estimate("dmn", measured={"b.json": other}, **options)
@@ -244,10 +272,13 @@ def test_a_measured_step_stands_beside_the_prediction_and_makes_the_price(monkey
 def test_a_training_report_gives_its_seconds_per_step_and_a_shared_time_is_refused():
     report = profile("dmn", turns=1, phases=["train"])
     trained = {
-        "kind": "training-report", "model": report["model"], "dataset": {"name": report["dataset"]["name"]},
-        "target": {"platform": "cpu", "kind": "cpu", "devices": 1}, "stages": [{"objectives": ["answer"], "batch": 16}],
+        "kind": "training-report",
+        "model": report["model"],
+        "dataset": {"name": report["dataset"]["name"]},
+        "target": {"platform": "cpu", "kind": "cpu", "devices": 1},
+        "stages": [{"objectives": ["answer"], "batch": 16}],
         "cost": {"measured": {"training_s": 30.0, "steps": 1500}},
-    }  # fmt: skip
+    }
     assert measured_steps(trained, "t.json", report)["answer"]["seconds_per_step"] == pytest.approx(0.02)
     trained["stages"][0]["objectives"] = ["discriminator", "generator"]
     with pytest.raises(BadInput, match="one time for discriminator, generator together"):
@@ -258,7 +289,11 @@ def test_a_training_report_gives_its_seconds_per_step_and_a_shared_time_is_refus
 def test_runs_side_by_side_and_one_that_fails():
     found = estimates(["dmn", "mmn"], ["cpu", "h100"], turns=1, settings={}, preset="matched", schedule="epochs=1")
     assert [(r["model"]["name"], r["target"]["name"]) for r in found["runs"]] == [
-        ("dmn", "cpu"), ("dmn", "h100"), ("mmn", "cpu"), ("mmn", "h100")]  # fmt: skip
+        ("dmn", "cpu"),
+        ("dmn", "h100"),
+        ("mmn", "cpu"),
+        ("mmn", "h100"),
+    ]
     alone = estimate("mmn", turns=1, preset="matched", schedule="epochs=1")
     assert found["runs"][2]["whole"] == alone["whole"]
     text = printed(found)

@@ -20,19 +20,22 @@ def test_what_is_json_is_read_as_it_is(value, indent, ascii_only):
     assert parse(text) == parse_line(text) == value
 
 
-@pytest.mark.parametrize(("text", "line", "column", "reason"), [
-    ('{"a": NaN}', 1, 7, "NaN"),
-    ('[1,\n  Infinity]', 2, 3, "Infinity"),
-    ('["NaN",\n -Infinity]', 2, 2, "-Infinity"),
-    ('{"a": 1e400}', 1, 7, "1e400"),
-    ("[-1e101]", 1, 2, "-1e101"),
-    (f"[1, {NINES}]", 1, 5, f"more than {DIGITS} digits"),
-    (f"[{'9' * 400}]", 1, 2, f"more than {DIGITS} digits"),
-    (f"[0, -{'1' * 5000}]", 1, 5, f"more than {DIGITS} digits"),
-    ('["\\ud800"]', 1, 2, "half a surrogate pair"),
-    ("[1 2]", 1, 4, ""),
-    ("", 1, None, "the file is empty"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "line", "column", "reason"),
+    [
+        ('{"a": NaN}', 1, 7, "NaN"),
+        ("[1,\n  Infinity]", 2, 3, "Infinity"),
+        ('["NaN",\n -Infinity]', 2, 2, "-Infinity"),
+        ('{"a": 1e400}', 1, 7, "1e400"),
+        ("[-1e101]", 1, 2, "-1e101"),
+        (f"[1, {NINES}]", 1, 5, f"more than {DIGITS} digits"),
+        (f"[{'9' * 400}]", 1, 2, f"more than {DIGITS} digits"),
+        (f"[0, -{'1' * 5000}]", 1, 5, f"more than {DIGITS} digits"),
+        ('["\\ud800"]', 1, 2, "half a surrogate pair"),
+        ("[1 2]", 1, 4, ""),
+        ("", 1, None, "the file is empty"),
+    ],
+)
 @pytest.mark.parametrize("read", [parse, parse_line])
 def test_what_is_refused_and_where(read, text, line, column, reason):
     if not text:

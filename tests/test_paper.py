@@ -71,9 +71,14 @@ def test_counts_of_the_public_code(shared):
 
 @pytest.mark.parametrize(
     "printed, expected",
-    [(1003, Solution(10, 100, 0)), (1052, Solution(10, 100, -49)), (1054, Solution(11, 100, 49)),
-     (0, Solution(0, 100, 3)), (-700, Solution(0, 100, 703))],
-)  # fmt: skip
+    [
+        (1003, Solution(10, 100, 0)),
+        (1052, Solution(10, 100, -49)),
+        (1054, Solution(11, 100, 49)),
+        (0, Solution(0, 100, 3)),
+        (-700, Solution(0, 100, 703)),
+    ],
+)
 def test_solving_takes_the_nearest_integer_not_below_zero(printed, expected):
     assert solve(printed, lambda x: 100 * x + 3) == expected
 
@@ -88,11 +93,7 @@ def test_hits_count_the_figures_met_as_closely(remainder, hits):
 
 @pytest.mark.parametrize(
     "model, solved",
-    [
-        ("dmn", [84_313, 60_555, 53_949, 9_340]),
-        ("mmn", [309_421, 263_873, 122_972, 51_272]),
-        ("pmmn", [132, 115, 76, 161]),
-    ],
+    [("dmn", [84_313, 60_555, 53_949, 9_340]), ("mmn", [309_421, 263_873, 122_972, 51_272]), ("pmmn", [132, 115, 76, 161])],
 )
 def test_twelve_cells_fit_to_the_digit(document, model, solved):
     row = cells(document, model)
@@ -132,10 +133,8 @@ def test_a_changed_figure_no_longer_fits():
 
 
 def test_honest_counts(document):
-    assert [cell["trainable_at_solved"] for cell in cells(document, "dmn")] == [
-        2_725_697, 1_965_441, 1_754_049, 326_561]  # fmt: skip
-    assert [cell["honest"]["parameters"] for cell in cells(document, "pmmn")] == [
-        45_231_243, 32_919_043, 18_028_943, 7_335_743]  # fmt: skip
+    assert [cell["trainable_at_solved"] for cell in cells(document, "dmn")] == [2_725_697, 1_965_441, 1_754_049, 326_561]
+    assert [cell["honest"]["parameters"] for cell in cells(document, "pmmn")] == [45_231_243, 32_919_043, 18_028_943, 7_335_743]
     for name in ("dmn", "mmn", "pmmn", "aim", "srnn_ae"):
         for cell, dataset in zip(cells(document, name), paper.DATASETS, strict=True):
             data = load.dataset(dataset)
@@ -195,8 +194,11 @@ def test_a_replaced_profile_without_the_figures_is_refused(tmp_path, monkeypatch
 def test_a_reports_count_stands_beside_table_ii(model, preset, counted, solved, note):
     data = load.dataset("cell-phones")
     spec, _, config = configured(model, data, preset=preset)
-    formulas = {"dmn": lambda c: counts.dmn_global_variables(c.classes), "mmn": lambda c: counts.mmn(c.words),
-                "pmmn": lambda c: counts.pmmn(c.words, c.users)}  # fmt: skip
+    formulas = {
+        "dmn": lambda c: counts.dmn_global_variables(c.classes),
+        "mmn": lambda c: counts.mmn(c.words),
+        "pmmn": lambda c: counts.pmmn(c.words, c.users),
+    }
     found = paper.beside_table_ii(spec.name, data, config, formulas[model](config))
     assert found == {"counted": counted, "printed": data.paper_printed[model], "solved": solved, "note": note}
 

@@ -10,13 +10,21 @@ CASES = sorted(FOLDER.glob("*.npz"))
 
 
 #: Cases that compile for more than ten seconds; every model has a quicker one.
-SLOW = {"srnn_recommend_tiny", "srnn_sentiment_tiny", "aim_tiny_oneside", "aim_tiny_twoside", "srnn_autorec_tiny_two_layers",
-        "dmn_default_v100"}  # fmt: skip
+SLOW = {
+    "srnn_recommend_tiny",
+    "srnn_sentiment_tiny",
+    "aim_tiny_oneside",
+    "aim_tiny_twoside",
+    "srnn_autorec_tiny_two_layers",
+    "dmn_default_v100",
+}
 
 
-@pytest.mark.parametrize("case", [
-    pytest.param(case, id=case.stem, marks=[pytest.mark.slow] if case.stem in SLOW else []) for case in CASES
-] or [pytest.param(None, id="missing")])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=case.stem, marks=[pytest.mark.slow] if case.stem in SLOW else []) for case in CASES]
+    or [pytest.param(None, id="missing")],
+)
 def test_golden_case(case):
     if case is None:
         pytest.skip("needs ../shared/reference, which is not here")

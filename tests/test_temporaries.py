@@ -28,8 +28,9 @@ write_atomically(sys.argv[1], parts())
 
 def start(target):
     root = str(Path(temporaries.__file__).parents[1])
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(target)], stdout=subprocess.PIPE,
-                               env=os.environ | {"PYTHONPATH": root})  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(target)], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": root}
+    )
     assert process.stdout is not None and process.stdout.readline() == b"begun\n"
     return process
 
@@ -59,10 +60,20 @@ def test_whose_it_is(tmp_path, monkeypatch):
     place = mine.split(".")[-2].split("-")[0]
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    kept = [mine, f".a.json.{place}-1-{'0' * 12}.tmp", f".a.json.{'f' * 8}-{dead.pid}-{'0' * 12}.tmp", ".a.json.0123456789ab.tmp",
-            f".b.json.{place}-{dead.pid}-{'0' * 12}.tmp", "a.json", ".a.json.swp"]  # fmt: skip
-    gone = [f".a.json.{place}-{dead.pid}-{'0' * 12}.tmp", f".a.json.{place}-{os.getpid()}-{'0' * 12}.tmp",
-            f".a.json.{place}-9999999999-{'0' * 12}.tmp"]  # fmt: skip
+    kept = [
+        mine,
+        f".a.json.{place}-1-{'0' * 12}.tmp",
+        f".a.json.{'f' * 8}-{dead.pid}-{'0' * 12}.tmp",
+        ".a.json.0123456789ab.tmp",
+        f".b.json.{place}-{dead.pid}-{'0' * 12}.tmp",
+        "a.json",
+        ".a.json.swp",
+    ]
+    gone = [
+        f".a.json.{place}-{dead.pid}-{'0' * 12}.tmp",
+        f".a.json.{place}-{os.getpid()}-{'0' * 12}.tmp",
+        f".a.json.{place}-9999999999-{'0' * 12}.tmp",
+    ]
     for name in (*kept, *gone):
         (tmp_path / name).write_text("")
     temporaries.sweep(tmp_path, "a.json")

@@ -20,12 +20,24 @@ def value_of(text: str, unit: str) -> float:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "unknown"), (0, "0 B"), (999, "999 B"), (999_499, "999 kB"), (999_500, "1 MB"), (999_999, "1 MB"),
-     (-1_234_567, "-1.23 MB"), (10**18, "1e+18 B"), (10**400, "1e+400 B"), (-(10**5000), "-1e+5000 B"), (9_996 * 10**396,
-     "1e+400 B"),
-     (float("nan"), "nan B"), (float("inf"), "inf B"), (0.5, "0.5 B")],
+    [
+        (None, "unknown"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (999_499, "999 kB"),
+        (999_500, "1 MB"),
+        (999_999, "1 MB"),
+        (-1_234_567, "-1.23 MB"),
+        (10**18, "1e+18 B"),
+        (10**400, "1e+400 B"),
+        (-(10**5000), "-1e+5000 B"),
+        (9_996 * 10**396, "1e+400 B"),
+        (float("nan"), "nan B"),
+        (float("inf"), "inf B"),
+        (0.5, "0.5 B"),
+    ],
     ids=lambda value: value if isinstance(value, str) else "",
-)  # fmt: skip
+)
 def test_scaled(value, text):
     assert scaled(value, "B") == text
 

@@ -18,23 +18,49 @@ from cr_jax.records import Lengths, TextLengths, Workload
 REQUEST, TURN, SENTENCES = Lengths(3.5, 3, 5, 9), Lengths(1.5, 1, 2, 3), Lengths(2.5, 2, 4, 6)
 LENGTHS = TextLengths(request=REQUEST, question=TURN, answer=TURN, item=REQUEST, item_sentences=SENTENCES)
 DATA = Dataset(
-    "tiny", "Tiny", users=6, items=12, aspects=5, values=6, turns=25, conversations=10, words=40,
-    lengths=LENGTHS, turn_histogram=(2, 4, 1, 3), paper={"dmn_classes": 20, "mmn_words": 30, "pmmn_users": 4},
+    "tiny",
+    "Tiny",
+    users=6,
+    items=12,
+    aspects=5,
+    values=6,
+    turns=25,
+    conversations=10,
+    words=40,
+    lengths=LENGTHS,
+    turn_histogram=(2, 4, 1, 3),
+    paper={"dmn_classes": 20, "mmn_words": 30, "pmmn_users": 4},
     origins={},
-)  # fmt: skip
-WORK = Workload(turns=3, lengths=LENGTHS, turn_histogram=DATA.turn_histogram, users=3, question_items=3, top_k=4,
-                preset="matched")  # fmt: skip
+)
+WORK = Workload(
+    turns=3, lengths=LENGTHS, turn_histogram=DATA.turn_histogram, users=3, question_items=3, top_k=4, preset="matched"
+)
 
 #: ``--set`` by model where its published sizes are large; a model that is not here keeps them.
 SMALL: dict[str, dict[str, str]] = {
     "dmn": {"embedding": "6", "hidden": "4"},
     "mmn": {"embedding": "6", "hidden": "6", "encode_chunk": "5", "score_chunk": "15", "query_words": "16"},
-    "aim": {"embedding": "6", "features": "5", "filter": "3", "hidden": "4", "score_features": "8", "noise": "2",
-            "max_words": "9"},
-    "srnn-ae": {"gensen_embedding": "3", "gensen_hidden": "2", "embedding": "3", "sentence_hidden": "3",
-                "conversation_hidden": "4", "autorec_layers": "5", "mentions": "3", "decoder_hidden": "4",
-                "response_words": "3"},
-}  # fmt: skip
+    "aim": {
+        "embedding": "6",
+        "features": "5",
+        "filter": "3",
+        "hidden": "4",
+        "score_features": "8",
+        "noise": "2",
+        "max_words": "9",
+    },
+    "srnn-ae": {
+        "gensen_embedding": "3",
+        "gensen_hidden": "2",
+        "embedding": "3",
+        "sentence_hidden": "3",
+        "conversation_hidden": "4",
+        "autorec_layers": "5",
+        "mentions": "3",
+        "decoder_hidden": "4",
+        "response_words": "3",
+    },
+}
 SMALL["pmmn"] = SMALL["mmn"]
 
 #: Other architectures behind one name: what is set beside ``SMALL``.
@@ -88,16 +114,18 @@ def dataset_file(folder: Path, name: str = "tiny") -> Path:
 
     counts = ("users", "items", "aspects", "values", "turns", "conversations", "words")
     texts = {
-        field.name + ("" if field.name == "item_sentences" else "_words"): entry(
-            dataclasses.asdict(getattr(LENGTHS, field.name))
-        )
+        field.name + ("" if field.name == "item_sentences" else "_words"): entry(dataclasses.asdict(getattr(LENGTHS, field.name)))
         for field in dataclasses.fields(TextLengths)
     }
     document: Mapping[str, Any] = {
-        "schema": "urn:cr-jax:schema:dataset-profile:1.0", "kind": "dataset-profile", "name": name, "title": "Tiny",
+        "schema": "urn:cr-jax:schema:dataset-profile:1.0",
+        "kind": "dataset-profile",
+        "name": name,
+        "title": "Tiny",
         **{key: entry(getattr(DATA, key)) for key in counts},
-        "lengths": texts, "turn_histogram": entry(list(DATA.turn_histogram)),
-    }  # fmt: skip
+        "lengths": texts,
+        "turn_histogram": entry(list(DATA.turn_histogram)),
+    }
     path = folder / "datasets" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document))

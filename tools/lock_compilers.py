@@ -53,14 +53,42 @@ def resolved(jaxlib: str, kind: str, python: str, machine: str) -> list[tuple[st
     if kind == "tpu":
         wanted = ["jax[tpu]", f"jaxlib=={jaxlib}"]
     else:
-        wanted = ["--no-deps", f"jax-cuda12-plugin=={jaxlib}", f"jax-cuda12-pjrt=={jaxlib}", "nvidia-cuda-nvcc-cu12>=12.8",
-                  "nvidia-cuda-runtime-cu12>=12.8"]  # fmt: skip
+        wanted = [
+            "--no-deps",
+            f"jax-cuda12-plugin=={jaxlib}",
+            f"jax-cuda12-pjrt=={jaxlib}",
+            "nvidia-cuda-nvcc-cu12>=12.8",
+            "nvidia-cuda-runtime-cu12>=12.8",
+        ]
     tags = [part for glibc in _GLIBC for part in ("--platform", f"manylinux_2_{glibc}_{machine}")]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--report", f"{folder}/report", "--ignore-installed",
-             "--only-binary", ":all:", "--target", f"{folder}/target", "--implementation", "cp", "--python-version", python,
-             *tags, "--platform", f"manylinux2014_{machine}", *wanted], capture_output=True, text=True)  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--dry-run",
+                "--report",
+                f"{folder}/report",
+                "--ignore-installed",
+                "--only-binary",
+                ":all:",
+                "--target",
+                f"{folder}/target",
+                "--implementation",
+                "cp",
+                "--python-version",
+                python,
+                *tags,
+                "--platform",
+                f"manylinux2014_{machine}",
+                *wanted,
+            ],
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             print(f"jaxlib {jaxlib}, {kind}, Python {python}, {machine}: none: {done.stderr.strip().splitlines()[-1]}")
             return []

@@ -25,8 +25,10 @@ from cr_jax.predict.accelerator.measured.collectives import Collectives
 from cr_jax.predict.accelerator.measured.rows import taken
 from cr_jax.predict.accelerator.measured_rows import predict, read_rows
 
-SOURCE = ("fitted on openxla/xla's table of measured collectives (8 x H100 SXM5, groups of 2, 4 and 8, 1 KB to 2 GB, F32; "
-          "collective_perf_table_gen.cc)")  # fmt: skip
+SOURCE = (
+    "fitted on openxla/xla's table of measured collectives (8 x H100 SXM5, groups of 2, 4 and 8, 1 KB to 2 GB, F32; "
+    "collective_perf_table_gen.cc)"
+)
 THEN = "bench/accelerators.py --collectives with rows of several devices"
 #: Where the search begins.
 BEGUN = {"start_s": 2e-5, "share": 0.7, "sharpness": 0.7}
@@ -75,8 +77,11 @@ def fitted_on(on: Card, rows: Sequence[Collectives]) -> dict[str, float]:
 
 def entries(values: Mapping[str, float]) -> dict[str, dict[str, Any]]:
     """As the file has them."""
-    found = {"collectives.device_start": constant(
-        values["device_start"], "1", "share of a collective's start that each device after the second adds", "fitted", SOURCE)}
+    found = {
+        "collectives.device_start": constant(
+            values["device_start"], "1", "share of a collective's start that each device after the second adds", "fitted", SOURCE
+        )
+    }
     for opcode in OPCODES:
         name = opcode.replace("-", "_")
         for key, unit, meaning in (

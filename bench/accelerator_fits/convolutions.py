@@ -27,8 +27,17 @@ from cr_jax.predict.accelerator.measured_rows import predict, read_rows
 TODAY_PRODUCTS, TODAY_MEMORY, TILE = 0.8, 0.9, 128
 #: Weight of a constant's distance from where the search begins, in logarithms: three cards do not tell them all apart.
 PULL = 0.01
-FITTED: tuple[str, ...] = ("direct_share", "fused_share", "product_share", "transform_share", "weights_share", "tile_loss",
-                           "depth", "fused_depth", "kernel_s")  # fmt: skip
+FITTED: tuple[str, ...] = (
+    "direct_share",
+    "fused_share",
+    "product_share",
+    "transform_share",
+    "weights_share",
+    "tile_loss",
+    "depth",
+    "fused_depth",
+    "kernel_s",
+)
 CLASS = "convolutions"
 SOURCE = "fitted on sitar-lab/NeuSight's measurements at 6945927d (torch 2.1, cuDNN 8.9, PCIe cards, windows of 3 x 3)"
 
@@ -57,24 +66,38 @@ def start() -> dict[str, dict[str, Any]]:
         "fused_share": constant(0.8, "1", share.format("Winograd in one kernel"), "fitted", SOURCE),
         "product_share": constant(0.9, "1", share.format("the product of Winograd in four kernels"), "fitted", SOURCE),
         "transform_share": constant(
-            0.5, "1", "share of a stream's rate that transforming images to and from Winograd's form reaches", "fitted", SOURCE),
-        "weights_share": constant(
-            0.3, "1", "share of a stream's rate that transforming the weights reaches", "fitted", SOURCE),
+            0.5, "1", "share of a stream's rate that transforming images to and from Winograd's form reaches", "fitted", SOURCE
+        ),
+        "weights_share": constant(0.3, "1", "share of a stream's rate that transforming the weights reaches", "fitted", SOURCE),
         "tile_loss": constant(
-            9.1, "1", "what a smaller tile loses: 1 + this x (1/tm + 1/tn), over that of 128 x 128", "fitted", SOURCE),
+            9.1, "1", "what a smaller tile loses: 1 + this x (1/tm + 1/tn), over that of 128 x 128", "fitted", SOURCE
+        ),
         "depth": constant(8.0, "1", "depth of a product that beginning and ending a tile costs", "fitted", SOURCE),
         "fused_depth": constant(
-            16.0, "1", "channels in that beginning and ending a block costs, Winograd in one kernel", "fitted", SOURCE),
+            16.0, "1", "channels in that beginning and ending a block costs, Winograd in one kernel", "fitted", SOURCE
+        ),
         "kernel_s": constant(5e-6, "seconds", "for each kernel after the first", "fitted", SOURCE),
         "overlap": constant(4.0, "1", "sharpness of the larger of lanes and memory", "assumed", "as products on plain lanes"),
         "joule_products": constant(
-            6.81e10, "1/J", "multiply-adds that a joule of the board's power buys", "assumed", "0.892 / (2 x 1.31 pJ x nm), "
-            "fitted on products on plain lanes: 16 nm (Pascal), 12 (Volta, Turing), 7 (A100), else 5",
-            {"generation": {"pascal": 2.128e10, "volta": 2.837e10, "turing": 2.837e10, "ampere-datacenter": 4.863e10,
-                            "ampere": 4.256e10}}),
+            6.81e10,
+            "1/J",
+            "multiply-adds that a joule of the board's power buys",
+            "assumed",
+            "0.892 / (2 x 1.31 pJ x nm), fitted on products on plain lanes: 16 nm (Pascal), 12 (Volta, Turing), 7 (A100), else 5",
+            {
+                "generation": {
+                    "pascal": 2.128e10,
+                    "volta": 2.837e10,
+                    "turing": 2.837e10,
+                    "ampere-datacenter": 4.863e10,
+                    "ampere": 4.256e10,
+                }
+            },
+        ),
         "tensor_share": constant(
-            0.6, "1", "share of the tensor cores' peak that the direct way reaches", "assumed", "no measurement known"),
-    }  # fmt: skip
+            0.6, "1", "share of the tensor cores' peak that the direct way reaches", "assumed", "no measurement known"
+        ),
+    }
     return {f"convolutions.{name}": entry for name, entry in entries.items()}
 
 
@@ -130,8 +153,10 @@ def fit(measured: Path, card_of: Callable[[str], Card]) -> Fitted:
     results = judged(cards, rows)
     names = [card.name for card in cards.values()]
     entry: dict[str, Any] = {"meaning": "convolutions, windows of 3 x 3 that move by one, on plain lanes"}
-    for kinship, take in (("same_card", lambda j: (j.seen[j.half], j.seconds[j.half])),
-                          ("other_generation", lambda j: (j.unseen, j.seconds))):  # fmt: skip
+    for kinship, take in (
+        ("same_card", lambda j: (j.seen[j.half], j.seconds[j.half])),
+        ("other_generation", lambda j: (j.unseen, j.seconds)),
+    ):
         both = [take(j) for j in results.values()]
         entry[kinship] = residual(errors(np.concatenate([b[0] for b in both]), np.concatenate([b[1] for b in both]), names))
     return Fitted(fitted_on(cards, rows), {CLASS: entry})

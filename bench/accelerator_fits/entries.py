@@ -20,8 +20,13 @@ def constant(
     value: float | None, unit: str, meaning: str, kind: str, source: str, by: Mapping[str, Mapping[str, float]] | None = None
 ) -> dict[str, Any]:
     """One constant as the file has it; four digits."""
-    entry: dict[str, Any] = {"value": None if value is None else rounded({"": value})[""], "unit": unit, "meaning": meaning,
-                             "kind": kind, "source": source}  # fmt: skip
+    entry: dict[str, Any] = {
+        "value": None if value is None else rounded({"": value})[""],
+        "unit": unit,
+        "meaning": meaning,
+        "kind": kind,
+        "source": source,
+    }
     if by:
         entry["by"] = {what: rounded(values) for what, values in by.items()}
     return entry
@@ -29,8 +34,10 @@ def constant(
 
 def times(entries: Mapping[str, Mapping[str, Any]]) -> Times:
     """The constants of entries."""
-    made = {n: Constant(n, e["value"], e["unit"], e["meaning"], e["kind"], e["source"], e.get("by", {}), "")
-            for n, e in entries.items()}  # fmt: skip
+    made = {
+        n: Constant(n, e["value"], e["unit"], e["meaning"], e["kind"], e["source"], e.get("by", {}), "")
+        for n, e in entries.items()
+    }
     return Times(made, {})
 
 

@@ -20,8 +20,12 @@ def search(loss: Callable[[np.ndarray], float], start: Sequence[float], rounds: 
     """The positive numbers near ``start`` with the least loss: Nelder-Mead in their logarithms, begun anew each round."""
     x = np.log(np.asarray(start, float))
     for _ in range(rounds):
-        found = minimize(lambda y: loss(np.exp(y)), x, method="Nelder-Mead",
-                         options={"maxfev": 250 * len(x), "xatol": 1e-4, "fatol": 1e-6, "adaptive": True})  # fmt: skip
+        found = minimize(
+            lambda y: loss(np.exp(y)),
+            x,
+            method="Nelder-Mead",
+            options={"maxfev": 250 * len(x), "xatol": 1e-4, "fatol": 1e-6, "adaptive": True},
+        )
         x = found.x
     return np.exp(x)
 
@@ -31,10 +35,14 @@ def errors(predicted: np.ndarray, measured: np.ndarray, cards: Sequence[str]) ->
     off = np.abs(predicted - measured) / measured
     ratio = measured / predicted
     return {
-        "rows": len(off), "cards": sorted(set(cards)), "median": float(np.median(off)),
-        "p90": float(np.quantile(off, 0.9)), "worst": float(off.max()),
-        "ratio_low": float(np.quantile(ratio, 0.05)), "ratio_high": float(np.quantile(ratio, 0.95)),
-    }  # fmt: skip
+        "rows": len(off),
+        "cards": sorted(set(cards)),
+        "median": float(np.median(off)),
+        "p90": float(np.quantile(off, 0.9)),
+        "worst": float(off.max()),
+        "ratio_low": float(np.quantile(ratio, 0.05)),
+        "ratio_high": float(np.quantile(ratio, 0.95)),
+    }
 
 
 def rounded(values: Mapping[str, float], digits: int = 4) -> dict[str, float]:

@@ -73,9 +73,13 @@ def with_terms(on: Card, mechanism: str, terms: Sequence[Term], values: Mapping[
 
 
 def least(
-    mechanism: str, terms: Sequence[Term], fitted: Sequence[str], rows: Sequence[Products], cards: Mapping[str, Card],
+    mechanism: str,
+    terms: Sequence[Term],
+    fitted: Sequence[str],
+    rows: Sequence[Products],
+    cards: Mapping[str, Card],
     held: Mapping[str, float] | None = None,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """The terms' values that leave least of ``|log predicted - log measured|`` (soft_l1, each card and kind alike).
     ``fitted``: keys of the terms that move; the others stay at ``held`` or their start."""
     values = {t.key: t.start for t in terms} | dict(held or {})
@@ -88,8 +92,10 @@ def least(
 
     def residuals(x: np.ndarray) -> np.ndarray:
         now = at(x)
-        parts = [10 * (np.log(predict(with_terms(cards[r.card], mechanism, terms, now), r)) - log) / len(r) ** 0.5
-                 for r, log in zip(samples, logs, strict=True)]  # fmt: skip
+        parts = [
+            10 * (np.log(predict(with_terms(cards[r.card], mechanism, terms, now), r)) - log) / len(r) ** 0.5
+            for r, log in zip(samples, logs, strict=True)
+        ]
         return np.concatenate([*parts, _RIDGE * x])
 
     found = least_squares(residuals, np.zeros(len(start)), loss="soft_l1", f_scale=0.03, diff_step=2e-3, max_nfev=25)
@@ -115,8 +121,9 @@ def fit_plain(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dic
     def fit(kept: Sequence[Products]) -> dict[str, float]:
         left = keys(PLAIN, [cards[r.card] for r in kept])
         found = least("products_plain", PLAIN, left, kept, cards)
-        return {t.key: found[t.key] if t.where is None or t.key in left else found[t.constant] if t.fitted else t.start
-                for t in PLAIN}  # fmt: skip
+        return {
+            t.key: found[t.key] if t.where is None or t.key in left else found[t.constant] if t.fitted else t.start for t in PLAIN
+        }
 
     def say(values: Mapping[str, float], which: Sequence[Products], kin: str) -> list[Said]:
         return [(kin, r, predict(with_terms(cards[r.card], "products_plain", PLAIN, values), r)) for r in which]
@@ -162,17 +169,25 @@ def fit_tensor(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[di
 
 
 CLASSES: Mapping[str, tuple[str, Callable[[Products, Card], np.ndarray]]] = {
-    "products_float32": ("float32 products on plain lanes that the board's power limit does not slow",
-                         lambda r, c: np.full(len(r), r.computed_in == "float32" and not products_plain.limited(c))),
-    "products_float32_limited": ("float32 products on plain lanes of a board whose power limit slows them",
-                                 lambda r, c: np.full(len(r), r.computed_in == "float32" and products_plain.limited(c))),
-    "products_skinny": (f"float32 products with m or n of at most {SKINNY} and no batch",
-                        lambda r, _: (r.computed_in == "float32") & (np.minimum(r.m, r.n) <= SKINNY) & (r.batch == 1)),
+    "products_float32": (
+        "float32 products on plain lanes that the board's power limit does not slow",
+        lambda r, c: np.full(len(r), r.computed_in == "float32" and not products_plain.limited(c)),
+    ),
+    "products_float32_limited": (
+        "float32 products on plain lanes of a board whose power limit slows them",
+        lambda r, c: np.full(len(r), r.computed_in == "float32" and products_plain.limited(c)),
+    ),
+    "products_skinny": (
+        f"float32 products with m or n of at most {SKINNY} and no batch",
+        lambda r, _: (r.computed_in == "float32") & (np.minimum(r.m, r.n) <= SKINNY) & (r.batch == 1),
+    ),
     "products_tf32": ("products in tf32", lambda r, _: np.full(len(r), r.computed_in == "tf32")),
-    "products_bfloat16": ("products in bfloat16; on other generations in float16, on the same units",
-                          lambda r, _: np.full(len(r), r.computed_in == "bfloat16")),
+    "products_bfloat16": (
+        "products in bfloat16; on other generations in float16, on the same units",
+        lambda r, _: np.full(len(r), r.computed_in == "bfloat16"),
+    ),
     "products_float16": ("products in float16 on tensor cores", lambda r, _: np.full(len(r), r.computed_in == "float16")),
-}  # fmt: skip
+}
 
 
 def residuals(said: Sequence[Said], cards: Mapping[str, Card]) -> dict[str, dict[str, Any]]:
@@ -215,8 +230,10 @@ def fit(measured: Path, card_of: Callable[[str], Card]) -> Fitted:
 
 def line(name: str, predicted: np.ndarray, rows: Products, roof: np.ndarray) -> str:
     off, beside = (np.abs(p / rows.seconds - 1) * 100 for p in (predicted, roof))
-    return (f"{name:46s} {len(rows):5d} {np.median(off):6.1f} {np.quantile(off, 0.9):6.1f} {off.max():6.0f} "
-            f"{np.median(predicted / rows.seconds):6.3f} {np.median(beside):6.1f}")  # fmt: skip
+    return (
+        f"{name:46s} {len(rows):5d} {np.median(off):6.1f} {np.quantile(off, 0.9):6.1f} {off.max():6.0f} "
+        f"{np.median(predicted / rows.seconds):6.3f} {np.median(beside):6.1f}"
+    )
 
 
 def main() -> None:
@@ -237,8 +254,10 @@ def main() -> None:
     print(json.dumps(fitted.residuals, indent=1))
     if options.write:
         document = json.loads(options.write.read_text())
-        for part, new, prefix in (("constants", fitted.constants, ("products_plain.", "products_tensor.")),
-                                  ("residuals", fitted.residuals, ("products_",))):  # fmt: skip
+        for part, new, prefix in (
+            ("constants", fitted.constants, ("products_plain.", "products_tensor.")),
+            ("residuals", fitted.residuals, ("products_",)),
+        ):
             kept = {key: v for key, v in document[part].items() if not key.startswith(prefix)}
             document[part] = dict(sorted({**kept, **new}.items()))
         options.write.write_text(json.dumps(document, indent=2) + "\n")

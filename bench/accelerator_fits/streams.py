@@ -57,12 +57,14 @@ def cycles(measured: Path) -> dict[str, dict[str, float]]:
     usual = ("exponential", "log", "tanh", "logistic")
     new, old = "sm_103", "sm_60"
     return {
-        "transcendental_cycles": {"": float(np.mean([table[new, op] for op in usual])) / 8,
-                                  "pascal": float(np.mean([table[old, op] for op in usual if (old, op) in table])) / 12},
+        "transcendental_cycles": {
+            "": float(np.mean([table[new, op] for op in usual])) / 8,
+            "pascal": float(np.mean([table[old, op] for op in usual if (old, op) in table])) / 12,
+        },
         "root_cycles": {"": table[new, "rsqrt"] / 8, "pascal": table[old, "rsqrt"] / 12},
         "division_cycles": {"": table[new, "divide"] / 8, "pascal": table[old, "divide"] / 12},
         "power_cycles": {"": table["sm_90", "power"] / 8, "pascal": table[old, "power"] / 12},
-    }  # fmt: skip
+    }
 
 
 def start(measured: Path) -> dict[str, dict[str, Any]]:
@@ -71,38 +73,76 @@ def start(measured: Path) -> dict[str, dict[str, Any]]:
     table = "openxla/xla, hlo_op_profiles: dependent chains of one thread, over those of additions (hlo_op_profiler.cc)"
     entries = {
         "bandwidth_share": constant(
-            0.9, "1", "share of the memory's peak that a long stream reaches", "fitted", SOURCE + "; HBM: the mean of V100 and "
+            0.9,
+            "1",
+            "share of the memory's peak that a long stream reaches",
+            "fitted",
+            SOURCE + "; HBM: the mean of V100 and "
             "A100; GDDR: that of T4 and 660 GB/s printed of RTX A5000 (userz.net); RTX 4090: 918 to 924 GB/s "
             "(tinygrad/open-gpu-kernel-modules, issue 6)",
-            {"card": {"rtx4090": 0.913}, "memory_kind": {"gddr": PRINTED_GDDR}, "generation": {}}),
+            {"card": {"rtx4090": 0.913}, "memory_kind": {"gddr": PRINTED_GDDR}, "generation": {}},
+        ),
         "core_bytes_per_clock": constant(
-            32, "bytes", "most that one core moves to or from memory in a clock", "printed",
-            "openxla/xla, gpu_performance_model_base.cc: one transaction of 32 bytes per clock and core"),
+            32,
+            "bytes",
+            "most that one core moves to or from memory in a clock",
+            "printed",
+            "openxla/xla, gpu_performance_model_base.cc: one transaction of 32 bytes per clock and core",
+        ),
         "cache_bytes_per_clock": constant(
-            25.6, "bytes", "what one core reads from the last-level cache in a clock", "printed",
-            "NVIDIA A100 whitepaper: 2,048 bytes a clock of V100's cache, for 80 cores"),
+            25.6,
+            "bytes",
+            "what one core reads from the last-level cache in a clock",
+            "printed",
+            "NVIDIA A100 whitepaper: 2,048 bytes a clock of V100's cache, for 80 cores",
+        ),
         "cache_speedup": constant(
-            2.5, "1", "rate of the last-level cache over that of memory, at least", "printed",
-            "openxla/xla, gpu_performance_model_base.h: kL2CacheSpeedup"),
+            2.5,
+            "1",
+            "rate of the last-level cache over that of memory, at least",
+            "printed",
+            "openxla/xla, gpu_performance_model_base.h: kL2CacheSpeedup",
+        ),
         "cache_reach": constant(
-            1.0, "1", "distance over the cache's size at which half of a buffer is still in it", "fitted", SOURCE),
+            1.0, "1", "distance over the cache's size at which half of a buffer is still in it", "fitted", SOURCE
+        ),
         "cache_sharpness": constant(4.0, "1", "how sharply a buffer leaves the cache with distance", "fitted", SOURCE),
         "row_share": constant(
-            0.97, "1", "share of a stream's rate at which a reduction over the fastest axis reads", "fitted", SOURCE),
+            0.97, "1", "share of a stream's rate at which a reduction over the fastest axis reads", "fitted", SOURCE
+        ),
         "column_share": constant(
-            0.8, "1", "the same for a reduction over another axis", "assumed", "no measurement known: tiles of 32 columns "
-            "move whole lines, but one partial result per block is added to the rest"),
+            0.8,
+            "1",
+            "the same for a reduction over another axis",
+            "assumed",
+            "no measurement known: tiles of 32 columns move whole lines, but one partial result per block is added to the rest",
+        ),
         "overlap": constant(
-            5.0, "1", "sharpness of the larger of arithmetic and memory", "assumed", "that of products on plain lanes"),
+            5.0, "1", "sharpness of the larger of arithmetic and memory", "assumed", "that of products on plain lanes"
+        ),
         "flop_cycles": constant(
-            1.0, "clocks", "of a lane for one addition or product", "printed",
-            "NVIDIA's CUDA programming guide: one result per lane and clock"),
-    }  # fmt: skip
-    meanings = {"division_cycles": "one division", "transcendental_cycles": "one exponential, logarithm, tanh or logistic "
-                "function, their mean", "root_cycles": "one square root", "power_cycles": "one power"}  # fmt: skip
+            1.0,
+            "clocks",
+            "of a lane for one addition or product",
+            "printed",
+            "NVIDIA's CUDA programming guide: one result per lane and clock",
+        ),
+    }
+    meanings = {
+        "division_cycles": "one division",
+        "transcendental_cycles": "one exponential, logarithm, tanh or logistic function, their mean",
+        "root_cycles": "one square root",
+        "power_cycles": "one power",
+    }
     for name, meaning in meanings.items():
-        entries[name] = constant(counted[name][""], "clocks", f"of a lane for {meaning}", "printed", table,
-                                 {"generation": {"pascal": counted[name]["pascal"]}})  # fmt: skip
+        entries[name] = constant(
+            counted[name][""],
+            "clocks",
+            f"of a lane for {meaning}",
+            "printed",
+            table,
+            {"generation": {"pascal": counted[name]["pascal"]}},
+        )
     return {f"streams.{name}": entry for name, entry in entries.items()}
 
 
@@ -189,15 +229,22 @@ def judged(cards: Mapping[str, Card], rows: Mapping[tuple[str, str], Streams], m
         seen = replace(card, times=times(fitted_on(cards, half, measured)), replaced={}, _known={})
         for kind in ("streams", "reductions"):
             part = rows[name, kind]
-            found[name, kind] = Judged(part.seconds, predict(unseen, part), today(card, part, TODAY), today(card, part, 1.0),
-                                       part.test, predict(seen, part))  # fmt: skip
+            found[name, kind] = Judged(
+                part.seconds,
+                predict(unseen, part),
+                today(card, part, TODAY),
+                today(card, part, 1.0),
+                part.test,
+                predict(seen, part),
+            )
     return found
 
 
 MEANING = {
-    "streams_hbm": "elementwise kernels, memory HBM", "streams_gddr": "elementwise kernels, memory GDDR",
+    "streams_hbm": "elementwise kernels, memory HBM",
+    "streams_gddr": "elementwise kernels, memory GDDR",
     "reductions": "softmax and layer norm",
-}  # fmt: skip
+}
 
 
 def fit(measured: Path, card_of: Callable[[str], Card]) -> Fitted:
@@ -209,8 +256,10 @@ def fit(measured: Path, card_of: Callable[[str], Card]) -> Fitted:
     for kind, keys in classes(cards, rows).items():
         names = [cards[key[0]].name for key in keys]
         entry: dict[str, Any] = {"meaning": MEANING[kind]}
-        for kinship, take in (("same_card", lambda j: (j.same[j.test], j.seconds[j.test])),
-                              ("other_generation", lambda j: (j.unseen, j.seconds))):  # fmt: skip
+        for kinship, take in (
+            ("same_card", lambda j: (j.same[j.test], j.seconds[j.test])),
+            ("other_generation", lambda j: (j.unseen, j.seconds)),
+        ):
             both = [take(results[key]) for key in keys]
             entry[kinship] = residual(errors(np.concatenate([b[0] for b in both]), np.concatenate([b[1] for b in both]), names))
         fitted.residuals[kind] = entry

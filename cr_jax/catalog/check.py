@@ -34,9 +34,7 @@ def _deepest(fault: Any) -> Any:
             branches.setdefault(inner.schema_path[0], []).append(inner)
         here = fault.absolute_path
         meant = [
-            inner
-            for inner in branches.values()
-            if all(one.absolute_path != here or one.validator != "type" for one in inner)
+            inner for inner in branches.values() if all(one.absolute_path != here or one.validator != "type" for one in inner)
         ]
         if not meant:
             return fault

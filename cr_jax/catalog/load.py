@@ -83,9 +83,7 @@ def dataset_from(document: Any, where: str, stem: str | None = None) -> Dataset:
         value = take(document["lengths"], key, f"lengths.{field}")
         if not value["p50"] <= value["p95"] <= value["max"] or value["mean"] > value["max"]:
             raise BadInput(where, f"lengths.{key}.value: needs p50 <= p95 <= max and mean <= max")
-        lengths[field] = Lengths(
-            float(value["mean"]), int(value["p50"]), int(value["p95"]), int(value["max"])
-        )
+        lengths[field] = Lengths(float(value["mean"]), int(value["p50"]), int(value["p95"]), int(value["max"]))
     result = Dataset(
         name=document["name"],
         title=document["title"],
@@ -114,8 +112,9 @@ def load_accelerator(path: str | Path) -> Accelerator:
     _same_name(document, where, Path(path).stem)
     target = document["compiler_target"]
     if target is not None and target["platform"] != document["platform"]:
-        raise BadInput(where, f"compiler_target.platform: {target['platform']!r} is not the "
-                              f"profile's platform {document['platform']!r}")
+        raise BadInput(
+            where, f"compiler_target.platform: {target['platform']!r} is not the profile's platform {document['platform']!r}"
+        )
     calibration = document.get("calibration")
     doubtful = calibration is not None and unreliable(calibration) is not None
     origins: dict[str, Origin] = {}
@@ -198,8 +197,10 @@ def _consistent(data: Dataset, where: str) -> None:
     histogram = data.turn_histogram
     conversations, turns = sum(histogram), sum(n * c for n, c in enumerate(histogram, 1))
     if conversations != data.conversations:
-        raise BadInput(where, f"turn_histogram.value: adds up to {conversations:,} conversations; "
-                              f"legal: conversations.value, {data.conversations:,}")
+        raise BadInput(
+            where,
+            f"turn_histogram.value: adds up to {conversations:,} conversations; "
+            f"legal: conversations.value, {data.conversations:,}",
+        )
     if turns != data.turns:
-        raise BadInput(where, f"turn_histogram.value: holds {turns:,} turns; "
-                              f"legal: turns.value, {data.turns:,}")
+        raise BadInput(where, f"turn_histogram.value: holds {turns:,} turns; legal: turns.value, {data.turns:,}")

@@ -18,15 +18,21 @@ _Capability = tuple[int, int]
 
 #: Compute capability of a generation, for cards without a compiler target: the lowest it has.
 _OF_GENERATION: dict[str | None, _Capability] = {
-    "maxwell": (5, 2), "pascal": (6, 0), "volta": (7, 0), "turing": (7, 5), "ampere-datacenter": (8, 0),
-    "ampere": (8, 6), "ada": (8, 9), "hopper": (9, 0), "blackwell-datacenter": (10, 0), "blackwell": (12, 0),
-}  # fmt: skip
+    "maxwell": (5, 2),
+    "pascal": (6, 0),
+    "volta": (7, 0),
+    "turing": (7, 5),
+    "ampere-datacenter": (8, 0),
+    "ampere": (8, 6),
+    "ada": (8, 9),
+    "hopper": (9, 0),
+    "blackwell-datacenter": (10, 0),
+    "blackwell": (12, 0),
+}
 _VOLTA, _AMPERE, _ADA, _HOPPER = (7, 0), (8, 0), (8, 9), (9, 0)
 #: Compute capability from which tensor cores have a type (NVIDIA's CUDA programming guide). float64
 #: is only on the cards of data centres, and float32 on none.
-_TENSOR_FROM: dict[str, _Capability] = {
-    "float16": _VOLTA, "int8": (7, 5), "bfloat16": _AMPERE, "tf32": _AMPERE, "float8": _ADA,
-}  # fmt: skip
+_TENSOR_FROM: dict[str, _Capability] = {"float16": _VOLTA, "int8": (7, 5), "bfloat16": _AMPERE, "tf32": _AMPERE, "float8": _ADA}
 _TENSOR_FLOAT64 = (_AMPERE, _HOPPER, (10, 0))
 #: 8-bit floats that tensor cores multiply, by the compute capability XLA first leaves them as they are.
 _GPU_FLOAT8 = {"float8_e4m3fn": _ADA, "float8_e5m2": _HOPPER}
@@ -35,9 +41,11 @@ _TPU_PASSES = {"default": "bfloat16", "high": "bfloat16_3x", "highest": "bfloat1
 #: Types other than float32 and bfloat16 that a TPU multiplies as they are.
 _TPU_5_AND_6 = {"int8": "int8", "uint8": "int8", "float8_e5m2": "float8", "float8_e4m3b11fnuz": "float8"}
 _TPU_NATIVE: dict[str | None, dict[str, str]] = {
-    "tpu-v5e": _TPU_5_AND_6, "tpu-v5p": _TPU_5_AND_6, "tpu-v6e": _TPU_5_AND_6,
+    "tpu-v5e": _TPU_5_AND_6,
+    "tpu-v5p": _TPU_5_AND_6,
+    "tpu-v6e": _TPU_5_AND_6,
     "tpu-v7x": {"float8_e5m2": "float8", "float8_e4m3fn": "float8"},
-}  # fmt: skip
+}
 
 
 def compute_capability(accelerator: Accelerator) -> tuple[int, int] | None:

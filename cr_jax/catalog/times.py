@@ -40,15 +40,21 @@ class Constant:
 
     def of(self, accelerator: Accelerator) -> float:
         """Its value for one accelerator. Raises ``MissingConstant``."""
-        keys = {"card": accelerator.name, "generation": accelerator.generation, "memory_kind": accelerator.memory_kind,
-                "platform": accelerator.platform}  # fmt: skip
+        keys = {
+            "card": accelerator.name,
+            "generation": accelerator.generation,
+            "memory_kind": accelerator.memory_kind,
+            "platform": accelerator.platform,
+        }
         for what in _BY:
             found = self.by.get(what, {}).get(keys[what] or "")
             if found is not None:
                 return found
         if self.value is None:
-            raise MissingConstant(f"{accelerator.name}: the constant {self.name} ({self.meaning}) has no value for it; "
-                                  f"{self.would_give} would give one")  # fmt: skip
+            raise MissingConstant(
+                f"{accelerator.name}: the constant {self.name} ({self.meaning}) has no value for it; "
+                f"{self.would_give} would give one"
+            )
         return self.value
 
 
@@ -80,9 +86,15 @@ def read_times(path: Any) -> Times:
     check(document, "accelerator-times", str(path))
     constants = {
         name: Constant(
-            name, entry["value"], entry["unit"], entry["meaning"], entry["kind"], entry["source"], entry.get("by", {}),
+            name,
+            entry["value"],
+            entry["unit"],
+            entry["meaning"],
+            entry["kind"],
+            entry["source"],
+            entry.get("by", {}),
             entry.get("would_give", "crjax calibrate on the device"),
         )
         for name, entry in document["constants"].items()
-    }  # fmt: skip
+    }
     return Times(constants, document["residuals"])

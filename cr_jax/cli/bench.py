@@ -9,8 +9,9 @@ import typer
 
 from cr_jax.errors import BadConfig
 
-Model = Annotated[str, typer.Option(
-    help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code.")]  # fmt: skip
+Model = Annotated[
+    str, typer.Option(help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code.")
+]
 Device = Annotated[str, typer.Option(help="cpu, gpu, tpu or an accelerator's name; it has to be attached.")]
 Preset = Annotated[str, typer.Option(help="published, matched or paper.")]
 Precision = Annotated[str, typer.Option(help="default, high or highest matmul precision.")]
@@ -27,8 +28,9 @@ Energy = Annotated[bool, typer.Option("--energy/--no-energy", help="Measure ener
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Measure compiled training and inference on the attached device.", rich_markup_mode=None,
-                        invoke_without_command=True)  # fmt: skip
+    group = typer.Typer(
+        help="Measure compiled training and inference on the attached device.", rich_markup_mode=None, invoke_without_command=True
+    )
     group.callback()(bench)
     group.command("sweep")(sweep)
     app.add_typer(group, name="bench")
@@ -36,8 +38,10 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     context: typer.Context,
-    model: Annotated[str | None, typer.Option(
-        help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code."),
+    ] = None,
     dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
     device: Device = "cpu",
     phase: Annotated[str, typer.Option(help="train, precompute or infer.")] = "infer",
@@ -63,7 +67,7 @@ def bench(
     trace: Annotated[Path | None, typer.Option(help="Write a profiler trace (XProf, Perfetto) to this folder.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "--export", help="Write the report to this file (- for stdout).")] = None,
     json_: Annotated[bool, typer.Option("--json", help="The report to stdout, nothing else.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Time, peak memory and energy of a training step or of answering a turn, measured.
 
     Stages, first call and steady state apart; samples until the median is known well enough.
@@ -79,8 +83,23 @@ def bench(
     from cr_jax.measure.clock import Plan
     from cr_jax.report.document import to_json, write
 
-    case = Case(model, dataset, device, phase, preset, dtype, precision, batch, users, turns, turn, mode, objective,
-                items_scored, settings=settings(set_ or []))  # fmt: skip
+    case = Case(
+        model,
+        dataset,
+        device,
+        phase,
+        preset,
+        dtype,
+        precision,
+        batch,
+        users,
+        turns,
+        turn,
+        mode,
+        objective,
+        items_scored,
+        settings=settings(set_ or []),
+    )
     other, saved = _against(case, against or [])
     options = Options(memory, energy, None if trace is None else str(trace), command=["crjax", *sys.argv[1:]], say=_say())
     report = measure(case, Plan(warmup, runs, seconds, limit, tightness), options, other)
@@ -88,8 +107,11 @@ def bench(
         compare_saved(report, saved, str((against or [""])[0]))
     _finish(report, out, json_, to_json, write)
     if trace is not None and report["steps"]:
-        print(f"trace written to {trace}: open it with `xprof {trace}` (pip install xprof), or load the\n"
-              "perfetto_trace.json.gz below it in https://ui.perfetto.dev", file=sys.stderr)  # fmt: skip
+        print(
+            f"trace written to {trace}: open it with `xprof {trace}` (pip install xprof), or load the\n"
+            "perfetto_trace.json.gz below it in https://ui.perfetto.dev",
+            file=sys.stderr,
+        )
     if report["status"] != "measured":
         raise typer.Exit(130 if report["status"] == "interrupted" else 1)
 
@@ -139,9 +161,19 @@ def sweep(
     for name in chosen:
         spec.find(name)
     sizes = [None if text == "published" else _whole("batches", text) for text in _names("batches", batches)]
-    cases = cells(chosen, _names("datasets", datasets), _names("phases", phases),
-                  [_whole("users", text) for text in _names("users", users)], sizes, _names("dtypes", dtypes),
-                  device=device, preset=preset, precision=precision, turns=turns, mode=mode)  # fmt: skip
+    cases = cells(
+        chosen,
+        _names("datasets", datasets),
+        _names("phases", phases),
+        [_whole("users", text) for text in _names("users", users)],
+        sizes,
+        _names("dtypes", dtypes),
+        device=device,
+        preset=preset,
+        precision=precision,
+        turns=turns,
+        mode=mode,
+    )
     plan, budget = Plan(warmup, runs, seconds, limit, tightness), Budget(cell_seconds, memory, energy)
     with _Progress(len(cases)) as progress:
         reports = run(cases, plan, out, budget, progress.cell)
@@ -159,10 +191,15 @@ class _Progress:
 
         self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False), console=self._console,
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=self._console,
             disable=not self._console.is_terminal,
-        )  # fmt: skip
+        )
         self._task, self._total, self._done = self._bar.add_task("sweep", total=total), total, 0
 
     def __enter__(self) -> "_Progress":

@@ -18,17 +18,28 @@ def register(app: typer.Typer) -> None:
 
 def calibrate(
     device: Annotated[str, typer.Option(help="cpu, gpu or tpu: what is attached here.")] = "cpu",
-    profile: Annotated[str | None, typer.Option(
-        help="gpu, tpu: the card's profile, a name or a JSON file; by default the one titled as the attached device.")] = None,
-    from_: Annotated[list[Path] | None, typer.Option(
-        "--from", help="gpu, tpu: a CSV file of measurements of --profile to import instead of measuring; repeatable.")] = None,
-    out: Annotated[str | None, typer.Option(
-        help="Name of the profile written; by default `cpu`, or the card's, which predictions then use.")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="gpu, tpu: the card's profile, a name or a JSON file; by default the one titled as the attached device."
+        ),
+    ] = None,
+    from_: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from", help="gpu, tpu: a CSV file of measurements of --profile to import instead of measuring; repeatable."
+        ),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Name of the profile written; by default `cpu`, or the card's, which predictions then use.")
+    ] = None,
     limit: Annotated[float, typer.Option(help="Seconds it may take.")] = 90.0,
     statistic: Annotated[str, typer.Option(help="cpu: median, or fastest on a machine that is busy.")] = "median",
-    keep_unreliable: Annotated[bool, typer.Option(
-        "--keep-unreliable", help="cpu: keep one that cannot be relied on; its predictions then say not validated.")] = False,
-) -> None:  # fmt: skip
+    keep_unreliable: Annotated[
+        bool,
+        typer.Option("--keep-unreliable", help="cpu: keep one that cannot be relied on; its predictions then say not validated."),
+    ] = False,
+) -> None:
     """Measure this machine for time predictions; writes a user accelerator profile.
 
     cpu: products by shape, bandwidth by footprint, calls, operations, page faults, what does not vectorise: fifteen
@@ -74,8 +85,10 @@ def _cpu(out: str, limit: float, statistic: str, keep_unreliable: bool) -> None:
     sys.stdout.write(_summary(block))
     wrong = unreliable(block)
     if wrong and not keep_unreliable:
-        raise BadConfig(f"profile {out} is not written: {wrong}; legal: crjax calibrate again, or --keep-unreliable, whose "
-                        "predictions are not validated")  # fmt: skip
+        raise BadConfig(
+            f"profile {out} is not written: {wrong}; legal: crjax calibrate again, or --keep-unreliable, whose "
+            "predictions are not validated"
+        )
     write_atomically(place, json.dumps(document, indent=2) + "\n")
     sys.stdout.write(f"profile {out} written to {place}\n")
     if wrong:
@@ -117,8 +130,10 @@ def _summary(block: dict[str, Any]) -> str:
     fit, canary = block["fit"], block["canary"]
     apart = "how far passes lie apart is not known"
     if block["passes"] > 1:
-        apart = (f"the middle half of a point's passes {fit['median_spread']:.0%} apart (median), "
-                 f"{fit['p90_spread']:.0%} (90%); of the canary's {canary['spread']:.0%}")  # fmt: skip
+        apart = (
+            f"the middle half of a point's passes {fit['median_spread']:.0%} apart (median), "
+            f"{fit['p90_spread']:.0%} (90%); of the canary's {canary['spread']:.0%}"
+        )
     passes = "1 pass" if block["passes"] == 1 else f"{block['passes']} passes"
     return f"{fit['points']} points, {passes}, {block['took_s']:.0f} s; {apart}\n"
 

@@ -15,9 +15,14 @@ PLATFORMS = {"gpu": "cuda", "tpu": "tpu"}
 
 
 def run(
-    device: str, profile: str | None, out: str | None, limit: float, files: Sequence[Path], place_for: Callable[[str], Path],
+    device: str,
+    profile: str | None,
+    out: str | None,
+    limit: float,
+    files: Sequence[Path],
+    place_for: Callable[[str], Path],
     say: Callable[[str], None],
-) -> None:  # fmt: skip
+) -> None:
     """Write the profile of the card with its anchors. place_for: a name's file, once it is known that it can be written."""
     from cr_jax.catalog.check import check
     from cr_jax.errors import BadConfig
@@ -37,8 +42,10 @@ def run(
     place = place_for(name)
     found, block = _swept(attached, accelerator, limit, say) if attached else _imported(files, accelerator)
     if not found.constants and not found.errors:
-        raise BadConfig(f"profile {name} is not written: nothing that was measured says anything of its constants; legal: a "
-                        "larger --limit, or more rows")  # fmt: skip
+        raise BadConfig(
+            f"profile {name} is not written: nothing that was measured says anything of its constants; legal: a "
+            "larger --limit, or more rows"
+        )
     document["anchors"] = block
     check(document, "accelerator-profile", str(place))
     sys.stdout.write(summary(found, block))
@@ -51,8 +58,11 @@ def summary(found: "Anchors", block: dict[str, Any]) -> str:
     lines = [f"{len(found.rows)} operations, {len(found.constants)} constants"]
     if "took_s" in block:
         lines[0] += f", {block['passes']} passes, {block['took_s']:.0f} s"
-    lines += [f"  {kind}: {one['median']:.1%} median, {one['p90']:.1%} (90%) on {one['rows']} operations that no constant was "
-              "taken from" for kind, one in found.errors.items()]  # fmt: skip
+    lines += [
+        f"  {kind}: {one['median']:.1%} median, {one['p90']:.1%} (90%) on {one['rows']} operations that no constant was "
+        "taken from"
+        for kind, one in found.errors.items()
+    ]
     if block["skipped"]:
         first = block["skipped"][0]
         lines.append(f"  left out: {len(block['skipped'])}, such as {first['what']}: {first['why']}")
@@ -67,8 +77,10 @@ def _attached(device: str) -> Any:
     try:
         return devices.attached(device).device
     except BadConfig:
-        raise BadConfig(f"device {device!r}: none attached, and only what is attached can be measured; legal: --profile NAME "
-                        "--from measured.csv, which imports measurements of a card") from None  # fmt: skip
+        raise BadConfig(
+            f"device {device!r}: none attached, and only what is attached can be measured; legal: --profile NAME "
+            "--from measured.csv, which imports measurements of a card"
+        ) from None
 
 
 def known(device: Any) -> str:
@@ -78,8 +90,10 @@ def known(device: Any) -> str:
 
     found = profile_name(device.device_kind, PLATFORMS.get(device.platform, "cuda"))
     if found is None:
-        raise BadConfig(f"no profile of the catalogue is titled {device.device_kind!r}; legal: --profile NAME of the nearest "
-                        "card (crjax list devices), or --profile FILE.json that describes this one")  # fmt: skip
+        raise BadConfig(
+            f"no profile of the catalogue is titled {device.device_kind!r}; legal: --profile NAME of the nearest "
+            "card (crjax list devices), or --profile FILE.json that describes this one"
+        )
     return found
 
 
@@ -103,8 +117,10 @@ def _profile(name: str, device: str) -> tuple[dict[str, Any], "Accelerator"]:
             path = files[name]
     found = replace(load.load_accelerator(path), anchors=None)
     if found.platform != PLATFORMS[device]:
-        raise BadConfig(f"--profile {name}: a device of platform {found.platform}; legal with --device {device}: one of platform "
-                        f"{PLATFORMS[device]}")  # fmt: skip
+        raise BadConfig(
+            f"--profile {name}: a device of platform {found.platform}; legal with --device {device}: one of platform "
+            f"{PLATFORMS[device]}"
+        )
     card(found)  # what the formulas read is there
     return read_json(path), found
 

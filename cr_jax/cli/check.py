@@ -25,18 +25,23 @@ def register(app: typer.Typer) -> None:
 
 def check(
     baseline: Annotated[Path, typer.Option(help="A cost report, as crjax profile --out writes it.")],
-    limit: Annotated[list[str] | None, typer.Option(
-        help="METRIC=PERCENT that compiled_flops, hbm_bytes or peak_bytes may rise by; repeat it.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="METRIC=PERCENT that compiled_flops, hbm_bytes or peak_bytes may rise by; repeat it.")
+    ] = None,
     update: Annotated[bool, typer.Option("--update", help="Write this run's report over the baseline.")] = False,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="No baseline file: say so and exit with 0.")] = False,
-    model: Annotated[str | None, typer.Option(
-        help="The baseline's model package.module:SPEC; imports that module and runs its code.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The baseline's model package.module:SPEC; imports that module and runs its code.")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="The file of the baseline's data set, where that is no profile.")] = None,
     device: Annotated[str | None, typer.Option(help="Run for this device: only exact figures are then compared.")] = None,
-    time: Annotated[float | None, typer.Option(
-        "--time", help="Percent that a step's time may rise by; needs an attached device and kept programs.")] = None,
-    keep_programs: Annotated[bool, typer.Option(
-        "--keep-programs", help="Keep this run's programs beside the baseline (NAME.programs), for --time.")] = False,
+    time: Annotated[
+        float | None,
+        typer.Option("--time", help="Percent that a step's time may rise by; needs an attached device and kept programs."),
+    ] = None,
+    keep_programs: Annotated[
+        bool, typer.Option("--keep-programs", help="Keep this run's programs beside the baseline (NAME.programs), for --time.")
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="The result as JSON to stdout, nothing else.")] = False,
 ) -> None:
     """Run a baseline's own workload again and hold the figures against it.
@@ -51,7 +56,7 @@ def check(
     run in turn on the attached device: a step breaks the limit when the whole 95% interval of the
     ratio lies above it, and is undecided, not within, when the interval holds it. A program that has not
     changed is not run. Without kept programs or the device: 3. What another compiler changes is not seen.
-    """  # fmt: skip
+    """
     from cr_jax.catalog import load
     from cr_jax.report import gate
     from cr_jax.report.document import to_json, validate
@@ -112,8 +117,10 @@ def _update(old: dict[str, Any], now: dict[str, Any], file: Path) -> bool:
     from cr_jax.report.document import write
 
     if old["target"]["compiled_for"] is not None and now["target"]["compiled_for"] is None:
-        raise BadConfig(f"{file}: not rewritten: this run is not compiled for {now['target']['name']} and would lose the "
-                        "compiled figures; legal: --update where its compiler is")  # fmt: skip
+        raise BadConfig(
+            f"{file}: not rewritten: this run is not compiled for {now['target']['name']} and would lose the "
+            "compiled figures; legal: --update where its compiler is"
+        )
     if without_times(old) == without_times(now):
         return False
     write(now, file)

@@ -86,10 +86,18 @@ def compare(
         if set_ and len(models) > 1:
             raise BadConfig("--set: models do not share configuration keys; legal with one --model")
         work = {
-            "preset": preset or ("matched" if len(models) > 1 else "published"), "phases": tuple(phase or PHASES),
-            "batch": batch, "users": users, "turns": turns, "items_scored": items_scored, "top_k": top_k,
-            "question_items": question_items, "precision": precision, "dtype": dtype, "settings": settings(set_ or []),
-        }  # fmt: skip
+            "preset": preset or ("matched" if len(models) > 1 else "published"),
+            "phases": tuple(phase or PHASES),
+            "batch": batch,
+            "users": users,
+            "turns": turns,
+            "items_scored": items_scored,
+            "top_k": top_k,
+            "question_items": question_items,
+            "precision": precision,
+            "dtype": dtype,
+            "settings": settings(set_ or []),
+        }
         cells = _profiled(models, devices, dataset, work)
     document = comparing.compare(cells, __version__, baseline, ["crjax", *sys.argv[1:]], rates)
     if asked:
@@ -155,15 +163,21 @@ def _profiled(models: Sequence[str], devices: Sequence[str], dataset: str, work:
 
 
 def _capacity(
-    document: dict[str, Any], cells: "Sequence[Cell]", dataset: str, work: dict[str, Any], turns_per_second: float,
-    p95_s: float, rates: "Rates",
-) -> dict[str, Any]:  # fmt: skip
+    document: dict[str, Any],
+    cells: "Sequence[Cell]",
+    dataset: str,
+    work: dict[str, Any],
+    turns_per_second: float,
+    p95_s: float,
+    rates: "Rates",
+) -> dict[str, Any]:
     """Profile the last turn of every row that has figures at 1, 2, 4, ... users, as long as that can save devices."""
     from cr_jax import pipeline
     from cr_jax.report.capacity import Search, block
 
-    searches = [Search(row["name"], cell.device, turns_per_second, p95_s)
-                for row, cell in zip(document["rows"], cells, strict=True)]  # fmt: skip
+    searches = [
+        Search(row["name"], cell.device, turns_per_second, p95_s) for row, cell in zip(document["rows"], cells, strict=True)
+    ]
     for search, cell in zip(searches, cells, strict=True):
         if cell.report is None:
             search.fail(f"no figures: {' '.join((cell.error or 'no report').split())}")
@@ -176,8 +190,13 @@ def _capacity(
             users = min(search.next for search in going if search.next is not None)
             now = [search for search in going if search.next == users]
             place = f"{users} user{'s' if users > 1 else ''}"
-            found = profile_model(model, [search.device for search in now], place, pipeline.profile_devices,
-                                  {"dataset": dataset, **options, "users": users})  # fmt: skip
+            found = profile_model(
+                model,
+                [search.device for search in now],
+                place,
+                pipeline.profile_devices,
+                {"dataset": dataset, **options, "users": users},
+            )
             for search, cell in zip(now, found, strict=True):
                 if cell.report is None:
                     search.fail(cell.error or "no report")
@@ -243,8 +262,13 @@ def _emit(document: dict[str, Any], form: str, out: Path | None, plot: Path | No
     if form == "table" and (out is None or str(out) == "-") and sys.stdout.isatty():
         show(rendering.render_compare(document))
         return
-    writers = {"json": to_json, "md": rendering.as_markdown, "csv": rendering.as_csv, "latex": rendering.as_latex,
-               "table": rendering.as_text}  # fmt: skip
+    writers = {
+        "json": to_json,
+        "md": rendering.as_markdown,
+        "csv": rendering.as_csv,
+        "latex": rendering.as_latex,
+        "table": rendering.as_text,
+    }
     text = writers[form](document)
     if form == "csv":
         for line in [*document["warnings"], *rendering.difference_lines(document)]:

@@ -40,10 +40,14 @@ def report(error: BaseException) -> int:
 
 def _log(error: BaseException) -> str:
     lines = [
-        f"crjax {__version__}", f"time {time.strftime('%Y-%m-%dT%H:%M:%S%z')}", f"arguments {sys.argv[1:]!r}"[:20_000],
-        f"python {platform.python_version()} on {platform.platform()}", *(f"{name} {at}" for name, at in _versions()), "",
+        f"crjax {__version__}",
+        f"time {time.strftime('%Y-%m-%dT%H:%M:%S%z')}",
+        f"arguments {sys.argv[1:]!r}"[:20_000],
+        f"python {platform.python_version()} on {platform.platform()}",
+        *(f"{name} {at}" for name, at in _versions()),
+        "",
         *traceback.format_exception(error),
-    ]  # fmt: skip
+    ]
     return "\n".join(lines)
 
 

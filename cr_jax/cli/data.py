@@ -13,8 +13,7 @@ from cr_jax.cli.streams import say
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Real conversations: sizes, text lengths, profiles.", no_args_is_help=True,
-                        rich_markup_mode=None)  # fmt: skip
+    group = typer.Typer(help="Real conversations: sizes, text lengths, profiles.", no_args_is_help=True, rich_markup_mode=None)
     group.command("stats")(stats)
     group.command("derive")(derive)
     app.add_typer(group, name="data")

@@ -19,8 +19,12 @@ def register(app: typer.Typer) -> None:
 
 
 def estimate(
-    model: Annotated[str, typer.Option(
-        help="Names of `crjax list models`, or package.module:SPEC, which imports and runs that module's code; dmn,mmn.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Names of `crjax list models`, or package.module:SPEC, which imports and runs that module's code; dmn,mmn."
+        ),
+    ],
     dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
     device: Annotated[str, typer.Option(help="cpu, gpu, tpu or names of `crjax list accelerators`; such as cpu,h100.")] = "cpu",
     schedule: Annotated[str, typer.Option(help="published, epochs=N, or equal-turns[=N] (times the data set).")] = "published",
@@ -29,8 +33,10 @@ def estimate(
     precision: Annotated[str, typer.Option(help="default, high or highest matmul precision.")] = "default",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")] = None,
-    measured: Annotated[list[Path] | None, typer.Option(
-        help="A training or bench report of the same run: its time stands beside the prediction; repeat it.")] = None,
+    measured: Annotated[
+        list[Path] | None,
+        typer.Option(help="A training or bench report of the same run: its time stands beside the prediction; repeat it."),
+    ] = None,
     price_per_hour: Price = None,
     pue: Pue = None,
     host_w: HostW = None,
@@ -38,7 +44,7 @@ def estimate(
     grid_source: GridSource = None,
     out: Annotated[Path | None, typer.Option(help="Write the estimate (JSON) to this file.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="The estimate to stdout, nothing else.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Estimate whole training runs: optimizer steps, FLOPs, bytes, evaluation, and where a prediction exists time and price.
 
     With several models or devices one row each; a run that fails is shown and leaves the others alone.
@@ -55,10 +61,14 @@ def estimate(
     if set_ and len(models) > 1:
         raise BadConfig("--set: models do not share configuration keys; legal with one --model")
     options: dict[str, Any] = {
-        "preset": preset or ("matched" if len(models) > 1 else "published"), "batch": batch, "precision": precision,
-        "dtype": dtype, "settings": settings(set_ or []), "measured": _measured(measured or [], models),
+        "preset": preset or ("matched" if len(models) > 1 else "published"),
+        "batch": batch,
+        "precision": precision,
+        "dtype": dtype,
+        "settings": settings(set_ or []),
+        "measured": _measured(measured or [], models),
         "rates": read_rates(price_per_hour, pue, host_w, grid_g_per_kwh, grid_source, devices),
-    }  # fmt: skip
+    }
     if len(models) == 1 and len(devices) == 1:
         document = estimating.estimate(models[0], dataset, schedule, device=devices[0], **options)
     else:

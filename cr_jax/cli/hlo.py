@@ -64,7 +64,8 @@ def _trip_counts(pairs: list[str]) -> dict[str, int]:
     for pair in pairs:
         name, _, value = pair.partition("=")
         if not name or not _COUNT.fullmatch(value):
-            raise BadConfig(f"--trip-count {pair!r}: legal: LOOP=N, LOOP as the loops table names it, N a whole number "
-                            "of at most 18 digits")  # fmt: skip
+            raise BadConfig(
+                f"--trip-count {pair!r}: legal: LOOP=N, LOOP as the loops table names it, N a whole number of at most 18 digits"
+            )
         found[name.lstrip("%")] = int(value)
     return found

@@ -23,8 +23,10 @@ def register(app: typer.Typer) -> None:
 
 
 def profile(
-    model: Annotated[str, typer.Option(
-        help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code.")],
+    model: Annotated[
+        str,
+        typer.Option(help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code."),
+    ],
     dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
     device: Annotated[str, typer.Option(help="cpu, gpu, tpu or a name of `crjax list accelerators`.")] = "cpu",
     preset: Annotated[str, typer.Option(help="published, matched or paper.")] = "published",
@@ -50,9 +52,7 @@ def profile(
     max_batch: Annotated[
         bool, typer.Option("--max-batch", help="Find the largest training batch that fits the device, by compiling.")
     ] = False,
-    memory_gb: Annotated[
-        float | None, typer.Option(help="Memory for --max-batch, in 10^9 bytes. Default: the device's.")
-    ] = None,
+    memory_gb: Annotated[float | None, typer.Option(help="Memory for --max-batch, in 10^9 bytes. Default: the device's.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report to this file (- for stdout).")] = None,
     json_: Annotated[bool, typer.Option("--json", help="The report to stdout, nothing else.")] = False,
     get: Annotated[str | None, typer.Option(help="Print one field, such as peak_bytes or parameters.trainable.")] = None,
@@ -78,14 +78,30 @@ def profile(
     check_file("--out", out)
     rates = read_rates(price_per_hour, pue, host_w, grid_g_per_kwh, grid_source, [device])
     common: dict[str, Any] = dict(
-        model=model, dataset=dataset, device=device, preset=preset, users=users, turns=turns,
-        items_scored=items_scored, question_items=question_items, top_k=top_k, precision=precision, dtype=dtype,
-        settings=settings(set_ or []), progress=_progress(), warn=_warn,
-    )  # fmt: skip
+        model=model,
+        dataset=dataset,
+        device=device,
+        preset=preset,
+        users=users,
+        turns=turns,
+        items_scored=items_scored,
+        question_items=question_items,
+        top_k=top_k,
+        precision=precision,
+        dtype=dtype,
+        settings=settings(set_ or []),
+        progress=_progress(),
+        warn=_warn,
+    )
     report = pipeline.profile(
-        **common, phases=tuple(phase or PHASES), batch=batch, command=["crjax", *sys.argv[1:]],
-        require_compiled=require_compiled, refine=_refine(device) if replay else None, rates=rates,
-    )  # fmt: skip
+        **common,
+        phases=tuple(phase or PHASES),
+        batch=batch,
+        command=["crjax", *sys.argv[1:]],
+        require_compiled=require_compiled,
+        refine=_refine(device) if replay else None,
+        rates=rates,
+    )
     if max_batch:
         from cr_jax.fit import largest_batches
 

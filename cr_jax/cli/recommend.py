@@ -38,8 +38,10 @@ def recommend(
     top: Annotated[int, typer.Option(help="Items listed.")] = 5,
     batch: Annotated[int, typer.Option(help="With --conversations: so many are answered together, and each waits for all.")] = 1,
     user: Annotated[str, typer.Option(help="Who speaks: a user of the training data. Default: one it does not know.")] = "",
-    model: Annotated[str | None, typer.Option(
-        help="Refuse a checkpoint of another model; package.module:SPEC imports and runs that module's code.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Refuse a checkpoint of another model; package.module:SPEC imports and runs that module's code."),
+    ] = None,
     dataset: Annotated[Path | None, typer.Option(help="Refuse a checkpoint of another data set than this.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE: refuse a checkpoint of another value.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,
@@ -54,8 +56,10 @@ def recommend(
     check_file("--out", out)
     found = Recommender(checkpoint, top, model=model, dataset=dataset, settings=settings(set_ or []))
     kept = found.catalogue
-    _say(f"{found.spec.title} on {kept.dataset}: {len(kept.items):,} items, {len(kept.words):,} words; "
-         f"{found.steps:,} steps, seed {kept.seed}; loaded in {found.loaded_s:.2f} s")  # fmt: skip
+    _say(
+        f"{found.spec.title} on {kept.dataset}: {len(kept.items):,} items, {len(kept.words):,} words; "
+        f"{found.steps:,} steps, seed {kept.seed}; loaded in {found.loaded_s:.2f} s"
+    )
     if not found.finished:
         _say("this training has not finished; the weights are those of its newest checkpoint")
     if user and not found.voice.uses_user:
@@ -105,8 +109,11 @@ def _read(found: "Recommender", path: Path, problems: "Problems") -> "Iterator[t
         files = sorted(path.glob("*.jsonl")) if is_folder(path) else [path]
         yield from ((one.key, one) for file in files for one in redial.dialogues(file, problems))
         return
-    talks = hem.conversations(hem.open_directory(path, problems), problems) if is_folder(path) else (
-        aspect_value.conversations(path, problems))  # fmt: skip
+    talks = (
+        hem.conversations(hem.open_directory(path, problems), problems)
+        if is_folder(path)
+        else (aspect_value.conversations(path, problems))
+    )
     yield from ((f"{one.user}@{one.item}", one) for one in talks)
 
 
@@ -193,8 +200,10 @@ class Latencies:
         if not self.number:
             return "no turns"
         middle, late = self._at(self.number // 2), self._at(max(0, -(-self.number * 95 // 100) - 1))
-        return (f"{self.number:,} turns, {1e3 * middle:.2f} ms a turn (median; 95% within {1e3 * late:.2f} ms, the first "
-                f"{1e3 * self._first:.2f} ms)")  # fmt: skip
+        return (
+            f"{self.number:,} turns, {1e3 * middle:.2f} ms a turn (median; 95% within {1e3 * late:.2f} ms, the first "
+            f"{1e3 * self._first:.2f} ms)"
+        )
 
     def _at(self, place: int) -> float:
         for seconds in sorted(self._counted):

@@ -35,10 +35,15 @@ def status() -> None:
 @targets.command("install")
 def install(
     kinds: Annotated[list[str], typer.Argument(help="gpu, tpu or both.")],
-    unpinned: Annotated[bool, typer.Option(
-        "--unpinned", help="Take and later run whatever wheels the package index has for this jaxlib, their hashes "
-        "unchecked: for a jaxlib that is not locked.")] = False,
-) -> None:  # fmt: skip
+    unpinned: Annotated[
+        bool,
+        typer.Option(
+            "--unpinned",
+            help="Take and later run whatever wheels the package index has for this jaxlib, their hashes "
+            "unchecked: for a jaxlib that is not locked.",
+        ),
+    ] = False,
+) -> None:
     """Install compilers into a folder of their own; this environment stays as it is.
 
     Only wheels whose hashes are locked in this release are taken.

@@ -17,8 +17,10 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    model: Annotated[str, typer.Option(
-        help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code.")],
+    model: Annotated[
+        str,
+        typer.Option(help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code."),
+    ],
     dataset: Annotated[Path | None, typer.Option(help="A file or folder of conversations. Default: the shipped sample.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.json, log.jsonl and checkpoints.")] = Path("training"),
     reviews: Annotated[Path | None, typer.Option(help="5-core reviews (JSON lines) of the same items: their texts.")] = None,
@@ -56,11 +58,26 @@ def train(
     join(coordinator, hosts, host)
     with Bar(writes()) as bar:
         found = run(
-            model, demo_file() if dataset is None else dataset, out, reviews=reviews, preset=preset, epochs=epochs, steps=steps,
-            patience=patience, batch=batch, seed=seed, settings=settings(set_ or []), resume=resume, strict=strict,
-            devices=devices, shard_tables=shard_tables, checkpoint_steps=checkpoint_steps, stages=stage,
-            command=["crjax", *sys.argv[1:]], tick=bar.tick,
-        )  # fmt: skip
+            model,
+            demo_file() if dataset is None else dataset,
+            out,
+            reviews=reviews,
+            preset=preset,
+            epochs=epochs,
+            steps=steps,
+            patience=patience,
+            batch=batch,
+            seed=seed,
+            settings=settings(set_ or []),
+            resume=resume,
+            strict=strict,
+            devices=devices,
+            shard_tables=shard_tables,
+            checkpoint_steps=checkpoint_steps,
+            stages=stage,
+            command=["crjax", *sys.argv[1:]],
+            tick=bar.tick,
+        )
     if not writes():
         return
     show(render_training(found.report))
@@ -77,8 +94,13 @@ class Bar:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-                   TextColumn("{task.fields[shown]}", markup=False), TimeRemainingColumn())  # fmt: skip
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[shown]}", markup=False),
+            TimeRemainingColumn(),
+        )
         self._progress = Progress(*columns, console=console, transient=True, disable=not shown or not console.is_terminal)
         self._tasks: dict[str, Any] = {}
 

@@ -19,12 +19,39 @@ _OPTIMIZER = re.compile(rf"(^|[/(]){OPTIMIZER}($|[/)])")
 _JITTED = re.compile(r"\b(?:jit|pjit|xla_call)\([^()]*\)")
 _TOKEN = re.compile(r"[A-Za-z_][\w.\-\[\]]*")
 #: Parts of a name stack that JAX itself writes; used only for programs whose modules are unknown.
-_NOISE = frozenset({
-    "jit", "pjit", "jvp", "transpose", "vmap", "while", "body", "cond", "closed_call", "eval_jaxpr", "checkpoint",
-    "rematted_computation", "remat", "custom_jvp", "custom_vjp", "custom_jvp_call", "custom_vjp_call", "core_call",
-    "branch_0_fun", "branch_1_fun", "scan", "shard_map", "pmap", "xla_call", "main", "named", "dot_general",
-    "add_any", "conv_general_dilated",
-})  # fmt: skip
+_NOISE = frozenset(
+    {
+        "jit",
+        "pjit",
+        "jvp",
+        "transpose",
+        "vmap",
+        "while",
+        "body",
+        "cond",
+        "closed_call",
+        "eval_jaxpr",
+        "checkpoint",
+        "rematted_computation",
+        "remat",
+        "custom_jvp",
+        "custom_vjp",
+        "custom_jvp_call",
+        "custom_vjp_call",
+        "core_call",
+        "branch_0_fun",
+        "branch_1_fun",
+        "scan",
+        "shard_map",
+        "pmap",
+        "xla_call",
+        "main",
+        "named",
+        "dot_general",
+        "add_any",
+        "conv_general_dilated",
+    }
+)
 
 
 class Attribution:
@@ -132,7 +159,7 @@ class Origins:
         self._known: dict[tuple[int, int], str] = {}
 
     def product(self, elements: int, flops: int) -> str:
-        """The name of a matrix product that only one module of the traced program has, else "". """
+        """The name of a matrix product that only one module of the traced program has, else ""."""
         owners = self._products.get((elements, flops), frozenset())
         if len(owners) != 1:
             return ""

@@ -16,14 +16,35 @@ from cr_jax.hlo.shapes import Shape
 #: Digits of a declared figure; more is no count of operations.
 _ESTIMATE = re.compile(r'\\?"cost_estimate\\?"\s*:\s*\{([^{}]*)\}')
 _FIGURE = re.compile(r'\\?"(\w+)\\?"\s*:\s*\\?"?(\d{1,24})(?!\d)', re.ASCII)
-_ROUTINE = re.compile(r"(?:lapack|(?:cu|hip|gpu)solver|(?:cu|hip)blas|(?:cu|hip)sparse|magma)_"
-                      r"([a-z]+?)2?(?:_batched)?(?:_ffi)?\Z", re.ASCII)  # fmt: skip
-_NAMED = {"__cusolver$cholesky": "potrf", "Cholesky": "potrf", "__cublas$triangularSolve": "trsm", "LuDecomposition": "getrf",
-          "Qr": "geqrf", "ProductOfElementaryHouseholderReflectors": "orgqr", "HouseholderProduct": "orgqr", "Eigh": "syevd",
-          "EighTpu": "syevd"}  # fmt: skip
+_ROUTINE = re.compile(
+    r"(?:lapack|(?:cu|hip|gpu)solver|(?:cu|hip)blas|(?:cu|hip)sparse|magma)_"
+    r"([a-z]+?)2?(?:_batched)?(?:_ffi)?\Z",
+    re.ASCII,
+)
+_NAMED = {
+    "__cusolver$cholesky": "potrf",
+    "Cholesky": "potrf",
+    "__cublas$triangularSolve": "trsm",
+    "LuDecomposition": "getrf",
+    "Qr": "geqrf",
+    "ProductOfElementaryHouseholderReflectors": "orgqr",
+    "HouseholderProduct": "orgqr",
+    "Eigh": "syevd",
+    "EighTpu": "syevd",
+}
 #: Other precisions and algorithms of a routine.
-_SAME = {"ungqr": "orgqr", "heevd": "syevd", "syevj": "syevd", "heevj": "syevd", "gesdd": "gesvd", "gesvdj": "gesvd",
-         "gesvdp": "gesvd", "gesvdx": "gesvd", "hetrd": "sytrd", "geqp": "geqrf"}  # fmt: skip
+_SAME = {
+    "ungqr": "orgqr",
+    "heevd": "syevd",
+    "syevj": "syevd",
+    "heevj": "syevd",
+    "gesdd": "gesvd",
+    "gesvdj": "gesvd",
+    "gesvdp": "gesvd",
+    "gesvdx": "gesvd",
+    "hetrd": "sytrd",
+    "geqp": "geqrf",
+}
 _ROUTINES = frozenset({"potrf", "getrf", "geqrf", "orgqr", "syevd", "sytrd", "gehrd", "gesvd", "geev", "gees", "trsm", "gtsv"})
 #: A complex multiply-add is four real ones.
 _COMPLEX = 4

@@ -232,9 +232,15 @@ def _convolution(instruction: Instruction) -> Convolution | None:
     steps = {number for axis in window(instruction) for number in (axis.stride, axis.base_dilation, axis.window_dilation)}
     plain = sizes == [3, 3] and steps <= {1}
     return Convolution(
-        out.dims[results.index("b")] * groups, prod(spatial[:-1]), spatial[-1], image.dims[axes.index("f")] // groups,
-        out.dims[results.index("f")] // groups, prod(sizes), plain, image.dtype,
-    )  # fmt: skip
+        out.dims[results.index("b")] * groups,
+        prod(spatial[:-1]),
+        spatial[-1],
+        image.dims[axes.index("f")] // groups,
+        out.dims[results.index("f")] // groups,
+        prod(sizes),
+        plain,
+        image.dtype,
+    )
 
 
 def slices(computation: Computation) -> int:

@@ -16,9 +16,7 @@ from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 
 #: Give their operands other names; tuples and what selects from them are followed leaf by leaf.
-_SAME_VALUE = frozenset({
-    "bitcast", "optimization-barrier", "domain", "add-dependency", "async-update", "get-dimension-size",
-})  # fmt: skip
+_SAME_VALUE = frozenset({"bitcast", "optimization-barrier", "domain", "add-dependency", "async-update", "get-dimension-size"})
 _WAIT = "-done"
 _START = "-start"
 
@@ -152,8 +150,7 @@ class _Flow:
         """``((operands), result, contexts)``, or ``(result, operand, context)`` of a copy, or the result."""
         shape, leaves = instruction.shape, [leaf for values in operands for leaf in values]
         if instruction.opcode == "copy-start":
-            return [*self.made(instruction, shape=shape.parts[0]), *leaves,
-                    *self.made(instruction, "constant", shape.parts[2])]  # fmt: skip
+            return [*self.made(instruction, shape=shape.parts[0]), *leaves, *self.made(instruction, "constant", shape.parts[2])]
         if len(shape.leaves) > len(leaves) and _starts_with(shape, leaves):
             rest = Shape("tuple", (), "", shape.parts[1:] if shape.parts[0].parts else shape.parts[len(leaves) :])
             return [*leaves, *self.made(instruction, shape=rest)]

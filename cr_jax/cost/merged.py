@@ -77,8 +77,11 @@ def merged(traced: Table, compiled: Table) -> Merged:
     moves: list[Move] = []
     known = 0
     for (flops, which), places in sorted(groups.items()):
-        absent = {owner: n - has.get((size, owner), 0) for (size, owner), n in had.items()
-                  if size == flops and n > has.get((size, owner), 0)}  # fmt: skip
+        absent = {
+            owner: n - has.get((size, owner), 0)
+            for (size, owner), n in had.items()
+            if size == flops and n > has.get((size, owner), 0)
+        }
         missing = {owner: n for owner, n in absent.items() if owner[1] == which}
         named = {(key[0], key[1]) for (_, key), _ in places}
         if len(named) == 1 and set(absent) <= named:

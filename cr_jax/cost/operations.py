@@ -159,12 +159,23 @@ class _List:
         sizes = [sum(leaf.bytes for leaf in r.shape.leaves) for r in results]
         fresh = tuple(size for n, size in enumerate(sizes) if n not in self.aliased)
         arguments = list(entry.parameters.values())
-        return Program(tuple(found), tuple(loops), nodes, len(arguments), len(self.aliased),
-                       sum(a.shape.bytes for a in arguments), sum(sizes), fresh,
-                       self.footprint(entry), tuple(sorted(self.uncounted)), self.varies)  # fmt: skip
+        return Program(
+            tuple(found),
+            tuple(loops),
+            nodes,
+            len(arguments),
+            len(self.aliased),
+            sum(a.shape.bytes for a in arguments),
+            sum(sizes),
+            fresh,
+            self.footprint(entry),
+            tuple(sorted(self.uncounted)),
+            self.varies,
+        )
 
-    def computation(self, computation: Computation, frame: Frame, times: int, loop: str,
-                    found: list[Operation], loops: list[LoopRun]) -> tuple[Node, ...]:  # fmt: skip
+    def computation(
+        self, computation: Computation, frame: Frame, times: int, loop: str, found: list[Operation], loops: list[LoopRun]
+    ) -> tuple[Node, ...]:
         """Its operations and loops, added to ``found`` and ``loops``, and the nodes that point there."""
         trace = Trace(self.footprint(computation))
         nodes: list[Node] = []
@@ -193,8 +204,9 @@ class _List:
             trace.skip(self.inner_bytes(instruction), instruction)
         return tuple(nodes)
 
-    def loop(self, after: tuple[int, ...], loop: Instruction, frame: Frame, times: int,
-             found: list[Operation], loops: list[LoopRun]) -> Node:  # fmt: skip
+    def loop(
+        self, after: tuple[int, ...], loop: Instruction, frame: Frame, times: int, found: list[Operation], loops: list[LoopRun]
+    ) -> Node:
         body = self.module.find(loop.called("body"), loop)
         condition = self.module.find(loop.called("condition"), loop)
         count = trip_count(self.module, loop, frame)
@@ -205,12 +217,14 @@ class _List:
         turns = least if self.cheapest else most
         turn = self.computation(body, frame.inside(body, loop), times * turns, loop.name, found, loops)
         test = self.computation(condition, frame.inside(condition, loop), times * (turns + 1), loop.name, found, loops)
-        loops.append(LoopRun(loop.name, times, times * turns, self.footprint(body), count.count is not None,
-                             count.source == "annotated"))
+        loops.append(
+            LoopRun(loop.name, times, times * turns, self.footprint(body), count.count is not None, count.source == "annotated")
+        )
         return Node(after, loop=len(loops) - 1, inner=((turns, turn), (turns + 1, test)))
 
-    def conditional(self, switch: Instruction, frame: Frame, times: int, loop: str,
-                    found: list[Operation], loops: list[LoopRun]) -> tuple[Node, ...]:  # fmt: skip
+    def conditional(
+        self, switch: Instruction, frame: Frame, times: int, loop: str, found: list[Operation], loops: list[LoopRun]
+    ) -> tuple[Node, ...]:
         """The dearest branch or the cheapest, chosen as the counter does."""
 
         def weight(branch: Computation) -> tuple[int, int]:
@@ -298,18 +312,41 @@ class _List:
         output = sum(leaf.bytes for leaf in instruction.shape.leaves if not leaf.on_chip)
         distance = trace.write(instruction, min(output, cost.written_bytes))
         return Operation(
-            name=instruction.name, opcode=instruction.opcode, family=family, computation=where, times=times, cost=cost,
-            dtype=largest.dtype, elements=largest.elements, reads=reads, written_distance=distance,
-            output_bytes=output, fresh=cost.written_bytes >= output > 0, products=tuple(inside.products),
-            convolutions=tuple(inside.convolutions), divisions=inside.divisions, powers=inside.powers, cycles=instruction.cycles,
-            sorted_elements=inside.sorted_elements, sorted_keys=inside.sorted_keys,
-            scalarised=inside.scalarised, argmax_elements=inside.argmax, reduced_elements=inside.reduced,
-            minor_elements=inside.minor, single_elements=inside.single, roots=inside.roots,
-            narrow_tanhs=inside.narrow_tanhs, transposed=inside.transposed,
-            rows=inside.rows, row_bytes=inside.row_bytes, partitions=self.partitions.get(instruction.line, 1), loop=loop,
+            name=instruction.name,
+            opcode=instruction.opcode,
+            family=family,
+            computation=where,
+            times=times,
+            cost=cost,
+            dtype=largest.dtype,
+            elements=largest.elements,
+            reads=reads,
+            written_distance=distance,
+            output_bytes=output,
+            fresh=cost.written_bytes >= output > 0,
+            products=tuple(inside.products),
+            convolutions=tuple(inside.convolutions),
+            divisions=inside.divisions,
+            powers=inside.powers,
+            cycles=instruction.cycles,
+            sorted_elements=inside.sorted_elements,
+            sorted_keys=inside.sorted_keys,
+            scalarised=inside.scalarised,
+            argmax_elements=inside.argmax,
+            reduced_elements=inside.reduced,
+            minor_elements=inside.minor,
+            single_elements=inside.single,
+            roots=inside.roots,
+            narrow_tanhs=inside.narrow_tanhs,
+            transposed=inside.transposed,
+            rows=inside.rows,
+            row_bytes=inside.row_bytes,
+            partitions=self.partitions.get(instruction.line, 1),
+            loop=loop,
             library=fused and "kind=kCustom" in instruction.attributes,
-            cut=inside.cut, joined=fused and inside.joined,
-        )  # fmt: skip
+            cut=inside.cut,
+            joined=fused and inside.joined,
+        )
 
     def inside(self, computation: Computation) -> Facts:
         """What a fused computation holds, nested ones included."""

@@ -4,19 +4,21 @@ Criterion for FREE: the operation names, groups or reinterprets values (or ends 
 whose start was counted); it computes nothing and moves no byte of an array.
 """
 
+# Tables: one entry a line would be hundreds of lines.
+# fmt: off
 FREE = frozenset({
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "add-dependency",
     "optimization-barrier", "opt-barrier", "partition-id", "replica-id", "domain", "get-dimension-size",
     "set-dimension-size", "copy-done", "slice-done", "dynamic-slice-done", "dynamic-update-slice-done", "async-done",
     "async-update", "all-reduce-done", "all-gather-done", "reduce-scatter-done", "all-to-all-done",
     "ragged-all-to-all-done", "collective-broadcast-done", "collective-permute-done", "send-done", "recv-done",
-})  # fmt: skip
+})
 
 #: Moves bytes, computes nothing.
 MOVEMENT = frozenset({
     "copy", "copy-start", "slice-start", "transpose", "reshape", "broadcast", "slice", "pad", "concatenate",
     "reverse", "iota", "dynamic-slice", "dynamic-update-slice", "bitcast-convert", "dynamic-reshape",
-})  # fmt: skip
+})
 GATHER = frozenset({"gather"})
 
 #: One floating-point operation per element of the result; integer where the result is.
@@ -24,19 +26,19 @@ ARITHMETIC = frozenset({
     "add", "subtract", "multiply", "divide", "maximum", "minimum", "negate", "abs", "sign", "floor", "ceil",
     "round-nearest-afz", "round-nearest-even", "remainder", "clamp", "real", "imag", "complex",
     "reduce-precision", "stochastic-convert",
-})  # fmt: skip
+})
 
 #: One operation per element that is no floating-point arithmetic; XLA calls it a FLOP.
 INTEGER = frozenset({
     "compare", "select", "and", "or", "xor", "not", "shift-left", "shift-right-logical",
     "shift-right-arithmetic", "popcnt", "count-leading-zeros", "is-finite", "convert",
-})  # fmt: skip
+})
 
 #: One transcendental per element of the result.
 TRANSCENDENTAL = frozenset({
     "exponential", "exponential-minus-one", "log", "log-plus-one", "logistic", "power", "sqrt", "rsqrt", "cbrt",
     "tanh", "sine", "cosine", "tan", "atan2", "erf", "acos", "acosh", "asin", "asinh", "atanh", "cosh", "sinh",
-})  # fmt: skip
+})
 
 ELEMENTWISE = ARITHMETIC | INTEGER | TRANSCENDENTAL
 
@@ -45,13 +47,13 @@ COLLECTIVE = frozenset(
     for name in ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute",
                  "collective-broadcast", "ragged-all-to-all")
     for suffix in ("", "-start")
-)  # fmt: skip
+)
 
 #: Rules of their own in ``cr_jax.cost.rules``.
 SPECIAL = frozenset({
     "dot", "convolution", "reduce", "reduce-window", "select-and-scatter", "scatter", "map", "sort", "topk",
     "rng", "rng-bit-generator", "rng-get-and-update-state", "fft", "cholesky", "triangular-solve", "custom-call",
-})  # fmt: skip
+})
 
 #: Operations that run other computations; handled by the walk.
 CONTROL = frozenset({"fusion", "call", "while", "conditional", "async-start"})
@@ -61,7 +63,7 @@ CONTROL = frozenset({"fusion", "call", "while", "conditional", "async-start"})
 PER_ELEMENT = (
     dict.fromkeys(FREE | MOVEMENT | GATHER, "") | dict.fromkeys(ARITHMETIC, "other_flops")
     | dict.fromkeys(INTEGER, "integer_ops") | dict.fromkeys(TRANSCENDENTAL, "transcendentals")
-)  # fmt: skip
+)
 
 FAMILY = (
     {name: "movement" for name in MOVEMENT}
@@ -74,14 +76,14 @@ FAMILY = (
         "fft": "fft", "cholesky": "linear-algebra", "triangular-solve": "linear-algebra",
         "custom-call": "custom-call", "conditional": "conditional",
     }
-)  # fmt: skip
+)
 
 #: ``PER_ELEMENT`` and ``FAMILY`` of the operations that have both; the free ones have no family.
 SIMPLE = {name: (kind, "" if name in FREE else FAMILY[name]) for name, kind in PER_ELEMENT.items()}
 
 #: A fusion's bytes belong to the dearest family inside it.
 RANK = ("movement", "elementwise", "random", "reduce", "gather", "scatter", "sort", "fft", "linear-algebra",
-        "custom-call", "collective", "matmul", "convolution")  # fmt: skip
+        "custom-call", "collective", "matmul", "convolution")
 
 #: Custom calls that only place, name or annotate buffers, or (``GatherScatterIndicesBitpacked``) mark
 #: how the indices of a gather inside a TPU fusion are laid out.
@@ -90,7 +92,7 @@ FREE_CALLS = frozenset({
     "SPMDFullToShardShape", "SPMDShardToFullShape", "xla.sdy.FuncResultSharding", "xla.sdy.GlobalToLocalShape",
     "xla.sdy.LocalToGlobalShape", "MoveToHost", "MoveToDevice", "annotate_device_placement", "PinToDevice",
     "Unpin", "Pin", "AsyncCollectiveStart", "AsyncCollectiveDone", "X64Combine", "X64SplitLow", "X64SplitHigh",
-})  # fmt: skip
+})
 
 #: Custom calls that do one integer operation per element of their result.
 INTEGER_CALLS = frozenset({"cu_lu_pivots_to_permutation", "hip_lu_pivots_to_permutation"})
@@ -99,7 +101,8 @@ INTEGER_CALLS = frozenset({"cu_lu_pivots_to_permutation", "hip_lu_pivots_to_perm
 TOP_K_CALLS = frozenset({
     "TopK", "__gpu$TopK", "PartialReduce", "ApproxTopK", "stablehlo.dynamic_top_k", "xla.gpu.ext.cub_sort_keys",
     "__cub$DeviceRadixSort", "__cub$DeviceRadixSortUnassignedScratchSize",
-})  # fmt: skip
+})
+# fmt: on
 
 
 def known(opcode: str) -> bool:

@@ -60,8 +60,7 @@ class Timeline:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, keys in a fixed order."""
-        points = [{"position": p.position, "live_bytes": p.live_bytes, "module": p.module, "pass": p.which}
-                  for p in self.points]  # fmt: skip
+        points = [{"position": p.position, "live_bytes": p.live_bytes, "module": p.module, "pass": p.which} for p in self.points]
         return {
             "positions": self.positions,
             "peak_bytes": self.peak.live_bytes,
@@ -103,10 +102,16 @@ def timeline(module: HloModule, modules: Iterable[str] = ()) -> Timeline | None:
     aside = sum(b.size for b in found.buffers if b.role != "temporary")
     rest = alive[LISTED:]
     return Timeline(
-        count, points, peak, found.steps[peak.position][0].name,
+        count,
+        points,
+        peak,
+        found.steps[peak.position][0].name,
         tuple(names.alive(b, peak.position, found) for b in alive[:LISTED]),
-        len(rest), sum(b.size for b in rest), roles, aside - roles["argument"] - roles["output"],
-    )  # fmt: skip
+        len(rest),
+        sum(b.size for b in rest),
+        roles,
+        aside - roles["argument"] - roles["output"],
+    )
 
 
 def _live(found: Liveness) -> list[int]:

@@ -14,9 +14,7 @@ from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 
 #: An element of the result needs at most one element of each operand.
-_ONE_FOR_ONE = table.ELEMENTWISE | {
-    "bitcast", "copy", "convert", "reshape", "transpose", "reverse", "pad", "broadcast"
-}  # fmt: skip
+_ONE_FOR_ONE = table.ELEMENTWISE | {"bitcast", "copy", "convert", "reshape", "transpose", "reverse", "pad", "broadcast"}
 #: What an update in place may be, or stand behind.
 _UPDATING = frozenset({"dynamic-update-slice", "scatter", "fusion", "bitcast"})
 #: Operations that may read an operand in part.

@@ -73,10 +73,20 @@ def count_module(
         for (name, source), (count, cost) in sorted(ledger.declared.items(), key=lambda item: item[0])
     )
     return HloCount(
-        module.name, total, ledger.rows, tuple(ledger.loops), missing, module.instruction_count,
-        {size: frozenset(owners) for size, owners in walk.products.items()}, ledger.made, parts, ledger.cycles or None,
-        total + ledger.slack * -1, tuple(ledger.conditionals), declared,
-    )  # fmt: skip
+        module.name,
+        total,
+        ledger.rows,
+        tuple(ledger.loops),
+        missing,
+        module.instruction_count,
+        {size: frozenset(owners) for size, owners in walk.products.items()},
+        ledger.made,
+        parts,
+        ledger.cycles or None,
+        total + ledger.slack * -1,
+        tuple(ledger.conditionals),
+        declared,
+    )
 
 
 @contextmanager
@@ -95,9 +105,13 @@ class Walk:
     """One fold over a module. cheapest: of branches the cheapest counts, of early ends of loops the earliest."""
 
     def __init__(
-        self, module: HloModule, attribution: Attribution, given: Mapping[str, int], products: Products | None = None,
+        self,
+        module: HloModule,
+        attribution: Attribution,
+        given: Mapping[str, int],
+        products: Products | None = None,
         cheapest: bool = False,
-    ):  # fmt: skip
+    ):
         self.module, self.attribution, self.given, self.cheapest = module, attribution, given, cheapest
         self.root = attribute.root_of(i.op_name for i in module.entry.instructions)
         self.products: dict[tuple[int, int], set[tuple[str, str]]] = {}
@@ -264,9 +278,7 @@ class Walk:
                 missing[str(unknown)] = missing.get(str(unknown), 0) + 1
                 cost = Cost()
             except (IndexError, ValueError) as error:
-                raise BadHlo(
-                    instruction.line, f"{opcode} {instruction.name} is malformed: {error}"
-                ) from None
+                raise BadHlo(instruction.line, f"{opcode} {instruction.name} is malformed: {error}") from None
             for operation in self.unruled(instruction):
                 missing[operation] = missing.get(operation, 0) + 1
             family = call_family(instruction, table.FAMILY.get(opcode, "unknown"))
@@ -341,8 +353,10 @@ class Walk:
                 ledger.book((module, which, "conditional"), most + totals[chosen] * -1)
             ledger.slack.add(most + least * -1).add(branches[chosen].slack, -1)
         if any(total != totals[0] for total in totals):
-            rows = tuple(Branch(one.name, total.flops, total.transcendentals, total.hbm_bytes)
-                         for one, total in zip(called, totals, strict=True))  # fmt: skip
+            rows = tuple(
+                Branch(one.name, total.flops, total.transcendentals, total.hbm_bytes)
+                for one, total in zip(called, totals, strict=True)
+            )
             ledger.conditionals.append(Conditional(switch.name, module, 1, rows))
 
 

@@ -25,9 +25,7 @@ class Malformed(Exception):
 
 
 def conversations(
-    path: str | Path,
-    problems: Problems,
-    translate: Callable[[Conversation], Conversation] | None = None,
+    path: str | Path, problems: Problems, translate: Callable[[Conversation], Conversation] | None = None
 ) -> Iterator[Conversation]:
     """The conversations of a plain or gzip file, one by one.
 

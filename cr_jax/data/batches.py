@@ -67,17 +67,21 @@ def groups(pool: Pool, batch: int) -> tuple[Group, ...]:
     for number, run in enumerate(runs):
         group[run] = number
     return tuple(
-        Group(tuple(map(max, zip(*(shapes.table[kind] for kind in run), strict=True))),
-              _members(shapes, group, number, int(held[run].sum())))
+        Group(
+            tuple(map(max, zip(*(shapes.table[kind] for kind in run), strict=True))),
+            _members(shapes, group, number, int(held[run].sum())),
+        )
         for number, run in enumerate(runs)
-    )  # fmt: skip
+    )
 
 
 def _members(shapes: Kinds, group: np.ndarray, number: int, size: int) -> np.ndarray | range | Column:
     if size == len(shapes):
         return range(size)
-    parts = ((np.flatnonzero(group[shapes.code[begin : begin + CHUNK]] == number) + begin).astype(np.int32)
-             for begin in range(0, len(shapes), CHUNK))  # fmt: skip
+    parts = (
+        (np.flatnonzero(group[shapes.code[begin : begin + CHUNK]] == number) + begin).astype(np.int32)
+        for begin in range(0, len(shapes), CHUNK)
+    )
     if isinstance(shapes.code, np.ndarray):
         return np.concatenate(list(parts))
     rows = Column(shapes.code.folder, np.int32)

@@ -79,10 +79,19 @@ def catalogue(corpus: Corpus, seed: int) -> Catalogue:
     ordered = sorted(values, key=lambda aspect: (-asked[aspect], aspect))
     longest = {key: max(1, getattr(corpus.dataset.lengths, key).max) for key in ("request", "question", "answer")}
     return Catalogue(
-        corpus.dataset.name, corpus.fingerprint, seed, not train, corpus.words, corpus.items, corpus.aspects,
+        corpus.dataset.name,
+        corpus.fingerprint,
+        seed,
+        not train,
+        corpus.words,
+        corpus.items,
+        corpus.aspects,
         {aspect: tuple(value for value, _ in values[aspect].most_common(VALUES)) for aspect in ordered},
-        corpus.descriptions, talks, corpus.titles, longest,
-    )  # fmt: skip
+        corpus.descriptions,
+        talks,
+        corpus.titles,
+        longest,
+    )
 
 
 def document(kept: Catalogue, model: str) -> dict[str, Any]:
@@ -121,9 +130,16 @@ def from_document(found: Mapping[str, Any]) -> Catalogue:
     items = tuple(row["item"] for row in found["items"])
     values = {row["aspect"]: tuple(row["values"]) for row in found["aspects"]}
     return Catalogue(
-        found["dataset"]["name"], found["dataset"]["sha256"], found["seed"], found["dialogues"], tuple(found["words"]), items,
-        tuple(sorted(values)), values, {row["item"]: tuple(row["description"].split(" ")) if row["description"] else ()
-                                        for row in found["items"]},
+        found["dataset"]["name"],
+        found["dataset"]["sha256"],
+        found["seed"],
+        found["dialogues"],
+        tuple(found["words"]),
+        items,
+        tuple(sorted(values)),
+        values,
+        {row["item"]: tuple(row["description"].split(" ")) if row["description"] else () for row in found["items"]},
         {row["user"]: tuple(items[number] for number in row["items"]) for row in found["users"]},
-        {row["item"]: row["title"] for row in found["items"] if row["title"] is not None}, found["longest"],
-    )  # fmt: skip
+        {row["item"]: row["title"] for row in found["items"] if row["title"] is not None},
+        found["longest"],
+    )

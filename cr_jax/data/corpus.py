@@ -152,9 +152,15 @@ def _conversations(
 
 
 def _corpus(
-    place: Path, digest: str, parts: Mapping[str, Sequence[Conversation]], tally: Tally,
-    texts: Mapping[str, list[str]] | None, problems: Problems, split: str, requests: Sequence[str] = (),
-) -> Corpus:  # fmt: skip
+    place: Path,
+    digest: str,
+    parts: Mapping[str, Sequence[Conversation]],
+    tally: Tally,
+    texts: Mapping[str, list[str]] | None,
+    problems: Problems,
+    split: str,
+    requests: Sequence[str] = (),
+) -> Corpus:
     _enough(place, {part: len(parts[part]) for part in PARTS})
     items, aspects = tuple(sorted(tally.items)), tuple(sorted(tally.aspects))
     described = tally.described if texts is None else texts
@@ -172,15 +178,19 @@ def _corpus(
     words = (*words, *(aspect.lower() for aspect in aspects if aspect.lower() not in known))
     title, name = names_of(place)
     dataset = profile(
-        tally, name=name, title=title, source=place.name, assumed=load.dataset(STAND_IN),
-        words=len(words) + RESERVED, requests=requests,
+        tally,
+        name=name,
+        title=title,
+        source=place.name,
+        assumed=load.dataset(STAND_IN),
+        words=len(words) + RESERVED,
+        requests=requests,
         item_words=[len(text) for text in descriptions.values()],
         item_sentences=[text.count(".") for text in descriptions.values()],
-    )  # fmt: skip
+    )
     return Corpus(
-        dataset, digest, split, problems, parts, {part: () for part in PARTS}, users, items, aspects,
-        words, descriptions,
-    )  # fmt: skip
+        dataset, digest, split, problems, parts, {part: () for part in PARTS}, users, items, aspects, words, descriptions
+    )
 
 
 def _large(place: Path) -> bool:
@@ -206,12 +216,28 @@ def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
     items = tuple(sorted(mentioned | set(titles)))
     words = _by_count(Counter(w for one in parts["train"].values() for u in one.utterances for w in u.words))
     users = tuple(sorted({one.user for one in everything}))
-    dataset = profile_dialogues(everything, name=names_of(place)[1], source=place.name, assumed=load.dataset(STAND_IN),
-                                items=len(items), words=len(words) + RESERVED)  # fmt: skip
+    dataset = profile_dialogues(
+        everything,
+        name=names_of(place)[1],
+        source=place.name,
+        assumed=load.dataset(STAND_IN),
+        items=len(items),
+        words=len(words) + RESERVED,
+    )
     return Corpus(
-        dataset, fingerprint(files), f"by user, seed {seed}: about 80, 10 and 10%", problems,
-        {part: () for part in PARTS}, {part: tuple(parts[part].values()) for part in PARTS}, users, items, (), words, {}, titles,
-    )  # fmt: skip
+        dataset,
+        fingerprint(files),
+        f"by user, seed {seed}: about 80, 10 and 10%",
+        problems,
+        {part: () for part in PARTS},
+        {part: tuple(parts[part].values()) for part in PARTS},
+        users,
+        items,
+        (),
+        words,
+        {},
+        titles,
+    )
 
 
 def _by_count(counted: Counter[str]) -> tuple[str, ...]:

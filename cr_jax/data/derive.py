@@ -91,8 +91,12 @@ def conversations(path: str | Path, lexicon: Lexicon, problems: Problems) -> Ite
             problems.add("empty review", number, f"{review.user}@{review.item} says nothing", str(path))
             continue
         if not _fits(review.user, review.item):
-            problems.add("unwritable name", number, f"{review.user!r}, {review.item!r}: legal: no comma, | or line break, "
-                         "no @ in the item, no space at the ends", str(path))  # fmt: skip
+            problems.add(
+                "unwritable name",
+                number,
+                f"{review.user!r}, {review.item!r}: legal: no comma, | or line break, no @ in the item, no space at the ends",
+                str(path),
+            )
             continue
         # The hash, not the names: millions of them must fit.
         if (key := hash((review.user, review.item))) in seen:

@@ -52,8 +52,8 @@ def _head(path: Path) -> bytes:
 
 
 def read_dataset(
-    path: str | Path, strict: bool = False, reviews_file: str | Path | None = None, lexicon_file: str | Path | None = None,
-) -> tuple[Dataset, Problems]:  # fmt: skip
+    path: str | Path, strict: bool = False, reviews_file: str | Path | None = None, lexicon_file: str | Path | None = None
+) -> tuple[Dataset, Problems]:
     """The profile of a file or folder of conversations, and what was wrong with it.
 
     A folder is ReDial (``.jsonl`` files) or has the integer-id layout of Bi et al.; a file is ReDial,
@@ -90,8 +90,9 @@ def read_dataset(
     words, ends = [words for words, _ in sizes], [sentences for _, sentences in sizes]
     if kind != "hem":
         found = aspect_value.conversations(place, problems) if talks is None else talks
-        profile = profile_conversations(found, name=name, title=stem, source=source, assumed=stand_in, item_words=words,
-                                        item_sentences=ends)  # fmt: skip
+        profile = profile_conversations(
+            found, name=name, title=stem, source=source, assumed=stand_in, item_words=words, item_sentences=ends
+        )
         return profile, problems
     opened = hem.open_directory(place, problems)
     profile = profile_conversations(
@@ -122,8 +123,11 @@ def kind_of(place: Path) -> str:
     if is_folder(place):
         names = names_in(place)
         if any(".qrels" in name for name in names):
-            raise BadInput(str(place), "a split of queries and reviews (qrels), no conversations; legal: a file of "
-                           "conversations, a folder in the layout of Bi et al. or of ReDial")  # fmt: skip
+            raise BadInput(
+                str(place),
+                "a split of queries and reviews (qrels), no conversations; legal: a file of "
+                "conversations, a folder in the layout of Bi et al. or of ReDial",
+            )
         return "redial" if any(name.endswith((".jsonl", ".jsonl.gz")) for name in names) else "hem"
     if place.name.removesuffix(".gz").endswith(".jsonl"):
         return "redial"

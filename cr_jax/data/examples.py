@@ -126,9 +126,7 @@ def turn_rows(conversations: Sequence[Conversation]) -> States:
     return States(conversations)
 
 
-def ranking(
-    pool: Pool, conversations: Sequence[Conversation], items: Mapping[str, int], aspects: Mapping[str, int]
-) -> Ranking:
+def ranking(pool: Pool, conversations: Sequence[Conversation], items: Mapping[str, int], aspects: Mapping[str, int]) -> Ranking:
     """The :class:`Ranking` of a pool whose rows are ``turn_rows(conversations)``."""
     if isinstance(conversations, Talks):
         lengths, sought, asked, users = _stored(conversations, items, aspects)
@@ -152,8 +150,10 @@ def _stored(
     talks: Talks, items: Mapping[str, int], aspects: Mapping[str, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Sequence[str]]:
     """Turns and item of each conversation, the aspect of each turn, and who speaks."""
-    item, aspect = (np.array([number[text] for text in talks.tables[name]], np.int32) for name, number in
-                    (("items", items), ("aspects", aspects)))  # fmt: skip
+    item, aspect = (
+        np.array([number[text] for text in talks.tables[name]], np.int32)
+        for name, number in (("items", items), ("aspects", aspects))
+    )
     lengths, sought, users = (np.empty(len(talks), np.int32) for _ in range(3))
     asked, begin = np.empty(len(talks.turns), np.int32), 0
     for found, turns in talks.chunks():

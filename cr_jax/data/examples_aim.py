@@ -61,9 +61,13 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     train, limit, lead = corpus.conversations["train"], config.max_words, config.filter - 1
 
     rows = States(train, first=1)
-    pairs = Encoded(train, rows, lambda one, t: (
-        index.encode(question(one, t))[-limit:], index.encode(one.turns[t - 1].value.lower().split())[:limit]
-    ), list, list)  # fmt: skip
+    pairs = Encoded(
+        train,
+        rows,
+        lambda one, t: (index.encode(question(one, t))[-limit:], index.encode(one.turns[t - 1].value.lower().split())[:limit]),
+        list,
+        list,
+    )
 
     def pair(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
@@ -76,11 +80,13 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     return Examples(
         pools={"discriminator": pool, "generator": pool},
         items=_items(corpus, config, index),
-        rankings=Later({
-            part: lambda found=found: ranking(_histories(found, config, index, seed), found, items, aspects)
-            for part in PARTS[1:]
-            if (found := corpus.conversations[part])
-        }),
+        rankings=Later(
+            {
+                part: lambda found=found: ranking(_histories(found, config, index, seed), found, items, aspects)
+                for part in PARTS[1:]
+                if (found := corpus.conversations[part])
+            }
+        ),
         notes=("no training example holds an item description: scores come from the discriminator as it is",),
     )
 
@@ -96,9 +102,12 @@ def voice(kept: Catalogue, config: Any) -> Voice:
         return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32), "z": noise}
 
     return Voice(
-        _items(kept, config, index), turn, lambda found, t: False,
-        lambda found: _histories(found, config, index, kept.seed), index.ids.__contains__,
-    )  # fmt: skip
+        _items(kept, config, index),
+        turn,
+        lambda found, t: False,
+        lambda found: _histories(found, config, index, kept.seed),
+        index.ids.__contains__,
+    )
 
 
 class Noise:

@@ -72,11 +72,13 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     return Examples(
         pools={"answer": pool(train, States(train, first=1), True)},
         items=None,
-        rankings=Later({
-            part: lambda found=found: ranking(pool(found, turn_rows(found), False), found, items, aspects)
-            for part in PARTS[1:]
-            if (found := corpus.conversations[part])
-        }),
+        rankings=Later(
+            {
+                part: lambda found=found: ranking(pool(found, turn_rows(found), False), found, items, aspects)
+                for part in PARTS[1:]
+                if (found := corpus.conversations[part])
+            }
+        ),
         notes=(f"word vectors: fixed, N(0, {SPREAD}²), seed {VECTOR_SEED}; the public code takes GloVe's",),
     )
 
@@ -87,13 +89,19 @@ def voice(kept: Catalogue, config: Any) -> Voice:
 
     def turn(found: Conversation, t: int) -> Arrays:
         words, _, question = state_of(found, t, 1, index)
-        return {"words": vectors[[words]], "lengths": np.array([len(words)], np.int32), "question": vectors[padded([question],
-                len(question))]}  # fmt: skip
+        return {
+            "words": vectors[[words]],
+            "lengths": np.array([len(words)], np.int32),
+            "question": vectors[padded([question], len(question))],
+        }
 
     return Voice(
-        None, turn, lambda found, t: t + 1 > config.facts,
-        lambda found: _pool(found, turn_rows(found), config, index, vectors, None), index.ids.__contains__,
-    )  # fmt: skip
+        None,
+        turn,
+        lambda found, t: t + 1 > config.facts,
+        lambda found: _pool(found, turn_rows(found), config, index, vectors, None),
+        index.ids.__contains__,
+    )
 
 
 def _index(words: Sequence[str]) -> Index:
@@ -101,9 +109,8 @@ def _index(words: Sequence[str]) -> Index:
 
 
 def _pool(
-    found: Sequence[Conversation], rows: States, config: Any, index: Index, vectors: np.ndarray,
-    items: Mapping[str, int] | None,
-) -> Pool:  # fmt: skip
+    found: Sequence[Conversation], rows: States, config: Any, index: Index, vectors: np.ndarray, items: Mapping[str, int] | None
+) -> Pool:
     """States of conversations; with ``items`` also the target, of states from turn 1 on."""
     slots = config.facts
     fields = (list, list, list) if items is None else (list, list, list, int)

@@ -125,10 +125,22 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
 
     def training() -> Pool:
         rows = States(train, short=1)
-        states = Encoded(train, rows, lambda one, t: (
-            _window(one, t, index, config.query_words), items[one.item], aspects[one.turns[t].aspect], one.user,
-            tuple({aspects[turn.aspect] for turn in one.turns}),
-        ), list, int, int, str, tuple)  # fmt: skip
+        states = Encoded(
+            train,
+            rows,
+            lambda one, t: (
+                _window(one, t, index, config.query_words),
+                items[one.item],
+                aspects[one.turns[t].aspect],
+                one.user,
+                tuple({aspects[turn.aspect] for turn in one.turns}),
+            ),
+            list,
+            int,
+            int,
+            str,
+            tuple,
+        )
 
         def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
             del shape
@@ -137,11 +149,14 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
             unasked = others(rng, len(aspects), taken)
             batch = {
                 "query": windows.padded(config.query_words),
-                "positive_words": words.take(target, axis=0), "positive_ends": ends.take(target, axis=0),
-                "negative_words": words.take(negative, axis=0), "negative_ends": ends.take(negative, axis=0),
+                "positive_words": words.take(target, axis=0),
+                "positive_ends": ends.take(target, axis=0),
+                "negative_words": words.take(negative, axis=0),
+                "negative_ends": ends.take(negative, axis=0),
                 **common,
-                "positive_aspect": aspect_words.take(asked), "negative_aspect": aspect_words.take(unasked),
-            }  # fmt: skip
+                "positive_aspect": aspect_words.take(asked),
+                "negative_aspect": aspect_words.take(unasked),
+            }
             return batch | _users(users, speakers)
 
         if isinstance(train, Talks):
@@ -154,15 +169,23 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     return Examples(
         pools={"joint": training()},
         items=side,
-        rankings=Later({
-            part: lambda found=found: ranking(_histories(found, users, index, config), found, items, aspects)
-            for part in PARTS[1:]
-            if (found := corpus.conversations[part])
-        }),
+        rankings=Later(
+            {
+                part: lambda found=found: ranking(_histories(found, users, index, config), found, items, aspects)
+                for part in PARTS[1:]
+                if (found := corpus.conversations[part])
+            }
+        ),
         notes=(
             "negatives: one item without a training conversation of the user, one aspect not in the conversation, per example",
-            *([] if users is None else [f"{_different(users) - 1} of {len(users)} users have a user row alone; those "
-              f"with fewer than {KNOWN_FROM} training conversations share one"]),
+            *(
+                []
+                if users is None
+                else [
+                    f"{_different(users) - 1} of {len(users)} users have a user row alone; those "
+                    f"with fewer than {KNOWN_FROM} training conversations share one"
+                ]
+            ),
             f"{bare} of {len(items)} items have no description: no training text names them",
         ),
     )
@@ -188,9 +211,14 @@ def voice(kept: Catalogue, config: Any) -> Voice:
         return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32)} | _users(users, [found.user])
 
     return Voice(
-        _items(kept, config, index), turn, lambda found, t: len(_window(found, t, index, None)) > config.query_words,
-        lambda found: _histories(found, users, index, config), index.ids.__contains__, users is not None, True,
-    )  # fmt: skip
+        _items(kept, config, index),
+        turn,
+        lambda found, t: len(_window(found, t, index, None)) > config.query_words,
+        lambda found: _histories(found, users, index, config),
+        index.ids.__contains__,
+        users is not None,
+        True,
+    )
 
 
 def _index(words: Sequence[str], config: Any) -> Index:
@@ -203,9 +231,10 @@ def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
         ids, found = description(item_text((), source.descriptions[item]), index, config.item_words, config.facts)
         words[row, : len(ids)], ends[row, : len(found)] = ids, found
     return {
-        "words": words, "ends": ends,
+        "words": words,
+        "ends": ends,
         "aspects": np.array([index.ids.get(aspect.lower(), 0) for aspect in source.aspects], np.int32),
-    }  # fmt: skip
+    }
 
 
 def _different(users: Mapping[str, int]) -> int:
@@ -224,9 +253,11 @@ def _histories(found: Sequence[Conversation], users: Mapping[str, int] | None, i
 
 
 def _pool(
-    useful: np.ndarray | Column, make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays], config: Any,
+    useful: np.ndarray | Column,
+    make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays],
+    config: Any,
     whole: tuple[str, ...] = (),
-) -> Pool:  # fmt: skip
+) -> Pool:
     number = len(useful)
     return Pool(alike(number), make, useful, lambda shape: config.query_words, np.broadcast_to(1.0, number), whole)
 

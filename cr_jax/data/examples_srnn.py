@@ -174,17 +174,18 @@ def errors(outputs: Mapping[str, np.ndarray], sums: np.ndarray, counts: np.ndarr
     found: dict[str, float] = {}
     for name, rows in (("", asked), ("known.", asked & (counts > 0)[None])):
         truth = outputs["targets"][rows].astype(np.float64)
-        guesses = {"rmse": outputs["predictions"][rows], "item_mean_rmse": np.broadcast_to(means, rows.shape)[rows],
-                   "mean_rmse": np.full(truth.shape, overall)}  # fmt: skip
+        guesses = {
+            "rmse": outputs["predictions"][rows],
+            "item_mean_rmse": np.broadcast_to(means, rows.shape)[rows],
+            "mean_rmse": np.full(truth.shape, overall),
+        }
         if truth.size:
             found |= {name + key: float(np.sqrt(np.mean(np.square(guess - truth)))) for key, guess in guesses.items()}
         found[f"{name}ratings"] = float(truth.size)
     return found
 
 
-def examples(
-    corpus: Corpus, config: Any, seed: int, *, noise: Callable[..., np.ndarray]
-) -> Examples:
+def examples(corpus: Corpus, config: Any, seed: int, *, noise: Callable[..., np.ndarray]) -> Examples:
     """Both objectives' pools and checks; histories to rank after where there are conversations.
 
     noise(numbers, rng) chooses which ratings are AutoRec's inputs.
@@ -197,9 +198,7 @@ def examples(
         raise BadConfig(f"items={config.items}: legal: {len(corpus.items)}, the items of the data set")
     items = {item: number for number, item in enumerate(corpus.items)}
     texts = Texts(corpus.words, config.words)
-    spoken = {
-        part: [*corpus.dialogues[part], *(from_conversation(one) for one in corpus.conversations[part])] for part in PARTS
-    }
+    spoken = {part: [*corpus.dialogues[part], *(from_conversation(one) for one in corpus.conversations[part])] for part in PARTS}
     merged = bool(corpus.conversations["train"])
     rated = {part: ratings_by_user(spoken[part], items, merged) for part in PARTS}
     forms = np.array([form for one in spoken["train"] for form in one.forms.values()])
@@ -212,9 +211,15 @@ def examples(
     def checks(part: str) -> tuple[Check, ...]:
         held = held_out_pool(list(rated[part].values()), len(items), seed)
         found = [
-            Check("sentiment", "sentiment", sentiment_pool(texts, spoken[part]),
-                  lambda outputs: classes(outputs, majority), "loss", False)
-        ]  # fmt: skip
+            Check(
+                "sentiment",
+                "sentiment",
+                sentiment_pool(texts, spoken[part]),
+                lambda outputs: classes(outputs, majority),
+                "loss",
+                False,
+            )
+        ]
         if len(held):
             found.append(Check("ratings", "autorec", held, lambda outputs: errors(outputs, sums, counts), "rmse", False))
         return tuple(found)
@@ -261,13 +266,16 @@ def _histories(
         return _marked(texts, [cut[row] for row in chosen], np.stack(known), shape)
 
     useful = np.array([texts.positions(one) for one in cut])
-    return Pool([texts.lengths(one) for one in cut], make, useful,
-                lambda shape: slots * min(shape[0], UTTERANCES) * min(shape[1], WORDS), np.ones(len(cut)))  # fmt: skip
+    return Pool(
+        [texts.lengths(one) for one in cut],
+        make,
+        useful,
+        lambda shape: slots * min(shape[0], UTTERANCES) * min(shape[1], WORDS),
+        np.ones(len(cut)),
+    )
 
 
-def _known(
-    found: Conversation, items: Mapping[str, int], rated: Mapping[str, Iterable[int]], slots: int
-) -> np.ndarray:
+def _known(found: Conversation, items: Mapping[str, int], rated: Mapping[str, Iterable[int]], slots: int) -> np.ndarray:
     """The user's items of the training part [M], −1 in empty slots. A user may come back to an item; it
     is what is sought here and stays unmarked."""
     known = np.full(slots, -1, np.int32)
@@ -311,9 +319,14 @@ def voice(kept: Catalogue, config: Any) -> Voice:
         return isinstance(found, Conversation) and 1 + 2 * t > UTTERANCES
 
     return Voice(
-        None, turn, past, lambda found: _histories(found, texts, items, rated, config.mentions), texts.index.ids.__contains__,
-        not kept.dialogues, fill={"words": texts.padding},
-    )  # fmt: skip
+        None,
+        turn,
+        past,
+        lambda found: _histories(found, texts, items, rated, config.mentions),
+        texts.index.ids.__contains__,
+        not kept.dialogues,
+        fill={"words": texts.padding},
+    )
 
 
 def _slots(found: Dialogue, utterances: int, number: int) -> list[str | None]:

@@ -34,9 +34,7 @@ class HemDirectory:
 def open_directory(path: str | Path, problems: Problems) -> HemDirectory:
     """Read the tables of a directory. Raises ``BadInput`` for a missing or empty table."""
     folder = Path(path)
-    users, products, vocabulary = (
-        _table(folder, f"{name}.txt", problems) for name in ("users", "product", "vocab")
-    )
+    users, products, vocabulary = (_table(folder, f"{name}.txt", problems) for name in ("users", "product", "vocab"))
     queries = []
     file = _file(folder, "query_split/query.txt")
     for number, text, _ in text_lines(file, problems):
@@ -46,14 +44,10 @@ def open_directory(path: str | Path, problems: Problems) -> HemDirectory:
         queries.append(words or "")
     of_product = _product_queries(_file(folder, "query_split/train_query_idx.txt"), queries, problems)
     missing = len(products) - len(of_product)
-    return HemDirectory(
-        folder, users, products, vocabulary, tuple(queries), tuple(of_product) + ((),) * max(0, missing)
-    )
+    return HemDirectory(folder, users, products, vocabulary, tuple(queries), tuple(of_product) + ((),) * max(0, missing))
 
 
-def conversations(
-    hem: HemDirectory, problems: Problems, splits: Sequence[str] = SPLITS
-) -> Iterator[Conversation]:
+def conversations(hem: HemDirectory, problems: Problems, splits: Sequence[str] = SPLITS) -> Iterator[Conversation]:
     """The conversations of the given splits as words; the request is the product's first query.
 
     Lines with an id outside the tables are skipped and counted like malformed ones. Raises
@@ -64,9 +58,7 @@ def conversations(
         yield from aspect_value.conversations(file, problems, lambda found: _named(hem, found))
 
 
-def reviews(
-    hem: HemDirectory, problems: Problems, splits: Sequence[str] = SPLITS
-) -> Iterator[tuple[int, int, str]]:
+def reviews(hem: HemDirectory, problems: Problems, splits: Sequence[str] = SPLITS) -> Iterator[tuple[int, int, str]]:
     """Reviews of the given splits: user index, product index, words (stop words already left out)."""
     for split in splits:
         file = _file(hem.path, f"query_split/{split}.txt")
@@ -92,8 +84,13 @@ def item_texts(hem: HemDirectory, problems: Problems, limit: int, split: str = "
             found[product].extend(text.split()[:room])
     for number, words in enumerate(found, 1):
         if not words:
-            problems.add("item without a description", number, f"no {split} review of {hem.products[number - 1]!r} says anything",
-                         str(_file(hem.path, "product.txt")), kept=True)  # fmt: skip
+            problems.add(
+                "item without a description",
+                number,
+                f"no {split} review of {hem.products[number - 1]!r} says anything",
+                str(_file(hem.path, "product.txt")),
+                kept=True,
+            )
     return found
 
 

@@ -149,6 +149,11 @@ def _after(text: str, at: int) -> int:
 
 
 def _whole(row: Any) -> bool:
-    return (isinstance(row, dict) and row.keys() == _ROW and isinstance(row["user"], str) and isinstance(row["items"], list)
-            and (row["user"].isascii() or not any("\ud800" <= letter <= "\udfff" for letter in row["user"]))
-            and all(type(number) is int and number >= 0 for number in row["items"]))  # fmt: skip
+    return (
+        isinstance(row, dict)
+        and row.keys() == _ROW
+        and isinstance(row["user"], str)
+        and isinstance(row["items"], list)
+        and (row["user"].isascii() or not any("\ud800" <= letter <= "\udfff" for letter in row["user"]))
+        and all(type(number) is int and number >= 0 for number in row["items"])
+    )

@@ -79,8 +79,11 @@ def read_lexicon(path: str | Path, problems: Problems, min_count: int, keep_stop
     if not seen:
         raise BadInput(str(path), problems.complaints.get(str(path), f"line 1: no pair in this file; {_FORM}"))
     if not any(signs.values()):
-        raise BadInput(str(path), f"none of {len(seen)} pairs is kept: {rare} were met fewer than {min_count} times, {left_out} "
-                       "have a value of stop words alone; legal: a smaller --min-count")  # fmt: skip
+        raise BadInput(
+            str(path),
+            f"none of {len(seen)} pairs is kept: {rare} were met fewer than {min_count} times, {left_out} "
+            "have a value of stop words alone; legal: a smaller --min-count",
+        )
     return Lexicon(signs, len(seen), rare, left_out)
 
 

@@ -154,4 +154,3 @@ class Numbered(Mapping[str, int]):
     def different(self) -> int:
         """How many numbers there are."""
         return len(self) if self._values is None else len(np.unique(self._values))
-

@@ -101,9 +101,7 @@ def profile(
         else:
             assert assumed is not None, f"nothing states the lengths of {field}"
             lengths[field] = getattr(assumed.lengths, field)
-            origins[f"lengths.{field}"] = Origin(
-                "assumed", f"not in {source}; taken from the profile {assumed.name}"
-            )
+            origins[f"lengths.{field}"] = Origin("assumed", f"not in {source}; taken from the profile {assumed.name}")
     origins["turn_histogram"] = counted
     return Dataset(
         name=name,
@@ -155,11 +153,7 @@ def assume_from(profile: Dataset, sample: Dataset, described: str) -> Dataset:
     origins["turn_histogram"] = Origin("assumed", f"not in the paper; {rule}")
     origins["conversations"] = Origin("assumed", "the sum of the assumed turn histogram")
     return dataclasses.replace(
-        profile,
-        lengths=sample.lengths,
-        turn_histogram=histogram,
-        conversations=sum(histogram),
-        origins=origins,
+        profile, lengths=sample.lengths, turn_histogram=histogram, conversations=sum(histogram), origins=origins
     )
 
 
@@ -178,8 +172,7 @@ def document(profile: Dataset) -> dict[str, Any]:
         "title": profile.title,
         **{key: entry(key, getattr(profile, key)) for key in _COUNTS},
         "lengths": {
-            key: entry(f"lengths.{field}", dataclasses.asdict(getattr(profile.lengths, field)))
-            for field, key in _KEYS.items()
+            key: entry(f"lengths.{field}", dataclasses.asdict(getattr(profile.lengths, field))) for field, key in _KEYS.items()
         },
         "turn_histogram": entry("turn_histogram", list(profile.turn_histogram)),
     }

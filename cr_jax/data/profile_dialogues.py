@@ -10,9 +10,7 @@ from cr_jax.data.profile import lengths_of
 from cr_jax.records import TextLengths
 
 
-def profile_dialogues(
-    found: Sequence[Dialogue], *, name: str, source: str, assumed: Dataset, items: int, words: int
-) -> Dataset:
+def profile_dialogues(found: Sequence[Dialogue], *, name: str, source: str, assumed: Dataset, items: int, words: int) -> Dataset:
     """A turn is a pair of utterances after the first; a request, question and answer is an utterance.
 
     items, words: of the catalogue and the vocabulary. Free dialogues have no aspects, values or item
@@ -24,15 +22,32 @@ def profile_dialogues(
     stand_in = Origin("assumed", f"not in {source}; taken from the profile {assumed.name}")
     sizes = ("users", "items", "conversations", "turns", "words", "aspects", "values", "turn_histogram")
     return dataclasses.replace(
-        assumed, name=name, title=name, users=len({talk.user for talk in found}), items=items, aspects=0, values=0,
-        turns=sum(n * c for n, c in pairs.items()), conversations=len(found), words=words,
-        lengths=TextLengths(request=spoken, question=spoken, answer=spoken, item=assumed.lengths.item,
-                            item_sentences=assumed.lengths.item_sentences),
-        turn_histogram=tuple(pairs[n] for n in range(1, max(pairs) + 1)), paper={}, paper_printed={},
+        assumed,
+        name=name,
+        title=name,
+        users=len({talk.user for talk in found}),
+        items=items,
+        aspects=0,
+        values=0,
+        turns=sum(n * c for n, c in pairs.items()),
+        conversations=len(found),
+        words=words,
+        lengths=TextLengths(
+            request=spoken,
+            question=spoken,
+            answer=spoken,
+            item=assumed.lengths.item,
+            item_sentences=assumed.lengths.item_sentences,
+        ),
+        turn_histogram=tuple(pairs[n] for n in range(1, max(pairs) + 1)),
+        paper={},
+        paper_printed={},
         origins={
             **dict.fromkeys(sizes, counted),
-            **dict.fromkeys(("lengths.request", "lengths.question", "lengths.answer"),
-                            Origin("measured", f"words of an utterance; counted in {source}")),
+            **dict.fromkeys(
+                ("lengths.request", "lengths.question", "lengths.answer"),
+                Origin("measured", f"words of an utterance; counted in {source}"),
+            ),
             **dict.fromkeys(("lengths.item", "lengths.item_sentences"), stand_in),
         },
-    )  # fmt: skip
+    )

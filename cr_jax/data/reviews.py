@@ -43,8 +43,7 @@ def numbered(path: str | Path, problems: Problems) -> Iterator[tuple[int, Review
             continue
         try:
             found = parse_line(text)
-            review = Review(found["reviewerID"], found["asin"], found.get("reviewText") or "",
-                            found.get("summary") or "")  # fmt: skip
+            review = Review(found["reviewerID"], found["asin"], found.get("reviewText") or "", found.get("summary") or "")
             if not all(isinstance(field, str) for field in vars(review).values()):
                 raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError) as error:

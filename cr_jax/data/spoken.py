@@ -59,7 +59,8 @@ class Spoken:
         names = np.where(written, self._named.take(place, mode="clip"), _NONE)
         return {
             "words": np.where(written, self._ids.ids.take(place, mode="clip"), np.int32(self._padding)),
-            "lengths": lengths, "senders": (self._senders.take(which) * said).astype(np.float32),
+            "lengths": lengths,
+            "senders": (self._senders.take(which) * said).astype(np.float32),
             "mentions": (names[:, None] == named[:, :, None, None]).astype(np.float32),
             "utterances": number.astype(np.int32),
-        }  # fmt: skip
+        }

@@ -186,10 +186,13 @@ def opened(path: Path, seed: int, problems: Problems) -> tuple[str, Tally, dict[
     counts = {key: Counter(dict(zip(tables[name], about["counts"][key], strict=True))) for key, name in counted}
     users, items = Names.read(folder / "users"), {text: number for number, text in enumerate(tables["items"])}
     tally = Tally(
-        Numbered(users), items,
-        turns=Counter({int(n): c for n, c in about["turns"].items()}), requests=Counter({"": about["training"]}),
-        described=Described(folder / "described.txt", items), **{key: +found for key, found in counts.items()},
-    )  # fmt: skip
+        Numbered(users),
+        items,
+        turns=Counter({int(n): c for n, c in about["turns"].items()}),
+        requests=Counter({"": about["training"]}),
+        described=Described(folder / "described.txt", items),
+        **{key: +found for key, found in counts.items()},
+    )
     return digest, tally, {part: Talks(folder, part, users, tables) for part in PARTS}
 
 
@@ -209,9 +212,11 @@ def _discard(folder: Path) -> None:
 def _made(path: Path, seed: int, strict: bool, folder: Path) -> None:
     arguments = [sys.executable, "-m", "cr_jax.data.store", str(path), str(seed), str(int(strict)), str(folder)]
     root = str(Path(__file__).resolve().parents[2])
-    variables = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
-                              # glibc: give the growing tables' old places back at once, not keep them for later.
-                              "MALLOC_MMAP_THRESHOLD_": str(1 << 17)}  # fmt: skip
+    variables = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+        # glibc: give the growing tables' old places back at once, not keep them for later.
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 17),
+    }
     done = subprocess.run(arguments, env=variables, capture_output=True, text=True)
     if done.returncode == 2:
         told = parse_json(done.stdout, str(path))
@@ -251,8 +256,9 @@ def _fill(path: Path, seed: int, strict: bool, folder: Path) -> None:
         tally.add(found, part == PARTS[0])
         talks[part].add(tally.users[found.user], tally.items[found.item], turns[part].rows, len(found.turns))
         for turn in found.turns:
-            turns[part].add(aspects.setdefault(turn.aspect, len(aspects)), values.setdefault(turn.value, len(values)),
-                            turn.sentiment or 0)  # fmt: skip
+            turns[part].add(
+                aspects.setdefault(turn.aspect, len(aspects)), values.setdefault(turn.value, len(values)), turn.sentiment or 0
+            )
     for writer in (*talks.values(), *turns.values()):
         writer.close()
     _by_user(Rows(folder / "train.talks", 4), len(tally.users), folder)
@@ -264,11 +270,19 @@ def _fill(path: Path, seed: int, strict: bool, folder: Path) -> None:
     with open(folder / "described.txt", "w", encoding="utf-8", newline="\n") as file:
         file.writelines(" ".join(tally.described.get(item, ())) + "\n" for item in tally.items)
     about: dict[str, Any] = {
-        "problems": asdict(problems) | {"kept": sorted(problems.kept)}, "turns": tally.turns, "training": tally.requests.total(),
-        "counts": {key: [counted[text] for text in texts] for key, counted, texts in (
-            ("aspects", tally.aspects, aspects), ("asked", tally.asked, aspects),
-            ("values", tally.values, values), ("answered", tally.answered, values))},
-    }  # fmt: skip
+        "problems": asdict(problems) | {"kept": sorted(problems.kept)},
+        "turns": tally.turns,
+        "training": tally.requests.total(),
+        "counts": {
+            key: [counted[text] for text in texts]
+            for key, counted, texts in (
+                ("aspects", tally.aspects, aspects),
+                ("asked", tally.asked, aspects),
+                ("values", tally.values, values),
+                ("answered", tally.answered, values),
+            )
+        },
+    }
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
 
 

@@ -39,8 +39,10 @@ class Voice:
 
 def fits(row: Arrays, inputs: Mapping[str, Any]) -> bool:
     """Whether a row's arrays have room in the shapes ``inputs``."""
-    return all(np.ndim(row[name]) == len(struct.shape) and all(map(_at_most, np.shape(row[name]), struct.shape))
-               for name, struct in inputs.items())  # fmt: skip
+    return all(
+        np.ndim(row[name]) == len(struct.shape) and all(map(_at_most, np.shape(row[name]), struct.shape))
+        for name, struct in inputs.items()
+    )
 
 
 def together(rows: Sequence[Arrays], inputs: Mapping[str, Any], fill: Mapping[str, int], number: int) -> Arrays:

@@ -7,12 +7,27 @@ whatever it holds.
 import re
 
 #: Facts of an instruction's metadata.
-FACTS = frozenset({
-    "op_type", "op_name", "source_file", "source_line", "source_end_line", "source_column", "source_end_column",
-    "stack_frame_id", "scheduling_name", "deduplicated_name", "preserve_layout", "profile_type", "profile_info",
-    "creation_pass_id", "logical_creation_pass_id", "size_of_generated_code_in_bytes",
-    "size_of_memory_working_set_in_bytes",
-})  # fmt: skip
+FACTS = frozenset(
+    {
+        "op_type",
+        "op_name",
+        "source_file",
+        "source_line",
+        "source_end_line",
+        "source_column",
+        "source_end_column",
+        "stack_frame_id",
+        "scheduling_name",
+        "deduplicated_name",
+        "preserve_layout",
+        "profile_type",
+        "profile_info",
+        "creation_pass_id",
+        "logical_creation_pass_id",
+        "size_of_generated_code_in_bytes",
+        "size_of_memory_working_set_in_bytes",
+    }
+)
 _NESTED = 12  # levels of braces; XLA's configurations have six
 
 

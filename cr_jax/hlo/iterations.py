@@ -66,5 +66,11 @@ class Counter:
 
 
 def _holds(value: int, limit: int, sense: str) -> bool:
-    return {"LT": value < limit, "LE": value <= limit, "GT": value > limit, "GE": value >= limit, "NE": value != limit,
-            "EQ": value == limit}.get(sense, False)  # fmt: skip
+    return {
+        "LT": value < limit,
+        "LE": value <= limit,
+        "GT": value > limit,
+        "GE": value >= limit,
+        "NE": value != limit,
+        "EQ": value == limit,
+    }.get(sense, False)

@@ -9,8 +9,11 @@ from cr_jax.errors import BadHlo
 from cr_jax.hlo.shapes import BITS, Shape
 
 _WHOLE = re.compile(r"-?\d{1,20}\Z", re.ASCII)
-_REAL = re.compile(r"-?(?:\d++(?:\.\d*+)?+(?:[eE][+-]?\d++)?+|\.\d++(?:[eE][+-]?\d++)?+|"
-                   r"inf|nan(?:\(0x[0-9a-fA-F]++\))?+)\Z", re.ASCII)  # fmt: skip
+_REAL = re.compile(
+    r"-?(?:\d++(?:\.\d*+)?+(?:[eE][+-]?\d++)?+|\.\d++(?:[eE][+-]?\d++)?+|"
+    r"inf|nan(?:\(0x[0-9a-fA-F]++\))?+)\Z",
+    re.ASCII,
+)
 _TOKEN = re.compile(r"[{}]|\([^(){}]*+\)|[^\s{}(),]++")
 _COMMENT = re.compile(r"/\*[^*]*+\*/")
 #: Characters of a scalar's literal that are kept.

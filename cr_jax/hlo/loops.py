@@ -15,10 +15,20 @@ from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import BITS, Shape
 
 _KNOWN = re.compile(r'"?known_trip_count"?\s*:\s*\{\s*"?n"?\s*:\s*"?(\d{1,18})(?!\d)', re.ASCII)
-_TRANSPARENT = frozenset({
-    "copy", "bitcast", "convert", "reshape", "copy-start", "copy-done", "optimization-barrier", "opt-barrier", "broadcast",
-    "bitcast-convert",
-})  # fmt: skip
+_TRANSPARENT = frozenset(
+    {
+        "copy",
+        "bitcast",
+        "convert",
+        "reshape",
+        "copy-start",
+        "copy-done",
+        "optimization-barrier",
+        "opt-barrier",
+        "broadcast",
+        "bitcast-convert",
+    }
+)
 _FLIPPED = {"LT": "GT", "LE": "GE", "GT": "LT", "GE": "LE", "NE": "NE", "EQ": "EQ"}
 _CALLS = ("fusion", "call")
 _DEPTH = 150

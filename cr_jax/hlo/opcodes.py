@@ -8,28 +8,30 @@ import re
 from cr_jax.hlo.grammar import BRACES, STRING
 from cr_jax.hlo.shapes import BITS
 
+# Tables: one entry a line would be hundreds of lines.
+# fmt: off
 #: Words that stand for no name unless "%" is before them.
 RESERVED = frozenset({*BITS, "tuple", "true", "false", "inf", "nan", "ROOT", "ENTRY", "HloModule", "maximal", "replicated",
-                      "manual", "unreduced", "last_tile_dim_replicate"}) - {"opaque"}  # fmt: skip
+                      "manual", "unreduced", "last_tile_dim_replicate"}) - {"opaque"}
 #: Attributes that any instruction may have.
 COMMON = frozenset({
     "sharding", "frontend_attributes", "control-predecessors", "parameter_replication", "origin", "original_value",
     "result_accuracy", "statistics", "outer_dimension_partitions", "custom_call_has_side_effect", "backend_config",
-})  # fmt: skip
+})
 
 UNARY = frozenset({
     "abs", "acos", "acosh", "asin", "asinh", "atanh", "cbrt", "ceil", "cosine", "cosh", "count-leading-zeros", "erf",
     "exponential", "exponential-minus-one", "floor", "imag", "is-finite", "log", "log-plus-one", "logistic", "negate",
     "not", "popcnt", "real", "round-nearest-afz", "round-nearest-even", "rsqrt", "sign", "sine", "sinh", "sqrt", "tan",
     "tanh",
-})  # fmt: skip
+})
 BINARY = frozenset({
     "add", "and", "atan2", "complex", "divide", "maximum", "minimum", "multiply", "or", "power", "remainder",
     "shift-left", "shift-right-arithmetic", "shift-right-logical", "subtract", "xor",
-})  # fmt: skip
+})
 
 _DOT = ("lhs_contracting_dims", "rhs_contracting_dims", "lhs_batch_dims", "rhs_batch_dims", "operand_precision", "algorithm",
-        "sparsity")  # fmt: skip
+        "sparsity")
 _WINDOWED = ("window", "dim_labels", "feature_group_count", "batch_group_count", "operand_precision", "conv_kind")
 _CONVOLUTION = (*_WINDOWED, "convolution_kind", "sparsity_config")
 _GROUPS = ("replica_groups", "channel_id")
@@ -79,7 +81,7 @@ ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset() for name in UNARY | B
         "collective-broadcast": _GROUPS, "collective-permute": _PERMUTED, "collective-permute-start": _PERMUTED,
         "collective-permute-done": (),
     }.items()
-}  # fmt: skip
+}
 
 _WHOLE, _YES_NO = re.compile(r"\d{1,18}\Z", re.ASCII), re.compile(r"(?:true|false)\Z")
 _FLAGS = re.compile(r"(?:true|false|\{(?:true|false)?(?:, ?(?:true|false))*+\})\Z")
@@ -87,7 +89,7 @@ _LIST = re.compile(r"\{(?:\d{1,18}(?:, ?\d{1,18})*+)?\}\Z", re.ASCII)
 _NAME, _NAMES = re.compile(r"%?[\w.\-]+\Z", re.ASCII), re.compile(r"\{%?[\w.\-]+(?:, %?[\w.\-]+)*+\}\Z", re.ASCII)
 _SHARDING = (r"\{(?:replicated|manual|unknown|unreduced|maximal device=\d+|single_device\[device_id=\d+\]|"
              r"devices=\[[\d,]+\](?:<=\[[\d,]+\](?:T\([\d,]+\))?|[\d,]+)"
-             r"(?: last_tile_dim_replicate| last_tile_dims=\{[\w, ]*+\})?)(?: metadata=\{[^{}]*+\})?\}")  # fmt: skip
+             r"(?: last_tile_dim_replicate| last_tile_dims=\{[\w, ]*+\})?)(?: metadata=\{[^{}]*+\})?\}")
 #: How the value of an attribute is spelt, of those whose spelling is one.
 VALUES: dict[str, re.Pattern[str]] = (
     dict.fromkeys(("index", "iota_dimension", "index_vector_dim", "channel_id", "feature_group_count", "batch_group_count",
@@ -117,7 +119,7 @@ VALUES: dict[str, re.Pattern[str]] = (
         "fft_type": re.compile(r"I?R?FFT\Z"),
         "sharding": re.compile(rf"(?:{_SHARDING}|\{{{_SHARDING}(?:, (?:/\*[^*]*+\*/)?{_SHARDING})*+\}})\Z", re.ASCII),
     }
-)  # fmt: skip
+)
 #: Attributes of which later versions of XLA may know more spellings: another one is a doubt, no error.
 OPEN = frozenset({"sharding"})
 
@@ -137,7 +139,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "reduce-scatter": ("to_apply", "dimensions"), "all-gather": ("dimensions",), "all-gather-start": ("dimensions",),
     "collective-permute": ("source_target_pairs",), "collective-permute-start": ("source_target_pairs",),
     "async-start": ("calls",), "rng": ("distribution",), "rng-bit-generator": ("algorithm",),
-}  # fmt: skip
+}
 
 #: Number of operands, where it is fixed. (TPU compilers print an async-update with what its start was given.)
 OPERANDS: dict[str, int] = dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | dict.fromkeys(
@@ -148,11 +150,12 @@ OPERANDS: dict[str, int] = dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2) | 
     ("dot", "convolution", "compare", "pad", "triangular-solve", "stochastic-convert", "add-dependency", "gather",
      "outfeed", "send", "set-dimension-size"), 2
 ) | {"clamp": 3, "select": 3, "select-and-scatter": 3, "parameter": 0, "constant": 0, "iota": 0,
-     "partition-id": 0, "replica-id": 0, "rng-get-and-update-state": 0}  # fmt: skip
+     "partition-id": 0, "replica-id": 0, "rng-get-and-update-state": 0}
 
 #: Attributes that name computations.
 CALLING = ("calls", "to_apply", "condition", "body", "branch_computations", "true_computation", "false_computation",
-           "select", "scatter", "called_computations")  # fmt: skip
+           "select", "scatter", "called_computations")
+# fmt: on
 
 
 def wrapped(opcode: str) -> str | None:

@@ -287,15 +287,19 @@ def _operands(
         shape, _, name = part.rpartition(" ")
         operand = by_name.get(name.removeprefix("%"))
         if operand is None:
-            raise BadHlo(instruction.line, f"{instruction.name[:60]} uses {name[:60]!r}, which {computation.name[:60]} does not "
-                         "define above it")  # fmt: skip
+            raise BadHlo(
+                instruction.line,
+                f"{instruction.name[:60]} uses {name[:60]!r}, which {computation.name[:60]} does not define above it",
+            )
         if shape:
             try:
                 agrees = parse_shape(shape).plain == operand.shape.plain
             except ValueError as error:
                 raise BadHlo(instruction.line, str(error)) from None
             if not agrees:
-                raise BadHlo(instruction.line, f"{instruction.name[:60]} takes {name[:60]} for {shape[:60]}, which is "
-                             f"{operand.shape.plain[:60]}")  # fmt: skip
+                raise BadHlo(
+                    instruction.line,
+                    f"{instruction.name[:60]} takes {name[:60]} for {shape[:60]}, which is {operand.shape.plain[:60]}",
+                )
         operands.append(operand)
     return tuple(operands)

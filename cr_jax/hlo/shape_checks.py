@@ -41,8 +41,11 @@ def require(fits: bool, instruction: Instruction, wanted: str) -> None:
 def require_dims(instruction: Instruction, dims: tuple[int, ...]) -> None:
     """The result has these dimensions and the type of the first operand."""
     first = instruction.operands[0].shape
-    require(instruction.shape.dims == dims and alike(instruction.shape, first), instruction,
-             f"{first.dtype}[{','.join(map(str, dims))}]")  # fmt: skip
+    require(
+        instruction.shape.dims == dims and alike(instruction.shape, first),
+        instruction,
+        f"{first.dtype}[{','.join(map(str, dims))}]",
+    )
 
 
 def within(numbers: tuple[int, ...], rank: int, what: str) -> None:

@@ -188,8 +188,12 @@ def fft(i: Instruction, called: Called) -> None:
         raise Mismatch(f"transforms {rank} dimensions of {operand.plain[:60]}")
     half = lengths[-1] // 2 + 1
     halved = (*lengths[:-1], half)
-    before, after = {"FFT": (lengths, lengths), "IFFT": (lengths, lengths), "RFFT": (lengths, halved),
-                     "IRFFT": (halved, lengths)}.get(kind or "", (None, None))  # fmt: skip
+    before, after = {
+        "FFT": (lengths, lengths),
+        "IFFT": (lengths, lengths),
+        "RFFT": (lengths, halved),
+        "IRFFT": (halved, lengths),
+    }.get(kind or "", (None, None))
     if before is None or after is None:
         raise Mismatch(f"has fft_type {str(kind)[:40]}; legal: FFT, IFFT, RFFT, IRFFT")
     if operand.dims[-rank:] != tuple(before):

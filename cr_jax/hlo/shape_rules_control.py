@@ -41,8 +41,11 @@ def async_done(i: Instruction, called: Called) -> None:
 
 def tuple_of(i: Instruction, called: Called) -> None:
     shapes = [o.shape for o in i.operands]
-    require(i.shape.is_tuple and len(i.shape.parts) == len(shapes) and all(map(same, i.shape.parts, shapes)), i,
-             f"({', '.join(s.plain for s in shapes)})")  # fmt: skip
+    require(
+        i.shape.is_tuple and len(i.shape.parts) == len(shapes) and all(map(same, i.shape.parts, shapes)),
+        i,
+        f"({', '.join(s.plain for s in shapes)})",
+    )
 
 
 def get_tuple_element(i: Instruction, called: Called) -> None:

@@ -11,19 +11,48 @@ from math import prod
 
 #: Bits per element; a type that is not here is refused by name, never guessed.
 BITS = {
-    "pred": 8, "s2": 2, "u2": 2, "s4": 4, "u4": 4, "s8": 8, "u8": 8, "s16": 16, "u16": 16, "s32": 32, "u32": 32,
-    "s64": 64, "u64": 64, "bf16": 16, "f16": 16, "f32": 32, "f64": 64, "c64": 64, "c128": 128,
-    "f4e2m1fn": 4, "f8e3m4": 8, "f8e4m3": 8, "f8e4m3fn": 8, "f8e4m3b11fnuz": 8, "f8e4m3fnuz": 8,
-    "f8e5m2": 8, "f8e5m2fnuz": 8, "f8e8m0fnu": 8, "token": 0, "opaque": 0,
-}  # fmt: skip
+    "pred": 8,
+    "s2": 2,
+    "u2": 2,
+    "s4": 4,
+    "u4": 4,
+    "s8": 8,
+    "u8": 8,
+    "s16": 16,
+    "u16": 16,
+    "s32": 32,
+    "u32": 32,
+    "s64": 64,
+    "u64": 64,
+    "bf16": 16,
+    "f16": 16,
+    "f32": 32,
+    "f64": 64,
+    "c64": 64,
+    "c128": 128,
+    "f4e2m1fn": 4,
+    "f8e3m4": 8,
+    "f8e4m3": 8,
+    "f8e4m3fn": 8,
+    "f8e4m3b11fnuz": 8,
+    "f8e4m3fnuz": 8,
+    "f8e5m2": 8,
+    "f8e5m2fnuz": 8,
+    "f8e8m0fnu": 8,
+    "token": 0,
+    "opaque": 0,
+}
 
 _FLOAT = re.compile(r"bf16|f\d|c\d")
 #: Integer types and ``pred``: a loop's counter is one of them.
 _INTEGER = re.compile(r"[su]\d+$|pred$")
 _ARRAY = re.compile(r"([a-z]\w*)\[((?:(?:<=)?\d+(?: *, *(?:<=)?\d+)*)?)\](?:\{([^{}]*)\})?$", re.ASCII)
 #: Minor-to-major order, then tiles, memory space and the rarer parts of a layout.
-_LAYOUT = re.compile(r"((?:\d+(?:,\d+)*)?)(?::((?:D\([^()]*\))?(?:T(?:\((?:\d+|\*)(?:,(?:\d+|\*))*\))+)?"
-                     r"(?:S\(\d+\)|(?:SC|[A-RU-Z*#]+)\([^()]*\))*))?$", re.ASCII)  # fmt: skip
+_LAYOUT = re.compile(
+    r"((?:\d+(?:,\d+)*)?)(?::((?:D\([^()]*\))?(?:T(?:\((?:\d+|\*)(?:,(?:\d+|\*))*\))+)?"
+    r"(?:S\(\d+\)|(?:SC|[A-RU-Z*#]+)\([^()]*\))*))?$",
+    re.ASCII,
+)
 _TILE = re.compile(r"\(([\d,*]*)\)")
 _SPACE = re.compile(r"S\((\d+)\)")
 #: XLA holds sizes in signed 64-bit integers.

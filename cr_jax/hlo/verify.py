@@ -80,8 +80,11 @@ class Verifier:
         if [s.plain for s in shapes] != [p.shape.plain for p in parameters]:
             raise BadHlo(line, f"the parameters of {computation.name[:60]} are not those of its signature; is the file cut?")
         if returned.plain != computation.result.shape.plain:
-            raise BadHlo(line, f"the ROOT of {computation.name[:60]} is {computation.result.shape.plain[:60]}, not "
-                         f"{returned.plain[:60]}; is the file cut?")  # fmt: skip
+            raise BadHlo(
+                line,
+                f"the ROOT of {computation.name[:60]} is {computation.result.shape.plain[:60]}, not "
+                f"{returned.plain[:60]}; is the file cut?",
+            )
 
     def module(self, module: HloModule) -> None:
         """Raises ``BadHlo`` unless the module's layout and aliases are those of its entry."""
@@ -92,8 +95,11 @@ class Verifier:
         for result, number, index in _ALIAS.findall(module.attribute("input_output_alias") or ""):
             parameter = entry.parameters.get(int(number))
             if parameter is None or _part(parameter.shape, index) is None or _part(entry.result.shape, result) is None:
-                raise BadHlo(1, f"input_output_alias names result {{{result}}} and part {{{index}}} of parameter {number}: the "
-                             "entry has no such")  # fmt: skip
+                raise BadHlo(
+                    1,
+                    f"input_output_alias names result {{{result}}} and part {{{index}}} of parameter {number}: the "
+                    "entry has no such",
+                )
         for name in grammar.ATTRIBUTE_NAME.findall(module.header):
             if name not in _MODULE_ATTRIBUTES:
                 self._doubt(f"attribute {name[:40]} of the module")
@@ -145,8 +151,11 @@ class Verifier:
         wanted = opcodes.OPERANDS.get(opcode)
         if wanted is not None and len(operands) != wanted:
             raise self._wrong(instruction, f"has {len(operands)} operands; legal: {wanted}")
-        doubts = [f"attribute {name[:40]} of {opcode[:40]}" for name in names
-                  if (name not in allowed and name not in opcodes.COMMON) or not self._spelt(instruction, name)]  # fmt: skip
+        doubts = [
+            f"attribute {name[:40]} of {opcode[:40]}"
+            for name in names
+            if (name not in allowed and name not in opcodes.COMMON) or not self._spelt(instruction, name)
+        ]
         called = {name: self._called(instruction, name) for name in opcodes.CALLING if name in names}
         rule = RULES.get(opcode)
         if rule is not None:
@@ -194,10 +203,26 @@ def _part(shape: Shape, index: str) -> Shape | None:
 
 
 #: Of the module's first line.
-_MODULE_ATTRIBUTES = frozenset({
-    "is_scheduled", "replica_count", "num_partitions", "entry_computation_layout", "input_output_alias", "buffer_donor",
-    "alias_passthrough_params", "frontend_attributes", "allow_spmd_sharding_propagation_to_parameters",
-    "allow_spmd_sharding_propagation_to_output", "spmd_parameters_shardings", "spmd_output_sharding", "ar_crs_combiner",
-    "use_auto_spmd_partitioning", "origin_recovery_table", "original_value_recovery_table", "profile_info",
-    "stack_frame_index", "use_shardy_partitioner",
-})  # fmt: skip
+_MODULE_ATTRIBUTES = frozenset(
+    {
+        "is_scheduled",
+        "replica_count",
+        "num_partitions",
+        "entry_computation_layout",
+        "input_output_alias",
+        "buffer_donor",
+        "alias_passthrough_params",
+        "frontend_attributes",
+        "allow_spmd_sharding_propagation_to_parameters",
+        "allow_spmd_sharding_propagation_to_output",
+        "spmd_parameters_shardings",
+        "spmd_output_sharding",
+        "ar_crs_combiner",
+        "use_auto_spmd_partitioning",
+        "origin_recovery_table",
+        "original_value_recovery_table",
+        "profile_info",
+        "stack_frame_index",
+        "use_shardy_partitioner",
+    }
+)

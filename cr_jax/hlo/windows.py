@@ -45,8 +45,10 @@ def window(instruction: Instruction) -> tuple[Axis, ...]:
         raise ValueError("the parts of its window have not as many axes as its size")
     if any(n < 1 for column in columns for n in column):
         raise ValueError("its window has a stride or dilation below 1")
-    return tuple(Axis(size, stride, low, high, base, own)
-                 for size, (low, high), stride, base, own in zip(sizes, pads, *columns, strict=True))  # fmt: skip
+    return tuple(
+        Axis(size, stride, low, high, base, own)
+        for size, (low, high), stride, base, own in zip(sizes, pads, *columns, strict=True)
+    )
 
 
 def _numbers(text: str) -> list[int]:

@@ -78,8 +78,16 @@ class Sizes:
     """
 
     squares: tuple[int, ...] = (512, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
-    skinny: tuple[tuple[int, int], ...] = ((16, 4096), (32, 1024), (64, 2048), (128, 4096), (16, 1024), (32, 4096), (64, 4096),
-                                            (64, 1024))
+    skinny: tuple[tuple[int, int], ...] = (
+        (16, 4096),
+        (32, 1024),
+        (64, 2048),
+        (128, 4096),
+        (16, 1024),
+        (32, 4096),
+        (64, 4096),
+        (64, 1024),
+    )
     batched: tuple[tuple[int, int, int, int], ...] = ((64, 512, 64, 512), (64, 512, 512, 64), (256, 128, 128, 128))
     cold: tuple[int, ...] = (64 << 20, 128 << 20, 256 << 20)
     cached: tuple[int, ...] = (16, 12, 8, 6, 4)
@@ -95,8 +103,14 @@ SMALL = Sizes((64,), ((16, 64),), ((2, 16, 16, 16),), (1 << 16, 1 << 17), (1024,
 
 def points(accelerator: Accelerator, sizes: Sizes = FULL) -> list[Point]:
     """Every point for a device, the most telling of every group first: a time limit leaves out the last."""
-    groups = [list(_launches(accelerator, sizes)), list(_streams(accelerator, sizes)), list(_folds(sizes)), list(_rows(sizes)),
-              list(_sorts(sizes)), *(list(one) for one in _products(accelerator, sizes))]  # fmt: skip
+    groups = [
+        list(_launches(accelerator, sizes)),
+        list(_streams(accelerator, sizes)),
+        list(_folds(sizes)),
+        list(_rows(sizes)),
+        list(_sorts(sizes)),
+        *(list(one) for one in _products(accelerator, sizes)),
+    ]
     mixed = chain.from_iterable(zip_longest(*groups[1:]))
     return [*groups[0], *(point for point in mixed if point is not None)]
 
@@ -149,8 +163,11 @@ def _products(accelerator: Accelerator, sizes: Sizes) -> Iterator[Iterator[Point
 
 
 def _products_in(accelerator: Accelerator, computed_in: str, dtype: str, precision: str, sizes: Sizes) -> Iterator[Point]:
-    shapes = [[(1, size, size, size) for size in sizes.squares], [(1, n, wide, wide) for n, wide in sizes.skinny],
-              [*sizes.batched]]  # fmt: skip
+    shapes = [
+        [(1, size, size, size) for size in sizes.squares],
+        [(1, n, wide, wide) for n, wide in sizes.skinny],
+        [*sizes.batched],
+    ]
     for shape in chain.from_iterable(zip_longest(*shapes)):
         if shape is None:
             continue
@@ -163,10 +180,15 @@ def _products_in(accelerator: Accelerator, computed_in: str, dtype: str, precisi
         def product(x: Any, y: Any, dims: Any = dims) -> Any:
             return lax.dot_general(x, y, dims, precision=precision)
 
-        yield Point(f"product in {computed_in}, {batch} x [{m}, {k}] @ [{k}, {n}] of {dtype}",
-                    _group(accelerator, computed_in, batch, m, n, rhs.bytes), _multiplied(product, repeats),
-                    (*[lhs] * repeats, rhs, *[out] * repeats),
-                    repeats * 2.0 * batch * m * n * k, repeats * float(lhs.bytes + rhs.bytes + out.bytes), precision)  # fmt: skip
+        yield Point(
+            f"product in {computed_in}, {batch} x [{m}, {k}] @ [{k}, {n}] of {dtype}",
+            _group(accelerator, computed_in, batch, m, n, rhs.bytes),
+            _multiplied(product, repeats),
+            (*[lhs] * repeats, rhs, *[out] * repeats),
+            repeats * 2.0 * batch * m * n * k,
+            repeats * float(lhs.bytes + rhs.bytes + out.bytes),
+            precision,
+        )
 
 
 def _group(accelerator: Accelerator, computed_in: str, batch: int, m: int, n: int, weights: int) -> str:
@@ -183,27 +205,46 @@ def _group(accelerator: Accelerator, computed_in: str, batch: int, m: int, n: in
 def _streams(accelerator: Accelerator, sizes: Sizes) -> Iterator[Point]:
     """Through memory; and a chain of kernels over an array that stays in the last-level cache."""
     for size in sizes.cold:
-        for name, step, fixed in (("copy", lambda x: -x, 0), ("add", lambda x, y: x + y, 1),
-                                  ("exp", lambda x: jnp.exp(-x), 0)):  # fmt: skip
+        for name, step, fixed in (("copy", lambda x: -x, 0), ("add", lambda x, y: x + y, 1), ("exp", lambda x: jnp.exp(-x), 0)):
             if name != "exp" or size == sizes.cold[-1]:
-                yield Point(f"{name} of {size} bytes", "streams", _looped(step, fixed), (Array((size // 4,)),) * (fixed + 1),
-                            bytes=(2.0 + fixed) * size)  # fmt: skip
+                yield Point(
+                    f"{name} of {size} bytes",
+                    "streams",
+                    _looped(step, fixed),
+                    (Array((size // 4,)),) * (fixed + 1),
+                    bytes=(2.0 + fixed) * size,
+                )
     for part in sizes.cached:
         size = (accelerator.cache_bytes or _CACHE) // part
         # In a CUDA graph, and one by one; each long enough that the host is not waited for: what is between is the gap.
         for kernels, group in ((_CHAINED, "cache"), (2, "gap")):
             if group == "cache" or (part <= _LARGE and accelerator.platform == "cuda"):
-                yield Point(f"{kernels} kernels over {size} bytes", group, _looped(_chain(kernels), 0), (Array((size // 4,)),),
-                            bytes=2.0 * kernels * size)  # fmt: skip
+                yield Point(
+                    f"{kernels} kernels over {size} bytes",
+                    group,
+                    _looped(_chain(kernels), 0),
+                    (Array((size // 4,)),),
+                    bytes=2.0 * kernels * size,
+                )
 
 
 def _folds(sizes: Sizes) -> Iterator[Point]:
     for rows, columns in sizes.folded:
         size = 4.0 * rows * columns
-        yield Point(f"sums of {rows} rows of {columns}", "rows", _looped(lambda x, s: jnp.sum(x * s[:, None], axis=1), 1),
-                    (Array((rows, columns)), Array((rows,))), bytes=size)  # fmt: skip
-        yield Point(f"sums of {columns} columns of {rows}", "columns", _looped(lambda x, s: jnp.sum(x * s[None], axis=0), 1),
-                    (Array((rows, columns)), Array((columns,))), bytes=size)  # fmt: skip
+        yield Point(
+            f"sums of {rows} rows of {columns}",
+            "rows",
+            _looped(lambda x, s: jnp.sum(x * s[:, None], axis=1), 1),
+            (Array((rows, columns)), Array((rows,))),
+            bytes=size,
+        )
+        yield Point(
+            f"sums of {columns} columns of {rows}",
+            "columns",
+            _looped(lambda x, s: jnp.sum(x * s[None], axis=0), 1),
+            (Array((rows, columns)), Array((columns,))),
+            bytes=size,
+        )
 
 
 def _rows(sizes: Sizes) -> Iterator[Point]:
@@ -211,17 +252,31 @@ def _rows(sizes: Sizes) -> Iterator[Point]:
     for count, width in sizes.gathered:
         table, places, rows = Array((count, width)), Array((count,), "int32", count), Array((count, width))
         size = 3.0 * rows.bytes
-        yield Point(f"gather of {count} rows of {width}", "gathers",
-                    _looped(lambda t, i, _: jnp.take(t, i, axis=0, mode="clip"), 2), (table, places, rows),
-                    bytes=size)  # fmt: skip
-        yield Point(f"scatter of {count} rows of {width}", "scatters", _looped(lambda i, u, t: t.at[i].add(u, mode="drop"), 2),
-                    (places, rows, table), bytes=size)  # fmt: skip
+        yield Point(
+            f"gather of {count} rows of {width}",
+            "gathers",
+            _looped(lambda t, i, _: jnp.take(t, i, axis=0, mode="clip"), 2),
+            (table, places, rows),
+            bytes=size,
+        )
+        yield Point(
+            f"scatter of {count} rows of {width}",
+            "scatters",
+            _looped(lambda i, u, t: t.at[i].add(u, mode="drop"), 2),
+            (places, rows, table),
+            bytes=size,
+        )
 
 
 def _sorts(sizes: Sizes) -> Iterator[Point]:
     for rows, keys in sizes.sorted:
-        yield Point(f"sort of {rows} x {keys}", "sorts", _looped(lambda x: -jnp.sort(x, axis=-1), 0), (Array((rows, keys)),),
-                    bytes=64.0 * rows * keys)  # fmt: skip
+        yield Point(
+            f"sort of {rows} x {keys}",
+            "sorts",
+            _looped(lambda x: -jnp.sort(x, axis=-1), 0),
+            (Array((rows, keys)),),
+            bytes=64.0 * rows * keys,
+        )
 
 
 def _launches(accelerator: Accelerator, sizes: Sizes) -> Iterator[Point]:
@@ -273,6 +328,9 @@ def _unknown(kernels: int) -> Callable[[int], Callable[..., Any]]:
 def that_fit(points_: Sequence[Point], memory_bytes: float) -> tuple[list[Point], list[tuple[str, str]]]:
     """The points that a quarter of the memory holds, and (name, why) of the others."""
     fits = [point for point in points_ if point.memory_bytes <= memory_bytes / 4]
-    left = [(p.name, f"needs {p.memory_bytes / 2**30:.3g} GiB, more than a quarter of the memory")
-            for p in points_ if p.memory_bytes > memory_bytes / 4]  # fmt: skip
+    left = [
+        (p.name, f"needs {p.memory_bytes / 2**30:.3g} GiB, more than a quarter of the memory")
+        for p in points_
+        if p.memory_bytes > memory_bytes / 4
+    ]
     return fits, left

@@ -83,15 +83,27 @@ class Swept:
             some.sort(key=lambda one: median(one.times) / one.turns)
             for one, judged in zip(some, judging(len(some)), strict=True):
                 seconds = median(one.times)
-                found.append(Measured(group, (one.point.name,), (one.kind,), (seconds,),
-                                      lambda at, one=one: (one.predicted(at),), judged or group == "launches"))  # fmt: skip
+                found.append(
+                    Measured(
+                        group,
+                        (one.point.name,),
+                        (one.kind,),
+                        (seconds,),
+                        lambda at, one=one: (one.predicted(at),),
+                        judged or group == "launches",
+                    )
+                )
         return found
 
 
 def sweep(
-    device: Any, accelerator: Accelerator, points: Sequence[Point], tuning: Tuning = Tuning(), say: Say | None = None,
+    device: Any,
+    accelerator: Accelerator,
+    points: Sequence[Point],
+    tuning: Tuning = Tuning(),
+    say: Say | None = None,
     clock: Clock = time.perf_counter,
-) -> Swept:  # fmt: skip
+) -> Swept:
     """Measure the points on a device of which ``accelerator`` is the profile. Ctrl-C passes through. Raises
     ``MissingConstant`` where the profile says too little to predict by, and ``CrJaxError`` where nothing could be measured."""
     begun, at = clock(), card(accelerator)
@@ -122,8 +134,10 @@ def sweep(
         ready.remove(one)
         skipped.append((one.point.name, "a longer row of calls took no longer"))
     if not ready:
-        raise CrJaxError(f"nothing was measured in {tuning.limit_s:g} s ({'; '.join(f'{a}: {b}' for a, b in skipped[:2])}); "
-                         "legal: a larger --limit")  # fmt: skip
+        raise CrJaxError(
+            f"nothing was measured in {tuning.limit_s:g} s ({'; '.join(f'{a}: {b}' for a, b in skipped[:2])}); "
+            "legal: a larger --limit"
+        )
     spreads = [(max(one.times) - min(one.times)) / median(one.times) for one in ready]
     return Swept(tuple(ready), tuple(skipped), passes, clock() - begun, median(spreads))
 
@@ -135,9 +149,14 @@ def anchors(swept: Swept, accelerator: Accelerator) -> Anchors:
 
 def about(device: Any, swept: Swept) -> dict[str, Any]:
     """What a profile says of the sweep."""
-    return {"created": datetime.now(UTC).isoformat(timespec="seconds"), "device": device.device_kind,
-            "jax": jax.__version__, "driver": driver(device), "took_s": round(swept.took_s, 1),
-            "passes": swept.passes}  # fmt: skip
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": device.device_kind,
+        "jax": jax.__version__,
+        "driver": driver(device),
+        "took_s": round(swept.took_s, 1),
+        "passes": swept.passes,
+    }
 
 
 def driver(device: Any, proc: Path = Path("/proc/driver/nvidia/version")) -> str | None:
@@ -151,9 +170,14 @@ def driver(device: Any, proc: Path = Path("/proc/driver/nvidia/version")) -> str
 
 
 def _compiled(
-    device: Any, at: Card, points: Sequence[Point], tuning: Tuning, skipped: list[tuple[str, str]], say: Say | None,
+    device: Any,
+    at: Card,
+    points: Sequence[Point],
+    tuning: Tuning,
+    skipped: list[tuple[str, str]],
+    say: Say | None,
     spent: Callable[[], float],
-) -> list[Ready]:  # fmt: skip
+) -> list[Ready]:
     """The points that compile in time and hold what they should."""
     waiting: list[tuple[Point, Future[Ready | str]]] = []
     found, until = [], tuning.compiling * tuning.limit_s
@@ -207,9 +231,7 @@ def _prepare(point: Point, device: Any, at: Card, tuning: Tuning) -> Ready | str
 def _wrong(point: Point, turns: int, program: Program, found: step.StepTime, at: Card) -> str | None:
     """Why a compiled point does not do what it is for; ``None``: it does."""
     total = program.total()
-    if total.matmul_flops < 0.9 * turns * point.flops or (
-        at.platform == "cuda" and total.hbm_bytes < 0.3 * turns * point.bytes
-    ):
+    if total.matmul_flops < 0.9 * turns * point.flops or (at.platform == "cuda" and total.hbm_bytes < 0.3 * turns * point.bytes):
         return "the compiler took the operation out of the loop"
     if point.graph is not None and any((one.graphs > 0) != point.graph for one in found.loops):
         return f"the compiler made {'no' if point.graph else 'a'} CUDA graph of it"

@@ -113,12 +113,16 @@ def _no_paths() -> Iterator[None]:
 
 def _signature(program: export.Exported) -> dict[str, Any]:
     """What two programs must share to run on the same arguments."""
-    return {"calling_convention": program.calling_convention_version, "arguments": [str(a) for a in program.in_avals],
-            "results": [str(a) for a in program.out_avals]}  # fmt: skip
+    return {
+        "calling_convention": program.calling_convention_version,
+        "arguments": [str(a) for a in program.in_avals],
+        "results": [str(a) for a in program.out_avals],
+    }
 
 
-def timed(baseline: Path, arguments: Mapping[str, Any], limit_percent: float, plan: Plan = PLAN,
-          clock: Clock = time.perf_counter) -> dict[str, Any]:  # fmt: skip
+def timed(
+    baseline: Path, arguments: Mapping[str, Any], limit_percent: float, plan: Plan = PLAN, clock: Clock = time.perf_counter
+) -> dict[str, Any]:
     """Each kept program of ``baseline`` in turn with today's of its name: the gate's ``time`` block.
 
     Raises ``NotComparable`` where there are no programs, they cannot be read by this JAX, or the device is not
@@ -126,8 +130,10 @@ def timed(baseline: Path, arguments: Mapping[str, Any], limit_percent: float, pl
     """
     place, where = _place(arguments["device"]), folder(baseline)
     if not (where / _LIST).is_file():
-        raise NotComparable(f"--time: {where} is not there, and times of another moment say nothing; legal: a baseline that "
-                            "crjax check --keep-programs kept the programs of")  # fmt: skip
+        raise NotComparable(
+            f"--time: {where} is not there, and times of another moment say nothing; legal: a baseline that "
+            "crjax check --keep-programs kept the programs of"
+        )
     about = _about(where / _LIST)
     if about["platform"] != place.platform:
         raise NotComparable(f"--time: {where} was kept for {about['platform']}, the device here is {place.platform}")
@@ -146,8 +152,14 @@ def timed(baseline: Path, arguments: Mapping[str, Any], limit_percent: float, pl
             if any(kept.get(key) != value for key, value in _signature(new).items()):
                 rows.append(verdict(step.name, None, limit_percent, "its arguments or results have other shapes now"))
             elif calls:
-                rows.append(verdict(step.name, None, limit_percent, f"the kept program calls {calls[0]!r}, which today's does "
-                                    "not: it is not run"))  # fmt: skip
+                rows.append(
+                    verdict(
+                        step.name,
+                        None,
+                        limit_percent,
+                        f"the kept program calls {calls[0]!r}, which today's does not: it is not run",
+                    )
+                )
             elif _text(old) == _text(new):
                 rows.append(verdict(step.name, None, limit_percent, None))
             else:
@@ -155,12 +167,24 @@ def timed(baseline: Path, arguments: Mapping[str, Any], limit_percent: float, pl
                 programs = [_program(one, step, prepared, values, place.device) for one in (new, old)]
                 samples = interleave(programs, plan, clock)
                 pairs = [(a, b) for a, b in zip(*(s.times_s for s in samples), strict=True) if a and b]
-                rows.append(verdict(step.name, compare([a for a, _ in pairs], [b for _, b in pairs], paired=True)
-                                    | {"samples": len(pairs)}, limit_percent, None))  # fmt: skip
+                rows.append(
+                    verdict(
+                        step.name,
+                        compare([a for a, _ in pairs], [b for _, b in pairs], paired=True) | {"samples": len(pairs)},
+                        limit_percent,
+                        None,
+                    )
+                )
     rows += [verdict(name, None, limit_percent, "the step is gone") for name in about["steps"] if name not in seen]
     _, busy = machines.contention(before, machines.read(), machines.machine()["cores"] or 1)
-    return {"limit_percent": limit_percent, "programs": str(where), "kept_with_jax": about["jax"], "steps": rows,
-            "warnings": busy, "tag": "measured"}  # fmt: skip
+    return {
+        "limit_percent": limit_percent,
+        "programs": str(where),
+        "kept_with_jax": about["jax"],
+        "steps": rows,
+        "warnings": busy,
+        "tag": "measured",
+    }
 
 
 def _about(file: Path) -> dict[str, Any]:

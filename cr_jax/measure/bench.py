@@ -118,8 +118,10 @@ def _has_room(prepared: Prepared) -> None:
     for step in prepared.steps:
         _, size = state_bytes(step.arguments)
         if memory_bytes is not None and size > memory_bytes:
-            raise BadConfig(f"{step.name}: its arguments take {scaled(size, 'B')}, this machine has {scaled(memory_bytes, 'B')} "
-                            "of memory; legal: smaller sizes")  # fmt: skip
+            raise BadConfig(
+                f"{step.name}: its arguments take {scaled(size, 'B')}, this machine has {scaled(memory_bytes, 'B')} "
+                "of memory; legal: smaller sizes"
+            )
 
 
 def _fits(peak: int | None, platform: str) -> None:
@@ -147,12 +149,19 @@ def _measure(ready: list[Ready], plan: Plan, options: Options, peaks: dict[str, 
         if options.hlo is not None:
             keep_text(text, Path(options.hlo) / f"{each.prepared.case.slug()}_{each.name.replace('/', '-')}.txt.gz")
         entry = report.step_entry(
-            {"name": each.name, "phase": compiled.step.phase, "labels": compiled.step.labels,
-             "program_sha256": fingerprint(text)},
-            count_hlo(text, compiled.step.modules), compiled.predicted_peak_bytes(), turns_of(compiled.step),
+            {
+                "name": each.name,
+                "phase": compiled.step.phase,
+                "labels": compiled.step.labels,
+                "program_sha256": fingerprint(text),
+            },
+            count_hlo(text, compiled.step.modules),
+            compiled.predicted_peak_bytes(),
+            turns_of(compiled.step),
             compiled.stages_s | {"first_call_s": each.first_s},
-            plain(samples) | {"figures": describe(samples.valid_s)}, peaks,
-        )  # fmt: skip
+            plain(samples) | {"figures": describe(samples.valid_s)},
+            peaks,
+        )
         entry["conditions"] = conditions
         entry["warnings"] += busy
         if not each.program.is_number():
@@ -206,8 +215,12 @@ def _memory(ready: Ready, entry: dict[str, Any]) -> tuple[dict[str, Any], list[s
 
 def _comparison(entries: list[dict[str, Any]], theirs: Prepared) -> dict[str, Any]:
     pairs = [(a, b) for a, b in zip(*(e["samples_s"] for e in entries), strict=True) if a is not None and b is not None]
-    return report.comparison_entry(entries[0], entries[1], _differences(theirs), compare(
-        [a for a, _ in pairs], [b for _, b in pairs], paired=True) if len(pairs) > 1 else None)  # fmt: skip
+    return report.comparison_entry(
+        entries[0],
+        entries[1],
+        _differences(theirs),
+        compare([a for a, _ in pairs], [b for _, b in pairs], paired=True) if len(pairs) > 1 else None,
+    )
 
 
 def _differences(prepared: Prepared) -> str:
@@ -246,7 +259,10 @@ def _head(prepared: Prepared, place: devices.Attached, plan: Plan) -> dict[str, 
         "case": plain(prepared.case) | {"turns": prepared.work.turns},
         "model": {"name": spec.name, "title": spec.title, "config": config, "config_sha256": digest(config)},
         "dataset": {"name": data["name"], "title": data["title"], "sha256": data["sha256"]},
-        "device": {"platform": place.platform, "kind": place.kind,
-                   "profile": place.accelerator.name if place.accelerator else None},
+        "device": {
+            "platform": place.platform,
+            "kind": place.kind,
+            "profile": place.accelerator.name if place.accelerator else None,
+        },
         "plan": plain(plan),
-    }  # fmt: skip
+    }

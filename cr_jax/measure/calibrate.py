@@ -36,9 +36,7 @@ class _Ready:
     passes: list[float]
 
 
-def calibrate(
-    limit_s: float = LIMIT_S, say: Callable[[str], None] | None = None, statistic: str = "median"
-) -> dict[str, Any]:
+def calibrate(limit_s: float = LIMIT_S, say: Callable[[str], None] | None = None, statistic: str = "median") -> dict[str, Any]:
     """The ``calibration`` block of an accelerator profile, measured on the default device.
 
     limit_s: seconds for everything; passes that would go beyond are left out, and ``passes`` says
@@ -79,8 +77,14 @@ def calibrate(
 
 
 def all_points() -> list[Point]:
-    return [*points.overhead_points(), *points.stream_points(), *points.fresh_points(), *points.gather_points(),
-            *points.element_points(), *points.matmul_points()]  # fmt: skip
+    return [
+        *points.overhead_points(),
+        *points.stream_points(),
+        *points.fresh_points(),
+        *points.gather_points(),
+        *points.element_points(),
+        *points.matmul_points(),
+    ]
 
 
 def _prepare(point: Point) -> _Ready:
@@ -132,8 +136,9 @@ def _block(
             flops = 2 * facts["batch"] * facts["m"] * facts["n"] * facts["k"]
             tables["matmul"].append(facts | {"flops_per_s": flops / each})
         elif point.table in ("stream", "fresh"):
-            tables[point.table].append({"footprint_bytes": point.facts["footprint_bytes"],
-                                     "bytes_per_s": point.facts["bytes"] / each})  # fmt: skip
+            tables[point.table].append(
+                {"footprint_bytes": point.facts["footprint_bytes"], "bytes_per_s": point.facts["bytes"] / each}
+            )
         else:
             facts = point.facts
             tables["gather"].append(facts | {"s_per_row": each / facts["rows"]})
@@ -154,12 +159,11 @@ def _block(
             "p90_spread": spread[int(0.9 * (len(spread) - 1))],
             "meaning": "(third quartile - first quartile) / median of the passes, over the points",
         },
-        "canary": {"what": "512 x 512 x 512 float32 product", "seconds": watched,
-                   "spread": _apart(watched)},
+        "canary": {"what": "512 x 512 x 512 float32 product", "seconds": watched, "spread": _apart(watched)},
         "overheads": overhead,
         "elements_s": elements,
         "tables": tables,
-    }  # fmt: skip
+    }
 
 
 def _apart(times: list[float]) -> float:
@@ -189,9 +193,19 @@ def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     hand_off = max(0.0, seconds["straight_9"] - call - 9 * (pair + 2 * straight))
     loop = max(0.0, seconds["loop_of_one"] - call - hand_off - 2 * product - iteration)
     base = max(0.0, (seconds["base"] - call) / loops)
-    return {"call_s": call, "argument_s": argument, "donated_s": donated, "operation_s": operation,
-            "product_s": product, "iteration_s": iteration, "loop_s": loop, "base_s": base, "hand_off_s": hand_off,
-            "straight_s": straight, "cold_straight_s": cold}  # fmt: skip
+    return {
+        "call_s": call,
+        "argument_s": argument,
+        "donated_s": donated,
+        "operation_s": operation,
+        "product_s": product,
+        "iteration_s": iteration,
+        "loop_s": loop,
+        "base_s": base,
+        "hand_off_s": hand_off,
+        "straight_s": straight,
+        "cold_straight_s": cold,
+    }
 
 
 def profile(block: dict[str, Any], name: str, base: dict[str, Any]) -> dict[str, Any]:
@@ -199,6 +213,7 @@ def profile(block: dict[str, Any], name: str, base: dict[str, Any]) -> dict[str,
 
     Rates at the top level are the best of the tables, so that a roofline can be drawn.
     """
+
     def quantity(value: float, what: str) -> dict[str, Any]:
         return {"value": value, "kind": "measured", "source": f"crjax calibrate: {what}", "date": block["created"][:10]}
 
@@ -206,11 +221,15 @@ def profile(block: dict[str, Any], name: str, base: dict[str, Any]) -> dict[str,
     best = max(r["flops_per_s"] for r in tables["matmul"])
     widest = max(tables["stream"], key=lambda r: r["footprint_bytes"])
     validated = {"validated_on": []} if unreliable(block) else {}  # those errors were not found with such a one
-    return base | validated | {
-        "name": name,
-        "title": f"Calibrated CPU ({block['cores']} cores)",
-        "cores": quantity(block["cores"], "logical processors"),
-        "memory_bandwidth_bytes_per_s": quantity(widest["bytes_per_s"], f"a stream of {widest['footprint_bytes'] >> 20} MiB"),
-        "matmul_flops_per_s": base["matmul_flops_per_s"] | {"float32": quantity(best, "the fastest product of the table")},
-        "calibration": block,
-    }
+    return (
+        base
+        | validated
+        | {
+            "name": name,
+            "title": f"Calibrated CPU ({block['cores']} cores)",
+            "cores": quantity(block["cores"], "logical processors"),
+            "memory_bandwidth_bytes_per_s": quantity(widest["bytes_per_s"], f"a stream of {widest['footprint_bytes'] >> 20} MiB"),
+            "matmul_flops_per_s": base["matmul_flops_per_s"] | {"float32": quantity(best, "the fastest product of the table")},
+            "calibration": block,
+        }
+    )

@@ -35,9 +35,14 @@ class Plan:
     most_runs: int = 50_000
 
     def __post_init__(self) -> None:
-        for name, value, least in (("warmup", self.warmup, 0), ("runs", self.runs, 1), ("seconds", self.seconds, 0),
-                                   ("limit_s", self.limit_s, 0), ("tightness", self.tightness, 0),
-                                   ("most_runs", self.most_runs, self.runs)):  # fmt: skip
+        for name, value, least in (
+            ("warmup", self.warmup, 0),
+            ("runs", self.runs, 1),
+            ("seconds", self.seconds, 0),
+            ("limit_s", self.limit_s, 0),
+            ("tightness", self.tightness, 0),
+            ("most_runs", self.most_runs, self.runs),
+        ):
             if not value >= least:
                 raise BadConfig(f"{name}={value}: must be {least} or more")
 
@@ -76,9 +81,7 @@ def sample(call: Callable[[], object], plan: Plan = Plan(), clock: Clock = time.
     return interleave([call], plan, clock)[0]
 
 
-def interleave(
-    calls: Sequence[Callable[[], object]], plan: Plan = Plan(), clock: Clock = time.perf_counter
-) -> list[Samples]:
+def interleave(calls: Sequence[Callable[[], object]], plan: Plan = Plan(), clock: Clock = time.perf_counter) -> list[Samples]:
     """Time several calls in turn, so that a busy moment meets all alike: the i-th sample of each was
     taken in the same round, every other round in reverse order. ``plan`` holds for each call, its
     time limit for all together."""

@@ -51,8 +51,15 @@ def read(proc: Path = _PROC, own: Callable[[], float] = time.process_time) -> Re
         busy = total - idle
     load = next(iter(_lines(proc / "loadavg")), "").split()
     rates = [float(line.split(":")[1]) for line in _lines(proc / "cpuinfo") if line.startswith("cpu MHz")]
-    return Reading(total, busy, stolen, own(), time.monotonic(), float(load[0]) if load else None,
-                   1e6 * sum(rates) / len(rates) if rates else None)  # fmt: skip
+    return Reading(
+        total,
+        busy,
+        stolen,
+        own(),
+        time.monotonic(),
+        float(load[0]) if load else None,
+        1e6 * sum(rates) / len(rates) if rates else None,
+    )
 
 
 def contention(before: Reading, after: Reading, cores: int, ticks_per_s: float | None = None) -> tuple[dict[str, Any], list[str]]:

@@ -55,8 +55,13 @@ def fresh_peak(
         request = Path(folder) / "request.json"
         request.write_text(json.dumps({"kind": "memory", "case": plain(case), "step": step}), encoding="utf-8")
         limits = limits or Limits(_LIMIT_S, default_limits(1).bytes)
-        reason = run_worker([*command, str(request)], environment, Path(folder) / "log", limits,
-                            lambda event: found.append(event.get("peak_bytes")))  # fmt: skip
+        reason = run_worker(
+            [*command, str(request)],
+            environment,
+            Path(folder) / "log",
+            limits,
+            lambda event: found.append(event.get("peak_bytes")),
+        )
     if reason is not None:
         return None, [f"peak memory is null: {reason}"]
     if not found or found[-1] is None:

@@ -24,8 +24,17 @@ _LARGEST_FLOPS = 1.1e9
 KINDS = ("nt", "tn")
 #: (m, n, k) at which the other kinds are compared with ``nn``. What reading a transposed operand costs is shared by
 #: all columns: with a hundred of them it may be half the product's time, with a thousand much less.
-KIND_SHAPES = ((4, 512, 64), (16, 64, 32), (64, 128, 1024), (256, 512, 256), (1024, 128, 64), (2048, 1024, 64),
-               (32, 2048, 256), (16, 32, 8192), (64, 512, 8192))  # fmt: skip
+KIND_SHAPES = (
+    (4, 512, 64),
+    (16, 64, 32),
+    (64, 128, 1024),
+    (256, 512, 256),
+    (1024, 128, 64),
+    (2048, 1024, 64),
+    (32, 2048, 256),
+    (16, 32, 8192),
+    (64, 512, 8192),
+)
 #: (batch, m, n, k) of batched products.
 BATCHED = ((16, 12, 32, 32), (64, 1, 64, 32), (64, 64, 64, 64), (512, 8, 32, 32), (4096, 1, 12, 32))
 FOOTPRINTS = (1 << 15, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26, 1 << 27)
@@ -216,12 +225,17 @@ def element_points() -> list[Point]:
     ids = np.random.default_rng(2).integers(0, 8192, 2048)
     size = wide[0] * wide[1] * wide[2]
     return [
-        Point("element", {"what": "arithmetic", "elements": 16 * n},
-              lambda: _in_place(_polynomial, 400, _normal(n)), 400, True),
+        Point("element", {"what": "arithmetic", "elements": 16 * n}, lambda: _in_place(_polynomial, 400, _normal(n)), 400, True),
         _element("transcendental", 2 * n, lambda x: jnp.tanh(jnp.exp(-x * x)), 100, (n,)),
         # In seconds of one thread, since threads share it. Flattened as the models' gates are: in four axes it is scalar code.
-        _element("narrow_tanh", 32 * 400 * 10 * 32 / (os.cpu_count() or 1),
-                 lambda b, x: jnp.tanh(x[None] + b[:, None, None]).reshape(-1, 32), 4, (32, 32), (400, 10, 32)),
+        _element(
+            "narrow_tanh",
+            32 * 400 * 10 * 32 / (os.cpu_count() or 1),
+            lambda b, x: jnp.tanh(x[None] + b[:, None, None]).reshape(-1, 32),
+            4,
+            (32, 32),
+            (400, 10, 32),
+        ),
         _element("root", n, lambda x: lax.sqrt(x * x + 1) / (x * x + 2), 200, (n,)),
         _sliced("scalar_transcendental", 2 * 32 * 64, _gate),
         _sliced("scalar_arithmetic", 4 * 32 * 64, _blend),
@@ -231,8 +245,14 @@ def element_points() -> list[Point]:
         _element("sum_minor", 64 * 1024, lambda x: jnp.sum(x, axis=1), 30, (64, 1024)),
         _element("sum_major", 256 * 256, lambda x: jnp.sum(x, axis=0), 30, (256, 256)),
         _element("library_reduce", size, lambda w, x: jnp.sum(jax.nn.sigmoid(w)[:, :, None] * x, axis=1), 1, wide[:2], wide),
-        _element("library_reduce_single", size, lambda w, x: jnp.sum(jax.nn.sigmoid(w)[..., None] * x, axis=2), 1,
-                 (1, *wide[:2]), (1, *wide)),
+        _element(
+            "library_reduce_single",
+            size,
+            lambda w, x: jnp.sum(jax.nn.sigmoid(w)[..., None] * x, axis=2),
+            1,
+            (1, *wide[:2]),
+            (1, *wide),
+        ),
         # Few rows against weights that no cache holds: what a product takes to read them.
         _element("cold_product_byte", 4.0 * 8192 * 2048, jnp.matmul, 2, (4, 8192), (8192, 2048)),
         _element("cold_vector_byte", 4.0 * 8192 * 2048, jnp.matmul, 2, (1, 8192), (8192, 2048)),
@@ -240,12 +260,23 @@ def element_points() -> list[Point]:
         _element("top_k", 4 * 8192, lambda x: lax.top_k(x, 10), 10, (4, 8192)),
         _element("scatter", 2048 * 32, lambda x, u: x.at[jnp.asarray(ids)].add(u), 4, (8192, 32), (2048, 32)),
         _element("convolution", 2.0 * 32 * 46 * 64 * 3 * 64, _convolve, 2, (32, 48, 64), (3, 64, 64)),
-        Point("element", {"what": "page_fault", "elements": 64 * _MIB},
-              lambda: (lambda x: jnp.broadcast_to(x, (16 * _MIB,)) + 1.0, (jnp.float32(1),), ()), 1),
-        Point("element", {"what": "page_fault_reused", "elements": 64 * _MIB},
-              lambda: (lambda x, y: lax.dynamic_update_slice(x, jnp.broadcast_to(y, x.shape), (0,)),
-                       (jnp.zeros(16 * _MIB), jnp.float32(1)), (0,)), 1),
-    ]  # fmt: skip
+        Point(
+            "element",
+            {"what": "page_fault", "elements": 64 * _MIB},
+            lambda: (lambda x: jnp.broadcast_to(x, (16 * _MIB,)) + 1.0, (jnp.float32(1),), ()),
+            1,
+        ),
+        Point(
+            "element",
+            {"what": "page_fault_reused", "elements": 64 * _MIB},
+            lambda: (
+                lambda x, y: lax.dynamic_update_slice(x, jnp.broadcast_to(y, x.shape), (0,)),
+                (jnp.zeros(16 * _MIB), jnp.float32(1)),
+                (0,),
+            ),
+            1,
+        ),
+    ]
 
 
 def _convolve(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -294,15 +325,22 @@ def overhead_points() -> list[Point]:
         Point("overhead", {"what": "products_1"}, loop(chain, 1, LOOPS), 1),
         Point("overhead", {"what": "products_9"}, loop(chain, 9, LOOPS), 1),
         Point("overhead", {"what": "pairs_9"}, loop(pairs, 9, LOOPS), 1),
-        *(Point("overhead", {"what": f"straight_{n}"}, lambda n=n: (partial(pairs, length=n), (_normal(16, 16),), ()), 1)
-          for n in (9, 40)),
-        *(Point("overhead", {"what": f"cold_{n}"},
-                lambda n=n: (partial(after_other_work, length=n), (_normal(COLD_BYTES // 4),), (0,)), 1)
-          for n in (40, 320)),
-        Point("overhead", {"what": "base"},
-              lambda: _looped(lambda x: x[0], LOOPS, _normal(1024)), 1),
+        *(
+            Point("overhead", {"what": f"straight_{n}"}, lambda n=n: (partial(pairs, length=n), (_normal(16, 16),), ()), 1)
+            for n in (9, 40)
+        ),
+        *(
+            Point(
+                "overhead",
+                {"what": f"cold_{n}"},
+                lambda n=n: (partial(after_other_work, length=n), (_normal(COLD_BYTES // 4),), (0,)),
+                1,
+            )
+            for n in (40, 320)
+        ),
+        Point("overhead", {"what": "base"}, lambda: _looped(lambda x: x[0], LOOPS, _normal(1024)), 1),
         Point("overhead", {"what": "loop_of_one"}, loop(chain, 1, 1), 1),
-    ]  # fmt: skip
+    ]
 
 
 def canary() -> Point:

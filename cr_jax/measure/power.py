@@ -122,8 +122,13 @@ def energy(
     """
     wanted = min(limit_s, max(_UPDATES * meter.period_s, 0.5))
     repeats = max(3, int(wanted / step_s) + 1)
-    entry: dict[str, Any] = {"meter": meter.name, "repeats": repeats, "joules_per_step": None, "average_w": None,
-                             "tag": "measured"}  # fmt: skip
+    entry: dict[str, Any] = {
+        "meter": meter.name,
+        "repeats": repeats,
+        "joules_per_step": None,
+        "average_w": None,
+        "tag": "measured",
+    }
     try:
         before, begun = meter.read_j(), clock()
         for _ in range(repeats):

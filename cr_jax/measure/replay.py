@@ -35,8 +35,19 @@ _COMMENT = re.compile(r"/\*.*?\*/")
 _CALLED = re.compile(r"(?:calls|to_apply|body|condition|select|scatter|called_computations)=\{?%?([^\s,}]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _HEAD = re.compile(r"^(?:ENTRY\s+)?%?([^\s(]+)\s.*\{\s*$")
-_TYPES = {"pred": np.bool_, "f32": np.float32, "s32": np.int32, "u32": np.uint32, "bf16": "bfloat16", "f16": np.float16,
-          "u8": np.uint8, "s8": np.int8, "f64": np.float64, "s64": np.int64, "u64": np.uint64}  # fmt: skip
+_TYPES = {
+    "pred": np.bool_,
+    "f32": np.float32,
+    "s32": np.int32,
+    "u32": np.uint32,
+    "bf16": "bfloat16",
+    "f16": np.float16,
+    "u8": np.uint8,
+    "s8": np.int8,
+    "f64": np.float64,
+    "s64": np.int64,
+    "u64": np.uint64,
+}
 #: Seconds of one measurement, and the most iterations.
 _LONG_S, _MOST_TURNS = 4e-3, 4000
 #: Measurements of both lengths, in turn, and the seconds they may take once there are three; an operation
@@ -63,9 +74,12 @@ class Replayed:
 
 
 def replay(
-    text: str, program: Program, prediction: Prediction, accelerator: Accelerator,
+    text: str,
+    program: Program,
+    prediction: Prediction,
+    accelerator: Accelerator,
     statistic: Callable[[list[float]], float] = median,
-) -> tuple[Prediction, tuple[Replayed, ...]]:  # fmt: skip
+) -> tuple[Prediction, tuple[Replayed, ...]]:
     """``prediction`` with its hot operations' times replaced by measured ones, and what was found.
 
     text: the compiled HLO that ``program`` was read from. statistic: of the few runs of each piece.
@@ -243,9 +257,7 @@ class _Pieces:
             back = next((n for n, s in enumerate(shapes) if _plain(s) == _plain(instruction.shape)), None)
         return self._loop(computations, work, instruction.shape, shapes, back), shapes
 
-    def _loop(
-        self, computations: list[str], work: str, result: Shape, shapes: list[Shape], back: int | None
-    ) -> str:
+    def _loop(self, computations: list[str], work: str, result: Shape, shapes: list[Shape], back: int | None) -> str:
         """The module: state is (turn, turns, tiny, result, operands...)."""
         poked = _poked(shapes, back, result)
         kinds = ["s32[]", "s32[]", _TINY, _plain(result), *map(_plain, shapes)]
@@ -253,18 +265,27 @@ class _Pieces:
         body = [f"%s = {state} parameter(0)"]
         names = ["turn", "turns", "tiny", "before", *(f"q{n}" for n in range(len(shapes)))]
         body += [f"%{n} = {k} get-tuple-element(%s), index={i}" for i, (n, k) in enumerate(zip(names, kinds, strict=True))]
-        body += ["%one = s32[] constant(1)", "%next = s32[] add(%turn, %one)",
-                 f"%dot = {_TINY} dot(%tiny, %tiny), lhs_contracting_dims={{1}}, rhs_contracting_dims={{0}}"]  # fmt: skip
+        body += [
+            "%one = s32[] constant(1)",
+            "%next = s32[] add(%turn, %one)",
+            f"%dot = {_TINY} dot(%tiny, %tiny), lhs_contracting_dims={{1}}, rhs_contracting_dims={{0}}",
+        ]
         for n, shape in enumerate(shapes):
             if n == poked:
                 rank = len(shape.dims)
                 unit = f"{shape.dtype}[{','.join(['1'] * rank)}]"
-                body += ["%corner = f32[1,1] slice(%tiny), slice={[0:1], [0:1]}",
-                         f"%cornered = f32[{','.join(['1'] * rank)}] reshape(%corner)",
-                         f"%poke = {unit} convert(%cornered)", "%zero = s32[] constant(0)"]  # fmt: skip
+                body += [
+                    "%corner = f32[1,1] slice(%tiny), slice={[0:1], [0:1]}",
+                    f"%cornered = f32[{','.join(['1'] * rank)}] reshape(%corner)",
+                    f"%poke = {unit} convert(%cornered)",
+                    "%zero = s32[] constant(0)",
+                ]
                 places = "".join(", %zero" for _ in range(rank))
-                body.append(f"%p{n} = {_plain(shape)} dynamic-update-slice(%q{n}, %poke{places})" if rank
-                            else f"%p{n} = {_plain(shape)} reshape(%poke)")  # fmt: skip
+                body.append(
+                    f"%p{n} = {_plain(shape)} dynamic-update-slice(%q{n}, %poke{places})"
+                    if rank
+                    else f"%p{n} = {_plain(shape)} reshape(%poke)"
+                )
             else:
                 body.append(f"%p{n} = {_plain(shape)} reshape(%q{n})")
         body.append(work)
@@ -272,15 +293,26 @@ class _Pieces:
         kept = "before" if back is not None else "w"
         last = ", ".join(f"%{n}" for n in ["next", "turns", "dot", kept, *carried])
         body.append(f"ROOT %out = {state} tuple({last})")
-        entry = ["%n = s32[] parameter(0)", "%i = s32[] constant(0)", "%half = f32[] constant(0.01)",
-                 f"%t = {_TINY} broadcast(%half), dimensions={{}}", *_empty(result)]  # fmt: skip
+        entry = [
+            "%n = s32[] parameter(0)",
+            "%i = s32[] constant(0)",
+            "%half = f32[] constant(0.01)",
+            f"%t = {_TINY} broadcast(%half), dimensions={{}}",
+            *_empty(result),
+        ]
         entry += [f"%a{n} = {_plain(s)} parameter({n + 1})" for n, s in enumerate(shapes)]
         start = ", ".join(["%i", "%n", "%t", "%e", *(f"%a{n}" for n in range(len(shapes)))])
-        entry += [f"%start = {state} tuple({start})", f"%end = {state} while(%start), condition=%crjax_test, body=%crjax_turn",
-                  f"ROOT %r = {_plain(result)} get-tuple-element(%end), index={3 if back is None else 4 + back}"]  # fmt: skip
-        test = [f"%s = {state} parameter(0)", "%turn = s32[] get-tuple-element(%s), index=0",
-                "%turns = s32[] get-tuple-element(%s), index=1",
-                "ROOT %more = pred[] compare(%turn, %turns), direction=LT"]  # fmt: skip
+        entry += [
+            f"%start = {state} tuple({start})",
+            f"%end = {state} while(%start), condition=%crjax_test, body=%crjax_turn",
+            f"ROOT %r = {_plain(result)} get-tuple-element(%end), index={3 if back is None else 4 + back}",
+        ]
+        test = [
+            f"%s = {state} parameter(0)",
+            "%turn = s32[] get-tuple-element(%s), index=0",
+            "%turns = s32[] get-tuple-element(%s), index=1",
+            "ROOT %more = pred[] compare(%turn, %turns), direction=LT",
+        ]
         parts = ["HloModule replay\n", *computations]
         for head, lines in (("%crjax_turn", body), ("%crjax_test", test), ("ENTRY %main", entry)):
             parts.append(f"{head} {{\n  " + "\n  ".join(lines) + "\n}\n")
@@ -315,8 +347,10 @@ def _empty(result: Shape) -> list[str]:
 
 def _zeros(name: str, shape: Shape) -> list[str]:
     zero = "false" if shape.dtype == "pred" else "0"
-    return [f"%{name}_zero = {shape.dtype}[] constant({zero})",
-            f"%{name} = {_plain(shape)} broadcast(%{name}_zero), dimensions={{}}"]  # fmt: skip
+    return [
+        f"%{name}_zero = {shape.dtype}[] constant({zero})",
+        f"%{name} = {_plain(shape)} broadcast(%{name}_zero), dimensions={{}}",
+    ]
 
 
 def _end(text: str) -> int:

@@ -101,8 +101,9 @@ def compare(ours_s: Sequence[float], theirs_s: Sequence[float], paired: bool, se
         ratios = np.array([np.median(a[r]) / np.median(b[r]) for r in rows])
         p, test = _swap_test(a, b, rng), "permutation of pairs by blocks"
     else:
-        ratios = np.array([np.median(a[_blocks(len(a), rng)]) / np.median(b[_blocks(len(b), rng)])
-                           for _ in range(2 * _RESAMPLES)])  # fmt: skip
+        ratios = np.array(
+            [np.median(a[_blocks(len(a), rng)]) / np.median(b[_blocks(len(b), rng)]) for _ in range(2 * _RESAMPLES)]
+        )
         p, test = _mann_whitney(a, b), "Mann-Whitney"
     return {
         "ratio": float(np.median(a) / np.median(b)),

@@ -41,9 +41,14 @@ class Budget:
 
 
 def cells(
-    models: Sequence[str], datasets: Sequence[str], phases: Sequence[str], users: Sequence[int],
-    batches: Sequence[int | None], dtypes: Sequence[str], **same: Any,
-) -> list[Case]:  # fmt: skip
+    models: Sequence[str],
+    datasets: Sequence[str],
+    phases: Sequence[str],
+    users: Sequence[int],
+    batches: Sequence[int | None],
+    dtypes: Sequence[str],
+    **same: Any,
+) -> list[Case]:
     """The cases of a sweep, each program once: ``users`` vary inference, ``batches`` training."""
     found = []
     for model, dataset, dtype, phase in itertools.product(models, datasets, dtypes, phases):
@@ -58,9 +63,13 @@ def cells(
 
 
 def sweep(
-    cases: Iterable[Case], plan: Plan, folder: Path, budget: Budget = Budget(), progress: Progress | None = None,
+    cases: Iterable[Case],
+    plan: Plan,
+    folder: Path,
+    budget: Budget = Budget(),
+    progress: Progress | None = None,
     command: Sequence[str] = worker.COMMAND,
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     """Run every case that has no report in ``folder``; returns all reports in order.
 
     A failed cell is a report with ``status`` failed. A file that is no report is an error of the
@@ -100,8 +109,10 @@ def run_cell(case: Case, plan: Plan, file: Path, budget: Budget, command: Sequen
     with tempfile.TemporaryDirectory(prefix="crjax-") as place:
         request, result = Path(place) / "request.json", Path(place) / "result.json"
         options = {"memory": budget.memory, "energy": budget.energy, "hlo": budget.hlo}
-        request.write_text(json.dumps({"kind": "bench", "case": plain(case), "plan": plain(plan), "options": options,
-                                       "result": str(result)}), encoding="utf-8")  # fmt: skip
+        request.write_text(
+            json.dumps({"kind": "bench", "case": plain(case), "plan": plain(plan), "options": options, "result": str(result)}),
+            encoding="utf-8",
+        )
         limits = Limits(budget.cell_s, default_limits(1).bytes)
         reason = run_worker([*command, str(request)], worker.environment(), Path(place) / "log", limits, events.append)
         if reason is None:

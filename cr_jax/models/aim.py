@@ -180,8 +180,14 @@ def directions(model: AIM, batch: Mapping[str, Array], key: Array) -> tuple[Dire
         return (there,)
     pads, reader = c.filter - 1, model.generator if c.mi_weight else None
     back = Direction(
-        losses.left_padded(target, pads), source[:, pads:], z, mi_z_rev,
-        model.generator_rev, reader, model.discriminator_rev, c.backward_weight,
+        losses.left_padded(target, pads),
+        source[:, pads:],
+        z,
+        mi_z_rev,
+        model.generator_rev,
+        reader,
+        model.discriminator_rev,
+        c.backward_weight,
     )
     return there, back
 
@@ -236,8 +242,7 @@ def start(model: AIM, side: Side, batch: int) -> WordWindow:
     return empty_window(batch, model.config.max_words)
 
 
-def turn(model: AIM, side: Side, state: WordWindow, utterance: dict[str, Array]
-         ) -> tuple[WordWindow, dict[str, Array]]:
+def turn(model: AIM, side: Side, state: WordWindow, utterance: dict[str, Array]) -> tuple[WordWindow, dict[str, Array]]:
     """Answer after the newest words: everything is redone over the window.
 
     utterance: ``words`` [B, U] of which the first ``lengths`` [B] are text, and the generator's noise
@@ -319,8 +324,7 @@ def objectives(config: Config) -> tuple[Objective, ...]:
             examples_per_epoch=lambda config, dataset: dataset.turns,
             trains=lambda path, variable: str(path[0]) in (name, f"{name}_rev"),
             loss=loss,
-            optimizer=lambda config: tf_adam(
-                exponential_decay(getattr(config, rate), config.decay, config.decay_steps)),
+            optimizer=lambda config: tf_adam(exponential_decay(getattr(config, rate), config.decay, config.decay_steps)),
             inputs=batch_inputs,
             shared_counter=True,
         )

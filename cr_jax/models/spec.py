@@ -217,8 +217,11 @@ def override(spec: Spec, config: Any, settings: Mapping[str, str]) -> Any:
 
 def _read(text: str, current: Any) -> Any:
     if isinstance(current, bool):
-        return {"true": True, "false": False, "1": True, "0": False}.get(text.lower()) if text.lower() in (
-            "true", "false", "1", "0") else _refuse(text)
+        return (
+            {"true": True, "false": False, "1": True, "0": False}.get(text.lower())
+            if text.lower() in ("true", "false", "1", "0")
+            else _refuse(text)
+        )
     if isinstance(current, int | float):
         if not (_WHOLE if isinstance(current, int) else _REAL).fullmatch(text.strip()):
             return _refuse(text)

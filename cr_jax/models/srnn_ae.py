@@ -149,9 +149,7 @@ def configure(dataset: Dataset, work: Workload) -> Config:
         raise BadConfig(f"items_scored={work.items_scored}: AutoRec scores all items; legal: {dataset.items}")
     most = (shapes.UTTERANCES - 1) // 2
     if work.turns > most:
-        raise BadConfig(
-            f"turns={work.turns}: a history holds {shapes.UTTERANCES} utterances; legal: at most {most}"
-        )
+        raise BadConfig(f"turns={work.turns}: a history holds {shapes.UTTERANCES} utterances; legal: at most {most}")
     return Config(items=dataset.items, words=words)
 
 
@@ -167,9 +165,7 @@ def utterance_inputs(config: Config, work: Workload, t: int, batch: int) -> Inpu
 
 def history_inputs(config: Config, work: Workload, t: int, batch: int) -> Inputs:
     """The utterances up to turn t, as ``utterance_inputs`` with C for U."""
-    return shapes.user_inputs(
-        batch, shapes.padded_utterances(t), shapes.padded_words(shapes.texts(work, t)), config.mentions
-    )
+    return shapes.user_inputs(batch, shapes.padded_utterances(t), shapes.padded_words(shapes.texts(work, t)), config.mentions)
 
 
 def positions(config: Config, work: Workload, t: int, mode: str) -> Positions:
@@ -185,10 +181,7 @@ def positions(config: Config, work: Workload, t: int, mode: str) -> Positions:
 def _sentiment_inputs(config: Config, work: Workload, batch: int) -> Inputs:
     t = work.turns
     forms = {"forms": jax.ShapeDtypeStruct((batch, len(HEADS)), jnp.int32)}
-    return (
-        shapes.dialogue_inputs(batch, shapes.padded_utterances(t), shapes.padded_words(shapes.texts(work, t)))
-        | forms
-    )
+    return shapes.dialogue_inputs(batch, shapes.padded_utterances(t), shapes.padded_words(shapes.texts(work, t))) | forms
 
 
 def _autorec_inputs(config: Config, work: Workload, batch: int) -> Inputs:
@@ -260,9 +253,7 @@ def published(config: Config) -> dict[str, tuple[str, Callable[[Any], Any]]]:
         names |= published_gru(f"{gensen}.encoder", "sentiment.words.gru", c.gensen_layers, True)
     else:
         names[f"{sentiment}.encoder.src_embedding.weight"] = "sentiment.words.table", False
-    names |= published_hrnn(
-        f"{sentiment}.encoder", "sentiment.encoder", c.sentence_layers, c.conversation_layers
-    )
+    names |= published_hrnn(f"{sentiment}.encoder", "sentiment.encoder", c.sentence_layers, c.conversation_layers)
     names |= published_heads(sentiment, "sentiment")
     names |= published_autorec(f"{prefix}autorec", "autorec", len(layer_sizes(c.autorec_layers)))
     if c.decoder:
@@ -271,9 +262,7 @@ def published(config: Config) -> dict[str, tuple[str, Callable[[Any], Any]]]:
     return {name: (path, kept[transposed]) for name, (path, transposed) in names.items()}
 
 
-def _turn(
-    model: DialogueRecommender, side: None, state: ConversationState, new: Batch
-) -> tuple[ConversationState, Batch]:
+def _turn(model: DialogueRecommender, side: None, state: ConversationState, new: Batch) -> tuple[ConversationState, Batch]:
     users, slots = new["items"].shape
     if slots != model.mentions:
         raise BadConfig(f"turn was given {slots} mention slots; legal: {model.mentions}, as configured")
@@ -298,8 +287,7 @@ SPEC = Spec(
         "the response decoder's word table starts as a copy of GenSen's; in the public code the two are one "
         "tensor, which training the decoder changes",
         "a response is decoded greedily; the public script uses a beam of 10 and samples items",
-        "the latent variable and the language-aware user of the full recommender, off in its published "
-        "parameters, are left out",
+        "the latent variable and the language-aware user of the full recommender, off in its published parameters, are left out",
     ),
     config=Config,
     fields=FIELDS,

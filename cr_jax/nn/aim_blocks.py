@@ -172,8 +172,18 @@ class Decoder(Module):
 class Generator(Module):
     """Encoder CNN and decoder over one word table (the paper's forward or backward model)."""
 
-    def __init__(self, words: int, embedding: int, features: int, filter: int, hidden: int, noise: int,
-                 length: int, scale: float, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        words: int,
+        embedding: int,
+        features: int,
+        filter: int,
+        hidden: int,
+        noise: int,
+        length: int,
+        scale: float,
+        rngs: nnx.Rngs,
+    ):
         self.pads, self.scale = filter - 1, scale
         self.embedding = WordTable(words, embedding, rngs)
         self.encoder = TextCNN(length, filter, embedding, features, hidden, rngs)
@@ -217,32 +227,39 @@ class Generator(Module):
         return _joined(self.free(start, tables, steps, lambda logits, word: most_likely(logits)))
 
     @scoped
-    def free(self, start: Start, tables: Tables, steps: int, emit: Callable[[Array, Array], Any]
-             ) -> tuple[Any, Any]:
+    def free(self, start: Start, tables: Tables, steps: int, emit: Callable[[Array, Array], Any]) -> tuple[Any, Any]:
         """The soft-argmax pass with a choice of what is kept of a step (see :meth:`Decoder.free`)."""
         return self.decoder.free(
-            start, tables, steps, lambda logits: jax.nn.softmax(self.scale * logits),
-            lambda word: self.embedding.soft(word, tables.words), emit,
+            start,
+            tables,
+            steps,
+            lambda logits: jax.nn.softmax(self.scale * logits),
+            lambda word: self.embedding.soft(word, tables.words),
+            emit,
         )
 
     @scoped
     def greedy(self, start: Start, tables: Tables, steps: int) -> Int[Array, "B T"]:
         """The most likely word of every step, fed back as one word. In no loss."""
-        return _joined(self.decoder.free(
-            start, tables, steps, most_likely,
-            lambda word: self.embedding.look_up(word, tables.words), lambda logits, word: word,
-        ))
+        return _joined(
+            self.decoder.free(
+                start,
+                tables,
+                steps,
+                most_likely,
+                lambda word: self.embedding.look_up(word, tables.words),
+                lambda logits, word: word,
+            )
+        )
 
 
 class Discriminator(Module):
     """Own word table, one CNN for the source and one for the target; their cosine is the score."""
 
-    def __init__(self, words: int, embedding: int, features: int, filter: int, outputs: int, length: int,
-                 rngs: nnx.Rngs):
+    def __init__(self, words: int, embedding: int, features: int, filter: int, outputs: int, length: int, rngs: nnx.Rngs):
         self.embedding = WordTable(words, embedding, rngs)
         self.source = TextCNN(length, filter, embedding, features, outputs, rngs)
         self.target = TextCNN(length, filter, embedding, features, outputs, rngs)
-
 
     @scoped
     def source_vector(self, words: Int[Array, "B L"]) -> Float[Array, "B O"]:
@@ -301,8 +318,12 @@ def generator_names(theirs: str, ours: str) -> dict[str, tuple[str, Any]]:
     """Public TensorFlow names of a :class:`Generator` at ``ours``: path and conversion."""
     lstm = "embedding_rnn_decoder/rnn_decoder/lstm_cell"
     leaves = {
-        "weights": "start.weight", "biases": "start.bias", "W": "output.weight", "b": "output.bias",
-        f"{lstm}/kernel": "cell.kernel", f"{lstm}/bias": "cell.bias",
+        "weights": "start.weight",
+        "biases": "start.bias",
+        "W": "output.weight",
+        "b": "output.bias",
+        f"{lstm}/kernel": "cell.kernel",
+        f"{lstm}/bias": "cell.bias",
     }
     names = {f"{theirs}lstm_decoder/{name}": f"{ours}.decoder.{path}" for name, path in leaves.items()}
     names[f"{theirs}embed/W"] = f"{ours}.embedding.table"

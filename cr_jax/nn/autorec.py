@@ -18,11 +18,7 @@ from cr_jax.errors import BadConfig
 from cr_jax.nn.module import Module, scoped
 from cr_jax.nn.torch_linear import TorchLinear, published_linear
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "identity": lambda x: x,
-    "sigmoid": jax.nn.sigmoid,
-    "relu": jax.nn.relu,
-}
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"identity": lambda x: x, "sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu}
 
 
 def layer_sizes(text: str) -> tuple[int, ...]:
@@ -46,16 +42,12 @@ class AutoRec(Module):
                 raise BadConfig(f"{key}={name!r}: no such activation; legal: {', '.join(ACTIVATIONS)}")
         self.f, self.g = f, g
         widths = (items, *sizes)
-        self.encoder = nnx.List(
-            [TorchLinear(inputs, outputs, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)]
-        )
+        self.encoder = nnx.List([TorchLinear(inputs, outputs, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)])
         self.decoder = TorchLinear(sizes[-1], items, rngs=rngs)
         self.decoder.bias[...] += bias
 
     @scoped
-    def encode(
-        self, ratings: Float[Array, "*B n"], context: Float[Array, "*B K"] | None = None
-    ) -> Float[Array, "*B K"]:
+    def encode(self, ratings: Float[Array, "*B n"], context: Float[Array, "*B K"] | None = None) -> Float[Array, "*B K"]:
         """The user; ``context`` is added before the last layer's activation."""
         activate = ACTIVATIONS[self.f]
         hidden = ratings
@@ -67,9 +59,7 @@ class AutoRec(Module):
         return hidden
 
     @scoped
-    def raw(
-        self, ratings: Float[Array, "*B n"], context: Float[Array, "*B K"] | None = None
-    ) -> Float[Array, "*B n"]:
+    def raw(self, ratings: Float[Array, "*B n"], context: Float[Array, "*B K"] | None = None) -> Float[Array, "*B n"]:
         """Item scores without the final activation, as the recommender uses them."""
         return self.decoder(self.encode(ratings, context))
 
@@ -78,9 +68,7 @@ class AutoRec(Module):
         return ACTIVATIONS[self.g](self.raw(ratings))
 
 
-def reconstruction_loss(
-    output: Float[Array, "B n"], target: Float[Array, "B n"]
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def reconstruction_loss(output: Float[Array, "B n"], target: Float[Array, "B n"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Sum of squared errors over observed targets (not −1), and how many are observed."""
     target = target.astype(jnp.float32)
     observed = target != -1

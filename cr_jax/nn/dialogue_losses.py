@@ -20,27 +20,21 @@ def _weights(model: DialogueRecommender) -> tuple[float, ...] | None:
     return LIKED_WEIGHTS if model.config.liked_weights else None
 
 
-def sentiment_objective(
-    model: DialogueRecommender, batch: Batch, key: Array | None
-) -> tuple[Float[Array, ""], Batch]:
+def sentiment_objective(model: DialogueRecommender, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Batch]:
     """Sentiment loss of N dialogues with their forms [N, 6]."""
     dialogue = Dialogue._make(batch[k] for k in Dialogue._fields)
     last = model.encode(dialogue, key=key).last[:, -1]
     return sentiment_loss(model.sentiment(last), batch["forms"], _weights(model)), {}
 
 
-def autorec_objective(
-    model: DialogueRecommender, batch: Batch, key: Array | None
-) -> tuple[Float[Array, ""], Batch]:
+def autorec_objective(model: DialogueRecommender, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Batch]:
     """Sum of squared errors of ``targets`` (−1 = unobserved) from ``ratings`` (0 = unknown)."""
     del key  # The random noise is in the batch: cr_jax.nn.autorec.noise_inputs.
     loss, observed = reconstruction_loss(model.autorec(batch["ratings"]), batch["targets"])
     return loss, {"observed": observed, "mean_squared_error": loss / jnp.maximum(observed, 1.0)}
 
 
-def response_objective(
-    model: DialogueRecommender, batch: Batch, key: Array | None
-) -> tuple[Float[Array, ""], Batch]:
+def response_objective(model: DialogueRecommender, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Batch]:
     """Log-likelihood of the system's utterances, each from the state and the scores before it."""
     log_probabilities = model.predict_responses(batch, key)
     counted = (batch["senders"] == SYSTEM).astype(jnp.float32)
@@ -56,8 +50,12 @@ def classify(model: DialogueRecommender, batch: Batch) -> Batch:
     dialogue = Dialogue._make(batch[k] for k in Dialogue._fields)
     outputs = model.sentiment(model.encode(dialogue).last[:, -1])
     loss = sentiment_loss(outputs, batch["forms"], _weights(model))
-    return {"guesses": likeliest(outputs, None), "likeliest": likeliest(outputs, _weights(model)), "forms": batch["forms"],
-            "loss": jnp.broadcast_to(loss, batch["forms"].shape[:1])}  # fmt: skip
+    return {
+        "guesses": likeliest(outputs, None),
+        "likeliest": likeliest(outputs, _weights(model)),
+        "forms": batch["forms"],
+        "loss": jnp.broadcast_to(loss, batch["forms"].shape[:1]),
+    }
 
 
 def reconstruct(model: DialogueRecommender, batch: Batch) -> Batch:

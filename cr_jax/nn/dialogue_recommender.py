@@ -79,9 +79,7 @@ class DialogueRecommender(Module):
         return empty.at[rows, jnp.where(items < 0, n, items)].set(likes, mode="drop")
 
     @scoped
-    def score(
-        self, likes: Float[Array, "B M"], mentioned: Bool[Array, "B M"], items: Int[Array, "B M"]
-    ) -> Float[Array, "B n"]:
+    def score(self, likes: Float[Array, "B M"], mentioned: Bool[Array, "B M"], items: Int[Array, "B M"]) -> Float[Array, "B n"]:
         """Item scores from the liked probabilities of the items mentioned so far."""
         scores = self.autorec.raw(self.ratings(jnp.where(mentioned, likes, 0.0), items))
         return self.only_new(scores, mentioned, items) if self.new_items_only else scores

@@ -25,15 +25,7 @@ class SwitchingDecoder(Module):
     """One response at a time, forced (``__call__``) or free running (``greedy``)."""
 
     def __init__(
-        self,
-        words: int,
-        embedding: int,
-        hidden: int,
-        context: int,
-        layers: int,
-        peephole: bool = False,
-        *,
-        rngs: nnx.Rngs,
+        self, words: int, embedding: int, hidden: int, context: int, layers: int, peephole: bool = False, *, rngs: nnx.Rngs
     ):
         if not peephole and context != hidden:
             raise BadConfig(
@@ -47,11 +39,7 @@ class SwitchingDecoder(Module):
         self.switch = TorchLinear(hidden + context, 1, rngs=rngs)
 
     def __call__(
-        self,
-        inputs: Int[Array, "B L"],
-        lengths: Int[Array, "B"],
-        context: Float[Array, "B X"],
-        scores: Float[Array, "B n"],
+        self, inputs: Int[Array, "B L"], lengths: Int[Array, "B"], context: Float[Array, "B X"], scores: Float[Array, "B n"]
     ) -> tuple[Float[Array, "B L W+n"], Float[Array, "B L H"]]:
         """Log-probabilities of the word after each given one, and the GRU's outputs."""
         hidden, _ = self.advance(inputs, lengths, context, self.begin(context))
@@ -65,11 +53,7 @@ class SwitchingDecoder(Module):
 
     @scoped
     def advance(
-        self,
-        inputs: Int[Array, "B L"],
-        lengths: Int[Array, "B"],
-        context: Float[Array, "B X"],
-        state: Float[Array, "B S H"],
+        self, inputs: Int[Array, "B L"], lengths: Int[Array, "B"], context: Float[Array, "B X"], state: Float[Array, "B S H"]
     ) -> tuple[Float[Array, "B L H"], Float[Array, "B S H"]]:
         """Read given words."""
         rows = self.embedding(inputs, lengths)
@@ -92,9 +76,7 @@ class SwitchingDecoder(Module):
         return jnp.concatenate([jax.nn.log_sigmoid(switch) + words, jax.nn.log_sigmoid(-switch) + items], -1)
 
     @scoped
-    def greedy(
-        self, context: Float[Array, "B X"], scores: Float[Array, "B n"], steps: int
-    ) -> Int[Array, "B steps"]:
+    def greedy(self, context: Float[Array, "B X"], scores: Float[Array, "B n"], steps: int) -> Int[Array, "B steps"]:
         """The most probable token at each of ``steps`` steps after ``<s>``; ids from W on are items.
 
         An item is read back as ``<unk>``; after ``</s>`` come ``<pad>``.
@@ -129,7 +111,5 @@ def response_loss(
 def published_decoder(name: str, path: str, layers: int) -> dict[str, tuple[str, bool]]:
     """The public parameter names under ``name`` -> (our dotted path, whether it is transposed)."""
     table = {f"{name}.decoder.embedding.weight": (f"{path}.embedding.table", False)}
-    heads = published_linear(f"{name}.language_out", f"{path}.language") | published_linear(
-        f"{name}.switch", f"{path}.switch"
-    )
+    heads = published_linear(f"{name}.language_out", f"{path}.language") | published_linear(f"{name}.switch", f"{path}.switch")
     return table | published_gru(f"{name}.decoder.gru", f"{path}.gru", layers) | heads

@@ -169,14 +169,10 @@ def likeliest(outputs: tuple[Array, ...], liked_weights: tuple[float, ...] | Non
     return jnp.stack(answers, axis=1)
 
 
-def published_hrnn(
-    name: str, path: str, sentence_layers: int, conversation_layers: int
-) -> dict[str, tuple[str, bool]]:
+def published_hrnn(name: str, path: str, sentence_layers: int, conversation_layers: int) -> dict[str, tuple[str, bool]]:
     """The public names of an :class:`HRNN`'s encoders -> (our dotted path, whether transposed)."""
     sentence = published_gru(f"{name}.sentence_encoder", f"{path}.sentence_encoder", sentence_layers, True)
-    return sentence | published_gru(
-        f"{name}.conversation_encoder", f"{path}.conversation_encoder", conversation_layers
-    )
+    return sentence | published_gru(f"{name}.conversation_encoder", f"{path}.conversation_encoder", conversation_layers)
 
 
 def published_heads(name: str, path: str) -> dict[str, tuple[str, bool]]:

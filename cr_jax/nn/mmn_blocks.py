@@ -79,9 +79,7 @@ class EpisodicMemory(Module):
         self.gate = Gate(hidden, rngs)
         self.memory = GRU(hidden, hidden, rngs)
 
-    def __call__(
-        self, facts: Float[Array, "X C S H"], share: Float[Array, "X C S H"], query: Float[Array, "B H"]
-    ) -> Recall:
+    def __call__(self, facts: Float[Array, "X C S H"], share: Float[Array, "X C S H"], query: Float[Array, "B H"]) -> Recall:
         gates = self.gate(share, query, query)
         episode = _weighted(gates, facts) / jnp.sum(gates, axis=-1, keepdims=True)
         return Recall(self.memory.step(episode, query[:, None]), gates, episode)
@@ -113,9 +111,7 @@ class Head(Module):
         """What the candidates add to the first layer."""
         return own @ self.w1[self.before : self.before + self.own]
 
-    def __call__(
-        self, before: Float[Array, "B N"], share: Float[Array, "X C W"], after: Float[Array, "B E"] | None
-    ) -> Scored:
+    def __call__(self, before: Float[Array, "B N"], share: Float[Array, "X C W"], after: Float[Array, "B E"] | None) -> Scored:
         asked = before @ self.w1[: self.before] + self.b1[...]
         if after is not None:
             asked = asked + after @ self.w1[self.before + self.own :]
@@ -173,18 +169,24 @@ class MultiMemory(Module):
         return self.users(users)
 
     def search_items(
-        self, facts: Float[Array, "X C S H"], shares: Float[Array, "X C S H"], query: Float[Array, "B H"],
+        self,
+        facts: Float[Array, "X C S H"],
+        shares: Float[Array, "X C S H"],
+        query: Float[Array, "B H"],
         user: Float[Array, "B E"] | None,
-    ) -> tuple[Recall, Scored]:  # fmt: skip
+    ) -> tuple[Recall, Scored]:
         """Memory and score of each candidate item."""
         recall = self.episodic(facts, shares, query)
         return recall, self.search(query, self.search.share(recall.memory), user)
 
     @scoped
     def next_question(
-        self, common: Float[Array, "B N H"], query: Float[Array, "B H"], aspects: Float[Array, "X C 2H"],
+        self,
+        common: Float[Array, "B N H"],
+        query: Float[Array, "B H"],
+        aspects: Float[Array, "X C 2H"],
         user: Float[Array, "B E"] | None,
-    ) -> Scored:  # fmt: skip
+    ) -> Scored:
         """Score of each candidate aspect, from the mean memory over the N common items."""
         return self.question(jnp.concatenate([query, jnp.mean(common, axis=1)], axis=-1), aspects, user)
 

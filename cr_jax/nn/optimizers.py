@@ -44,9 +44,7 @@ def tf_adam(
         zeros = jax.tree.map(jnp.zeros_like, params)
         return TfAdamState(jnp.zeros([], jnp.int32), zeros, jax.tree.map(jnp.zeros_like, params))
 
-    def update(
-        updates: Any, state: Any, params: Any = None, *, counter: Any = None, **_: Any
-    ) -> tuple[Any, TfAdamState]:
+    def update(updates: Any, state: Any, params: Any = None, *, counter: Any = None, **_: Any) -> tuple[Any, TfAdamState]:
         del params
         if not callable(learning_rate):
             rate: Any = learning_rate

@@ -35,8 +35,9 @@ def misfit(words: int, kernel: int) -> str | None:
     length = words + 2 * (kernel - 1)
     first, second = widths(length, kernel)
     problem = (
-        f"the second convolution needs {kernel} positions, the first leaves {first}" if second < 1 else
-        f"a source comes to {second} positions after two convolutions, a synthetic text to {second + 1}"
+        f"the second convolution needs {kernel} positions, the first leaves {first}"
+        if second < 1
+        else f"a source comes to {second} positions after two convolutions, a synthetic text to {second + 1}"
     )
     fits = [n for n in range(1, words + 4 * kernel + 8) if _fits(n, kernel)]
     near = sorted(sorted(fits, key=lambda n: abs(n - words))[:3])
@@ -52,16 +53,13 @@ def _fits(words: int, kernel: int) -> bool:
 class Convolution(Module):
     """A convolution over words with bias. ``kernel`` [K, D, O], ``bias`` [O]."""
 
-    def __init__(self, width: int, inputs: int, outputs: int, stride: int, init: Callable[..., Array],
-                 rngs: nnx.Rngs):
+    def __init__(self, width: int, inputs: int, outputs: int, stride: int, init: Callable[..., Array], rngs: nnx.Rngs):
         self.stride = stride
         self.kernel = nnx.Param(init(rngs.params(), (width, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: Float[Array, "B L D"]) -> Float[Array, "B P O"]:
-        y = jax.lax.conv_general_dilated(
-            x, self.kernel[...], (self.stride,), "VALID", dimension_numbers=("NWC", "WIO", "NWC")
-        )
+        y = jax.lax.conv_general_dilated(x, self.kernel[...], (self.stride,), "VALID", dimension_numbers=("NWC", "WIO", "NWC"))
         return y + self.bias[...][None, None]
 
 

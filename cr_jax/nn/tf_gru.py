@@ -63,9 +63,7 @@ class GRU(Module):
         return _by_time(outputs), state
 
     @scoped
-    def last(
-        self, x: Float[Array, "B T E"], valid: Bool[Array, "B T"], state: Float[Array, "B H"]
-    ) -> Float[Array, "B H"]:
+    def last(self, x: Float[Array, "B T E"], valid: Bool[Array, "B T"], state: Float[Array, "B H"]) -> Float[Array, "B H"]:
         """The state after the valid steps, when no output is needed."""
         advance = self._advance()
 

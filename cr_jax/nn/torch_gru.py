@@ -67,15 +67,10 @@ class TorchGRU(Module):
         width = hidden * (1 + bidirectional)
         sizes = [inputs] + [width] * (layers - 1)
         self.forward = nnx.List([Direction(n, hidden, reverse=False, kind=kind, rngs=rngs) for n in sizes])
-        self.backward = nnx.List(
-            [Direction(n, hidden, reverse=True, kind=kind, rngs=rngs) for n in sizes if bidirectional]
-        )
+        self.backward = nnx.List([Direction(n, hidden, reverse=True, kind=kind, rngs=rngs) for n in sizes if bidirectional])
 
     def __call__(
-        self,
-        x: Float[Array, "B T E"],
-        lengths: Int[Array, "B"],
-        state: Float[Array, "B S H"] | None = None,
+        self, x: Float[Array, "B T E"], lengths: Int[Array, "B"], state: Float[Array, "B S H"] | None = None
     ) -> tuple[Float[Array, "B T D*H"], Float[Array, "B S H"]]:
         """The last layer's outputs, zero past each length, and every state at each length.
 
@@ -99,9 +94,7 @@ class TorchGRU(Module):
         return jnp.swapaxes(below, 0, 1), jnp.stack(last, axis=1)
 
 
-def published_gru(
-    name: str, path: str, layers: int, bidirectional: bool = False
-) -> dict[str, tuple[str, bool]]:
+def published_gru(name: str, path: str, layers: int, bidirectional: bool = False) -> dict[str, tuple[str, bool]]:
     """PyTorch's parameter names under ``name`` -> (our dotted path, whether it is transposed)."""
     pairs = {}
     for layer in range(layers):

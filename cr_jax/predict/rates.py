@@ -38,9 +38,13 @@ def costs(seconds: float | None, shares: Mapping[str, float], accelerator: Accel
 
 
 def read_rates(
-    prices: str | None, pue: float | None, host_w: float | None, grid_g_per_kwh: float | None, grid_source: str | None,
+    prices: str | None,
+    pue: float | None,
+    host_w: float | None,
+    grid_g_per_kwh: float | None,
+    grid_source: str | None,
     devices: Sequence[str],
-) -> Rates:  # fmt: skip
+) -> Rates:
     """The options of the command line. prices: ``2.99``, or ``h100=2.99,l4=0.8`` by device.
 
     devices: those that will be asked about. Raises ``BadConfig`` and ``UnknownName``.
@@ -71,8 +75,10 @@ def _prices(text: str, devices: Sequence[str]) -> dict[str, float]:
             raise BadConfig(f"--price-per-hour {text!r}: legal: US dollars, 0 or more, or DEVICE=DOLLARS with commas between")
         found[name] = value
     if "" in found and len(devices) > 1:
-        raise BadConfig(f"--price-per-hour {text!r}: one price for {len(devices)} devices; legal: "
-                        f"{','.join(f'{d}=DOLLARS' for d in devices[:3])}")  # fmt: skip
+        raise BadConfig(
+            f"--price-per-hour {text!r}: one price for {len(devices)} devices; legal: "
+            f"{','.join(f'{d}=DOLLARS' for d in devices[:3])}"
+        )
     return found
 
 

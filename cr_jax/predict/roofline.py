@@ -56,9 +56,7 @@ class Prediction:
     loops: tuple[LoopTime, ...] = ()
 
 
-def predict(
-    program: Program, accelerator: Accelerator, precision: str, dtype: str, temp_bytes: int | None = None
-) -> Prediction:
+def predict(program: Program, accelerator: Accelerator, precision: str, dtype: str, temp_bytes: int | None = None) -> Prediction:
     """The time of ``program``, which was compiled for ``accelerator``, on it.
 
     temp_bytes: the compiler's temporaries. A CPU needs a calibrated profile, any other device what the formulas read. What
@@ -91,17 +89,26 @@ def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) 
     sums = _sums(timed, found.starting_s)
     used, error = _utilisation(program, found.seconds, accelerator, step.matmul_peak(program, accelerator, precision))
     return Prediction(
-        seconds=found.seconds, low_s=found.low_s, high_s=found.high_s, coverage=found.coverage,
-        bound=max(sums, key=lambda k: sums[k]), shares={k: v / found.seconds for k, v in sums.items()}, method="model",
-        reason=None, validated_on={"method": "model", "classes": [one.plain() for one in found.classes]}, utilisation=used,
-        profile_error=error, operations=timed, extras={"starting kernels": found.starting_s}, loops=found.loops,
-    )  # fmt: skip
+        seconds=found.seconds,
+        low_s=found.low_s,
+        high_s=found.high_s,
+        coverage=found.coverage,
+        bound=max(sums, key=lambda k: sums[k]),
+        shares={k: v / found.seconds for k, v in sums.items()},
+        method="model",
+        reason=None,
+        validated_on={"method": "model", "classes": [one.plain() for one in found.classes]},
+        utilisation=used,
+        profile_error=error,
+        operations=timed,
+        extras={"starting kernels": found.starting_s},
+        loops=found.loops,
+    )
 
 
 def assemble(
-    timed: tuple[Timed, ...], extras: Mapping[str, float], accelerator: Accelerator, method: str,
-    program: Program,
-) -> Prediction:  # fmt: skip
+    timed: tuple[Timed, ...], extras: Mapping[str, float], accelerator: Accelerator, method: str, program: Program
+) -> Prediction:
     """A CPU's step from its parts; its threads run some operations at the same time."""
     loops = extras.get("loops", 0.0)
     sums = _sums(timed, loops)
@@ -115,12 +122,20 @@ def assemble(
     seconds = sum(sums.values())
     low, high, coverage = interval(seconds, accelerator, method)
     return Prediction(
-        seconds=seconds, low_s=low, high_s=high, coverage=coverage,
-        bound=max(sums, key=lambda k: sums[k]), shares={k: v / seconds if seconds else 0.0 for k, v in sums.items()},
-        method=method, reason=None, validated_on=validation(accelerator, method),
-        utilisation={"matmul": None, "memory": None}, profile_error=None,
-        operations=timed, extras=dict(extras),
-    )  # fmt: skip
+        seconds=seconds,
+        low_s=low,
+        high_s=high,
+        coverage=coverage,
+        bound=max(sums, key=lambda k: sums[k]),
+        shares={k: v / seconds if seconds else 0.0 for k, v in sums.items()},
+        method=method,
+        reason=None,
+        validated_on=validation(accelerator, method),
+        utilisation={"matmul": None, "memory": None},
+        profile_error=None,
+        operations=timed,
+        extras=dict(extras),
+    )
 
 
 def _sums(timed: tuple[Timed, ...], overhead_s: float) -> dict[str, float]:

@@ -40,9 +40,7 @@ def width(operation: Operation, cores: int) -> int:
     return max(1, min(cores, operation.partitions))
 
 
-def elapsed(
-    program: Program, seconds: Callable[[int], float], entry_s: float, iteration_s: float, cores: int
-) -> float:  # fmt: skip
+def elapsed(program: Program, seconds: Callable[[int], float], entry_s: float, iteration_s: float, cores: int) -> float:
     """Seconds of all operations and loops of ``program``.
 
     seconds: of one execution of an operation, by its place. entry_s, iteration_s: what a loop adds.

@@ -39,7 +39,7 @@ def bars(document: dict[str, Any]) -> str:
         ("FLOP per answered turn, the last turn, incremental", "infer/incremental/last", "flops_per_turn"),
         ("Main memory bytes per answered turn, the last turn, incremental", "infer/incremental/last", "hbm_bytes_per_turn"),
         ("Peak bytes of answering the last turn", "infer/incremental/last", "peak_bytes"),
-    ]  # fmt: skip
+    ]
     made = [_chart(title, which, key, rows, names, devices) for title, which, key in charts]
     made = [chart for chart in made if any(v for group in chart.values for v in group)]
     series = devices
@@ -60,8 +60,7 @@ class _Names:
         self.model, self.device = row["model"], row["device"] + mark + number
 
 
-def _chart(title: str, which: str, key: str, rows: list[dict[str, Any]], names: list[_Names],
-           devices: list[str]) -> _Chart:  # fmt: skip
+def _chart(title: str, which: str, key: str, rows: list[dict[str, Any]], names: list[_Names], devices: list[str]) -> _Chart:
     cells: dict[str, dict[str, float | None]] = {}
     for row, name in zip(rows, names, strict=True):
         found = [p for p in row["programs"] if p["phase"] == which or p["program"] == which]

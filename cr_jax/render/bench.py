@@ -30,8 +30,21 @@ def render_bench(report: Mapping[str, Any]) -> RenderableType:
 
 def render_sweep(reports: Sequence[Mapping[str, Any]]) -> RenderableType:
     """One row per step of every cell; a failed cell is a row with its reason."""
-    table = grid("Sweep", "model", "data set", "phase", "step", "users/batch", "dtype", "median ms", "±", "turns/s",
-                 "GFLOP/s", "GB/s", "peak memory")  # fmt: skip
+    table = grid(
+        "Sweep",
+        "model",
+        "data set",
+        "phase",
+        "step",
+        "users/batch",
+        "dtype",
+        "median ms",
+        "±",
+        "turns/s",
+        "GFLOP/s",
+        "GB/s",
+        "peak memory",
+    )
     for report in map(shown, reports):
         case = report["case"]
         size = case["users"] if case["phase"] == "infer" else case["batch"] or "published"
@@ -39,9 +52,18 @@ def render_sweep(reports: Sequence[Mapping[str, Any]]) -> RenderableType:
         for step in report["steps"]:
             labels, time, rate = step["labels"], step["time"], step["achieved"]
             size = labels.get("users") or labels.get("batch") or size
-            table.add_row(*head, step["name"], str(size), case["dtype"], milliseconds(time["median_s"]), _half_width(time),
-                          _number(step["rates"]["turns_per_s"]), _giga(rate["flops_per_s"]), _giga(rate["bytes_per_s"]),
-                          scaled(step["memory"]["peak_bytes"], "B"))  # fmt: skip
+            table.add_row(
+                *head,
+                step["name"],
+                str(size),
+                case["dtype"],
+                milliseconds(time["median_s"]),
+                _half_width(time),
+                _number(step["rates"]["turns_per_s"]),
+                _giga(rate["flops_per_s"]),
+                _giga(rate["bytes_per_s"]),
+                scaled(step["memory"]["peak_bytes"], "B"),
+            )
         if report["error"]:
             error = report["error"]
             peak = f"predicted {scaled(error['predicted_peak_bytes'], 'B')}"
@@ -73,17 +95,41 @@ def _header(report: Mapping[str, Any]) -> Text:
 
 
 def _times(steps: Sequence[Mapping[str, Any]]) -> Table:
-    note = ("±: half of where the median of another run is expected · percentiles need samples beyond them · "
-            "times of one call, waited for")  # fmt: skip
-    table = grid("Steady state, milliseconds", "step", "median", "±", "mean", "± 95%", "p50", "p90", "p95", "p99", "min",
-                 "samples", "turns/s", "examples/s", note=note)  # fmt: skip
+    note = (
+        "±: half of where the median of another run is expected · percentiles need samples beyond them · "
+        "times of one call, waited for"
+    )
+    table = grid(
+        "Steady state, milliseconds",
+        "step",
+        "median",
+        "±",
+        "mean",
+        "± 95%",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "min",
+        "samples",
+        "turns/s",
+        "examples/s",
+        note=note,
+    )
     for step in steps:
         time, rates = step["time"], step["rates"]
         table.add_row(
-            step["name"], milliseconds(time["median_s"]), _half_width(time), milliseconds(time["mean_s"]),
-            _half(time["mean_interval_s"]), *(milliseconds(time[p]) for p in _PERCENTILES), milliseconds(time["min_s"]),
-            f"{time['samples']:,}", _number(rates["turns_per_s"]), _number(rates["examples_per_s"]),
-        )  # fmt: skip
+            step["name"],
+            milliseconds(time["median_s"]),
+            _half_width(time),
+            milliseconds(time["mean_s"]),
+            _half(time["mean_interval_s"]),
+            *(milliseconds(time[p]) for p in _PERCENTILES),
+            milliseconds(time["min_s"]),
+            f"{time['samples']:,}",
+            _number(rates["turns_per_s"]),
+            _number(rates["examples_per_s"]),
+        )
     return table
 
 
@@ -96,17 +142,34 @@ def _stages(steps: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _achieved(steps: Sequence[Mapping[str, Any]]) -> Table:
-    table = grid("\nCounted over measured", "step", "FLOP", "GFLOP/s", "matmul util.", "bytes moved", "GB/s", "bandwidth util.",
-                 "peak memory", "predicted", "J/step")  # fmt: skip
+    table = grid(
+        "\nCounted over measured",
+        "step",
+        "FLOP",
+        "GFLOP/s",
+        "matmul util.",
+        "bytes moved",
+        "GB/s",
+        "bandwidth util.",
+        "peak memory",
+        "predicted",
+        "J/step",
+    )
     for step in steps:
         counted, rate, memory, energy = (step[k] for k in ("counted", "achieved", "memory", "energy"))
         least = sign(counted["bound"])
         table.add_row(
-            step["name"], least + scaled(counted["flops"]), _giga(rate["flops_per_s"]), _share(rate["matmul_utilisation"]),
-            scaled(counted["hbm_bytes"], "B"), _giga(rate["bytes_per_s"]), _share(rate["bandwidth_utilisation"]),
-            scaled(memory["peak_bytes"], "B"), scaled(memory["predicted_peak_bytes"], "B"),
+            step["name"],
+            least + scaled(counted["flops"]),
+            _giga(rate["flops_per_s"]),
+            _share(rate["matmul_utilisation"]),
+            scaled(counted["hbm_bytes"], "B"),
+            _giga(rate["bytes_per_s"]),
+            _share(rate["bandwidth_utilisation"]),
+            scaled(memory["peak_bytes"], "B"),
+            scaled(memory["predicted_peak_bytes"], "B"),
             "unknown" if not energy or energy["joules_per_step"] is None else f"{energy['joules_per_step']:.3g}",
-        )  # fmt: skip
+        )
     return table
 
 
@@ -115,12 +178,15 @@ def _comparisons(entries: Sequence[Mapping[str, Any]]) -> Table:
     for entry in entries:
         interval = entry["ratio_interval"]
         table.add_row(
-            entry["step"], f"{entry['against']} {entry['against_step']}", milliseconds(entry["median_s"]),
-            milliseconds(entry["against_median_s"]), "-" if entry["ratio"] is None else f"{entry['ratio']:.3f}",
+            entry["step"],
+            f"{entry['against']} {entry['against_step']}",
+            milliseconds(entry["median_s"]),
+            milliseconds(entry["against_median_s"]),
+            "-" if entry["ratio"] is None else f"{entry['ratio']:.3f}",
             "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
             "-" if entry["p_value"] is None else f"{entry['p_value']:.2g}",
             entry["verdict"] + (" (the same program)" if entry["program_equal"] else ""),
-        )  # fmt: skip
+        )
     return table
 
 

@@ -30,16 +30,38 @@ def datasets(found: Sequence[Any]) -> Table:
 
 def accelerators(found: Sequence[Any]) -> RenderableType:
     """What each device can do at most, and what one costs to rent."""
-    peaks = grid("Accelerators (peak FLOP/s as sourced; unknown stays unknown)", "name", "device", "platform", "memory",
-                 "bandwidth", "float32", "tf32", "bfloat16")  # fmt: skip
-    prices = grid("\nPrices of one device (with its share of the host where the kind does not say otherwise)", "name",
-                  "USD/hour", "provider", "region", "kind", "date")  # fmt: skip
+    peaks = grid(
+        "Accelerators (peak FLOP/s as sourced; unknown stays unknown)",
+        "name",
+        "device",
+        "platform",
+        "memory",
+        "bandwidth",
+        "float32",
+        "tf32",
+        "bfloat16",
+    )
+    prices = grid(
+        "\nPrices of one device (with its share of the host where the kind does not say otherwise)",
+        "name",
+        "USD/hour",
+        "provider",
+        "region",
+        "kind",
+        "date",
+    )
     for column in (*peaks.columns[1:3], *prices.columns[2:]):
         column.justify = "left"
     for a in found:
         rates = (a.matmul_flops_per_s.get(kind) for kind in ("float32", "tf32", "bfloat16"))
-        peaks.add_row(visible(a.name), visible(a.title), a.platform, scaled(a.memory_bytes, "B"),
-                      scaled(a.memory_bandwidth_bytes_per_s, "B/s"), *(scaled(r) for r in rates))  # fmt: skip
+        peaks.add_row(
+            visible(a.name),
+            visible(a.title),
+            a.platform,
+            scaled(a.memory_bytes, "B"),
+            scaled(a.memory_bandwidth_bytes_per_s, "B/s"),
+            *(scaled(r) for r in rates),
+        )
         if a.price_usd_per_hour is not None:
             about = {"date": a.origins["price_usd_per_hour"].date, **(a.price or {})}
             said = (visible(about.get(key) or "not said") for key in ("provider", "region", "kind", "date"))
@@ -57,6 +79,7 @@ def lengths(data: Any) -> Table:
     for name in ("request", "question", "answer", "item", "item_sentences"):
         found, origin = getattr(data.lengths, name), data.origins.get(f"lengths.{name}")
         label = "sentences of an item" if name == "item_sentences" else name
-        table.add_row(label, f"{found.mean:.1f}", str(found.p50), str(found.p95), str(found.max),
-                      origin.kind if origin else "unknown")  # fmt: skip
+        table.add_row(
+            label, f"{found.mean:.1f}", str(found.p50), str(found.p95), str(found.max), origin.kind if origin else "unknown"
+        )
     return table

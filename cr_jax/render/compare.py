@@ -47,13 +47,55 @@ def as_latex(document: dict[str, Any]) -> str:
     return head + "\n".join(map(sheet.latex, sheets(document)))
 
 
-_CSV_ROW = ("name", "source", "status", "error", "model", "dataset", "device", "compiled_for", "preset", "dtype",
-            "precision", "effective_precision")  # fmt: skip
-_CSV_PROGRAM = ("program", "phase", "objective", "mode", "t", "batch", "turns_per_step", "compiled", "bound",
-                "model_flops", "matmul_flops", "flops", "hbm_bytes", "intensity_flops_per_byte", "peak_bytes",
-                "flops_per_turn", "hbm_bytes_per_turn")  # fmt: skip
-_CSV_TIME = ("seconds", "low_s", "high_s", "seconds_per_turn", "bound", "method", "standing", "times_fastest", "energy_j",
-             "energy_j_per_turn", "unit", "price_usd_per_unit", "carbon_g_per_unit", "reason")  # fmt: skip
+_CSV_ROW = (
+    "name",
+    "source",
+    "status",
+    "error",
+    "model",
+    "dataset",
+    "device",
+    "compiled_for",
+    "preset",
+    "dtype",
+    "precision",
+    "effective_precision",
+)
+_CSV_PROGRAM = (
+    "program",
+    "phase",
+    "objective",
+    "mode",
+    "t",
+    "batch",
+    "turns_per_step",
+    "compiled",
+    "bound",
+    "model_flops",
+    "matmul_flops",
+    "flops",
+    "hbm_bytes",
+    "intensity_flops_per_byte",
+    "peak_bytes",
+    "flops_per_turn",
+    "hbm_bytes_per_turn",
+)
+_CSV_TIME = (
+    "seconds",
+    "low_s",
+    "high_s",
+    "seconds_per_turn",
+    "bound",
+    "method",
+    "standing",
+    "times_fastest",
+    "energy_j",
+    "energy_j_per_turn",
+    "unit",
+    "price_usd_per_unit",
+    "carbon_g_per_unit",
+    "reason",
+)
 
 
 def as_csv(document: dict[str, Any]) -> str:
@@ -61,9 +103,20 @@ def as_csv(document: dict[str, Any]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     kinds = ("flops", "hbm_bytes", "peak_bytes", "flops_per_turn", "hbm_bytes_per_turn")
-    writer.writerow([*_CSV_ROW, "trainable_parameters", "total_parameters", "device_memory_bytes", *_CSV_PROGRAM,
-                     "fits", "ratio_to", *(f"ratio_{kind}" for kind in kinds),
-                     *(f"time_{key}" for key in _CSV_TIME), "time_validated"])  # fmt: skip
+    writer.writerow(
+        [
+            *_CSV_ROW,
+            "trainable_parameters",
+            "total_parameters",
+            "device_memory_bytes",
+            *_CSV_PROGRAM,
+            "fits",
+            "ratio_to",
+            *(f"ratio_{kind}" for kind in kinds),
+            *(f"time_{key}" for key in _CSV_TIME),
+            "time_validated",
+        ]
+    )
     grounds = {(one["device"], one["method"]): one["validated_on"] for one in document["grounds"]}
     for row in document["rows"]:
         start = [csv_cell(row.get(key)) for key in _CSV_ROW]
@@ -76,9 +129,17 @@ def as_csv(document: dict[str, Any]) -> str:
         for program in row["programs"]:
             ratio, time = program["ratio"], program["time"]
             to = f"{document['baseline']} {ratio['to']}" if ratio["to"] else ""
-            writer.writerow([*start, *(csv_cell(program[key]) for key in _CSV_PROGRAM), fits[program["phase"]], csv_cell(to),
-                             *(csv_cell(ratio[kind]) for kind in kinds), *(csv_cell(time[key]) for key in _CSV_TIME),
-                             _validation(grounds.get((row["device"], time["method"])))])  # fmt: skip
+            writer.writerow(
+                [
+                    *start,
+                    *(csv_cell(program[key]) for key in _CSV_PROGRAM),
+                    fits[program["phase"]],
+                    csv_cell(to),
+                    *(csv_cell(ratio[kind]) for kind in kinds),
+                    *(csv_cell(time[key]) for key in _CSV_TIME),
+                    _validation(grounds.get((row["device"], time["method"]))),
+                ]
+            )
     return text.getvalue()
 
 
@@ -139,11 +200,18 @@ def _overview(document: dict[str, Any]) -> Sheet:
         peaks = {one["phase"]: one for one in row["memory"]["phases"]}
         largest = [one["peak_bytes"] for one in peaks.values()]
         peak = max(largest) if largest and None not in largest else None
-        lines.append((
-            row["name"], count(row["parameters"]["trainable"]), row["compiled_for"] or "no",
-            row["effective_precision"] or "unknown", scaled(peak, "B"),
-            scaled(row["memory"]["device_memory_bytes"], "B"), _fits(row["memory"]["phases"]), _count(row["coverage"]),
-        ))  # fmt: skip
+        lines.append(
+            (
+                row["name"],
+                count(row["parameters"]["trainable"]),
+                row["compiled_for"] or "no",
+                row["effective_precision"] or "unknown",
+                scaled(peak, "B"),
+                scaled(row["memory"]["device_memory_bytes"], "B"),
+                _fits(row["memory"]["phases"]),
+                _count(row["coverage"]),
+            )
+        )
     columns = ("row", "trainable", "compiled for", "products in", "peak memory", "device memory", "fits", "count")
     return Sheet("Models and devices", columns, tuple(lines), left=(0, 2, 3, 6, 7))
 
@@ -173,13 +241,36 @@ def _training(rows: list[dict[str, Any]], base: str | None) -> list[Sheet]:
     for row in rows:
         for p in (p for p in row["programs"] if p["phase"] == "train"):
             ratio = p["ratio"]
-            lines.append((
-                row["name"], p["objective"], str(p["batch"]), _number(p, "flops"), _bytes(p, "hbm_bytes"), _intensity(p),
-                scaled(p["peak_bytes"], "B"), _number(p, "flops_per_turn"), _bytes(p, "hbm_bytes_per_turn"),
-                _times(_per_turn(p, "flops")), _times(_per_turn(p, "hbm_bytes")), _times(ratio["peak_bytes"]),
-            ))  # fmt: skip
-    columns = ("row", "objective", "batch", "FLOP/step", "bytes/step", "FLOP/byte", "peak", "FLOP/turn", "bytes/turn",
-               "x FLOP", "x bytes", "x peak")  # fmt: skip
+            lines.append(
+                (
+                    row["name"],
+                    p["objective"],
+                    str(p["batch"]),
+                    _number(p, "flops"),
+                    _bytes(p, "hbm_bytes"),
+                    _intensity(p),
+                    scaled(p["peak_bytes"], "B"),
+                    _number(p, "flops_per_turn"),
+                    _bytes(p, "hbm_bytes_per_turn"),
+                    _times(_per_turn(p, "flops")),
+                    _times(_per_turn(p, "hbm_bytes")),
+                    _times(ratio["peak_bytes"]),
+                )
+            )
+    columns = (
+        "row",
+        "objective",
+        "batch",
+        "FLOP/step",
+        "bytes/step",
+        "FLOP/byte",
+        "peak",
+        "FLOP/turn",
+        "bytes/turn",
+        "x FLOP",
+        "x bytes",
+        "x peak",
+    )
     note = f"Turn: a supervised one. x: over {base}, per turn (per step where none is supervised); peak at the same batch."
     return _sheet("Training, one optimizer step per objective", columns, lines, rows, "train", note, (0, 1))
 
@@ -189,9 +280,18 @@ def _items(rows: list[dict[str, Any]], base: str | None) -> list[Sheet]:
     for row in rows:
         for p in (p for p in row["programs"] if p["phase"] == "precompute"):
             ratio = p["ratio"]
-            lines.append((row["name"], _number(p, "flops"), _bytes(p, "hbm_bytes"), _intensity(p),
-                          scaled(p["peak_bytes"], "B"), _times(ratio["flops"]), _times(ratio["hbm_bytes"]),
-                          _times(ratio["peak_bytes"])))  # fmt: skip
+            lines.append(
+                (
+                    row["name"],
+                    _number(p, "flops"),
+                    _bytes(p, "hbm_bytes"),
+                    _intensity(p),
+                    scaled(p["peak_bytes"], "B"),
+                    _times(ratio["flops"]),
+                    _times(ratio["hbm_bytes"]),
+                    _times(ratio["peak_bytes"]),
+                )
+            )
     columns = ("row", "FLOP", "bytes", "FLOP/byte", "peak", "x FLOP", "x bytes", "x peak")
     return _sheet("Item side, paid once per set of weights", columns, lines, rows, "precompute", f"x: over {base}.")
 
@@ -199,26 +299,54 @@ def _items(rows: list[dict[str, Any]], base: str | None) -> list[Sheet]:
 def _answering(rows: list[dict[str, Any]], base: str | None, place: str) -> list[Sheet]:
     lines = []
     for row in rows:
-        modes = {p["mode"]: p for p in row["programs"] if p["program"].startswith("infer/")
-                 and p["program"].endswith(f"/{place}")}  # fmt: skip
+        modes = {
+            p["mode"]: p for p in row["programs"] if p["program"].startswith("infer/") and p["program"].endswith(f"/{place}")
+        }
         again = modes.get("incremental")
         if again is None:
             continue
         replay = modes.get("replay")
-        lines.append((
-            row["name"], str(again["t"]), _number(replay, "flops_per_turn"), _bytes(replay, "hbm_bytes_per_turn"),
-            _number(again, "flops_per_turn"), _bytes(again, "hbm_bytes_per_turn"), _intensity(again),
-            scaled(again["peak_bytes"], "B"), _times(again["ratio"]["flops_per_turn"]),
-            _times(again["ratio"]["hbm_bytes_per_turn"]), _times(again["ratio"]["peak_bytes"]),
-        ))  # fmt: skip
-    columns = ("row", "t", "replay FLOP", "replay bytes", "incr. FLOP", "incr. bytes", "incr. FLOP/byte", "incr. peak",
-               "x FLOP", "x bytes", "x peak")  # fmt: skip
+        lines.append(
+            (
+                row["name"],
+                str(again["t"]),
+                _number(replay, "flops_per_turn"),
+                _bytes(replay, "hbm_bytes_per_turn"),
+                _number(again, "flops_per_turn"),
+                _bytes(again, "hbm_bytes_per_turn"),
+                _intensity(again),
+                scaled(again["peak_bytes"], "B"),
+                _times(again["ratio"]["flops_per_turn"]),
+                _times(again["ratio"]["hbm_bytes_per_turn"]),
+                _times(again["ratio"]["peak_bytes"]),
+            )
+        )
+    columns = (
+        "row",
+        "t",
+        "replay FLOP",
+        "replay bytes",
+        "incr. FLOP",
+        "incr. bytes",
+        "incr. FLOP/byte",
+        "incr. peak",
+        "x FLOP",
+        "x bytes",
+        "x peak",
+    )
     note = f"x: incremental over {base}'s, at the same turn t."
     return _sheet(f"Answering the {place} turn, per user", columns, lines, rows, "infer", note)
 
 
-def _sheet(title: str, columns: tuple[str, ...], lines: list[tuple[str, ...]], rows: list[dict[str, Any]],
-           phase: str, note: str, left: tuple[int, ...] = (0,)) -> list[Sheet]:  # fmt: skip
+def _sheet(
+    title: str,
+    columns: tuple[str, ...],
+    lines: list[tuple[str, ...]],
+    rows: list[dict[str, Any]],
+    phase: str,
+    note: str,
+    left: tuple[int, ...] = (0,),
+) -> list[Sheet]:
     if not lines:
         return []
     traced = any(not p["compiled"] for row in rows for p in row["programs"] if p["phase"] == phase)

@@ -49,8 +49,17 @@ def show(renderable: RenderableType, file: Any = None) -> None:
 
 def grid(title: str, *columns: str, note: str = "") -> Table:
     """A table: the first column left-aligned, the others right-aligned numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", caption=note or None, caption_justify="left",
-                  box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")  # fmt: skip
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=note or None,
+        caption_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+    )
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
     return table
@@ -98,28 +107,57 @@ def _parameters(report: dict[str, Any]) -> Text:
 
 
 def _training(steps: list[dict[str, Any]]) -> Table:
-    table = grid("Training, one optimizer step per objective", "objective", "batch", "matmul FLOP", "FLOP/step",
-                 "FLOP/example", "FLOP/turn", "FLOP/epoch", "bytes/step", "peak memory", "XLA's FLOP (loops once)")  # fmt: skip
+    table = grid(
+        "Training, one optimizer step per objective",
+        "objective",
+        "batch",
+        "matmul FLOP",
+        "FLOP/step",
+        "FLOP/example",
+        "FLOP/turn",
+        "FLOP/epoch",
+        "bytes/step",
+        "peak memory",
+        "XLA's FLOP (loops once)",
+    )
     for s in steps:
         best, per = s["compiled"] or s["model"], s["per"]
         table.add_row(
-            s["labels"]["objective"], str(s["labels"]["batch"]), scaled(best["matmul_flops"]),
-            scaled(per["flops_per_step"]), scaled(per["flops_per_example"]),
+            s["labels"]["objective"],
+            str(s["labels"]["batch"]),
+            scaled(best["matmul_flops"]),
+            scaled(per["flops_per_step"]),
+            scaled(per["flops_per_example"]),
             "-" if per["flops_per_supervised_turn"] is None else scaled(per["flops_per_supervised_turn"]),
             "-" if per["flops_per_epoch"] is None else scaled(per["flops_per_epoch"]),
-            scaled(per["hbm_bytes_per_step"], "B"), scaled(s["memory"]["peak_bytes"], "B"), scaled(s["xla"]["flops"]),
-        )  # fmt: skip
+            scaled(per["hbm_bytes_per_step"], "B"),
+            scaled(s["memory"]["peak_bytes"], "B"),
+            scaled(s["xla"]["flops"]),
+        )
     return _spaced(table)
 
 
 def _max_batch(rows: list[dict[str, Any]]) -> Table:
-    table = grid("Largest batch that fits, found by compiling", "objective", "memory", "batch", "peak memory",
-                 "does not fit", "its peak", "compiled")  # fmt: skip
+    table = grid(
+        "Largest batch that fits, found by compiling",
+        "objective",
+        "memory",
+        "batch",
+        "peak memory",
+        "does not fit",
+        "its peak",
+        "compiled",
+    )
     for row in rows:
-        table.add_row(row["objective"], scaled(row["memory_bytes"], "B"), "none" if row["batch"] is None else count(row["batch"]),
-                      "-" if row["peak_bytes"] is None else scaled(row["peak_bytes"], "B"),
-                      "-" if row["next_batch"] is None else count(row["next_batch"]),
-                      scaled(row["next_peak_bytes"], "B"), str(row["programs_compiled"]))  # fmt: skip
+        table.add_row(
+            row["objective"],
+            scaled(row["memory_bytes"], "B"),
+            "none" if row["batch"] is None else count(row["batch"]),
+            "-" if row["peak_bytes"] is None else scaled(row["peak_bytes"], "B"),
+            "-" if row["next_batch"] is None else count(row["next_batch"]),
+            scaled(row["next_peak_bytes"], "B"),
+            str(row["programs_compiled"]),
+        )
     return _spaced(table)
 
 
@@ -127,8 +165,13 @@ def _precompute(steps: list[dict[str, Any]]) -> Table:
     table = grid("Item side, paid once per set of weights", "step", "FLOP", "bytes moved", "bytes kept", "peak memory")
     for s in steps:
         best = s["compiled"] or s["model"]
-        table.add_row(s["name"], scaled(best["flops"]), scaled(best["hbm_bytes"], "B"),
-                      scaled(s["memory"]["output_bytes"], "B"), scaled(s["memory"]["peak_bytes"], "B"))  # fmt: skip
+        table.add_row(
+            s["name"],
+            scaled(best["flops"]),
+            scaled(best["hbm_bytes"], "B"),
+            scaled(s["memory"]["output_bytes"], "B"),
+            scaled(s["memory"]["peak_bytes"], "B"),
+        )
     return _spaced(table)
 
 
@@ -139,19 +182,28 @@ def _turns(report: dict[str, Any]) -> Table:
     carried = report["model"]["carried"]
     items = any(s["phase"] == "precompute" for s in report["steps"])
     note = f"carried: {carried}" if carried else "carried: nothing; every turn computes its whole window"
-    columns = ["turn", "replay FLOP", "incremental FLOP", "saving", "replay bytes", "incremental bytes",
-               "padding (replay)", "padding (incr.)"]  # fmt: skip
+    columns = [
+        "turn",
+        "replay FLOP",
+        "incremental FLOP",
+        "saving",
+        "replay bytes",
+        "incremental bytes",
+        "padding (replay)",
+        "padding (incr.)",
+    ]
     table = grid("Answering turn t, per user", *columns, *(["with item side"] if items else []), note=note)
     for t, modes in sorted(rows.items()):
         both = [modes.get("replay"), modes.get("incremental")]
         again = both[1] or {}
         saving = again.get("saving_over_replay")
         cells = [
-            str(t), *(scaled(row["flops_per_turn"] if row else None) for row in both),
+            str(t),
+            *(scaled(row["flops_per_turn"] if row else None) for row in both),
             "unknown" if saving is None else f"{saving:.1f}x",
             *(scaled(row["hbm_bytes_per_turn"] if row else None, "B") for row in both),
             *(f"{row['padding_share']:.0%}" if row else "unknown" for row in both),
-        ]  # fmt: skip
+        ]
         table.add_row(*cells, *([scaled(again.get("flops_per_turn_with_item_side"))] if items else []))
     return _spaced(table)
 
@@ -180,8 +232,13 @@ def _modules(step: dict[str, Any]) -> Table:
     table = grid(f"Modules of {step['name']}", "module", "share", "matmul FLOP", *(f"{p} FLOP" for p in order), "bytes")
     ranked = sorted(modules.items(), key=lambda item: -item[1]["flops"])
     for name, sums in ranked[:_SHOWN_MODULES]:
-        table.add_row(name, f"{sums['flops'] / total:.1%}", scaled(sums["matmul"]),
-                      *(scaled(sums.get(p, 0)) for p in order), scaled(sums["bytes"], "B"))  # fmt: skip
+        table.add_row(
+            name,
+            f"{sums['flops'] / total:.1%}",
+            scaled(sums["matmul"]),
+            *(scaled(sums.get(p, 0)) for p in order),
+            scaled(sums["bytes"], "B"),
+        )
     if len(ranked) > _SHOWN_MODULES:
         rest = sum(s["flops"] for _, s in ranked[_SHOWN_MODULES:])
         table.add_row(f"{len(ranked) - _SHOWN_MODULES} more", f"{rest / total:.1%}", *[""] * (len(order) + 2))

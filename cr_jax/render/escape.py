@@ -20,12 +20,29 @@ _MARKDOWN = re.compile(r"([\\|*_<>`\[\]~$]|&(?=#|\w+;))")
 #: What begins a list, a heading or a rule at the start of a line.
 _MARKDOWN_FIRST = re.compile(r"^(?:[-+=#]|\d+(?=[.)]))")
 _LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-    "`": r"\textasciigrave{}", "·": r"$\cdot$", "≥": r"$\geq$", "±": r"$\pm$", "µ": r"$\mu$",
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
+    "·": r"$\cdot$",
+    "≥": r"$\geq$",
+    "±": r"$\pm$",
+    "µ": r"$\mu$",
     # After the end of a row these two would be read as its arguments.
-    "[": "{[}", "]": "{]}", "*": "{*}",
-}  # fmt: skip
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+}
 #: A spreadsheet reads a cell that begins so as a formula.
 _FORMULA = ("=", "+", "-", "@")
 

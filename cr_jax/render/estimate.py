@@ -22,8 +22,17 @@ def _single(run: Mapping[str, Any]) -> RenderableType:
     columns = _columns([run])
     table = grid(
         f"Training {run['model']['name']} on {run['dataset']['name']}: {run['target']['name']}, schedule {run['schedule']}",
-        "part", "batch", "steps", "epochs", "FLOP", "bytes moved", "peak memory", "time", "interval", *columns,
-    )  # fmt: skip
+        "part",
+        "batch",
+        "steps",
+        "epochs",
+        "FLOP",
+        "bytes moved",
+        "peak memory",
+        "time",
+        "interval",
+        *columns,
+    )
     for row in run["objectives"]:
         epochs = "-" if row["epochs"] is None else plain_number(row["epochs"])
         if row["patience"]:
@@ -44,8 +53,20 @@ def _several(runs: list[dict[str, Any]]) -> RenderableType:
     good = [run for run in runs if "error" not in run]
     columns = _columns(good)
     schedule = f", schedule {good[0]['schedule']}, on {good[0]['dataset']['name']}" if good else ""
-    table = grid(f"Training runs{schedule}", "run", "steps", "turns", "FLOP", "peak memory", "fits", "training", "evaluation",
-                 "whole run", "interval", *columns)  # fmt: skip
+    table = grid(
+        f"Training runs{schedule}",
+        "run",
+        "steps",
+        "turns",
+        "FLOP",
+        "peak memory",
+        "fits",
+        "training",
+        "evaluation",
+        "whole run",
+        "interval",
+        *columns,
+    )
     lines = []
     for run in runs:
         if "error" in run:
@@ -55,11 +76,18 @@ def _several(runs: list[dict[str, Any]]) -> RenderableType:
         turns = [row["supervised_turns"] for row in run["objectives"] if row["supervised_turns"]]
         whole = run["whole"]
         table.add_row(
-            f"{run['model']['name']}@{run['target']['name']}", count(run["total"]["optimizer_steps"]),
-            scaled(max(turns)) if turns else "-", scaled(whole["flops"]), scaled(whole["peak_bytes"], "B"), _fits(run),
-            time_text(run["total"]["seconds"]), time_text(run["evaluation"]["seconds"]), time_text(whole["seconds"]),
-            interval(whole["low_s"], whole["high_s"]), *_extra(_all(run), columns),
-        )  # fmt: skip
+            f"{run['model']['name']}@{run['target']['name']}",
+            count(run["total"]["optimizer_steps"]),
+            scaled(max(turns)) if turns else "-",
+            scaled(whole["flops"]),
+            scaled(whole["peak_bytes"], "B"),
+            _fits(run),
+            time_text(run["total"]["seconds"]),
+            time_text(run["evaluation"]["seconds"]),
+            time_text(whole["seconds"]),
+            interval(whole["low_s"], whole["high_s"]),
+            *_extra(_all(run), columns),
+        )
     return Group(table, Text("\n".join(lines + _notes(good)), style="dim"))
 
 
@@ -85,13 +113,23 @@ def _all(run: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _figures(row: Mapping[str, Any], columns: list[str]) -> list[str]:
-    return [scaled(row["flops"]), scaled(row["hbm_bytes"], "B"), scaled(row["peak_bytes"], "B"), time_text(row["seconds"]),
-            interval(row["low_s"], row["high_s"]), *_extra(row, columns)]  # fmt: skip
+    return [
+        scaled(row["flops"]),
+        scaled(row["hbm_bytes"], "B"),
+        scaled(row["peak_bytes"], "B"),
+        time_text(row["seconds"]),
+        interval(row["low_s"], row["high_s"]),
+        *_extra(row, columns),
+    ]
 
 
 def _extra(row: Mapping[str, Any], columns: list[str]) -> list[str]:
-    made = {"measured": lambda: time_text(_value(row, "measured_s")), "energy": lambda: small(row["energy_j"], "J"),
-            "USD": lambda: plain_number(row["price_usd"]), "g CO2e": lambda: plain_number(row["carbon_g"])}  # fmt: skip
+    made = {
+        "measured": lambda: time_text(_value(row, "measured_s")),
+        "energy": lambda: small(row["energy_j"], "J"),
+        "USD": lambda: plain_number(row["price_usd"]),
+        "g CO2e": lambda: plain_number(row["carbon_g"]),
+    }
     return [made[column]() for column in columns]
 
 
@@ -118,12 +156,20 @@ def _notes(runs: list[Any]) -> list[str]:
                 say(f"no time: {row['reason']}", run, "run")
             if row.get("measured"):
                 measured = row["measured"]
-                say(f"measured: {row['objective']} {time_text(measured['seconds_per_step'])} a step, {measured['source']} "
-                    f"({measured['note']}); its energy and price are of the measured time", run, "run")  # fmt: skip
+                say(
+                    f"measured: {row['objective']} {time_text(measured['seconds_per_step'])} a step, {measured['source']} "
+                    f"({measured['note']}); its energy and price are of the measured time",
+                    run,
+                    "run",
+                )
         if run["frozen"]:
             frozen = run["frozen"]
-            say(f"frozen {', '.join(frozen['modules'])}: {scaled(frozen['flops'])}FLOP of the training, in the rows above; "
-                f"{scaled(frozen['flops_once'])}FLOP once, if its outputs are kept", run, "run")  # fmt: skip
+            say(
+                f"frozen {', '.join(frozen['modules'])}: {scaled(frozen['flops'])}FLOP of the training, in the rows above; "
+                f"{scaled(frozen['flops_once'])}FLOP once, if its outputs are kept",
+                run,
+                "run",
+            )
         if grounds["method"]:
             width = "an assumption" if grounds["coverage"] is None else f"{grounds['coverage']:.0%} of past comparisons"
             say(f"times by {METHODS[grounds['method']]}; {validated(grounds['validated_on'])}; the interval is {width}", run)

@@ -35,5 +35,7 @@ def render_gate(document: dict[str, Any]) -> Text:
 
 def _ratio(row: dict[str, Any]) -> str:
     low, high = row["ratio_interval"]
-    return (f"{(row['ratio'] - 1) * 100:+.3g}% ({(low - 1) * 100:+.3g} to {(high - 1) * 100:+.3g}%) of {row['samples']} pairs "
-            "run in turn")  # fmt: skip
+    return (
+        f"{(row['ratio'] - 1) * 100:+.3g}% ({(low - 1) * 100:+.3g} to {(high - 1) * 100:+.3g}%) of {row['samples']} pairs "
+        "run in turn"
+    )

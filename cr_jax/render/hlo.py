@@ -30,14 +30,24 @@ def render_hlo(document: dict[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [totals, Text(_BOUNDS[bound] + "\n", style="green" if bound == "exact" else "bold red")]
     if bound in ("upper", "range"):
         least = document["least"]
-        parts.append(Text(f"at least {count(least['matmul_flops'])} matmul FLOP, {count(least['other_flops'])} other FLOP, "
-                          f"{scaled(least['hbm_bytes'], 'B')}\n"))  # fmt: skip
+        parts.append(
+            Text(
+                f"at least {count(least['matmul_flops'])} matmul FLOP, {count(least['other_flops'])} other FLOP, "
+                f"{scaled(least['hbm_bytes'], 'B')}\n"
+            )
+        )
     for axis in ("families", "modules", "passes"):
         rows = sorted(document[axis].items(), key=lambda item: -item[1]["matmul_flops"] - item[1]["other_flops"])
         table = grid(axis.capitalize(), "name", "matmul FLOP", "other FLOP", "transcendentals", "integer", "HBM bytes")
         for name, cost in rows[:_SHOWN]:
-            table.add_row(name, scaled(cost["matmul_flops"]), scaled(cost["other_flops"]), scaled(cost["transcendentals"]),
-                          scaled(cost["integer_ops"]), scaled(cost["hbm_bytes"], "B"))  # fmt: skip
+            table.add_row(
+                name,
+                scaled(cost["matmul_flops"]),
+                scaled(cost["other_flops"]),
+                scaled(cost["transcendentals"]),
+                scaled(cost["integer_ops"]),
+                scaled(cost["hbm_bytes"], "B"),
+            )
         if len(rows) > _SHOWN:
             table.add_row(f"{len(rows) - _SHOWN} more (see --json)")
         parts += [table, Text("")]
@@ -45,26 +55,43 @@ def render_hlo(document: dict[str, Any]) -> RenderableType:
         table = grid("Loops", "loop", "trip count", "known by", "entered", "matmul FLOP per iteration", "module")
         for loop in document["loops"]:
             trips = _trips(loop)
-            table.add_row(loop["name"], trips, loop["source"], str(loop["executions"]),
-                          scaled(loop["matmul_flops_per_iteration"]), loop["module"])  # fmt: skip
+            table.add_row(
+                loop["name"],
+                trips,
+                loop["source"],
+                str(loop["executions"]),
+                scaled(loop["matmul_flops_per_iteration"]),
+                loop["module"],
+            )
         parts += [table, Text("")]
         if any(loop["trip_count"] is None for loop in document["loops"]):
-            parts.append(Text("a loop of unknown trip count may never run and adds nothing; give its count with --trip-count "
-                              "LOOP=N\n", style="yellow"))  # fmt: skip
+            parts.append(
+                Text(
+                    "a loop of unknown trip count may never run and adds nothing; give its count with --trip-count LOOP=N\n",
+                    style="yellow",
+                )
+            )
     if document["conditionals"]:
-        table = grid("Conditionals whose branches differ", "conditional", "entered", "branch", "FLOP", "transcendentals",
-                     "HBM bytes")  # fmt: skip
+        table = grid(
+            "Conditionals whose branches differ", "conditional", "entered", "branch", "FLOP", "transcendentals", "HBM bytes"
+        )
         for one in document["conditionals"]:
             for number, branch in enumerate(one["branches"]):
                 place = ("", "") if number else (one["name"], str(one["executions"]))
-                table.add_row(*place, branch["computation"], scaled(branch["flops"]), scaled(branch["transcendentals"]),
-                              scaled(branch["hbm_bytes"], "B"))  # fmt: skip
+                table.add_row(
+                    *place,
+                    branch["computation"],
+                    scaled(branch["flops"]),
+                    scaled(branch["transcendentals"]),
+                    scaled(branch["hbm_bytes"], "B"),
+                )
         parts += [table, Text("")]
     if document["declared"]:
         table = grid("Cost declared by the call, or by a textbook formula", "call", "source", "times", "FLOP", "transcendentals")
         for call in document["declared"]:
-            table.add_row(call["operation"], call["source"], str(call["count"]), scaled(call["flops"]),
-                          scaled(call["transcendentals"]))  # fmt: skip
+            table.add_row(
+                call["operation"], call["source"], str(call["count"]), scaled(call["flops"]), scaled(call["transcendentals"])
+            )
         parts += [table, Text("")]
     if document["uncounted"]:
         table = grid("Not counted (bytes are)", "operation", "times", "HBM bytes")

@@ -24,8 +24,10 @@ def _step(step: dict[str, Any]) -> RenderableType:
         return Text(f"Memory of {step['name']}: unknown, {why}\n")
     head = Text(f"Memory of {step['name']}\n", style="bold")
     at = found["peak_position"] / max(1, found["positions"] - 1)
-    line = f"fullest: {scaled(found['peak_bytes'], 'B')} alive, {at:.0%} of the way, at {found['peak_instruction']} " \
-           f"({found['peak_module']}, {found['peak_pass']})"  # fmt: skip
+    line = (
+        f"fullest: {scaled(found['peak_bytes'], 'B')} alive, {at:.0%} of the way, at {found['peak_instruction']} "
+        f"({found['peak_module']}, {found['peak_pass']})"
+    )
     if found["share_of_peak"] is not None:
         line += f" · {found['share_of_peak']:.0%} of the {scaled(step['memory']['peak_bytes'], 'B')} set aside"
     if found["peak_idle_bytes"] > found["peak_bytes"] / 100:
@@ -35,16 +37,27 @@ def _step(step: dict[str, Any]) -> RenderableType:
 
 
 def _alive(found: dict[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", caption="\n",
-                  caption_justify="left")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", caption="\n", caption_justify="left")
     for column in ("alive then", "module", "role", "shape", "bytes", "share"):
         table.add_column(column, justify="right" if column in ("bytes", "share") else "left")
     for row in found["alive"]:
-        table.add_row(Text(row["name"]), Text(row["module"]), row["role"], Text(row["shape"]), scaled(row["bytes"], "B"),
-                      f"{row['bytes'] / found['peak_bytes']:.1%}")  # fmt: skip
+        table.add_row(
+            Text(row["name"]),
+            Text(row["module"]),
+            row["role"],
+            Text(row["shape"]),
+            scaled(row["bytes"], "B"),
+            f"{row['bytes'] / found['peak_bytes']:.1%}",
+        )
     if found["other_buffers"]:
-        table.add_row(f"{found['other_buffers']} more", "", "", "", scaled(found["other_bytes"], "B"),
-                      f"{found['other_bytes'] / found['peak_bytes']:.1%}")  # fmt: skip
+        table.add_row(
+            f"{found['other_buffers']} more",
+            "",
+            "",
+            "",
+            scaled(found["other_bytes"], "B"),
+            f"{found['other_bytes'] / found['peak_bytes']:.1%}",
+        )
     return table
 
 

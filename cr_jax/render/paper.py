@@ -16,9 +16,16 @@ def render_paper(document: dict[str, Any]) -> RenderableType:
     """Table I, the account of every cell of Table II, the honest counts, and a line per model."""
     document = shown(document)
     return Group(
-        _header(document), Text(), _table_i(document), Text(), _accounts(document), Text(), _honest(document),
-        Text(), _notes(document),
-    )  # fmt: skip
+        _header(document),
+        Text(),
+        _table_i(document),
+        Text(),
+        _accounts(document),
+        Text(),
+        _honest(document),
+        Text(),
+        _notes(document),
+    )
 
 
 def chart(document: dict[str, Any]) -> str:
@@ -55,10 +62,18 @@ def _table_i(document: dict[str, Any]) -> Table:
 def _accounts(document: dict[str, Any]) -> Table:
     table = grid(
         "Table II: parameters to train, and the account that explains them",
-        "", "model", "paper", "accounted", "difference", "status", "solved", "by accident", "counts",
+        "",
+        "model",
+        "paper",
+        "accounted",
+        "difference",
+        "status",
+        "solved",
+        "by accident",
+        "counts",
         note="fits: the public code's formula with one integer solved, remainder 0. "
         "calibrated: another reading.\nby accident: figures in a row that the account meets as closely.",
-    )  # fmt: skip
+    )
     for column in (1, 5, 8):
         table.columns[column].justify = "left"
     for data in document["datasets"]:
@@ -82,9 +97,15 @@ def _accounts(document: dict[str, Any]) -> Table:
 def _honest(document: dict[str, Any]) -> Table:
     table = grid(
         "The honest count: trainable parameters of the public architecture at real sizes",
-        "", "model", "paper", "trainable at solved size", "trainable at real sizes", "of paper's", "sizes",
+        "",
+        "model",
+        "paper",
+        "trainable at solved size",
+        "trainable at real sizes",
+        "of paper's",
+        "sizes",
         note="circular: the only size was solved from the printed figure, so that the ratio confirms nothing.",
-    )  # fmt: skip
+    )
     for column in (1, 6):
         table.columns[column].justify = "left"
     for data in document["datasets"]:
@@ -98,8 +119,10 @@ def _honest(document: dict[str, Any]) -> Table:
                 "not the public model" if solved is None else count(solved),
                 count(honest["parameters"]),
                 f"{honest['ratio_to_printed']:.2f}x" + (", circular" if honest["circular"] else ""),
-                ", ".join(f"{letter} = {count(size)}" + (" (solved)" if letter in honest["solved"] else "")
-                          for letter, size in honest["sizes"].items()),
+                ", ".join(
+                    f"{letter} = {count(size)}" + (" (solved)" if letter in honest["solved"] else "")
+                    for letter, size in honest["sizes"].items()
+                ),
             )
         table.add_section()
     return table

@@ -7,8 +7,23 @@ from cr_jax.errors import MissingExtra
 #: Pixels of a PNG per unit of the SVG.
 ZOOM = 2
 #: Families whose letters are about as wide as the plots allow for, best first; the renderer takes the first it finds.
-FONTS = ("Helvetica", "Arial", "Liberation Sans", "Nimbus Sans", "Arimo", "Helvetica Neue", "Noto Sans", "Open Sans", "Roboto",
-         "FreeSans", "Segoe UI", "Ubuntu", "Cantarell", "Verdana", "DejaVu Sans")  # fmt: skip
+FONTS = (
+    "Helvetica",
+    "Arial",
+    "Liberation Sans",
+    "Nimbus Sans",
+    "Arimo",
+    "Helvetica Neue",
+    "Noto Sans",
+    "Open Sans",
+    "Roboto",
+    "FreeSans",
+    "Segoe UI",
+    "Ubuntu",
+    "Cantarell",
+    "Verdana",
+    "DejaVu Sans",
+)
 _PROBE = "<svg xmlns='http://www.w3.org/2000/svg' width='40' height='20'><text y='15' font-family='{}'>Mg</text></svg>"
 
 
@@ -20,8 +35,10 @@ def to_png(svg: str) -> bytes:
         raise MissingExtra("PNG plots need resvg, which is not installed; pip install 'cr-jax[plot]'") from None
     family = font()
     if family is None:
-        raise MissingExtra("PNG plots need a font for their labels, and no sans-serif font is installed; "
-                           "install one, such as DejaVu Sans (Debian, Ubuntu: apt-get install fonts-dejavu-core)")  # fmt: skip
+        raise MissingExtra(
+            "PNG plots need a font for their labels, and no sans-serif font is installed; "
+            "install one, such as DejaVu Sans (Debian, Ubuntu: apt-get install fonts-dejavu-core)"
+        )
     return svg_to_bytes(svg_string=svg, zoom=ZOOM, sans_serif_family=family)
 
 

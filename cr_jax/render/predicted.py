@@ -31,10 +31,17 @@ def render_predicted(report: Mapping[str, Any], grid: Any) -> RenderableType | N
     table = grid("Predicted time", "step", "time", "interval", "bound by", "time/turn", *(t for shown, t in titles if shown))
     for step in steps:
         found = step["prediction"]
-        cells = [(energy, small(_cost(found, "energy_j"), "J")), (price, _thousand(found, "price_usd")),
-                 (carbon, _thousand(found, "carbon_g"))]  # fmt: skip
-        times = [time_text(found["seconds"]), interval(found["low_s"], found["high_s"]), found["bound"] or "-",
-                 time_text(found["seconds_per_turn"])]  # fmt: skip
+        cells = [
+            (energy, small(_cost(found, "energy_j"), "J")),
+            (price, _thousand(found, "price_usd")),
+            (carbon, _thousand(found, "carbon_g")),
+        ]
+        times = [
+            time_text(found["seconds"]),
+            interval(found["low_s"], found["high_s"]),
+            found["bound"] or "-",
+            time_text(found["seconds_per_turn"]),
+        ]
         table.add_row(step["name"], *times, *(cell for shown, cell in cells if shown))
     return Group(table, Text("\n".join(_notes(device, timed) + lines) + "\n", style="dim"))
 
@@ -65,9 +72,11 @@ def loop_notes(steps: Sequence[Mapping[str, Any]]) -> list[str]:
         if loop is None or loop["starting_s"] < _MUCH * found["seconds"]:
             continue
         why = "; the host waits for its condition each time" if loop["waits"] else ""
-        notes.append(f"{step['name']}: {loop['name']} spends {loop['starting_s'] / loop['seconds']:.0%} of its "
-                     f"{time_text(loop['seconds'])} starting kernels ({loop['kernels']} in each of {loop['iterations']:,} "
-                     f"iterations{why}): a larger batch costs little more")  # fmt: skip
+        notes.append(
+            f"{step['name']}: {loop['name']} spends {loop['starting_s'] / loop['seconds']:.0%} of its "
+            f"{time_text(loop['seconds'])} starting kernels ({loop['kernels']} in each of {loop['iterations']:,} "
+            f"iterations{why}): a larger batch costs little more"
+        )
     return notes
 
 
@@ -83,5 +92,6 @@ def _notes(device: str, steps: Sequence[Mapping[str, Any]]) -> list[str]:
         notes.append(f"energy: {energy_text(energy['assumptions'])}")
     if price.get("per_hour_usd") is not None:
         notes.append(f"price: {price['per_hour_usd']:g} USD an hour, {price['source']}")
-    return notes + [f"no {name}: {block['reason']}" for name, block in (("energy", energy), ("price", price))
-                    if block.get("reason")]  # fmt: skip
+    return notes + [
+        f"no {name}: {block['reason']}" for name, block in (("energy", energy), ("price", price)) if block.get("reason")
+    ]

@@ -96,8 +96,7 @@ def _decades(values: Sequence[float]) -> tuple[int, int]:
     return low, max(high, low + 2)
 
 
-def _draw(panel: _Panel, left: float, top: float, models: list[str], across: tuple[int, int],
-          up: tuple[int, int]) -> list[str]:  # fmt: skip
+def _draw(panel: _Panel, left: float, top: float, models: list[str], across: tuple[int, int], up: tuple[int, int]) -> list[str]:
     x0, x1, y1 = left + _LEFT, left + _PANEL_WIDTH - _RIGHT, top + _TOP
     middle, y0 = y1 + _ROOF, y1 + _ROOF + _GAP + _LANE * len(models)
 
@@ -140,8 +139,9 @@ def _draw(panel: _Panel, left: float, top: float, models: list[str], across: tup
     return parts
 
 
-def _roof_lines(roof: _Roof, x0: float, x1: float, place_x: Any, place_y: Any, across: tuple[int, int],
-                up: tuple[int, int]) -> list[str]:  # fmt: skip
+def _roof_lines(
+    roof: _Roof, x0: float, x1: float, place_x: Any, place_y: Any, across: tuple[int, int], up: tuple[int, int]
+) -> list[str]:
     parts = []
     for power in range(up[0], up[1] + 1):
         y = place_y(10.0**power)
@@ -154,16 +154,29 @@ def _roof_lines(roof: _Roof, x0: float, x1: float, place_x: Any, place_y: Any, a
 
 def _mark(x: float, y: float, lane: int, filled: bool) -> str:
     colour, shape, size = COLOURS[lane % len(COLOURS)], _SHAPES[lane % len(_SHAPES)], 6.0
-    paint = f"fill='{colour}' stroke='#FFFFFF' stroke-width='1'" if filled else (
-        f"fill='#FFFFFF' stroke='{colour}' stroke-width='2'")  # fmt: skip
+    paint = (
+        f"fill='{colour}' stroke='#FFFFFF' stroke-width='1'" if filled else (f"fill='#FFFFFF' stroke='{colour}' stroke-width='2'")
+    )
     corners = {
         "square": ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
         "triangle": ((0, -1.15), (1.1, 0.85), (-1.1, 0.85)),
         "down": ((0, 1.15), (1.1, -0.85), (-1.1, -0.85)),
         "diamond": ((0, -1.25), (1.25, 0), (0, 1.25), (-1.25, 0)),
-        "cross": ((-0.4, -1.1), (0.4, -1.1), (0.4, -0.4), (1.1, -0.4), (1.1, 0.4), (0.4, 0.4), (0.4, 1.1), (-0.4, 1.1),
-                  (-0.4, 0.4), (-1.1, 0.4), (-1.1, -0.4), (-0.4, -0.4)),
-    }.get(shape)  # fmt: skip
+        "cross": (
+            (-0.4, -1.1),
+            (0.4, -1.1),
+            (0.4, -0.4),
+            (1.1, -0.4),
+            (1.1, 0.4),
+            (0.4, 0.4),
+            (0.4, 1.1),
+            (-0.4, 1.1),
+            (-0.4, 0.4),
+            (-1.1, 0.4),
+            (-1.1, -0.4),
+            (-0.4, -0.4),
+        ),
+    }.get(shape)
     if corners is None:
         return f"<circle cx='{x:.1f}' cy='{y:.1f}' r='{size}' {paint}/>"
     path = " ".join(f"{x + dx * size:.1f},{y + dy * size:.1f}" for dx, dy in corners)

@@ -108,8 +108,9 @@ def _panel(panel: Panel, top: float, low: int, high: int, axis: str) -> list[str
     return parts
 
 
-def text_at(x: float, y: float, text: str, size: int, *, anchor: str = "start", weight: str = "normal",
-            colour: str = INK, extra: str = "") -> str:  # fmt: skip
+def text_at(
+    x: float, y: float, text: str, size: int, *, anchor: str = "start", weight: str = "normal", colour: str = INK, extra: str = ""
+) -> str:
     """One line of text; (x, y) is its anchor on the base line."""
     return (
         f"<text x='{x:.1f}' y='{y:.1f}' {_FONT} font-size='{size}' font-weight='{weight}' "

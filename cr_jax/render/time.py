@@ -7,8 +7,11 @@ from cr_jax.render.sheet import Sheet
 from cr_jax.render.words import METHODS, energy_text, interval, validated
 from cr_jax.units import count, plain_number, scaled, small, time_text
 
-_TITLES = {"train": "Predicted time, one optimizer step per objective", "precompute": "Predicted time, item side",
-           "infer": "Predicted time, answering the last turn incrementally"}  # fmt: skip
+_TITLES = {
+    "train": "Predicted time, one optimizer step per objective",
+    "precompute": "Predicted time, item side",
+    "infer": "Predicted time, answering the last turn incrementally",
+}
 _STANDING = "place: against the fastest of the same work; tie: the interval overlaps the fastest's."
 
 
@@ -34,9 +37,11 @@ def _sheet(rows: Sequence[Mapping[str, Any]], phase: str) -> list[Sheet]:
         columns += [("objective", lambda row, p: p["objective"]), ("batch", lambda row, p: str(p["batch"]))]
     elif turns:
         columns += [("t", lambda row, p: str(p["t"])), ("users", lambda row, p: f"{p['turns_per_step']:g}")]
-    columns += [("time", lambda row, p: time_text(p["time"]["seconds"])),
-                ("interval", lambda row, p: interval(p["time"]["low_s"], p["time"]["high_s"])),
-                ("bound by", lambda row, p: p["time"]["bound"] or "-")]  # fmt: skip
+    columns += [
+        ("time", lambda row, p: time_text(p["time"]["seconds"])),
+        ("interval", lambda row, p: interval(p["time"]["low_s"], p["time"]["high_s"])),
+        ("bound by", lambda row, p: p["time"]["bound"] or "-"),
+    ]
     if phase != "precompute":
         columns.append(("time/turn", lambda row, p: time_text(p["time"]["seconds_per_turn"])))
     if places:
@@ -53,14 +58,23 @@ def _is_shown(program: Mapping[str, Any]) -> bool:
 def _costs(rows: Sequence[Mapping[str, Any]]) -> list[Sheet]:
     """Energy, price and carbon of the programs that have one."""
     kinds = ("energy_j", "price_usd_per_unit", "carbon_g_per_unit")
-    shown = [(row["name"], p) for row in rows for p in row["programs"]
-             if _is_shown(p) and any(p["time"][kind] is not None for kind in kinds)]  # fmt: skip
+    shown = [
+        (row["name"], p)
+        for row in rows
+        for p in row["programs"]
+        if _is_shown(p) and any(p["time"][kind] is not None for kind in kinds)
+    ]
     if not shown:
         return []
     energy, price, carbon = (any(p["time"][kind] is not None for _, p in shown) for kind in kinds)
-    columns = ("row", "program", *(("energy/step", "energy/turn") if energy else ()),
-               *(("for",) if price or carbon else ()), *(("USD",) if price else ()),
-               *(("g CO2e",) if carbon else ()))  # fmt: skip
+    columns = (
+        "row",
+        "program",
+        *(("energy/step", "energy/turn") if energy else ()),
+        *(("for",) if price or carbon else ()),
+        *(("USD",) if price else ()),
+        *(("g CO2e",) if carbon else ()),
+    )
     lines = []
     for name, program in shown:
         time = program["time"]
@@ -84,16 +98,29 @@ def time_notes(document: Mapping[str, Any]) -> list[str]:
     notes = []
     if any(p["time"]["standing"] for row in rows for p in row["programs"]):
         notes.append(_STANDING)
-    if any(p["time"]["price_usd_per_unit"] is not None or p["time"]["carbon_g_per_unit"] is not None
-           for row in rows for p in row["programs"]):  # fmt: skip
+    if any(
+        p["time"]["price_usd_per_unit"] is not None or p["time"]["carbon_g_per_unit"] is not None
+        for row in rows
+        for p in row["programs"]
+    ):
         notes.append("1 M turns: a million turns, answered or learnt from.")
     notes += _grouped("times of", [(one["device"], _basis(one)) for one in grounds])
     notes += [f"! {one['profile_error']}." for one in grounds if one["profile_error"]]
     notes += _grouped("energy of", [(one["device"], energy_text(one["energy"])) for one in grounds if one["energy"]])
-    notes += _grouped("price of", [(one["device"], f"{one['per_hour_usd']:g} USD an hour, {one['price_source']}")
-                                   for one in grounds if one["per_hour_usd"] is not None])  # fmt: skip
-    notes += [f"no {what}: {reason}." for what in ("energy", "price")
-              for reason in dict.fromkeys(one[f"{what}_reason"] for one in grounds) if reason]  # fmt: skip
+    notes += _grouped(
+        "price of",
+        [
+            (one["device"], f"{one['per_hour_usd']:g} USD an hour, {one['price_source']}")
+            for one in grounds
+            if one["per_hour_usd"] is not None
+        ],
+    )
+    notes += [
+        f"no {what}: {reason}."
+        for what in ("energy", "price")
+        for reason in dict.fromkeys(one[f"{what}_reason"] for one in grounds)
+        if reason
+    ]
     reasons: dict[str, list[str]] = {}
     for row in rows:
         for program in row["programs"]:
@@ -122,14 +149,31 @@ def capacity_sheets(document: Mapping[str, Any]) -> list[Sheet]:
         return []
     rows = found["rows"]
     priced = any(row["price_usd_per_month"] is not None for row in rows)
-    columns = ("row", "target met", "devices", "users at once", "mean batch", "service", "p95", "busy", "peak memory",
-               *(("USD/month",) if priced else ()))  # fmt: skip
+    columns = (
+        "row",
+        "target met",
+        "devices",
+        "users at once",
+        "mean batch",
+        "service",
+        "p95",
+        "busy",
+        "peak memory",
+        *(("USD/month",) if priced else ()),
+    )
     lines = []
     for row in rows:
         numbers = ["-"] * 7
         if row["status"] == "met":
-            numbers = [count(row["devices"]), str(row["users"]), f"{row['mean_batch']:.3g}", time_text(row["service_s"]),
-                       time_text(row["p95_s"]), f"{row['busy_share']:.1%}", scaled(row["peak_bytes"], "B")]  # fmt: skip
+            numbers = [
+                count(row["devices"]),
+                str(row["users"]),
+                f"{row['mean_batch']:.3g}",
+                time_text(row["service_s"]),
+                time_text(row["p95_s"]),
+                f"{row['busy_share']:.1%}",
+                scaled(row["peak_bytes"], "B"),
+            ]
         price = [plain_number(row["price_usd_per_month"])] if priced else []
         lines.append((row["name"], {"met": "yes", "not met": "no", "unknown": "unknown"}[row["status"]], *numbers, *price))
     reasons: dict[str, list[str]] = {}

@@ -42,10 +42,16 @@ def _stages(stages: list[dict[str, Any]]) -> Table:
     table = grid("Stages", "stage", "batch", "examples", "steps/epoch", "steps", "padding", "best epoch", "ended early")
     for stage in stages:
         best = stage["best"]
-        table.add_row(stage["name"], str(stage["batch"]), count(stage["examples"]), count(stage["steps_per_epoch"]),
-                      count(stage["steps_planned"]), f"{stage['padding_share']:.0%}",
-                      "-" if best is None else f"{best['epoch']} ({best['criterion']} {best['value']:.4g})",
-                      "yes" if stage["stopped_early"] else "no")  # fmt: skip
+        table.add_row(
+            stage["name"],
+            str(stage["batch"]),
+            count(stage["examples"]),
+            count(stage["steps_per_epoch"]),
+            count(stage["steps_planned"]),
+            f"{stage['padding_share']:.0%}",
+            "-" if best is None else f"{best['epoch']} ({best['criterion']} {best['value']:.4g})",
+            "yes" if stage["stopped_early"] else "no",
+        )
     return table
 
 
@@ -67,15 +73,23 @@ def _brief(figures: dict[str, Any]) -> str:
 
 
 def _ranking(report: dict[str, Any]) -> Table:
-    table = grid("Test, after the last turn (difference: 95% interval of a paired bootstrap over users)",
-                 "", *_FIGURES, "mrr difference", "")  # fmt: skip
+    table = grid(
+        "Test, after the last turn (difference: 95% interval of a paired bootstrap over users)",
+        "",
+        *_FIGURES,
+        "mrr difference",
+        "",
+    )
     mine = report["test"]["ranking"]
     table.add_row(report["model"]["name"], *(f"{mine[name]:.4f}" for name in _FIGURES), "", "")
     for name, baseline in report["baselines"].items():
         d = baseline["difference"]["mrr"]
-        table.add_row(name, *(f"{baseline['figures'][key]:.4f}" for key in _FIGURES),
-                      f"{d['mean']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]",
-                      "model is above" if d["above"] else "not shown to be above")  # fmt: skip
+        table.add_row(
+            name,
+            *(f"{baseline['figures'][key]:.4f}" for key in _FIGURES),
+            f"{d['mean']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]",
+            "model is above" if d["above"] else "not shown to be above",
+        )
     return table
 
 

@@ -5,8 +5,12 @@ from typing import Any
 
 from cr_jax.units import scaled, time_text
 
-METHODS = {"calibrated": "rates measured on it", "replay": "its operations timed on it",
-           "model": "formulas fitted on other cards", "peaks": "data sheet rates"}  # fmt: skip
+METHODS = {
+    "calibrated": "rates measured on it",
+    "replay": "its operations timed on it",
+    "model": "formulas fitted on other cards",
+    "peaks": "data sheet rates",
+}
 
 
 #: Before a figure that is a bound.
@@ -32,15 +36,26 @@ def validated(found: Any) -> str:
         return found
     if found["method"] == "model":
         return _classes(found["classes"])
-    return (f"validated on {', '.join(found['devices'])}, {found['n']} programs: median error {found['median_error']:.0%}, "
-            f"90% within {found['p90_error']:.0%} ({found['source']}, {found['date']})")  # fmt: skip
+    return (
+        f"validated on {', '.join(found['devices'])}, {found['n']} programs: median error {found['median_error']:.0%}, "
+        f"90% within {found['p90_error']:.0%} ({found['source']}, {found['date']})"
+    )
 
 
 #: What stands for a class of operations, and for the kinship of the cards it was compared on.
-_CLASSES = {"launches": "starting kernels", "tpu": "other TPU operations", "tpu_products": "products on TPU",
-            "streams_hbm": "elementwise", "streams_gddr": "elementwise"}  # fmt: skip
-_KINSHIP = {"same_card": "this one among them", "same_generation": "of its generation",
-            "other_generation": "of other generations", "other_vendor": "of other makers"}  # fmt: skip
+_CLASSES = {
+    "launches": "starting kernels",
+    "tpu": "other TPU operations",
+    "tpu_products": "products on TPU",
+    "streams_hbm": "elementwise",
+    "streams_gddr": "elementwise",
+}
+_KINSHIP = {
+    "same_card": "this one among them",
+    "same_generation": "of its generation",
+    "other_generation": "of other generations",
+    "other_vendor": "of other makers",
+}
 #: Share of a step from which a class is named.
 _NAMED = 0.03
 
@@ -62,8 +77,10 @@ def _classes(classes: Sequence[Mapping[str, Any]]) -> str:
         if one["kinship"] is None:
             parts.append(f"{share}: not validated")
         else:
-            parts.append(f"{share}: median error {one['median_error']:.0%}, 90% within {one['p90_error']:.0%} "
-                         f"({one['n']:,} operations on {_cards(one)})")  # fmt: skip
+            parts.append(
+                f"{share}: median error {one['median_error']:.0%}, 90% within {one['p90_error']:.0%} "
+                f"({one['n']:,} operations on {_cards(one)})"
+            )
     return "; ".join(parts)
 
 

@@ -15,10 +15,22 @@ from cr_jax.records import Argument, CompiledStep
 
 #: Argument dtypes as HLO spells them. A dtype that is not here is held to its bytes.
 _HLO = {
-    "bool": "pred", "int8": "s8", "uint8": "u8", "int16": "s16", "uint16": "u16", "int32": "s32", "uint32": "u32",
-    "int64": "s64", "uint64": "u64", "bfloat16": "bf16", "float16": "f16", "float32": "f32", "float64": "f64",
-    "complex64": "c64", "complex128": "c128",
-}  # fmt: skip
+    "bool": "pred",
+    "int8": "s8",
+    "uint8": "u8",
+    "int16": "s16",
+    "uint16": "u16",
+    "int32": "s32",
+    "uint32": "u32",
+    "int64": "s64",
+    "uint64": "u64",
+    "bfloat16": "bf16",
+    "float16": "f16",
+    "float32": "f32",
+    "float64": "f64",
+    "complex64": "c64",
+    "complex128": "c128",
+}
 #: Bytes that a compiler may set aside for a parameter beyond its padded size: TPUs give a scalar a tile.
 _TILE = 512
 
@@ -49,8 +61,9 @@ def _parameters_are_arguments(step: CompiledStep, shapes: Sequence[Shape]) -> No
     for number, shape in enumerate(shapes):
         if not any(_same(argument, shape) for argument in rest):
             dims = ",".join(map(str, shape.dims))
-            raise _contradiction(step, f"its parameter {number}, {shape.dtype}[{dims}], is no argument of the traced step, or "
-                                       "not in its place")  # fmt: skip
+            raise _contradiction(
+                step, f"its parameter {number}, {shape.dtype}[{dims}], is no argument of the traced step, or not in its place"
+            )
 
 
 def _same(argument: Argument, shape: Shape) -> bool:
@@ -62,5 +75,6 @@ def _same(argument: Argument, shape: Shape) -> bool:
 
 
 def _contradiction(step: CompiledStep, what: str) -> Contradiction:
-    return Contradiction(f"{step.name}: the compiled program is not that of the traced step: {what} (a bug in cr_jax: please "
-                         "report it)")  # fmt: skip
+    return Contradiction(
+        f"{step.name}: the compiled program is not that of the traced step: {what} (a bug in cr_jax: please report it)"
+    )

@@ -27,9 +27,8 @@ DEFINITIONS = {
 
 
 def document(
-    head: Mapping[str, Any], version: str, versions: Mapping[str, Any], machine: Mapping[str, Any],
-    command: Sequence[str] | None,
-) -> dict[str, Any]:  # fmt: skip
+    head: Mapping[str, Any], version: str, versions: Mapping[str, Any], machine: Mapping[str, Any], command: Sequence[str] | None
+) -> dict[str, Any]:
     """A report without steps; ``head`` has its case, model, dataset, device and plan. version: ours."""
     home = os.path.expanduser("~")
     shown = [part.replace(home, "~") if len(home) > 1 else part for part in command] if command is not None else None
@@ -129,12 +128,7 @@ def error_entry(error: BaseException, doing: Mapping[str, Any] | None) -> dict[s
 def failure(kind: str, reason: str, doing: Mapping[str, Any] | None) -> dict[str, Any]:
     """The ``error`` of a report."""
     doing = doing or {}
-    return {
-        "kind": kind,
-        "reason": reason,
-        "step": doing.get("step"),
-        "predicted_peak_bytes": doing.get("predicted_peak_bytes"),
-    }
+    return {"kind": kind, "reason": reason, "step": doing.get("step"), "predicted_peak_bytes": doing.get("predicted_peak_bytes")}
 
 
 def comparison_entry(

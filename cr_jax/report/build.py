@@ -155,8 +155,7 @@ def _modules(counted: CountedStep) -> list[dict[str, Any]]:
     rows = []
     for key, cost in best.by("module", "pass").items():
         module, which = key.split("|")
-        rows.append({"module": module, "pass": which, **cost,
-                     "model_matmul_flops": traced.get(key, {}).get("matmul_flops", 0)})  # fmt: skip
+        rows.append({"module": module, "pass": which, **cost, "model_matmul_flops": traced.get(key, {}).get("matmul_flops", 0)})
     return sorted(rows, key=lambda r: (-r["matmul_flops"] - r["other_flops"], r["module"], r["pass"]))
 
 
@@ -195,21 +194,23 @@ def turn_rows(steps: Sequence[CountedStep]) -> list[dict[str, Any]]:
                 positions = labels["positions"][str(t)]
                 if mode == "replay":
                     replay[t] = counted
-                rows.append({
-                    "t": t,
-                    "mode": mode,
-                    "step": counted.step.name,
-                    "flops_per_turn": flops,
-                    "matmul_flops_per_turn": count.matmul_flops / users,
-                    "hbm_bytes_per_turn": count.hbm_bytes / users,
-                    "flops_per_turn_with_item_side": flops + items,
-                    "useful_positions": positions.useful,
-                    "executed_positions": positions.executed,
-                    "padding_share": max(0.0, 1 - positions.useful / positions.executed),
-                    "saving_over_replay": _saving(replay[t], counted) if t in replay else None,
-                    "program": "compiled" if counted.compiled else "traced",
-                    "tag": "counted",
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "t": t,
+                        "mode": mode,
+                        "step": counted.step.name,
+                        "flops_per_turn": flops,
+                        "matmul_flops_per_turn": count.matmul_flops / users,
+                        "hbm_bytes_per_turn": count.hbm_bytes / users,
+                        "flops_per_turn_with_item_side": flops + items,
+                        "useful_positions": positions.useful,
+                        "executed_positions": positions.executed,
+                        "padding_share": max(0.0, 1 - positions.useful / positions.executed),
+                        "saving_over_replay": _saving(replay[t], counted) if t in replay else None,
+                        "program": "compiled" if counted.compiled else "traced",
+                        "tag": "counted",
+                    }
+                )
     return rows
 
 
@@ -264,10 +265,12 @@ def parameter_entry(
         "paper": dict(paper) if paper else None,
         "optimizer_state": states,
         "modules": [{"module": name, **modules[name]} for name in sorted(modules)],
-        "tensors": [{"path": p.path, "shape": list(p.shape), "dtype": p.dtype, "size": p.size,
-                     "trainable": p.trainable} for p in parameters],
+        "tensors": [
+            {"path": p.path, "shape": list(p.shape), "dtype": p.dtype, "size": p.size, "trainable": p.trainable}
+            for p in parameters
+        ],
         "tag": "counted",
-    }  # fmt: skip
+    }
 
 
 def summary(steps: Sequence[CountedStep], turns: list[dict[str, Any]], parameters: dict[str, Any]) -> dict[str, Any]:
@@ -305,7 +308,13 @@ def dataset_entry(dataset: Any) -> dict[str, Any]:
 
 def model_entry(spec: Any, config: dict[str, Any]) -> dict[str, Any]:
     return {
-        "name": spec.name, "title": spec.title, "paper": spec.paper, "code": spec.code,
-        "deviations": list(spec.deviations), "carried": spec.conversation.carried, "limits": spec.conversation.limits,
-        "config": config, "config_sha256": digest(config),
-    }  # fmt: skip
+        "name": spec.name,
+        "title": spec.title,
+        "paper": spec.paper,
+        "code": spec.code,
+        "deviations": list(spec.deviations),
+        "carried": spec.conversation.carried,
+        "limits": spec.conversation.limits,
+        "config": config,
+        "config_sha256": digest(config),
+    }

@@ -67,17 +67,27 @@ class Search:
             return self.fail(f"no time is predicted: {prediction['reason']}")
         fits = _fits(peak, self.device)
         fleet = smallest_fleet(self.rate, users, prediction["high_s"], self.p95_s) if fits != "no" else None
-        self.tried.append({
-            "users": users, "seconds": prediction["seconds"], "high_s": prediction["high_s"], "peak_bytes": peak, "fits": fits,
-            "devices": fleet.devices if fleet else None, "p95_s": fleet.p95_s if fleet else None,
-            "busy_share": fleet.queue.busy_share if fleet else None,
-        })  # fmt: skip
+        self.tried.append(
+            {
+                "users": users,
+                "seconds": prediction["seconds"],
+                "high_s": prediction["high_s"],
+                "peak_bytes": peak,
+                "fits": fits,
+                "devices": fleet.devices if fleet else None,
+                "p95_s": fleet.p95_s if fleet else None,
+                "busy_share": fleet.queue.busy_share if fleet else None,
+            }
+        )
         if fleet is not None and (self.best is None or fleet.devices < self.best[1].devices):
             self.best = (users, fleet)
         if fleet is None and self.best is None:
-            self.reason = (f"even one user at once needs {scaled(peak, 'B')}, more than the device has" if fits == "no" else
-                           f"even one user at once takes up to {time_text(prediction['high_s'])} (predicted "
-                           f"{time_text(prediction['seconds'])})")  # fmt: skip
+            self.reason = (
+                f"even one user at once needs {scaled(peak, 'B')}, more than the device has"
+                if fits == "no"
+                else f"even one user at once takes up to {time_text(prediction['high_s'])} (predicted "
+                f"{time_text(prediction['seconds'])})"
+            )
         done = fleet is None or (self.best is not None and self.best[1].devices == 1) or 2 * users > MOST_USERS
         self.next = None if done else 2 * users
 

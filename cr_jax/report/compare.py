@@ -35,9 +35,8 @@ def saved(report: Mapping[str, Any], source: str) -> Cell:
 
 
 def compare(
-    cells: Sequence[Cell], version: str, baseline: str | None = None, command: Sequence[str] | None = None,
-    rates: Rates = Rates(),
-) -> dict[str, Any]:  # fmt: skip
+    cells: Sequence[Cell], version: str, baseline: str | None = None, command: Sequence[str] | None = None, rates: Rates = Rates()
+) -> dict[str, Any]:
     """The comparison document of ``cells``, in their order.
 
     version: crjax's own. baseline: a row's name, or a model, device or file that one row alone has; by default the first
@@ -50,8 +49,9 @@ def compare(
     names = row_names(cells)
     chosen = find_row(baseline, cells, names) if baseline is not None else None
     found = {device: _accelerator(device) for device in dict.fromkeys(cell.device for cell in cells)}
-    cells = [cell if cell.report is None else replace(cell, report=recost(cell.report, found[cell.device], rates))
-             for cell in cells]  # fmt: skip
+    cells = [
+        cell if cell.report is None else replace(cell, report=recost(cell.report, found[cell.device], rates)) for cell in cells
+    ]
     rows = [_row(name, cell, found[cell.device]) for name, cell in zip(names, cells, strict=True)]
     rank(rows)
     if chosen is None:
@@ -113,8 +113,14 @@ def _row(name: str, cell: Cell, accelerator: Accelerator | None) -> dict[str, An
 
 def _device(name: str, accelerator: Accelerator | None) -> dict[str, Any]:
     if accelerator is None:
-        return {"name": name, "title": None, "memory_bytes": None, "memory_bandwidth_bytes_per_s": None,
-                "matmul_flops_per_s": {}, "tag": "assumed"}  # fmt: skip
+        return {
+            "name": name,
+            "title": None,
+            "memory_bytes": None,
+            "memory_bandwidth_bytes_per_s": None,
+            "matmul_flops_per_s": {},
+            "tag": "assumed",
+        }
     return {
         "name": name,
         "title": accelerator.title,

@@ -10,8 +10,16 @@ SCHEMA_VERSION = "1.0"
 SCHEMA_ID = f"urn:cr-jax:schema:difference:{SCHEMA_VERSION}"
 
 _PARAMETERS = ("trainable", "frozen", "total", "trainable_bytes", "frozen_bytes", "as_the_paper_counted")
-_TOTALS = ("flops", "matmul_flops", "other_flops", "transcendentals", "integer_ops", "hbm_bytes", "onchip_bytes",
-           "collective_bytes")  # fmt: skip
+_TOTALS = (
+    "flops",
+    "matmul_flops",
+    "other_flops",
+    "transcendentals",
+    "integer_ops",
+    "hbm_bytes",
+    "onchip_bytes",
+    "collective_bytes",
+)
 _MEMORY = ("argument_bytes", "output_bytes", "temp_bytes", "alias_bytes", "peak_bytes")
 _MODULE = ("matmul_flops", "other_flops", "transcendentals", "hbm_bytes")
 _TURN = ("flops_per_turn", "hbm_bytes_per_turn")
@@ -48,8 +56,11 @@ def change(a: float | None, b: float | None) -> dict[str, Any]:
 def causes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every condition that is not the same on both sides: model, configuration, workload, versions."""
     left, right = _facts(a), _facts(b)
-    return [{"field": field, "a": left.get(field), "b": right.get(field)}
-            for field in _union(left, right) if left.get(field) != right.get(field)]  # fmt: skip
+    return [
+        {"field": field, "a": left.get(field), "b": right.get(field)}
+        for field in _union(left, right)
+        if left.get(field) != right.get(field)
+    ]
 
 
 def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,8 +76,13 @@ def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _side(report: Mapping[str, Any], file: str) -> dict[str, Any]:
-    return {"file": file, "created": report["created"], "model": report["model"]["name"],
-            "device": report["target"]["name"], "dataset": report["dataset"]["name"]}  # fmt: skip
+    return {
+        "file": file,
+        "created": report["created"],
+        "model": report["model"]["name"],
+        "device": report["target"]["name"],
+        "dataset": report["dataset"]["name"],
+    }
 
 
 def _lasting(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,8 +103,11 @@ def _parameter_modules(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[
         return {row["module"]: row["trainable"] + row["frozen"] for row in report["parameters"]["modules"]}
 
     left, right = sizes(a), sizes(b)
-    return [{"module": name, **change(left.get(name), right.get(name))}
-            for name in _union(left, right) if left.get(name) != right.get(name)]  # fmt: skip
+    return [
+        {"module": name, **change(left.get(name), right.get(name))}
+        for name in _union(left, right)
+        if left.get(name) != right.get(name)
+    ]
 
 
 def _step(name: str, a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> dict[str, Any]:

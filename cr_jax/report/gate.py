@@ -47,8 +47,12 @@ def read_baseline(path: str | Path) -> dict[str, Any]:
 
 
 def rerun(
-    baseline: Mapping[str, Any], where: str, known_datasets: Sequence[str], dataset: str | None = None,
-    device: str | None = None, model: str | None = None,
+    baseline: Mapping[str, Any],
+    where: str,
+    known_datasets: Sequence[str],
+    dataset: str | None = None,
+    device: str | None = None,
+    model: str | None = None,
 ) -> dict[str, Any]:
     """The arguments of ``pipeline.profile`` that run the baseline's own workload again.
 
@@ -62,13 +66,15 @@ def rerun(
         "model": _model(baseline, where, model),
         "dataset": _dataset(baseline, where, known_datasets, dataset),
         "device": _device(baseline, where, device),
-        **{key: work[key] for key in ("preset", "batch", "users", "turns", "items_scored", "question_items", "top_k",
-                                      "precision", "dtype")},
+        **{
+            key: work[key]
+            for key in ("preset", "batch", "users", "turns", "items_scored", "question_items", "top_k", "precision", "dtype")
+        },
         "phases": tuple(work["phases"]),
         "turns_compiled": "ends" if any(s.get("outcome") == LEFT_OUT for s in baseline["steps"]) else "all",
         "settings": _settings(baseline),
         "command": baseline["command"],
-    }  # fmt: skip
+    }
 
 
 def _option(baseline: Mapping[str, Any], name: str) -> list[str]:
@@ -106,8 +112,10 @@ def _device(baseline: Mapping[str, Any], where: str, given: str | None) -> str:
     for name in asked:
         if name in BARE:
             what = "--device" if given is not None else f"{where}: device"
-            raise BadConfig(f"{what} {name!r} means another device on another machine; legal: a full name, such as "
-                            f"{'h100' if name == 'gpu' else 'tpu-v5e'}")  # fmt: skip
+            raise BadConfig(
+                f"{what} {name!r} means another device on another machine; legal: a full name, such as "
+                f"{'h100' if name == 'gpu' else 'tpu-v5e'}"
+            )
     return asked[0]
 
 
@@ -197,8 +205,12 @@ def _toolchain(report: Mapping[str, Any]) -> dict[str, Any]:
     ignored = {"python"} | (set() if target["platform"] == "tpu" else {"libtpu"})
     versions = {key: value for key, value in report["versions"].items() if key not in ignored}
     where = {key: target[key] for key in ("name", "kind", "attached", "autotuned")}
-    return versions | dict(target.get("compiler") or {}) | {f"target {key}": value for key, value in where.items()} | {
-        "flags": target.get("flags") or None}  # fmt: skip
+    return (
+        versions
+        | dict(target.get("compiler") or {})
+        | {f"target {key}": value for key, value in where.items()}
+        | {"flags": target.get("flags") or None}
+    )
 
 
 def _compiled(findings: "_Findings", name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -213,8 +225,11 @@ def _compiled(findings: "_Findings", name: str, old: Mapping[str, Any], new: Map
 
 def _notes(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     old, new = baseline["model"]["config"], now["model"]["config"]
-    return [f"configuration {key}: {old.get(key)} in the baseline, {new.get(key)} now"
-            for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]  # fmt: skip
+    return [
+        f"configuration {key}: {old.get(key)} in the baseline, {new.get(key)} now"
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key)
+    ]
 
 
 class _Findings:
@@ -246,8 +261,9 @@ class _Findings:
     def step_gone(self, name: str, gone: bool) -> None:
         self.compared += 1
         text = f"{name}: the step is {'in the baseline but not in this run' if gone else 'new: the baseline has none'}"
-        self.breaches.append({"where": name, "metric": "step", "baseline": None, "now": None, "percent": None,
-                              "limit_percent": None, "text": text})  # fmt: skip
+        self.breaches.append(
+            {"where": name, "metric": "step", "baseline": None, "now": None, "percent": None, "limit_percent": None, "text": text}
+        )
 
 
 def _finding(where: str, metric: str, old: Any, new: Any, limit: float | None) -> dict[str, Any]:
@@ -256,5 +272,12 @@ def _finding(where: str, metric: str, old: Any, new: Any, limit: float | None) -
     shown = [f"{value:,}" if numbers else str(value).lower() for value in (old, new)]
     moved = f" ({percent:+.3g}%)" if percent is not None else ""
     bound = "must be equal" if limit is None else f"limit +{limit:g}%"
-    return {"where": where, "metric": metric, "baseline": old, "now": new, "percent": percent, "limit_percent": limit,
-            "text": f"{where}: {metric} {shown[0]} -> {shown[1]}{moved}, {bound}"}  # fmt: skip
+    return {
+        "where": where,
+        "metric": metric,
+        "baseline": old,
+        "now": new,
+        "percent": percent,
+        "limit_percent": limit,
+        "text": f"{where}: {metric} {shown[0]} -> {shown[1]}{moved}, {bound}",
+    }

@@ -14,8 +14,15 @@ def verdict(step: str, found: Mapping[str, Any] | None, limit_percent: float, sk
     breach: the whole interval lies above the limit, and the difference is significant. within: the
     whole interval lies at or below it. undecided: it holds the limit; neither is shown.
     """
-    row = {"step": step, "status": "same program" if skipped is None else "skipped", "ratio": None, "ratio_interval": None,
-           "p_value": None, "samples": None, "reason": skipped}  # fmt: skip
+    row = {
+        "step": step,
+        "status": "same program" if skipped is None else "skipped",
+        "ratio": None,
+        "ratio_interval": None,
+        "p_value": None,
+        "samples": None,
+        "reason": skipped,
+    }
     if found is None:
         return row
     low, high = found["ratio_interval"]
@@ -27,8 +34,13 @@ def verdict(step: str, found: Mapping[str, Any] | None, limit_percent: float, sk
         status = "faster"
     else:
         status = "within" if high <= bound else "undecided"
-    return row | {"status": status, "ratio": found["ratio"], "ratio_interval": [low, high], "p_value": found["p_value"],
-                  "samples": found["samples"]}  # fmt: skip
+    return row | {
+        "status": status,
+        "ratio": found["ratio"],
+        "ratio_interval": [low, high],
+        "p_value": found["p_value"],
+        "samples": found["samples"],
+    }
 
 
 def add(document: dict[str, Any], block: dict[str, Any]) -> None:
@@ -47,8 +59,15 @@ def add(document: dict[str, Any], block: dict[str, Any]) -> None:
         percent = (row["ratio"] - 1) * 100
         interval = f"{row['step']}: time {percent:+.3g}% ({(low - 1) * 100:+.3g} to {(high - 1) * 100:+.3g}%)"
         text = f"{interval} of {row['samples']} pairs run in turn, limit +{limit:g}%"
-        finding = {"where": row["step"], "metric": "time", "baseline": 1.0, "now": row["ratio"], "percent": percent,
-                   "limit_percent": limit, "text": text}  # fmt: skip
+        finding = {
+            "where": row["step"],
+            "metric": "time",
+            "baseline": 1.0,
+            "now": row["ratio"],
+            "percent": percent,
+            "limit_percent": limit,
+            "text": text,
+        }
         if row["status"] == "breach":
             document["breaches"].append(finding)
         elif row["status"] == "faster":

@@ -20,8 +20,10 @@ def measured_steps(document: Mapping[str, Any], where: str, report: Mapping[str,
     batches = {s["labels"]["objective"]: s["labels"]["batch"] for s in report["steps"] if s["phase"] == "train"}
     found = _bench(document) if document["kind"] == "bench-report" else _trained(document, where)
     target = report["target"]
-    pairs = [("model", document["model"]["name"], report["model"]["name"]),
-             ("data set", document["dataset"]["name"], report["dataset"]["name"])]  # fmt: skip
+    pairs = [
+        ("model", document["model"]["name"], report["model"]["name"]),
+        ("data set", document["dataset"]["name"], report["dataset"]["name"]),
+    ]
     config, wanted = document["model"]["config"], report["model"]["config"]
     pairs += [(f"configuration {key}", config.get(key), wanted.get(key)) for key in dict.fromkeys([*wanted, *config])]
     device = document["device"] if document["kind"] == "bench-report" else document["target"]
@@ -39,17 +41,21 @@ def measured_steps(document: Mapping[str, Any], where: str, report: Mapping[str,
     found = {name: one for name, one in found.items() if name in batches}
     if not found:
         raise BadInput(where, "no training step was measured; legal: a report of crjax train, or of crjax bench --phase train")
-    return {name: {"seconds_per_step": one["seconds_per_step"], "source": where, "note": one["note"]}
-            for name, one in found.items()}  # fmt: skip
+    return {
+        name: {"seconds_per_step": one["seconds_per_step"], "source": where, "note": one["note"]} for name, one in found.items()
+    }
 
 
 def _bench(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         step["labels"]["objective"]: {
-            "batch": step["labels"]["batch"], "seconds_per_step": step["time"]["median_s"],
-            "note": "median of the steady state; waiting for batches is not in it"}
-        for step in document["steps"] if step["phase"] == "train" and step["time"]["median_s"]
-    }  # fmt: skip
+            "batch": step["labels"]["batch"],
+            "seconds_per_step": step["time"]["median_s"],
+            "note": "median of the steady state; waiting for batches is not in it",
+        }
+        for step in document["steps"]
+        if step["phase"] == "train" and step["time"]["median_s"]
+    }
 
 
 def _trained(document: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:

@@ -57,16 +57,40 @@ def entry(found: Prediction, step: CompiledStep, accelerator: Accelerator, rates
         "validated_on": plain(found.validated_on),
         "utilisation": dict(found.utilisation),
         "profile_error": found.profile_error,
-        "calibration": {"profile": accelerator.name, "created": block["created"], "device": block["device"],
-                        "median_spread": block["fit"]["median_spread"], "canary_spread": block["canary"]["spread"]}
-        if block else None,
-        "loops": [{"name": one.name, "seconds": one.seconds, "starting_s": one.launching_s, "iterations": one.iterations,
-                   "kernels": one.kernels, "graphs": one.graphs, "waits": one.waits} for one in found.loops[:_LOOPS]],
-        "operations": [{"name": t.operation.name, "family": t.operation.family, "times": t.operation.times,
-                        "seconds": t.seconds, "bound": t.parts.bound} for t in ranked],
+        "calibration": {
+            "profile": accelerator.name,
+            "created": block["created"],
+            "device": block["device"],
+            "median_spread": block["fit"]["median_spread"],
+            "canary_spread": block["canary"]["spread"],
+        }
+        if block
+        else None,
+        "loops": [
+            {
+                "name": one.name,
+                "seconds": one.seconds,
+                "starting_s": one.launching_s,
+                "iterations": one.iterations,
+                "kernels": one.kernels,
+                "graphs": one.graphs,
+                "waits": one.waits,
+            }
+            for one in found.loops[:_LOOPS]
+        ],
+        "operations": [
+            {
+                "name": t.operation.name,
+                "family": t.operation.family,
+                "times": t.operation.times,
+                "seconds": t.seconds,
+                "bound": t.parts.bound,
+            }
+            for t in ranked
+        ],
         **costs(found.seconds, found.shares, accelerator, rates),
         "tag": "predicted",
-    }  # fmt: skip
+    }
 
 
 def recost(report: Mapping[str, Any], accelerator: Accelerator | None, rates: Rates) -> dict[str, Any]:
@@ -92,7 +116,26 @@ def _turns(step: CompiledStep) -> float | None:
 
 
 def _unknown(reason: str) -> dict[str, Any]:
-    names = ("seconds", "seconds_per_turn", "low_s", "high_s", "coverage", "bound", "method", "profile_error", "calibration",
-             "energy", "price")  # fmt: skip
-    return {**dict.fromkeys(names), "shares": {}, "reason": reason, "validated_on": "not validated on this device class",
-            "utilisation": {"matmul": None, "memory": None}, "loops": [], "operations": [], "tag": "predicted"}  # fmt: skip
+    names = (
+        "seconds",
+        "seconds_per_turn",
+        "low_s",
+        "high_s",
+        "coverage",
+        "bound",
+        "method",
+        "profile_error",
+        "calibration",
+        "energy",
+        "price",
+    )
+    return {
+        **dict.fromkeys(names),
+        "shares": {},
+        "reason": reason,
+        "validated_on": "not validated on this device class",
+        "utilisation": {"matmul": None, "memory": None},
+        "loops": [],
+        "operations": [],
+        "tag": "predicted",
+    }

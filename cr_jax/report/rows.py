@@ -40,9 +40,7 @@ def figures(report: Mapping[str, Any], accelerator: Accelerator | None) -> dict[
     }
 
 
-def effective_precision(
-    target: Mapping[str, Any], work: Mapping[str, Any], accelerator: Accelerator | None
-) -> str | None:
+def effective_precision(target: Mapping[str, Any], work: Mapping[str, Any], accelerator: Accelerator | None) -> str | None:
     """What a matrix product of the workload's dtype is computed in on the target; ``None``: unknown."""
     if target.get("effective_precision") is not None:
         return target["effective_precision"]
@@ -77,9 +75,14 @@ def programs(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _program(
-    step: Mapping[str, Any], name: str, batch: int | None, units: float | None,
-    objective: str | None = None, mode: str | None = None, t: int | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    step: Mapping[str, Any],
+    name: str,
+    batch: int | None,
+    units: float | None,
+    objective: str | None = None,
+    mode: str | None = None,
+    t: int | None = None,
+) -> dict[str, Any]:
     best = step["compiled"] or step["model"]
     flops, moved = best["flops"], best["hbm_bytes"]
     return {
@@ -111,12 +114,18 @@ def memory(report: Mapping[str, Any], accelerator: Accelerator | None) -> dict[s
     size = accelerator.memory_bytes if accelerator else None
     phases = []
     for phase in ("train", "precompute", "infer"):
-        peaks = [step["memory"]["peak_bytes"] for step in report["steps"]
-                 if step["phase"] == phase and step.get("outcome") != LEFT_OUT]  # fmt: skip
+        peaks = [
+            step["memory"]["peak_bytes"] for step in report["steps"] if step["phase"] == phase and step.get("outcome") != LEFT_OUT
+        ]
         if peaks:
             known = [peak for peak in peaks if peak is not None]
-            phases.append({"phase": phase, "peak_bytes": max(known) if len(known) == len(peaks) else None,
-                           "fits": _fits(known, len(peaks), size)})  # fmt: skip
+            phases.append(
+                {
+                    "phase": phase,
+                    "peak_bytes": max(known) if len(known) == len(peaks) else None,
+                    "fits": _fits(known, len(peaks), size),
+                }
+            )
     return {"device_memory_bytes": size, "phases": phases, "tag": "compiler"}
 
 
@@ -158,8 +167,7 @@ def why_not(report: Mapping[str, Any]) -> list[str]:
     for step in asked:
         if step["outcome"] != "compiled":
             reasons.setdefault(" ".join((step["reason"] or step["outcome"]).split()), []).append(step["name"])
-    return [reason if len(names) == len(asked) else f"{', '.join(names[:3])}: {reason}"
-            for reason, names in reasons.items()]  # fmt: skip
+    return [reason if len(names) == len(asked) else f"{', '.join(names[:3])}: {reason}" for reason, names in reasons.items()]
 
 
 def ratios(programs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -51,9 +51,14 @@ def mixed(small: Mapping[str, Any], large: Mapping[str, Any], share: float, step
 
 
 def row(
-    parts: Parts, steps: int, per_epoch: float, patience: int | None, measured: Mapping[str, Any] | None,
-    accelerator: Accelerator | None, rates: Rates,
-) -> dict[str, Any]:  # fmt: skip
+    parts: Parts,
+    steps: int,
+    per_epoch: float,
+    patience: int | None,
+    measured: Mapping[str, Any] | None,
+    accelerator: Accelerator | None,
+    rates: Rates,
+) -> dict[str, Any]:
     """An objective: ``steps`` in all. measured: seconds of a step by the clock, with its source;
     energy, price and carbon are then of the measured time."""
     step = parts[-1][0]
@@ -123,7 +128,11 @@ def states_by_turn(dataset: Mapping[str, Any], last: int) -> list[int]:
 
 
 def evaluation(
-    report: Mapping[str, Any], passes: int, accelerator: Accelerator | None, rates: Rates, checks: Parts | None = None,
+    report: Mapping[str, Any],
+    passes: int,
+    accelerator: Accelerator | None,
+    rates: Rates,
+    checks: Parts | None = None,
     ranked: bool = True,
 ) -> dict[str, Any]:
     """Ranking after every turn: ``passes`` over the validation part, one over the test part.

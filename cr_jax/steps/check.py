@@ -25,7 +25,17 @@ def check_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
 
         batch = work.batch or objective.batch
         names = ("weights", "frozen", "batch")
-        steps.append(Step(f"check/{objective.name}", "check", check,
-                          (weights, frozen, batch_inputs(model, objective, work, batch)), names, names, (), model.modules,
-                          {"objective": objective.name, "batch": batch}))  # fmt: skip
+        steps.append(
+            Step(
+                f"check/{objective.name}",
+                "check",
+                check,
+                (weights, frozen, batch_inputs(model, objective, work, batch)),
+                names,
+                names,
+                (),
+                model.modules,
+                {"objective": objective.name, "batch": batch},
+            )
+        )
     return tuple(steps)

@@ -56,12 +56,10 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
             "optimizer_state_numbers": numbers,
             "optimizer_state_bytes": size,
         },
-    )  # fmt: skip
+    )
 
 
-def batch_inputs(
-    model: AbstractModel, objective: Objective, work: Workload, batch: int
-) -> dict[str, jax.ShapeDtypeStruct]:
+def batch_inputs(model: AbstractModel, objective: Objective, work: Workload, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
     """A batch of the objective's examples: as the workload says, or padded to the quantiles of its texts.
 
     Data holds float32; an array that the objective takes in ``work.dtype`` comes in that.
@@ -70,8 +68,12 @@ def batch_inputs(
     given = work.batches.get(objective.name)
     if given is None:
         return inputs
-    return {one.name: jax.ShapeDtypeStruct(one.shape, inputs[one.name].dtype if one.dtype == "float32" and one.name in inputs
-                                           else one.dtype) for one in given}  # fmt: skip
+    return {
+        one.name: jax.ShapeDtypeStruct(
+            one.shape, inputs[one.name].dtype if one.dtype == "float32" and one.name in inputs else one.dtype
+        )
+        for one in given
+    }
 
 
 def training_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:

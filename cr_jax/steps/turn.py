@@ -58,9 +58,17 @@ def precompute_step(model: AbstractModel, work: Workload) -> Step | None:
     def precompute(weights: Any, frozen: Any, items: Any) -> Any:
         return talk.precompute(merge(frozen, weights), items)
 
-    return Step("precompute/items", "precompute", precompute, (weights, frozen, dict(items)),
-                ("weights", "frozen", "items"), ("weights", "frozen", "items"), (), model.modules,
-                {"items": work.items_scored})  # fmt: skip
+    return Step(
+        "precompute/items",
+        "precompute",
+        precompute,
+        (weights, frozen, dict(items)),
+        ("weights", "frozen", "items"),
+        ("weights", "frozen", "items"),
+        (),
+        model.modules,
+        {"items": work.items_scored},
+    )
 
 
 def turn_functions(model: AbstractModel, top_k: int, questions: int = 1) -> dict[str, Callable[..., Any]]:
@@ -106,13 +114,33 @@ def turn_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
             labels = {"mode": mode, "turns": turns, "users": users, "positions": padding}
             name = f"infer/{mode}/t{turns[0]}" + (f"-{turns[-1]}" if len(turns) > 1 else "")
             if mode == "replay":
-                steps.append(Step(name, "infer", answer[mode], (weights, frozen, side, inputs),
-                                  ("weights", "frozen", "items", "history"),
-                                  ("weights", "frozen", "items", "batch"), (), model.modules, labels))  # fmt: skip
+                steps.append(
+                    Step(
+                        name,
+                        "infer",
+                        answer[mode],
+                        (weights, frozen, side, inputs),
+                        ("weights", "frozen", "items", "history"),
+                        ("weights", "frozen", "items", "batch"),
+                        (),
+                        model.modules,
+                        labels,
+                    )
+                )
             else:
-                steps.append(Step(name, "infer", answer[mode], (weights, frozen, side, state, inputs),
-                                  ("weights", "frozen", "items", "state", "utterance"),
-                                  ("weights", "frozen", "items", "state", "batch"), (3,), model.modules, labels))  # fmt: skip
+                steps.append(
+                    Step(
+                        name,
+                        "infer",
+                        answer[mode],
+                        (weights, frozen, side, state, inputs),
+                        ("weights", "frozen", "items", "state", "utterance"),
+                        ("weights", "frozen", "items", "state", "batch"),
+                        (3,),
+                        model.modules,
+                        labels,
+                    )
+                )
     return tuple(steps)
 
 

@@ -113,8 +113,13 @@ def probe(platform: str, limits: Limits = Limits(seconds=120.0), command: Sequen
     with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
         request = Path(folder) / "request.json"
         request.write_text(json.dumps({"kind": "probe", "platform": platform}), encoding="utf-8")
-        run_worker([*command, str(request)], environment({"platform": platform, "attached": True}),
-                   Path(folder) / "log", limits, lambda event: titles.append(event.get("title")))  # fmt: skip
+        run_worker(
+            [*command, str(request)],
+            environment({"platform": platform, "attached": True}),
+            Path(folder) / "log",
+            limits,
+            lambda event: titles.append(event.get("title")),
+        )
     return titles[0] if titles else None
 
 

@@ -28,14 +28,16 @@ FORMAT = 2
 
 def step_key(step: CompiledStep, target: Mapping[str, Any]) -> str:
     """The key of a traced step on a target."""
-    return key({
-        "program": fingerprint(step.model_hlo),
-        "arguments": plain(step.arguments),
-        "precision": step.precision,
-        "target": description(target),
-        "versions": {n: step.versions.get(n) for n in ("jax", "jaxlib")},
-        "flags": {n: os.environ.get(n) for n in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")},
-    })  # fmt: skip
+    return key(
+        {
+            "program": fingerprint(step.model_hlo),
+            "arguments": plain(step.arguments),
+            "precision": step.precision,
+            "target": description(target),
+            "versions": {n: step.versions.get(n) for n in ("jax", "jaxlib")},
+            "flags": {n: os.environ.get(n) for n in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")},
+        }
+    )
 
 
 def key(decides: Mapping[str, Any]) -> str:

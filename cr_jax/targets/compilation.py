@@ -93,8 +93,15 @@ def completed(step: CompiledStep, found: Compilation, durations_s: Mapping[str, 
 def as_traced(step: CompiledStep, target: Mapping[str, Any]) -> CompiledStep:
     """``step`` for another target: what was traced stays, what a compiler made of it goes."""
     nothing = MemoryFigures(None, None, None, None, None, None)
-    return dataclasses.replace(step, target=dict(target) | {"compiled_for": None}, compiled_hlo=None, memory=nothing,
-                               xla_flops=None, xla_transcendentals=None, xla_bytes=None)  # fmt: skip
+    return dataclasses.replace(
+        step,
+        target=dict(target) | {"compiled_for": None},
+        compiled_hlo=None,
+        memory=nothing,
+        xla_flops=None,
+        xla_transcendentals=None,
+        xla_bytes=None,
+    )
 
 
 def uncompiled(step: CompiledStep, outcome: str, reason: str) -> CompiledStep:

@@ -198,8 +198,14 @@ def _xla(executable: Any) -> dict[str, float]:
 
 def _memory(executable: Any) -> MemoryFigures:
     found = executable.memory_analysis()
-    names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes", "alias_size_in_bytes",
-             "generated_code_size_in_bytes", "peak_memory_in_bytes")  # fmt: skip
+    names = (
+        "argument_size_in_bytes",
+        "output_size_in_bytes",
+        "temp_size_in_bytes",
+        "alias_size_in_bytes",
+        "generated_code_size_in_bytes",
+        "peak_memory_in_bytes",
+    )
     return MemoryFigures(*(getattr(found, name, None) for name in names))
 
 
@@ -209,6 +215,7 @@ def _arguments(step: Step) -> tuple[Argument, ...]:
         for path, leaf in jax.tree_util.tree_leaves_with_path(argument):
             key = jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")
             size = int(np.prod(leaf.shape)) * leaf.dtype.itemsize
-            rows.append(Argument(f"{name}.{key}" if key else name, role, tuple(leaf.shape), str(leaf.dtype), size,
-                                 number in step.donated))  # fmt: skip
+            rows.append(
+                Argument(f"{name}.{key}" if key else name, role, tuple(leaf.shape), str(leaf.dtype), size, number in step.donated)
+            )
     return tuple(rows)

@@ -33,8 +33,10 @@ def locked(jaxlib: str, kind: str) -> Mapping[str, Mapping[str, Any]]:
     found = _read()[jaxlib][kind]
     for name, entry in found.items():
         if not any(map(_for_here, entry["sha256"])):
-            raise BadConfig(f"{name} {entry['version']} is not locked for {_python()} on {platform.machine()}; legal: another "
-                            f"Python or machine, or {RISK}")  # fmt: skip
+            raise BadConfig(
+                f"{name} {entry['version']} is not locked for {_python()} on {platform.machine()}; legal: another "
+                f"Python or machine, or {RISK}"
+            )
     return found
 
 

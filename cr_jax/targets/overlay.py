@@ -62,8 +62,12 @@ def requirements(kind: str, unpinned: bool = False) -> tuple[str, ...]:
         return tuple(f"{name}=={entry['version']}" for name, entry in locked(jaxlib_version(), kind).items())
     if kind == "gpu":
         jaxlib = jaxlib_version()
-        return (f"jax-cuda12-plugin=={jaxlib}", f"jax-cuda12-pjrt=={jaxlib}", "nvidia-cuda-nvcc-cu12>=12.8",
-                "nvidia-cuda-runtime-cu12>=12.8")  # fmt: skip
+        return (
+            f"jax-cuda12-plugin=={jaxlib}",
+            f"jax-cuda12-pjrt=={jaxlib}",
+            "nvidia-cuda-nvcc-cu12>=12.8",
+            "nvidia-cuda-runtime-cu12>=12.8",
+        )
     for line in metadata.requires("jax") or []:
         found = re.match(r"libtpu\s*\(?([^;)\s]*)\)?\s*;.*extra\s*==\s*[\"']tpu[\"']", line)
         if found:
@@ -110,8 +114,9 @@ def install(kind: str, unpinned: bool = False) -> Compiler:
         raise BadConfig(f"{place.parent}: {error.strerror or error}; CRJAX_CACHE names another folder") from None
     try:
         asked = list(wanted) if unpinned else _with_hashes(kind, temporary)
-        done = subprocess.run([*_installer(), "--no-deps", "--target", str(temporary), *asked],
-                              capture_output=True, text=True, timeout=_TIMEOUT_S)  # fmt: skip
+        done = subprocess.run(
+            [*_installer(), "--no-deps", "--target", str(temporary), *asked], capture_output=True, text=True, timeout=_TIMEOUT_S
+        )
         if done.returncode:
             raise BadConfig(f"{command(kind)}: {_last_line(done.stderr or done.stdout)}")
         versions = _versions(temporary)
@@ -179,8 +184,15 @@ def _installer() -> list[str]:
 
 
 def _of_the_environment(kind: str) -> Compiler | None:
-    names = {n: _version(n) for n in ("libtpu", *(f"jax-cuda{v}-{part}" for v in (12, 13) for part in ("plugin", "pjrt")),
-                                      "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")}  # fmt: skip
+    names = {
+        n: _version(n)
+        for n in (
+            "libtpu",
+            *(f"jax-cuda{v}-{part}" for v in (12, 13) for part in ("plugin", "pjrt")),
+            "nvidia-cuda-nvcc-cu12",
+            "nvidia-cuda-nvcc",
+        )
+    }
     have = {n: v for n, v in names.items() if v is not None}
     if kind == "tpu":
         return Compiler(kind, None, {"libtpu": have["libtpu"]}) if "libtpu" in have else None
@@ -200,8 +212,12 @@ def _installed(kind: str) -> Compiler | None:
     place = folder(kind)
     try:
         mark = read_json(place / _MARK)
-        return Compiler(kind, place, {str(name): str(version) for name, version in mark["versions"].items()},
-                        pinned=mark.get("pinned") is True)  # fmt: skip
+        return Compiler(
+            kind,
+            place,
+            {str(name): str(version) for name, version in mark["versions"].items()},
+            pinned=mark.get("pinned") is True,
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -44,19 +44,39 @@ def resolve(device: str) -> dict[str, Any]:
         title = _attached(device)
         if title is not None:
             of = overlay.KINDS[device]
-            return {"name": profile_name(title, of) or device, "platform": of, "attached": True, "kind": title,
-                    "autotuned": of == "cuda" or None, "compiler": _own_versions(device), "problem": None}  # fmt: skip
+            return {
+                "name": profile_name(title, of) or device,
+                "platform": of,
+                "attached": True,
+                "kind": title,
+                "autotuned": of == "cuda" or None,
+                "compiler": _own_versions(device),
+                "problem": None,
+            }
         device = DEFAULTS[device]
     if device not in load.accelerator_names():
         raise UnknownName("device", device, dict.fromkeys([*DEFAULTS, *load.accelerator_names()]))
     accelerator = load.accelerator(device)
     if accelerator.platform == "cpu":
-        return {"name": device, "platform": "cpu", "attached": True, "kind": "cpu" if device == "cpu" else accelerator.title,
-                "autotuned": None, "compiler": {}, "problem": None}  # fmt: skip
+        return {
+            "name": device,
+            "platform": "cpu",
+            "attached": True,
+            "kind": "cpu" if device == "cpu" else accelerator.title,
+            "autotuned": None,
+            "compiler": {},
+            "problem": None,
+        }
     compiler, problem = _compiler(accelerator)
-    return {"name": device, "platform": accelerator.platform, "attached": False, "kind": accelerator.title,
-            "autotuned": False if accelerator.platform == "cuda" else None,
-            "compiler": compiler.versions if compiler else None, "problem": problem}  # fmt: skip
+    return {
+        "name": device,
+        "platform": accelerator.platform,
+        "attached": False,
+        "kind": accelerator.title,
+        "autotuned": False if accelerator.platform == "cuda" else None,
+        "compiler": compiler.versions if compiler else None,
+        "problem": problem,
+    }
 
 
 def description(target: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,8 +54,14 @@ def run_worker(
     """
     with open(log, "ab") as errors:
         try:
-            process = subprocess.Popen(list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                                       env=dict(environment), start_new_session=True)  # fmt: skip
+            process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=dict(environment),
+                start_new_session=True,
+            )
         except OSError as error:
             return f"the worker did not start: {error.strerror or error}"
     try:

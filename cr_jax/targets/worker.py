@@ -74,8 +74,12 @@ def traced_steps(request: dict[str, Any]) -> dict[str, Any]:
     work = workload(request["work"])
     model = abstract_model(spec, config, work.dtype)
     items = turn.precompute_step(model, work)
-    steps = (*train.training_steps(model, work), *check.check_steps(model, work), *([items] if items else []),
-             *turn.turn_steps(model, work))  # fmt: skip
+    steps = (
+        *train.training_steps(model, work),
+        *check.check_steps(model, work),
+        *([items] if items else []),
+        *turn.turn_steps(model, work),
+    )
     return {step.name: step for step in steps}
 
 
@@ -113,8 +117,10 @@ def workload(document: dict[str, Any]) -> Workload:
     """The workload that ``records.plain`` made a document of."""
     lengths = TextLengths(**{name: Lengths(**value) for name, value in document["lengths"].items()})
     histogram = tuple(document["turn_histogram"])
-    batches = {name: tuple(ArrayShape(one["name"], tuple(one["shape"]), one["dtype"]) for one in arrays)
-               for name, arrays in document["batches"].items()}  # fmt: skip
+    batches = {
+        name: tuple(ArrayShape(one["name"], tuple(one["shape"]), one["dtype"]) for one in arrays)
+        for name, arrays in document["batches"].items()
+    }
     return Workload(**{**document, "lengths": lengths, "turn_histogram": histogram, "batches": batches})
 
 

@@ -140,8 +140,11 @@ def stored(folder: str | Path) -> Stored:
     ocp, place = _orbax(), Path(folder).resolve()
     if not is_folder(place):
         raise BadInput(str(folder), "no checkpoint here; legal: a folder that crjax train wrote to")
-    handlers = {"arrays": ocp.PyTreeCheckpointHandler(), "identity": ocp.JsonCheckpointHandler(),
-                "progress": ocp.JsonCheckpointHandler()}  # fmt: skip
+    handlers = {
+        "arrays": ocp.PyTreeCheckpointHandler(),
+        "identity": ocp.JsonCheckpointHandler(),
+        "progress": ocp.JsonCheckpointHandler(),
+    }
     options = ocp.CheckpointManagerOptions(create=False, read_only=True)
     try:
         manager = ocp.CheckpointManager(place, item_handlers=handlers, options=options)

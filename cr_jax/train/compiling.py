@@ -11,8 +11,11 @@ from typing import Any
 
 import jax
 
-_EVENTS = ("/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration",
-           "/jax/core/compile/backend_compile_duration")  # fmt: skip
+_EVENTS = (
+    "/jax/core/compile/jaxpr_trace_duration",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+    "/jax/core/compile/backend_compile_duration",
+)
 #: A clock that is only corrected slowly drifts by less between two looks at it.
 _DRIFT_S = 0.05
 

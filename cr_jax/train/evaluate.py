@@ -129,9 +129,10 @@ def baselines(corpus: Corpus, ranking: Ranking, seed: int) -> dict[str, np.ndarr
 
 
 def _outputs(
-    pool: Pool, forward: Callable[[Arrays], Mapping[str, Any]],
+    pool: Pool,
+    forward: Callable[[Arrays], Mapping[str, Any]],
     kept: Callable[[np.ndarray, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] = lambda rows, outputs: outputs,
-) -> dict[str, np.ndarray]:  # fmt: skip
+) -> dict[str, np.ndarray]:
     """kept: what is held of the outputs of some rows."""
     found: dict[str, np.ndarray] = {}
     for rows, batch in in_order(pool, min(ROWS, max(1, len(pool)))):

@@ -66,9 +66,17 @@ class Loop:
     """A run over the stages ``plans``."""
 
     def __init__(
-        self, spec: Spec, state: TrainState, examples: Examples, plans: tuple[Plan, ...], checkpoints: Checkpoints,
-        log: Path, *, checkpoint_steps: int, tick: Callable[[Tick], None] | None = None,
-    ):  # fmt: skip
+        self,
+        spec: Spec,
+        state: TrainState,
+        examples: Examples,
+        plans: tuple[Plan, ...],
+        checkpoints: Checkpoints,
+        log: Path,
+        *,
+        checkpoint_steps: int,
+        tick: Callable[[Tick], None] | None = None,
+    ):
         """log: the JSON-lines file of losses. checkpoint_steps: steps between checkpoints, besides one
         per epoch."""
         self.state, self.plans, self.checkpoints, self.log = state, plans, checkpoints, log
@@ -185,10 +193,13 @@ class Loop:
         mine = self.tester.figures(self.state.tested, "validation", plan.stage.objectives)
         figures = hosts.first(lambda: mine)  # all decide by the same figures
         row: dict[str, Any] = {
-            "stage": plan.name, "epoch": epoch + 1, "step": at.total,
+            "stage": plan.name,
+            "epoch": epoch + 1,
+            "step": at.total,
             "loss": {name: value / taken for name, value in at.sums.items()},
-            "validation": finite(figures), "validation_s": time.perf_counter() - begin,
-        }  # fmt: skip
+            "validation": finite(figures),
+            "validation_s": time.perf_counter() - begin,
+        }
         at.sums = {}
         found = criterion(self.examples, figures)
         best = at.best.get(plan.name)

@@ -84,8 +84,11 @@ def strict(found: Any, where: str) -> Any:
 def _fields(found: Any, kinds: Mapping[str, type], path: str, where: str, signed: Any = ()) -> None:
     if not isinstance(found, dict) or found.keys() != kinds.keys():
         keys = sorted(set(found) ^ set(kinds)) if isinstance(found, dict) else []
-        raise BadInput(where, f"damaged: {path or 'progress: '}{', '.join(map(str, keys)) or 'no object'}: "
-                              f"missing, or of another version; legal: {', '.join(kinds)}")  # fmt: skip
+        raise BadInput(
+            where,
+            f"damaged: {path or 'progress: '}{', '.join(map(str, keys)) or 'no object'}: "
+            f"missing, or of another version; legal: {', '.join(kinds)}",
+        )
     for key, kind in kinds.items():
         value = found[key]
         number = kind in (int, float)

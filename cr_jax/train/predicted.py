@@ -22,7 +22,7 @@ _SECONDS = ("seconds", "low_s", "high_s")
 
 def predicted(
     model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], device: Any, devices: int
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Seconds of the optimizer steps taken, by objective, as predicted for ``device``, compilation apart.
 
     The smallest and the largest of the shapes that batches were padded to are compiled; those between
@@ -30,8 +30,17 @@ def predicted(
     the reason where there is no prediction: an uncalibrated CPU, a device without a profile, a batch split
     over several devices.
     """
-    found: dict[str, Any] = {"training_s": None, "low_s": None, "high_s": None, "coverage": None, "method": None,
-                             "validated_on": None, "objectives": [], "reason": None, "tag": "predicted"}  # fmt: skip
+    found: dict[str, Any] = {
+        "training_s": None,
+        "low_s": None,
+        "high_s": None,
+        "coverage": None,
+        "method": None,
+        "validated_on": None,
+        "objectives": [],
+        "reason": None,
+        "tag": "predicted",
+    }
     if devices > 1:
         return found | {"reason": f"a batch split over {devices} devices is not predicted"}
     platform = "cuda" if device.platform == "gpu" else str(device.platform)
@@ -46,20 +55,30 @@ def predicted(
         entries = _mean_steps(model, work, {name: shapes for name, shapes in steps.items() if shapes}, target, accelerator)
     except CrJaxError as error:
         return found | {"reason": " ".join(str(error).split())}
-    rows = [{"objective": name, "steps": sum(one.steps for one in steps[name]), "seconds_per_step": entry["seconds"],
-             "bound": entry["bound"], "reason": entry["reason"]} for name, entry in entries.items()]  # fmt: skip
+    rows = [
+        {
+            "objective": name,
+            "steps": sum(one.steps for one in steps[name]),
+            "seconds_per_step": entry["seconds"],
+            "bound": entry["bound"],
+            "reason": entry["reason"],
+        }
+        for name, entry in entries.items()
+    ]
     if not rows or any(row["seconds_per_step"] is None for row in rows):
         reasons = dict.fromkeys(row["reason"] for row in rows if row["reason"])
         return found | {"objectives": rows, "reason": "; ".join(reasons) or "no step was taken"}
-    sums = {name: sum(entries[row["objective"]][key] * row["steps"] for row in rows)
-            for name, key in zip(("training_s", "low_s", "high_s"), _SECONDS, strict=True)}  # fmt: skip
+    sums = {
+        name: sum(entries[row["objective"]][key] * row["steps"] for row in rows)
+        for name, key in zip(("training_s", "low_s", "high_s"), _SECONDS, strict=True)
+    }
     first = entries[rows[0]["objective"]]
     return found | sums | {key: first[key] for key in ("coverage", "method", "validated_on")} | {"objectives": rows}
 
 
 def _mean_steps(
     model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], target: dict[str, Any], accelerator: Accelerator
-) -> dict[str, dict[str, Any]]:  # fmt: skip
+) -> dict[str, dict[str, Any]]:
     """By objective, the prediction of its mean step."""
     mixed = {name: ends(shapes) for name, shapes in steps.items()}
     first, last = ({name: parts[place][0] for name, parts in mixed.items()} for place in (0, -1))
@@ -75,13 +94,19 @@ def _mean_steps(
 
 
 def _entries(
-    model: AbstractModel, work: Workload, batches: Mapping[str, tuple[ArrayShape, ...]], target: dict[str, Any],
+    model: AbstractModel,
+    work: Workload,
+    batches: Mapping[str, tuple[ArrayShape, ...]],
+    target: dict[str, Any],
     accelerator: Accelerator,
-) -> dict[str, dict[str, Any]]:  # fmt: skip
+) -> dict[str, dict[str, Any]]:
     """By objective, the prediction of the step with such a batch."""
     cache, work = Cache(), dataclasses.replace(work, batches=batches)
-    lowered = {o.name: lower_step(training_step(model, o, work), target, work.precision)
-               for o in model.spec.objectives(model.config) if o.name in batches}  # fmt: skip
+    lowered = {
+        o.name: lower_step(training_step(model, o, work), target, work.precision)
+        for o in model.spec.objectives(model.config)
+        if o.name in batches
+    }
     if target["platform"] == "cpu":
         made: Sequence[CompiledStep] = [kept_or_made(one.step, target, cache, one.compile, None) for one in lowered.values()]
     else:

@@ -72,8 +72,15 @@ class Scored(Sequence[tuple[str, float]]):
 class Recommender:
     """A model and its programs; ``prepare`` before the first turn."""
 
-    def __init__(self, folder: str | Path, top: int = 10, *, model: str | None = None, dataset: str | Path | None = None,
-                 settings: Mapping[str, str] | None = None):  # fmt: skip
+    def __init__(
+        self,
+        folder: str | Path,
+        top: int = 10,
+        *,
+        model: str | None = None,
+        dataset: str | Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ):
         """folder: what ``crjax train`` wrote. top: items listed. model, dataset, settings: what the
         checkpoint must be of; a file's or folder's bytes are compared.
 
@@ -135,8 +142,10 @@ class Recommender:
             more = words_of(map(self._noted, talks))
         for found in self._endless() if talks is None else ():
             self._noted(found)
-        rooms = [self._room(*(max(longest[key], wanted[key]) for key in ("request", "question", "answer")))
-                 for wanted in (longest, more)]  # fmt: skip
+        rooms = [
+            self._room(*(max(longest[key], wanted[key]) for key in ("request", "question", "answer")))
+            for wanted in (longest, more)
+        ]
         first, later = ([talk.utterance(self.config, work, t, 1) for work in rooms] for t in (0, 1))
         # A dialogue's first turn may hold what the system said before, which is a later turn's shape.
         self._shapes = {True: [*first, *later], False: later}

@@ -61,18 +61,36 @@ def document(run: Run) -> dict[str, Any]:
         "tool": {"name": "cr-jax", "version": __version__},
         "versions": versions(),
         "command": None if run.command is None else [redact(part) for part in run.command],
-        "model": {"name": run.spec.name, "title": run.spec.title, "paper": run.spec.paper, "code": run.spec.code,
-                  "deviations": list(run.spec.deviations), "config": plain(run.config), "preset": run.work.preset},
+        "model": {
+            "name": run.spec.name,
+            "title": run.spec.title,
+            "paper": run.spec.paper,
+            "code": run.spec.code,
+            "deviations": list(run.spec.deviations),
+            "config": plain(run.config),
+            "preset": run.work.preset,
+        },
         "dataset": {
-            "name": data.name, "sha256": run.corpus.fingerprint, "split": run.corpus.split,
-            "users": data.users, "items": data.items, "aspects": data.aspects, "words": data.words, "turns": data.turns,
+            "name": data.name,
+            "sha256": run.corpus.fingerprint,
+            "split": run.corpus.split,
+            "users": data.users,
+            "items": data.items,
+            "aspects": data.aspects,
+            "words": data.words,
+            "turns": data.turns,
             "parts": {part: len(run.corpus.conversations[part]) or len(run.corpus.dialogues[part]) for part in PARTS},
             "problems": run.corpus.problems.lines(),
         },
         "seed": run.seed,
         "resumed_at_step": run.resumed,
-        "target": {"platform": device.platform, "kind": device.device_kind, "devices": run.layout.devices,
-                   "hosts": run.layout.hosts, "tables_sharded": run.layout.shard_tables},
+        "target": {
+            "platform": device.platform,
+            "kind": device.device_kind,
+            "devices": run.layout.devices,
+            "hosts": run.layout.hosts,
+            "tables_sharded": run.layout.shard_tables,
+        },
         "notes": list(run.examples.notes),
         "stages": [_stage(plan, at) for plan in run.plans],
         "epochs": at.epochs,
@@ -96,7 +114,7 @@ def document(run: Run) -> dict[str, Any]:
             "predicted": _foretold(run.predicted, at),
         },
         "definitions": DEFINITIONS,
-    }  # fmt: skip
+    }
 
 
 def _foretold(found: dict[str, Any], at: Position) -> dict[str, Any]:
@@ -126,5 +144,3 @@ def _stage(plan: Plan, at: Position) -> dict[str, Any]:
         "padded_shapes": [list(group.shape) for group in plan.batches.groups],
         "padding_share": plan.batches.padding_share(),
     }
-
-

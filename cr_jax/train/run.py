@@ -57,11 +57,22 @@ class Ready:
 
 
 def ready(
-    model: str, dataset: str | Path, *, reviews: str | Path | None = None, preset: str = "published",
-    epochs: int | None = None, steps: int | None = None, patience: int | None = None, batch: int | None = None, seed: int = 0,
-    settings: Mapping[str, str] | None = None, strict: bool = False, devices: int | None = None, shard_tables: bool = False,
+    model: str,
+    dataset: str | Path,
+    *,
+    reviews: str | Path | None = None,
+    preset: str = "published",
+    epochs: int | None = None,
+    steps: int | None = None,
+    patience: int | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    settings: Mapping[str, str] | None = None,
+    strict: bool = False,
+    devices: int | None = None,
+    shard_tables: bool = False,
     stages: Sequence[str] | None = None,
-) -> Ready:  # fmt: skip
+) -> Ready:
     """Data read, examples and batches planned, weights at their start; arguments and errors as of :func:`train`."""
     spec = specs.find(model)
     if spec.training is None:
@@ -73,16 +84,23 @@ def ready(
         raise BadConfig(f"seed={seed}: legal: 0 to {2**32 - 1}")
     corpus = read_corpus(dataset, seed, strict, reviews)
     data = corpus.dataset
-    work = Workload(turns=data.last_turn, lengths=data.lengths, turn_histogram=data.turn_histogram, batch=batch, preset=preset,
-                    question_items=min(10, data.items))  # fmt: skip
+    work = Workload(
+        turns=data.last_turn,
+        lengths=data.lengths,
+        turn_histogram=data.turn_histogram,
+        batch=batch,
+        preset=preset,
+        question_items=min(10, data.items),
+    )
     config = specs.override(spec, spec.configure(data, work), settings or {})
     examples = spec.training.examples(corpus, config, seed)
     plans = _plans(spec, config, examples, epochs, steps, patience, batch, seed, stages)
     layout = Layout(devices, plans[0].batches.batch, shard_tables)
     objectives = {o.name: o for o in spec.objectives(config)}
     used = tuple(objectives[name] for plan in plans for name in plan.stage.objectives)
-    return Ready(spec, corpus, work, config, examples, plans, layout,
-                 TrainState(abstract_model(spec, config), used, work, seed, layout))  # fmt: skip
+    return Ready(
+        spec, corpus, work, config, examples, plans, layout, TrainState(abstract_model(spec, config), used, work, seed, layout)
+    )
 
 
 def train(
@@ -118,24 +136,43 @@ def train(
     """
     begin = time.perf_counter()
     specs.positive(checkpoint_steps=checkpoint_steps)
-    made = ready(model, dataset, reviews=reviews, preset=preset, epochs=epochs, steps=steps, patience=patience,
-                 batch=batch, seed=seed, settings=settings, strict=strict, devices=devices, shard_tables=shard_tables,
-                 stages=stages)  # fmt: skip
+    made = ready(
+        model,
+        dataset,
+        reviews=reviews,
+        preset=preset,
+        epochs=epochs,
+        steps=steps,
+        patience=patience,
+        batch=batch,
+        seed=seed,
+        settings=settings,
+        strict=strict,
+        devices=devices,
+        shard_tables=shard_tables,
+        stages=stages,
+    )
     spec, corpus, plans, layout, state = made.spec, made.corpus, made.plans, made.layout, made.state
     data = corpus.dataset
     folder = Path(hosts.first(lambda: str(_folder(out, resume))))
     identity = {
-        "model": spec.name, "config": plain(made.config), "seed": seed, "preset": preset,
+        "model": spec.name,
+        "config": plain(made.config),
+        "seed": seed,
+        "preset": preset,
         "dataset": {"name": data.name, "sha256": corpus.fingerprint, "split": corpus.split},
-        "stages": [{"objectives": list(p.stage.objectives), "batch": p.batches.batch, "steps": p.steps,
-                    "patience": p.patience} for p in plans],
-    }  # fmt: skip
+        "stages": [
+            {"objectives": list(p.stage.objectives), "batch": p.batches.batch, "steps": p.steps, "patience": p.patience}
+            for p in plans
+        ],
+    }
     hosts.same("model, configuration, data set or seed", identity)
     checkpoints = Checkpoints(folder / "checkpoints", identity)
     try:
         hosts.first(lambda: _write_catalogue(corpus, seed, spec, folder))
-        loop = Loop(spec, state, made.examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps,
-                    tick=tick)  # fmt: skip
+        loop = Loop(
+            spec, state, made.examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps, tick=tick
+        )
         # A run killed before its first checkpoint was whole starts again.
         resumed = loop.resume() if resume and checkpoints.latest() is not None else None
         position = loop.run()
@@ -149,8 +186,23 @@ def train(
     spent = time.perf_counter() - begin
     shapes = {name: taken(plan.batches, position.taken.get(plan.name, 0)) for plan in plans for name in plan.stage.objectives}
     foretold = predicted(state.model, made.work, shapes, layout.mesh.devices.flat[0], layout.devices)
-    run = Run(spec, made.config, corpus, made.work, plans, position, made.examples, seed, resumed, layout, figures,
-              _against(corpus, ranked, seed), spent, command, foretold)  # fmt: skip
+    run = Run(
+        spec,
+        made.config,
+        corpus,
+        made.work,
+        plans,
+        position,
+        made.examples,
+        seed,
+        resumed,
+        layout,
+        figures,
+        _against(corpus, ranked, seed),
+        spent,
+        command,
+        foretold,
+    )
     report = document(run)
     hosts.first(lambda: write(report, folder / "report.json"))
     return Trained(report, ranked, corpus, weights)
@@ -166,9 +218,16 @@ def _trainable() -> list[str]:
 
 
 def _plans(
-    spec: Spec, config: Any, examples: Examples, epochs: int | None, steps: int | None, patience: int | None,
-    batch: int | None, seed: int, only: Sequence[str] | None,
-) -> tuple[Plan, ...]:  # fmt: skip
+    spec: Spec,
+    config: Any,
+    examples: Examples,
+    epochs: int | None,
+    steps: int | None,
+    patience: int | None,
+    batch: int | None,
+    seed: int,
+    only: Sequence[str] | None,
+) -> tuple[Plan, ...]:
     assert spec.training is not None
     published = {o.name: o.batch for o in spec.objectives(config)}
     chosen = [s for s in spec.training.stages if only is None or set(only) & set(s.objectives)]

@@ -122,8 +122,15 @@ class TrainState:
 
         def run(trained: Any, moments: Any, others: Any, frozen: Any, batch: Any, number: Any, *counter: Any):
             key = jax.random.fold_in(jax.random.key(self._seed), number)
-            found = step.function(tree.unflatten(trained), shape.unflatten(moments), others_tree.unflatten(others),
-                                  frozen_tree.unflatten(frozen), batch, key, *counter)  # fmt: skip
+            found = step.function(
+                tree.unflatten(trained),
+                shape.unflatten(moments),
+                others_tree.unflatten(others),
+                frozen_tree.unflatten(frozen),
+                batch,
+                key,
+                *counter,
+            )
             return jax.tree.leaves(found[0]), jax.tree.leaves(found[1]), found[2]
 
         places = ([self.layout.weight(self._weights[i]) for i in trained], jax.tree.leaves(where), self.layout.everywhere)
@@ -137,9 +144,14 @@ class TrainState:
         program, weights = self._programs[name], self._weights
         extra = (np.int32(counter),) if program.objective.shared_counter else ()
         trained, self._moments[name], metrics = program.run(
-            [weights[i] for i in program.trained], self._moments[name], [weights[i] for i in program.others],
-            [weights[i] for i in program.frozen], batch, np.uint32(number), *extra
-        )  # fmt: skip
+            [weights[i] for i in program.trained],
+            self._moments[name],
+            [weights[i] for i in program.others],
+            [weights[i] for i in program.frozen],
+            batch,
+            np.uint32(number),
+            *extra,
+        )
         for i, new in zip(program.trained, trained, strict=True):
             weights[i] = new
         return metrics

@@ -33,8 +33,19 @@ def test_every_known_number_has_its_source_and_unknown_ones_are_null(name):
     known = {f"matmul_flops_per_s.{k}" for k, v in device.matmul_flops_per_s.items() if v is not None}
     known |= {f"vector_flops_per_s.{k}" for k, v in device.vector_flops_per_s.items() if v is not None}
     known |= {f"measured.{k}" for k in device.measured}
-    for key in ("memory_bytes", "memory_bandwidth_bytes_per_s", "cache_bytes", "clock_hz", "cores", "lanes_per_core",
-                "power_w", "idle_power_w", "price_usd_per_hour", "sustained_clock_hz", "link_bytes_per_s"):  # fmt: skip
+    for key in (
+        "memory_bytes",
+        "memory_bandwidth_bytes_per_s",
+        "cache_bytes",
+        "clock_hz",
+        "cores",
+        "lanes_per_core",
+        "power_w",
+        "idle_power_w",
+        "price_usd_per_hour",
+        "sustained_clock_hz",
+        "link_bytes_per_s",
+    ):
         known |= {key} if getattr(device, key) is not None else set()
     assert set(device.origins) == known
     assert device.memory_bytes is not None or name == "cpu"
@@ -108,8 +119,7 @@ def test_peaks_of_a_gpu_agree_with_its_units_and_clock(name):
 @pytest.mark.parametrize("name", GPUS)
 def test_a_gpu_has_what_a_predicted_time_needs(name):
     device = load.accelerator(name)
-    for key in ("generation", "lanes_per_core", "memory_kind", "cores", "clock_hz", "power_w",
-                "memory_bandwidth_bytes_per_s"):  # fmt: skip
+    for key in ("generation", "lanes_per_core", "memory_kind", "cores", "clock_hz", "power_w", "memory_bandwidth_bytes_per_s"):
         assert getattr(device, key) is not None, key
     from_lanes = 2 * device.cores * device.lanes_per_core * device.clock_hz
     for rates in (device.matmul_flops_per_s, device.vector_flops_per_s):
@@ -189,9 +199,14 @@ def test_measured_rates_stay_below_the_peaks(name):
 
 def test_the_h100_target_as_text():
     text = target_config_text(load.accelerator("h100").compiler_target["config"])
-    for line in ("  core_count: 132\n", "  memory_bandwidth: 3352320000000\n", "    major: 9\n",
-                 "    feature_extension: ACCELERATED_FEATURES\n", 'platform_name: "CUDA"\n',
-                 "  clock_rate_ghz: 1.98\n"):  # fmt: skip
+    for line in (
+        "  core_count: 132\n",
+        "  memory_bandwidth: 3352320000000\n",
+        "    major: 9\n",
+        "    feature_extension: ACCELERATED_FEATURES\n",
+        'platform_name: "CUDA"\n',
+        "  clock_rate_ghz: 1.98\n",
+    ):
         assert line in text
     assert text.count("{") == text.count("}") == 4
 

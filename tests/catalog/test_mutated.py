@@ -14,8 +14,30 @@ from cr_jax.predict.rates import Rates, costs
 from cr_jax.predict.roofline import predict
 from cr_jax.resources import shipped_profile
 
-JUNK = [None, True, False, 0, -1, 7, 1.5, 10**99, -(10**99), 1e308, 5e-324, "", "x", "x" * 5000, [], {}, [[[]]], {"value": 1},
-        {"value": 10**99, "kind": "measured", "source": "s"}, [None], ["a", {}], {"a": {"b": {"c": []}}}]  # fmt: skip
+JUNK = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    7,
+    1.5,
+    10**99,
+    -(10**99),
+    1e308,
+    5e-324,
+    "",
+    "x",
+    "x" * 5000,
+    [],
+    {},
+    [[[]]],
+    {"value": 1},
+    {"value": 10**99, "kind": "measured", "source": "s"},
+    [None],
+    ["a", {}],
+    {"a": {"b": {"c": []}}},
+]
 HLO = """HloModule m
 
 ENTRY e {

@@ -16,8 +16,25 @@ from cr_jax.measure.clock import Plan
 from cr_jax.report.document import validate
 
 SMALL = [part for key, value in tiny.SMALL["dmn"].items() for part in ("--set", f"{key}={value}")]
-QUICK = ["--model", "dmn", "--dataset", "tiny", "--preset", "matched", "--turns", "2", *SMALL,
-         "--runs", "4", "--warmup", "1", "--seconds", "0", "--limit", "0"]  # fmt: skip
+QUICK = [
+    "--model",
+    "dmn",
+    "--dataset",
+    "tiny",
+    "--preset",
+    "matched",
+    "--turns",
+    "2",
+    *SMALL,
+    "--runs",
+    "4",
+    "--warmup",
+    "1",
+    "--seconds",
+    "0",
+    "--limit",
+    "0",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -79,31 +96,34 @@ def test_a_trace_that_both_viewers_open(monkeypatch, capsys, tmp_path):
     assert "ui.perfetto.dev" in err and "xprof" in err
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--device", "h100"], "none attached.*attached: cpu.*crjax profile --device h100"),
-    (["--device", "nothing"], "unknown device"),
-    (["--phase", "sleep"], "unknown phase.*train"),
-    (["--turn", "9"], "turn=9: must be 0 to 2"),
-    (["--phase", "precompute"], "no item side"),
-    (["--objective", "x", "--phase", "train"], "unknown objective"),
-    (["--against", "nowhere.json"], "no such file"),
-    (["--against", "users=many"], "whole number"),
-    (["--runs", "0"], "runs=0"),
-    (["--users", "9" * 30], "users=9+: must be 100,000,000 or less"),
-    (["--users", "100000000"], "its arguments take .*, this machine has .* of memory"),
-    (["--set", "hidden=2147483648"], "hidden=2147483648: must be 100,000,000 or less"),
-    (["--turns", "100000000"], "turns=100000000: must be 1,000 or less"),
-    (["--against", "n" * 5000], "no such file"),
-    (["--trace", __file__], "File exists; legal: a folder"),
-    (["--trace", f"{__file__}/x"], "Not a directory; legal: a folder"),
-    (["--trace", "t" * 5000], "name too long; legal: a folder"),
-    (["sweep", "--models", "dmn", "--out", __file__], "no folder for the cells: File exists"),
-    (["sweep", "--models", "dmn", "--out", f"{__file__}/x"], "no folder for the cells: Not a directory"),
-    (["sweep", "--models", "dmn", "--out", "o" * 5000], "no folder for the cells: File name too long"),
-    (["sweep", "--models", "dmn", "--out", "o", "--users", "²"], "--users '²': legal: whole numbers"),
-    (["sweep", "--models", "dmn", "--out", "o", "--batches", "9" * 5000], "legal: whole numbers"),
-    (["sweep", "--models", "dmn", "--out", "o", "--cell-seconds", "nan"], "--cell-seconds nan: must be above 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--device", "h100"], "none attached.*attached: cpu.*crjax profile --device h100"),
+        (["--device", "nothing"], "unknown device"),
+        (["--phase", "sleep"], "unknown phase.*train"),
+        (["--turn", "9"], "turn=9: must be 0 to 2"),
+        (["--phase", "precompute"], "no item side"),
+        (["--objective", "x", "--phase", "train"], "unknown objective"),
+        (["--against", "nowhere.json"], "no such file"),
+        (["--against", "users=many"], "whole number"),
+        (["--runs", "0"], "runs=0"),
+        (["--users", "9" * 30], "users=9+: must be 100,000,000 or less"),
+        (["--users", "100000000"], "its arguments take .*, this machine has .* of memory"),
+        (["--set", "hidden=2147483648"], "hidden=2147483648: must be 100,000,000 or less"),
+        (["--turns", "100000000"], "turns=100000000: must be 1,000 or less"),
+        (["--against", "n" * 5000], "no such file"),
+        (["--trace", __file__], "File exists; legal: a folder"),
+        (["--trace", f"{__file__}/x"], "Not a directory; legal: a folder"),
+        (["--trace", "t" * 5000], "name too long; legal: a folder"),
+        (["sweep", "--models", "dmn", "--out", __file__], "no folder for the cells: File exists"),
+        (["sweep", "--models", "dmn", "--out", f"{__file__}/x"], "no folder for the cells: Not a directory"),
+        (["sweep", "--models", "dmn", "--out", "o" * 5000], "no folder for the cells: File name too long"),
+        (["sweep", "--models", "dmn", "--out", "o", "--users", "²"], "--users '²': legal: whole numbers"),
+        (["sweep", "--models", "dmn", "--out", "o", "--batches", "9" * 5000], "legal: whole numbers"),
+        (["sweep", "--models", "dmn", "--out", "o", "--cell-seconds", "nan"], "--cell-seconds nan: must be above 0"),
+    ],
+)
 def test_misuse_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, words):
     if arguments[0] == "--device":
         monkeypatch.setattr(device, "_first", lambda platform: jax.devices()[0] if platform == "cpu" else None)

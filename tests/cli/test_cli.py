@@ -22,8 +22,21 @@ ENTRY main {
   ROOT dot = f32[3,7]{1,0} dot(a, b), lhs_contracting_dims={1}, rhs_contracting_dims={0}
 }
 """
-PROFILE = ["profile", "--model", "dmn", "--dataset", "tiny", "--turns", "1", "--phase", "train",
-           "--set", "hidden=4", "--set", "embedding=6"]  # fmt: skip
+PROFILE = [
+    "profile",
+    "--model",
+    "dmn",
+    "--dataset",
+    "tiny",
+    "--turns",
+    "1",
+    "--phase",
+    "train",
+    "--set",
+    "hidden=4",
+    "--set",
+    "embedding=6",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +108,12 @@ except SystemExit as done:
 def test_what_reads_documents_imports_no_jax(arguments, profiles, tmp_path):
     (tmp_path / "text.hlo").write_text(HLO)
     places = {"PROFILE": profiles / "datasets" / "tiny.json", "HLO": tmp_path / "text.hlo"}
-    done = subprocess.run([sys.executable, "-c", WITHOUT_JAX, *[str(places.get(a, a)) for a in arguments]],
-                          env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_JAX, *[str(places.get(a, a)) for a in arguments]],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert done.stderr == "0 []\n" and done.stdout
 
 

@@ -84,10 +84,19 @@ def test_files_that_are_no_reports_are_one_line(crjax, tmp_path, command, conten
 def test_misuse_of_compare(crjax, file, tmp_path):
     one = file(sample())
     (tmp_path / "plain").write_text("")
-    for arguments in ([], [one, "--model", "dmn"], [one, "--format", "xml"], [one, "--baseline", "nothing"],
-                      [one, "--plot", tmp_path / "plain"], ["--model", "dmm"], ["--model", "dmn,"],
-                      ["--model", "dmn", "--device", "h1000"], ["--model", "dmn,mmn", "--set", "hops=1"],
-                      ["--model", "dmn", "--dataset", "nowhere"], [one, "--out", tmp_path / "no" / "x"]):  # fmt: skip
+    for arguments in (
+        [],
+        [one, "--model", "dmn"],
+        [one, "--format", "xml"],
+        [one, "--baseline", "nothing"],
+        [one, "--plot", tmp_path / "plain"],
+        ["--model", "dmm"],
+        ["--model", "dmn,"],
+        ["--model", "dmn", "--device", "h1000"],
+        ["--model", "dmn,mmn", "--set", "hops=1"],
+        ["--model", "dmn", "--dataset", "nowhere"],
+        [one, "--out", tmp_path / "no" / "x"],
+    ):
         code, out, err = crjax("compare", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), arguments
 
@@ -199,8 +208,10 @@ def test_check_not_comparable(crjax, file, again):
 
 def test_saved_reports_are_compared_without_jax(file):
     one = file(sample())
-    code = "import sys; from cr_jax.cli import main; sys.argv = ['crjax', *sys.argv[1:]]\ntry: main.main()\n" \
-           "except SystemExit as e: assert not e.code and not {'jax', 'flax', 'optax'} & set(sys.modules), 'JAX'"  # fmt: skip
+    code = (
+        "import sys; from cr_jax.cli import main; sys.argv = ['crjax', *sys.argv[1:]]\ntry: main.main()\n"
+        "except SystemExit as e: assert not e.code and not {'jax', 'flax', 'optax'} & set(sys.modules), 'JAX'"
+    )
     for arguments in (["compare", one, one], ["diff", one, one], ["check", "--baseline", "none", "--allow-missing"]):
         subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=True, capture_output=True)
 

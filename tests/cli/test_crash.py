@@ -78,8 +78,14 @@ def test_a_file_that_an_argument_names_is_no_fault_of_ours(crjax, monkeypatch):
 def run(command: str, **environment: str) -> tuple[int, str, str]:
     """A true process, started by a shell so that its streams can be closed."""
     keep = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
-    done = subprocess.run(["bash", "-c", f"{sys.executable} -m cr_jax.cli.main {command}"], capture_output=True, text=True,
-                          env=keep | {"PYTHONPATH": str(ROOT)} | environment, encoding="utf-8", timeout=60)  # fmt: skip
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m cr_jax.cli.main {command}"],
+        capture_output=True,
+        text=True,
+        env=keep | {"PYTHONPATH": str(ROOT)} | environment,
+        encoding="utf-8",
+        timeout=60,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -96,8 +102,9 @@ def test_a_closed_input_is_an_empty_one():
 
 
 @pytest.mark.parametrize(
-    "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
-    ids=["asked", "C"]
+    "environment",
+    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+    ids=["asked", "C"],
 )
 def test_an_output_of_ascii_spells_what_it_lacks(environment, tmp_path):
     code, out, err = run("list accelerators", **environment)

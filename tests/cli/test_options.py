@@ -70,18 +70,27 @@ def test_trip_counts(crjax, tmp_path, value):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("profile", "--model", "dmn", "--out"), ("compare", "--model", "dmn", "--out"), ("estimate", "--model", "dmn", "--out"),
-     ("data", "stats", "--dataset", "cell-phones", "--out"), ("data", "derive", "a", "b", "--out"),
-     ("recommend", "nowhere", "--conversations", "x", "--out")],
+    [
+        ("profile", "--model", "dmn", "--out"),
+        ("compare", "--model", "dmn", "--out"),
+        ("estimate", "--model", "dmn", "--out"),
+        ("data", "stats", "--dataset", "cell-phones", "--out"),
+        ("data", "derive", "a", "b", "--out"),
+        ("recommend", "nowhere", "--conversations", "x", "--out"),
+    ],
     ids=lambda arguments: " ".join(arguments[:2]),
-)  # fmt: skip
+)
 def test_an_output_is_looked_at_before_the_work(crjax, tmp_path, monkeypatch, arguments):
     """The work would fail in another way, or take seconds."""
     (tmp_path / "file").touch()
     monkeypatch.setattr("cr_jax.pipeline.profile", lambda *_, **__: pytest.fail("work was begun"))
     monkeypatch.setattr("cr_jax.estimate.estimate", lambda *_, **__: pytest.fail("work was begun"))
-    for place, reason in ((tmp_path, "folder"), (tmp_path / "file" / "x", "is a file"), (tmp_path / "none" / "x", "no folder"),
-                          (LONG, "too long")):  # fmt: skip
+    for place, reason in (
+        (tmp_path, "folder"),
+        (tmp_path / "file" / "x", "is a file"),
+        (tmp_path / "none" / "x", "no folder"),
+        (LONG, "too long"),
+    ):
         refused(crjax(*arguments, place), reason, "--out")
 
 
@@ -93,10 +102,17 @@ def test_a_folder_to_write_to_is_looked_at_before_the_work(crjax, tmp_path, argu
 
 
 def test_names_of_5000_letters(crjax):
-    for arguments in (("list", LONG), ("profile", "--model", LONG), ("profile", "--model", "dmn", "--device", LONG), (LONG,),
-                      ("profile", "--model", f"{LONG}:SPEC"), ("profile", f"--{LONG}"), ("diff", LONG, LONG),
-                      ("compare", "--model", "dmn", "--format", LONG), ("profile", "--model", "dmn", "--phase",
-                      LONG)):  # fmt: skip
+    for arguments in (
+        ("list", LONG),
+        ("profile", "--model", LONG),
+        ("profile", "--model", "dmn", "--device", LONG),
+        (LONG,),
+        ("profile", "--model", f"{LONG}:SPEC"),
+        ("profile", f"--{LONG}"),
+        ("diff", LONG, LONG),
+        ("compare", "--model", "dmn", "--format", LONG),
+        ("profile", "--model", "dmn", "--phase", LONG),
+    ):
         refused(crjax(*arguments))
 
 

@@ -9,8 +9,14 @@ from cr_jax import pipeline
 from cr_jax.predict.rates import Rates
 from cr_jax.report.document import to_json, validate
 
-BAD = (["--price-per-hour", "dear"], ["--price-per-hour", "l4=1"], ["--pue", "0.5"], ["--host-w", "-1"],
-       ["--grid-g-per-kwh", "300"], ["--grid-source", "somewhere"])  # fmt: skip
+BAD = (
+    ["--price-per-hour", "dear"],
+    ["--price-per-hour", "l4=1"],
+    ["--pue", "0.5"],
+    ["--host-w", "-1"],
+    ["--grid-g-per-kwh", "300"],
+    ["--grid-source", "somewhere"],
+)
 
 
 @pytest.mark.parametrize("command", ["profile", "compare", "estimate"])
@@ -20,11 +26,16 @@ def test_bad_rates_are_one_line(crjax, command, options):
     assert (code, out, err.count("\n")) == (2, "", 1), err
 
 
-@pytest.mark.parametrize("options", [
-    ["--turns-per-second", "0", "--p95-ms", "100"], ["--turns-per-second", "200", "--p95-ms", "-5"],
-    ["--turns-per-second", "200"], ["--p95-ms", "100"],
-    ["--turns-per-second", "200", "--p95-ms", "100", "--phase", "train"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--turns-per-second", "0", "--p95-ms", "100"],
+        ["--turns-per-second", "200", "--p95-ms", "-5"],
+        ["--turns-per-second", "200"],
+        ["--p95-ms", "100"],
+        ["--turns-per-second", "200", "--p95-ms", "100", "--phase", "train"],
+    ],
+)
 def test_bad_capacities_are_one_line(crjax, options, tmp_path):
     code, out, err = crjax("compare", "--model", "dmn", *options)
     assert (code, out, err.count("\n")) == (2, "", 1), err
@@ -36,8 +47,20 @@ def test_bad_capacities_are_one_line(crjax, options, tmp_path):
 def test_rates_reach_the_profile(crjax, monkeypatch):
     asked = []
     monkeypatch.setattr(pipeline, "profile", lambda *names, **options: asked.append(options["rates"]) or sample())
-    code, _, _ = crjax("profile", "--model", "dmn", "--price-per-hour", "2.5", "--pue", "1.1", "--grid-g-per-kwh", "300",
-                       "--grid-source", "a test", "--json")  # fmt: skip
+    code, _, _ = crjax(
+        "profile",
+        "--model",
+        "dmn",
+        "--price-per-hour",
+        "2.5",
+        "--pue",
+        "1.1",
+        "--grid-g-per-kwh",
+        "300",
+        "--grid-source",
+        "a test",
+        "--json",
+    )
     assert code == 0 and isinstance(asked[0], Rates) and asked[0].hourly("cpu") == 2.5 and asked[0].site.pue == 1.1
 
 
@@ -53,13 +76,32 @@ def test_capacity_profiles_the_last_turn_at_growing_sizes(crjax, monkeypatch):
                 report["steps"] = [step(report, "infer/incremental/t1")]
                 report["steps"][0]["labels"]["users"] = options["users"]
             for one in report["steps"]:
-                one["prediction"] |= {"seconds": seconds, "low_s": seconds / 2, "high_s": 2 * seconds, "method": "peaks",
-                                      "bound": "overhead", "shares": {"overhead": 1.0}, "reason": None}  # fmt: skip
+                one["prediction"] |= {
+                    "seconds": seconds,
+                    "low_s": seconds / 2,
+                    "high_s": 2 * seconds,
+                    "method": "peaks",
+                    "bound": "overhead",
+                    "shares": {"overhead": 1.0},
+                    "reason": None,
+                }
         return found
 
     monkeypatch.setattr(pipeline, "profile_devices", devices)
-    code, out, _ = crjax("compare", "--model", "dmn", "--device", "h100,l4", "--turns-per-second", "2000", "--p95-ms", "20",
-                         "--price-per-hour", "h100=2,l4=1", "--json")  # fmt: skip
+    code, out, _ = crjax(
+        "compare",
+        "--model",
+        "dmn",
+        "--device",
+        "h100,l4",
+        "--turns-per-second",
+        "2000",
+        "--p95-ms",
+        "20",
+        "--price-per-hour",
+        "h100=2,l4=1",
+        "--json",
+    )
     document = json.loads(out)
     assert code == 0 and validate(document, "x") == "comparison"
     assert asked[0][0] == "ends"
@@ -83,8 +125,13 @@ def test_time_of_check_is_misuse_or_not_comparable(crjax, tmp_path, monkeypatch)
 
 def test_misuse_of_estimate(crjax, tmp_path):
     (tmp_path / "a.json").write_text(to_json(sample()))
-    for arguments in (["--model", "dmn,"], ["--model", "dmm"], ["--model", "dmn,mmn", "--set", "hops=1"],
-                      ["--model", "dmn", "--schedule", "equal-turns=0"], ["--model", "dmn", "--measured", tmp_path / "a.json"],
-                      ["--model", "dmn", "--measured", tmp_path / "none.json"]):  # fmt: skip
+    for arguments in (
+        ["--model", "dmn,"],
+        ["--model", "dmm"],
+        ["--model", "dmn,mmn", "--set", "hops=1"],
+        ["--model", "dmn", "--schedule", "equal-turns=0"],
+        ["--model", "dmn", "--measured", tmp_path / "a.json"],
+        ["--model", "dmn", "--measured", tmp_path / "none.json"],
+    ):
         code, out, err = crjax("estimate", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), arguments

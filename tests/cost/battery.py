@@ -15,9 +15,7 @@ def _i(*shape: int) -> jax.ShapeDtypeStruct:
 
 def _conv(stride=(1, 1), padding="VALID", lhs_dilation=None, rhs_dilation=None, groups=1):
     def f(x, w):
-        return lax.conv_general_dilated(
-            x, w, stride, padding, lhs_dilation, rhs_dilation, ("NHWC", "HWIO", "NHWC"), groups
-        )
+        return lax.conv_general_dilated(x, w, stride, padding, lhs_dilation, rhs_dilation, ("NHWC", "HWIO", "NHWC"), groups)
 
     return f
 
@@ -65,10 +63,7 @@ FORWARD = {
     "gather": (lambda t, i: t[i].sum(1), (_f(100, 16), _i(8, 5))),
     "scatter_add": (lambda t, i, u: t.at[i].add(u), (_f(100, 16), _i(12), _f(12, 16))),
     "argmax": (lambda x: jnp.argmax(x, -1), (_f(8, 50),)),
-    "max_pool": (
-        lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"),
-        (_f(2, 8, 8, 4),),
-    ),
+    "max_pool": (lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"), (_f(2, 8, 8, 4),)),
     "transcendentals": (
         lambda x: jnp.exp(x) + jnp.log1p(x) + jnp.sin(x) * jnp.cos(x) + jnp.tanh(x) + x**2.5 + lax.rsqrt(x),
         (_f(7, 13),),

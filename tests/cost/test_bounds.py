@@ -198,12 +198,15 @@ def test_a_kernel_that_declares_nothing_is_not_counted():
     assert found.bound == "lower" and [one.operation for one in found.uncounted] == ["custom-call tpu_custom_call"]
 
 
-@pytest.mark.parametrize(("function", "shape", "flops"), [
-    (jnp.linalg.cholesky, (16, 16), 16**3 // 3),
-    (lambda a: jnp.linalg.qr(a, mode="r"), (32, 16), 2 * 32 * 16**2 - 2 * 16**3 // 3 - 1),
-    (lambda a: lax.linalg.lu(a)[0], (16, 16), 2 * 16**3 // 3),
-    (jnp.linalg.eigh, (16, 16), 9 * 16**3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("function", "shape", "flops"),
+    [
+        (jnp.linalg.cholesky, (16, 16), 16**3 // 3),
+        (lambda a: jnp.linalg.qr(a, mode="r"), (32, 16), 2 * 32 * 16**2 - 2 * 16**3 // 3 - 1),
+        (lambda a: lax.linalg.lu(a)[0], (16, 16), 2 * 16**3 // 3),
+        (jnp.linalg.eigh, (16, 16), 9 * 16**3),
+    ],
+)
 def test_linear_algebra_on_a_cpu_is_counted_by_formula(function, shape, flops):
     text = jax.jit(function).lower(jax.ShapeDtypeStruct(shape, jnp.float32)).compile().as_text()
     found = count_hlo(text)
@@ -238,13 +241,16 @@ ENTRY e {
     assert count_hlo(text).other_flops == 4 * 63
 
 
-@pytest.mark.parametrize("line", [
-    "ROOT r = f32[4] opt-barrier(x)",
-    'ROOT r = f32[4] custom-call(x), custom_call_target="X64Combine"',
-    'ROOT r = f32[4] custom-call(x), custom_call_target="AsyncCollectiveStart"',
-    "ROOT r = f32[4] reduce-scatter-done(x)",
-    "ROOT r = f32[4] all-to-all-done(x)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ROOT r = f32[4] opt-barrier(x)",
+        'ROOT r = f32[4] custom-call(x), custom_call_target="X64Combine"',
+        'ROOT r = f32[4] custom-call(x), custom_call_target="AsyncCollectiveStart"',
+        "ROOT r = f32[4] reduce-scatter-done(x)",
+        "ROOT r = f32[4] all-to-all-done(x)",
+    ],
+)
 def test_no_false_alarms_and_nothing_counted_twice(line):
     found = count_hlo(f"HloModule m\n\nENTRY e {{\n  x = f32[4] parameter(0)\n  {line}\n}}\n")
     assert (found.bound, found.hbm_bytes, found.total.collective_bytes) == ("exact", 0, 0)

@@ -131,9 +131,9 @@ def test_inferred_counts_of_steps_other_than_one(start, stop, step, times):
 
 def test_of_two_conditions_the_known_one_is_a_limit():
     def run(x):
-        return lax.while_loop(
-            lambda c: (c[0] < 9) & (jnp.sum(c[1]) < 1e6), lambda c: (c[0] + 1, c[1] @ c[1]), (jnp.int32(0), x)
-        )[1]
+        return lax.while_loop(lambda c: (c[0] < 9) & (jnp.sum(c[1]) < 1e6), lambda c: (c[0] + 1, c[1] @ c[1]), (jnp.int32(0), x))[
+            1
+        ]
 
     text = jax.jit(run).lower(jax.ShapeDtypeStruct((4, 4), jnp.float32)).as_text("hlo")
     found = count_hlo(text)

@@ -68,10 +68,13 @@ def test_two_merged_products_of_one_size_have_four_owners():
     assert count.merged.flops == 4 * F
 
 
-@pytest.mark.parametrize("traced", [
-    (*APART, dot("c", "net.other", 8, 16, 32)),  # which of two others is in it?
-    (APART[0], dot("b", "net.back", 8, 16, 32, "transpose(jvp(net))")),  # not of one pass
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "traced",
+    [
+        (*APART, dot("c", "net.other", 8, 16, 32)),  # which of two others is in it?
+        (APART[0], dot("b", "net.back", 8, 16, 32, "transpose(jvp(net))")),  # not of one pass
+    ],
+)
 def test_what_cannot_be_told_apart_stays_and_is_said(traced):
     found, count = shares(program(*traced), program(AS_ONE))
     assert found == {"net.ahead": 2 * F}
@@ -107,8 +110,10 @@ def test_in_a_loop_it_is_shared_as_often_as_it_runs():
         for name in shapes:
             rows, inner_size, columns = 8, 16, 64 if len(shapes) == 1 else 32
             values = values.replace(f"dot({name}.x, {name}.w)", f"dot({name}.x, {name}.w)")
-            values = (f"  {name}.x = f32[{rows},{inner_size}]{{1,0}} constant({{...}})\n"
-                      f"  {name}.w = f32[{inner_size},{columns}]{{1,0}} constant({{...}})\n{values}")
+            values = (
+                f"  {name}.x = f32[{rows},{inner_size}]{{1,0}} constant({{...}})\n"
+                f"  {name}.w = f32[{inner_size},{columns}]{{1,0}} constant({{...}})\n{values}"
+            )
         return f"""HloModule m
 
 body {{

@@ -48,8 +48,10 @@ def test_twice_the_body_in_half_the_iterations_is_the_same_work(name):
     assert loop is not None
     shape, body = loop.groups()
     plain = re.sub(r"\{[\d,]*(?::[^{}]*)?\}", "", shape)
-    twice = (f"%twice (s: {plain}) -> {plain} {{\n  %s = {shape} parameter(0)\n  %a = {shape} call(%s), to_apply=%{body}\n"
-             f"  ROOT %b = {shape} call(%a), to_apply=%{body}\n}}\n\n")  # fmt: skip
+    twice = (
+        f"%twice (s: {plain}) -> {plain} {{\n  %s = {shape} parameter(0)\n  %a = {shape} call(%s), to_apply=%{body}\n"
+        f"  ROOT %b = {shape} call(%a), to_apply=%{body}\n}}\n\n"
+    )
     end = text.index("\n}\n", text.index(f"\n%{body} (")) + 3
     changed = text[:end] + "\n" + twice + text[end:].replace(f"body=%{body},", "body=%twice,")
     assert changed.count("%twice") > 1

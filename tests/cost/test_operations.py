@@ -57,9 +57,10 @@ ENTRY main {{
 """
 
 
-@pytest.mark.parametrize(("left", "right", "i", "j", "kind"), [
-    ("4,5", "5,6", 1, 0, "nn"), ("4,5", "6,5", 1, 1, "nt"), ("5,4", "5,6", 0, 0, "tn"), ("5,4", "6,5", 0, 1, "tt"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("left", "right", "i", "j", "kind"),
+    [("4,5", "5,6", 1, 0, "nn"), ("4,5", "6,5", 1, 1, "nt"), ("5,4", "5,6", 0, 0, "tn"), ("5,4", "6,5", 0, 1, "tt")],
+)
 def test_the_kind_of_a_product_says_how_its_operands_lie(left, right, i, j, kind):
     (operation,) = operations(KINDS.format(left=left, right=right, i=i, j=j)).operations
     assert operation.products == (Product(4, 6, 5, 1, kind, "f32"),)

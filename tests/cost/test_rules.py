@@ -18,8 +18,7 @@ def test_an_invented_opcode_is_reported_not_ignored():
 
 
 def test_an_unknown_custom_call_is_reported():
-    found = count_hlo(_module("a = f32[4]{0} parameter(0)",
-                              'ROOT b = f32[4]{0} custom-call(a), custom_call_target="mystery"'))  # fmt: skip
+    found = count_hlo(_module("a = f32[4]{0} parameter(0)", 'ROOT b = f32[4]{0} custom-call(a), custom_call_target="mystery"'))
     assert [m.operation for m in found.uncounted] == ["custom-call mystery"]
     assert found.as_dict()["bound"] == "lower"
 
@@ -39,8 +38,9 @@ def test_sets_of_operations_do_not_overlap():
 
 
 def test_free_operations_cost_nothing():
-    found = count_hlo(_module("a = f32[4]{0} parameter(0)", "t = (f32[4]{0}) tuple(a)",
-                              "ROOT b = f32[4]{0} get-tuple-element(t), index=0"))  # fmt: skip
+    found = count_hlo(
+        _module("a = f32[4]{0} parameter(0)", "t = (f32[4]{0}) tuple(a)", "ROOT b = f32[4]{0} get-tuple-element(t), index=0")
+    )
     assert not any(found.total.as_dict().values())
 
 
@@ -58,36 +58,55 @@ def test_valid_positions_equal_enumeration(image, kernel, stride, left, right, p
 
 
 def test_a_slice_counts_what_it_touches():
-    found = count_hlo(_module("a = f32[1000,8]{1,0} parameter(0)", "i = s32[] parameter(1)", "z = s32[] constant(0)",
-                              "ROOT b = f32[2,8]{1,0} dynamic-slice(a, i, z), dynamic_slice_sizes={2,8}"))  # fmt: skip
+    found = count_hlo(
+        _module(
+            "a = f32[1000,8]{1,0} parameter(0)",
+            "i = s32[] parameter(1)",
+            "z = s32[] constant(0)",
+            "ROOT b = f32[2,8]{1,0} dynamic-slice(a, i, z), dynamic_slice_sizes={2,8}",
+        )
+    )
     assert (found.total.read_bytes, found.total.written_bytes) == (2 * 8 * 4 + 4 + 4, 2 * 8 * 4)
 
 
 def test_an_update_in_place_counts_the_update():
-    found = count_hlo(_module("a = f32[1000,8]{1,0} parameter(0)", "u = f32[1,8]{1,0} parameter(1)", "i = s32[] parameter(2)",
-                              "ROOT b = f32[1000,8]{1,0} dynamic-update-slice(a, u, i, i)"))  # fmt: skip
+    found = count_hlo(
+        _module(
+            "a = f32[1000,8]{1,0} parameter(0)",
+            "u = f32[1,8]{1,0} parameter(1)",
+            "i = s32[] parameter(2)",
+            "ROOT b = f32[1000,8]{1,0} dynamic-update-slice(a, u, i, i)",
+        )
+    )
     assert found.total.written_bytes == 8 * 4
     assert found.total.read_bytes < 100
 
 
 def test_tile_padding_counts_in_bytes():
-    found = count_hlo(_module("a = bf16[3,5]{1,0:T(8,128)(2,1)} parameter(0)",
-                              "ROOT b = bf16[3,5]{1,0:T(8,128)(2,1)} negate(a)"))  # fmt: skip
+    found = count_hlo(_module("a = bf16[3,5]{1,0:T(8,128)(2,1)} parameter(0)", "ROOT b = bf16[3,5]{1,0:T(8,128)(2,1)} negate(a)"))
     assert found.hbm_bytes == 2 * (8 * 128 * 2)
 
 
 def test_a_copy_to_the_scratchpad_counts_once():
-    found = count_hlo(_module(
-        "a = f32[8,128]{1,0:T(8,128)} parameter(0)",
-        "s = (f32[8,128]{1,0:T(8,128)S(1)}, f32[8,128]{1,0:T(8,128)}, u32[]{:S(2)}) copy-start(a)",
-        "ROOT d = f32[8,128]{1,0:T(8,128)S(1)} copy-done(s)"))  # fmt: skip
+    found = count_hlo(
+        _module(
+            "a = f32[8,128]{1,0:T(8,128)} parameter(0)",
+            "s = (f32[8,128]{1,0:T(8,128)S(1)}, f32[8,128]{1,0:T(8,128)}, u32[]{:S(2)}) copy-start(a)",
+            "ROOT d = f32[8,128]{1,0:T(8,128)S(1)} copy-done(s)",
+        )
+    )
     assert (found.total.read_bytes, found.total.written_bytes, found.total.onchip_bytes) == (4096, 0, 4096)
 
 
 def test_cublas_call_is_a_product():
     config = '{"gemm_backend_config":{"dot_dimension_numbers":{"lhs_contracting_dimensions":["1"]}}}'
-    found = count_hlo(_module("a = f32[7,11]{1,0} parameter(0)", "b = f32[11,5]{1,0} parameter(1)",
-                              "ROOT c = (f32[7,5]{1,0}, s8[99]{0}) custom-call(a, b), "
-                              f'custom_call_target="__cublas$gemm", backend_config={config}'))  # fmt: skip
+    found = count_hlo(
+        _module(
+            "a = f32[7,11]{1,0} parameter(0)",
+            "b = f32[11,5]{1,0} parameter(1)",
+            "ROOT c = (f32[7,5]{1,0}, s8[99]{0}) custom-call(a, b), "
+            f'custom_call_target="__cublas$gemm", backend_config={config}',
+        )
+    )
     assert found.matmul_flops == 2 * 7 * 5 * 11
     assert found.complete

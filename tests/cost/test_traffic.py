@@ -54,8 +54,9 @@ def test_gru_loop_on_cpu():
         + (STATE + WEIGHT)  # x·Wi
         + (STATE + 2 * GATES)  # gates: three slices of each product make the whole
         + (STATE + index)  # the update written into the outputs
-        + index + 2 * index  # the counter: copied, then added to a constant
-    )  # fmt: skip
+        + index
+        + 2 * index  # the counter: copied, then added to a constant
+    )
     step_writes = 2 * GATES + 3 * STATE + 2 * index  # products; slice, new state, update; counter twice
     test_reads, test_writes = 2 * index, 1
     outside_reads = STATE + index + FLOAT + (SEQUENCE + FLOAT) + 2 * STATE  # copies, zero, sum, concatenation

@@ -21,22 +21,54 @@ from cr_jax.errors import BadInput, CrJaxError
 
 MARKS = {str(100 + j): {"suggested": j % 2, "seen": 1, "liked": j} for j in range(3)}
 DIALOGUE = {
-    "movieMentions": {key: f"Film {key} (1999)" for key in MARKS}, "initiatorQuestions": MARKS, "respondentQuestions": MARKS,
+    "movieMentions": {key: f"Film {key} (1999)" for key in MARKS},
+    "initiatorQuestions": MARKS,
+    "respondentQuestions": MARKS,
     "messages": [{"timeOffset": 1, "text": f"hello @{100 + m}", "senderWorkerId": m % 2, "messageId": m} for m in range(3)],
-    "conversationId": "7", "respondentWorkerId": 1, "initiatorWorkerId": 0,
-}  # fmt: skip
+    "conversationId": "7",
+    "respondentWorkerId": 1,
+    "initiatorWorkerId": 0,
+}
 REVIEW = {"reviewerID": "u", "asin": "i", "reviewText": "great screen. good price!", "overall": 5.0, "summary": "nice"}
 LEXICON = "[1]\tscreen|great\t20\t3\n[-1]\tprice|good\t12\t0\n"
 HEM = {
-    "users.txt": "u0\nu1\n", "product.txt": "p0\np1\n", "vocab.txt": "red\nlarge\nscreen\n", "query_split/query.txt": "0 1\n2\n",
-    "query_split/train_query_idx.txt": "0\n1\n", "query_split/train.txt": "0\t0\t0 1 2\n1\t1\t2\n",
+    "users.txt": "u0\nu1\n",
+    "product.txt": "p0\np1\n",
+    "vocab.txt": "red\nlarge\nscreen\n",
+    "query_split/query.txt": "0 1\n2\n",
+    "query_split/train_query_idx.txt": "0\n1\n",
+    "query_split/train.txt": "0\t0\t0 1 2\n1\t1\t2\n",
     "query_split/test.txt": "1\t0\t2 2\n",
     "query_split/av.train.strict.txt": "".join(f"{i % 2}@{i % 2},{i % 3}|{i // 3 % 3}|1:2|1|-1\n" for i in range(30)),
     "query_split/av.test.strict.txt": "0@1,2|1|1\n",
-}  # fmt: skip
+}
 #: What a number, a name or a text is replaced by, or what is put between two bytes.
-ODD = (b"9" * 400, b"9" * 5000, b"NaN", b"Infinity", b"1e400", b"-1", b"null", b"[]", b"{}", b'"', b"[" * 3000, b"\x00", b"\xff",
-       b"\xed\xa0\x80", b"\\ud800", b"\x1b[2J", b"'" * 3000, b"\t", b"|", b"@", b",", b":", b"\n", b"")  # fmt: skip
+ODD = (
+    b"9" * 400,
+    b"9" * 5000,
+    b"NaN",
+    b"Infinity",
+    b"1e400",
+    b"-1",
+    b"null",
+    b"[]",
+    b"{}",
+    b'"',
+    b"[" * 3000,
+    b"\x00",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\\ud800",
+    b"\x1b[2J",
+    b"'" * 3000,
+    b"\t",
+    b"|",
+    b"@",
+    b",",
+    b":",
+    b"\n",
+    b"",
+)
 
 
 def _hem(folder):
@@ -69,10 +101,12 @@ def _read(folder, kind, data):
 
 
 TEXTS = {
-    "talks": demo_text(conversations=40), "redial": "\n".join(json.dumps(DIALOGUE | {"conversationId": n}) for n in range(9)),
-    "reviews": "\n".join(json.dumps(REVIEW | {"asin": str(n)}) for n in range(9)), "lexicon": LEXICON,
+    "talks": demo_text(conversations=40),
+    "redial": "\n".join(json.dumps(DIALOGUE | {"conversationId": n}) for n in range(9)),
+    "reviews": "\n".join(json.dumps(REVIEW | {"asin": str(n)}) for n in range(9)),
+    "lexicon": LEXICON,
     "hem": HEM["query_split/av.train.strict.txt"],
-}  # fmt: skip
+}
 
 
 @given(data=st.data(), kind=st.sampled_from(sorted(TEXTS)), packed=st.sampled_from(["plain", "gzip", "cut gzip", "bad gzip"]))
@@ -110,10 +144,14 @@ def test_an_answer_that_is_absent_is_not_said():
     assert redial.parse(json.dumps(DIALOGUE)).ratings == {"100": 0.0, "101": 1.0}
 
 
-@pytest.mark.parametrize(("table", "reason"), [
-    ("movieId,x\n1,2\n", "'movieName' is missing"), ("movieName\nA\n", "'movieId' is missing"),
-    ("movieName,movieId\nA\n", "without a movieId"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("movieId,x\n1,2\n", "'movieName' is missing"),
+        ("movieName\nA\n", "'movieId' is missing"),
+        ("movieName,movieId\nA\n", "without a movieId"),
+    ],
+)
 def test_tables_of_films(tmp_path, table, reason):
     (tmp_path / "m.csv").write_text(table)
     with pytest.raises(BadInput, match=reason):
@@ -141,9 +179,22 @@ def test_an_aspect_of_very_many_words_is_no_pair(tmp_path, no_hang):
 
 #: Lines of a megabyte that a pattern could walk again and again.
 LINES = (
-    "'" * 10**6, "-'" * 500_000, "." * 10**6, ", " * 500_000, "(1999" * 200_000, "(1999)" * 160_000, " " * 10**6, "a" * 10**6,
-    "a'" * 500_000, "@" * 10**6, "@1" * 500_000, "|" * 10**6, "a|b:" * 250_000, "[1]\t" * 250_000, "(1999)" + " " * 10**6 + "x",
-)  # fmt: skip
+    "'" * 10**6,
+    "-'" * 500_000,
+    "." * 10**6,
+    ", " * 500_000,
+    "(1999" * 200_000,
+    "(1999)" * 160_000,
+    " " * 10**6,
+    "a" * 10**6,
+    "a'" * 500_000,
+    "@" * 10**6,
+    "@1" * 500_000,
+    "|" * 10**6,
+    "a|b:" * 250_000,
+    "[1]\t" * 250_000,
+    "(1999)" + " " * 10**6 + "x",
+)
 
 
 @pytest.fixture
@@ -165,8 +216,12 @@ def test_adversarial_lines_take_linear_time(tmp_path, line, no_hang):
     list(sentences(line))
     redial.words_of_text(line, {"1": line})
     derive.Matcher(read_lexicon(_file(tmp_path, "l", LEXICON), Problems("x"), 10)).turns([line])
-    ways = (lambda place: find_dataset(str(place)), lambda place: reviews.sizes_per_item(place, Problems("x"), 128),
-            lambda place: read_lexicon(place, Problems("x"), 10), kind_of)  # fmt: skip
+    ways = (
+        lambda place: find_dataset(str(place)),
+        lambda place: reviews.sizes_per_item(place, Problems("x"), 128),
+        lambda place: read_lexicon(place, Problems("x"), 10),
+        kind_of,
+    )
     for text in (line, f"u@i,{line}", f"[1]\ta|{line}\t20\t1", json.dumps(REVIEW | {"reviewText": line[:900_000]})):
         place = _file(tmp_path, "x.txt", text[: (1 << 20) - 1] + "\n")
         for read in ways:

@@ -67,7 +67,7 @@ def review(text, summary="", user="u1", item="i1"):
         ("the case of the phone", "", ""),
         ("", "", ""),
     ],
-)  # fmt: skip
+)
 def test_rules(tmp_path, text, summary, expected):
     found = derive.Matcher(lexicon(tmp_path)[0]).turns((text, summary))
     assert derive.line(Conversation("u", "i", found)) == f"u@i,{expected}"
@@ -114,14 +114,27 @@ def reviews_file(tmp_path, text):
 
 def test_problems_of_reviews_are_counted(tmp_path):
     pairs, _ = lexicon(tmp_path)
-    text = (review("great screen") + review(" ", "") + review("nothing here", user="u2") + review("dim screen")
-            + review("great screen", user="a,b") + review("dim screen", user="u3", item="i@3") + "{}\n"
-            + review("dim screen", user="u4") + review("dim screen", user="u5")[:40])  # fmt: skip
+    text = (
+        review("great screen")
+        + review(" ", "")
+        + review("nothing here", user="u2")
+        + review("dim screen")
+        + review("great screen", user="a,b")
+        + review("dim screen", user="u3", item="i@3")
+        + "{}\n"
+        + review("dim screen", user="u4")
+        + review("dim screen", user="u5")[:40]
+    )
     file = reviews_file(tmp_path, text)
     problems = Problems(str(file))
     assert list(map(derive.line, derive.conversations(file, pairs, problems))) == ["u1@i1,screen|great|1", "u4@i1,screen|dim|-1"]
-    assert problems.first == {"empty review": [2], "second review": [4], "unwritable name": [5, 6], "malformed review": [7],
-                              "cut line": [9]}  # fmt: skip
+    assert problems.first == {
+        "empty review": [2],
+        "second review": [4],
+        "unwritable name": [5, 6],
+        "malformed review": [7],
+        "cut line": [9],
+    }
     for line in (2, 4, 5, 7):
         # Each of them as the first fault.
         single = reviews_file(tmp_path, text.splitlines(keepends=True)[0] + text.splitlines(keepends=True)[line - 1])
@@ -164,7 +177,10 @@ def test_the_command(tmp_path, capsys):
     with pytest.raises(BadInput, match="no review mentions one of the 1 pairs"):
         run("data", "derive", *given, "--out", out, "--min-count", "40")
     assert out.read_text() == before and sorted(p.name for p in tmp_path.iterdir()) == [
-        "lexicon.txt", "out.txt", "reviews.json.gz"]  # fmt: skip
+        "lexicon.txt",
+        "out.txt",
+        "reviews.json.gz",
+    ]
 
 
 def test_texts_are_written_one_by_one_or_not_at_all(tmp_path):

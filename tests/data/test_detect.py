@@ -14,8 +14,7 @@ from cr_jax.errors import BadInput, UnknownName
 from cr_jax.records import Lengths
 
 DESCRIBED = (
-    "3,018 aspect-value conversations on 326 Amazon cell phone products "
-    "(layout of Bi et al., CIKM 2019) and their 5-core reviews"
+    "3,018 aspect-value conversations on 326 Amazon cell phone products (layout of Bi et al., CIKM 2019) and their 5-core reviews"
 )
 
 

@@ -66,8 +66,16 @@ def test_the_published_loader_on_whole_conversations(loader):
 
 
 def config(data, **changes):
-    sizes = dict(words=data.dataset.words, items=len(data.items), aspects=len(data.aspects), users=len(data.users),
-                 item_words=24, facts=6, query_words=16, question_items=4)  # fmt: skip
+    sizes = dict(
+        words=data.dataset.words,
+        items=len(data.items),
+        aspects=len(data.aspects),
+        users=len(data.users),
+        item_words=24,
+        facts=6,
+        query_words=16,
+        question_items=4,
+    )
     return SimpleNamespace(**sizes | changes)
 
 

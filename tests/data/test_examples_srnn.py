@@ -16,11 +16,16 @@ from cr_jax.data.examples_srnn import (
 )
 
 ONE = Dialogue(
-    "k", "u",
-    (Utterance(USER, ("i", "like", "big", "fish"), (None, None, "5", "5")), Utterance(SYSTEM, (), ()),
-     Utterance(USER, ("so", "odd"), (None, None))),
-    {"5": (0, 1, 1, 1, 2, 0)}, {"5": 1.0, "6": 0.0, "7": 1.0},
-)  # fmt: skip
+    "k",
+    "u",
+    (
+        Utterance(USER, ("i", "like", "big", "fish"), (None, None, "5", "5")),
+        Utterance(SYSTEM, (), ()),
+        Utterance(USER, ("so", "odd"), (None, None)),
+    ),
+    {"5": (0, 1, 1, 1, 2, 0)},
+    {"5": 1.0, "6": 0.0, "7": 1.0},
+)
 
 
 def texts() -> Texts:
@@ -45,7 +50,12 @@ def test_a_conversation_as_a_dialogue():
     talk = Conversation("u", "5", (Turn("big fish", "so", -1), Turn("i", "like", None)), "odd one")
     found = from_conversation(talk)
     assert [(one.sender, one.words) for one in found.utterances] == [
-        (USER, ("odd", "one")), (SYSTEM, ("big", "fish")), (USER, ("so",)), (SYSTEM, ("i",)), (USER, ("like",))]  # fmt: skip
+        (USER, ("odd", "one")),
+        (SYSTEM, ("big", "fish")),
+        (USER, ("so",)),
+        (SYSTEM, ("i",)),
+        (USER, ("like",)),
+    ]
     assert found.forms == {"5": (0, 1, 0, 1, 1, 0)}
     assert all(item is None for one in from_conversation(talk, mentions=False).utterances for item in one.mentions)
 
@@ -106,8 +116,7 @@ def test_dialogues_gathered_and_word_by_word():
         words, mentions = by_word(texts(), found, named, shape)
         assert (batch["words"] == words).all() and (batch["mentions"] == mentions).all()
         assert batch["lengths"].tolist() == [
-            [min(shape[1], len(one.words) + 2) for one in talk.utterances[-shape[0] :]]
-            + [0] * (shape[0] - len(talk.utterances))
+            [min(shape[1], len(one.words) + 2) for one in talk.utterances[-shape[0] :]] + [0] * (shape[0] - len(talk.utterances))
             for talk in found
         ]
         assert batch["utterances"].tolist() == [min(shape[0], len(talk.utterances)) for talk in found]

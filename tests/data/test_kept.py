@@ -39,12 +39,26 @@ def test_row_by_row_is_the_whole(whole, form, chunk, tmp_path, monkeypatch):
     assert "nobody" not in found.talks
 
 
-@pytest.mark.parametrize("users", [
-    '[{"user": "a", "items": [1]} {"user": "b", "items": []}]', '[{"user": "a", "items": [1]},]', "[,]", "[1]", '[{"user": "a"}]',
-    '[{"user": "a", "items": [-1]}]', '[{"user": "a", "items": [1.5]}]', '[{"user": "a", "items": [true]}]', "[", '[{"user": "a"',
-    '[{"user": "a", "user": "b", "items": []}]', '[{"user": "a", "items": []}]]', "7", '[{"user": "a", "items": [NaN]}]',
-    '[{"user": 3, "items": []}]',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "users",
+    [
+        '[{"user": "a", "items": [1]} {"user": "b", "items": []}]',
+        '[{"user": "a", "items": [1]},]',
+        "[,]",
+        "[1]",
+        '[{"user": "a"}]',
+        '[{"user": "a", "items": [-1]}]',
+        '[{"user": "a", "items": [1.5]}]',
+        '[{"user": "a", "items": [true]}]',
+        "[",
+        '[{"user": "a"',
+        '[{"user": "a", "user": "b", "items": []}]',
+        '[{"user": "a", "items": []}]]',
+        "7",
+        '[{"user": "a", "items": [NaN]}]',
+        '[{"user": 3, "items": []}]',
+    ],
+)
 def test_faults_are_those_of_the_whole(whole, users, tmp_path):
     path = tmp_path / "recommender.json"
     path.write_text(json.dumps(whole | {"users": "HERE"}).replace('"HERE"', users), encoding="utf-8")

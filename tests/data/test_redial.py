@@ -9,15 +9,18 @@ from cr_jax.errors import BadInput
 
 FORM = {"suggested": 1, "seen": 1, "liked": 1}
 ONE = {
-    "conversationId": "7", "initiatorWorkerId": 1, "respondentWorkerId": 2,
+    "conversationId": "7",
+    "initiatorWorkerId": 1,
+    "respondentWorkerId": 2,
     "movieMentions": {"5": "Big Fish (2003)", "6": "Up"},
     "messages": [
-        {"senderWorkerId": 1, "text": "Hi"}, {"senderWorkerId": 1, "text": "I like @5."},
+        {"senderWorkerId": 1, "text": "Hi"},
+        {"senderWorkerId": 1, "text": "I like @5."},
         {"senderWorkerId": 2, "text": "@6 or @999"},
     ],
     "initiatorQuestions": {"5": FORM, "6": {"suggested": 1, "seen": 0, "liked": 2}},
     "respondentQuestions": {"5": FORM},
-}  # fmt: skip
+}
 
 
 def test_messages_joined_and_mentions_marked():
@@ -42,8 +45,13 @@ def test_empty_questions_may_be_lists():
 
 def test_faults_are_counted(tmp_path):
     whole = json.dumps(ONE)
-    lines = [whole, whole, json.dumps(ONE | {"conversationId": "8", "messages": []}), '{"a": 1}',
-             json.dumps(ONE | {"conversationId": "9", "initiatorQuestions": {"5": FORM | {"liked": 7}}})]  # fmt: skip
+    lines = [
+        whole,
+        whole,
+        json.dumps(ONE | {"conversationId": "8", "messages": []}),
+        '{"a": 1}',
+        json.dumps(ONE | {"conversationId": "9", "initiatorQuestions": {"5": FORM | {"liked": 7}}}),
+    ]
     path = tmp_path / "d.jsonl"
     path.write_text("\n".join(lines) + "\n" + whole[:40])
     problems = Problems(str(path))

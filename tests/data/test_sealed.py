@@ -31,9 +31,17 @@ def kept(tmp_path, monkeypatch):
 
 
 def _plain(found):
-    return [*(tuple(found.conversations[part]) for part in PARTS), found.words, tuple(found.users), found.items, found.aspects,
-            dict(found.descriptions), found.dataset, found.problems.lines(),
-            store.ItemsByUser(found.conversations["train"], found.users).items()]  # fmt: skip
+    return [
+        *(tuple(found.conversations[part]) for part in PARTS),
+        found.words,
+        tuple(found.users),
+        found.items,
+        found.aspects,
+        dict(found.descriptions),
+        found.dataset,
+        found.problems.lines(),
+        store.ItemsByUser(found.conversations["train"], found.users).items(),
+    ]
 
 
 def _damages(data):
@@ -44,8 +52,19 @@ def _damages(data):
     yield from (data[:-1], data[: len(data) // 2], data[:-4], b"", data + b"\0\0\0\0", data + data, None)
 
 
-NAMES = ("about.json", "items.json", "aspects.json", "values.json", "described.txt", "users.text", "users.ends", "users.order",
-         "train.known", "train.ends", *(f"{part}.{kind}" for part in PARTS for kind in ("talks", "turns")))  # fmt: skip
+NAMES = (
+    "about.json",
+    "items.json",
+    "aspects.json",
+    "values.json",
+    "described.txt",
+    "users.text",
+    "users.ends",
+    "users.order",
+    "train.known",
+    "train.ends",
+    *(f"{part}.{kind}" for part in PARTS for kind in ("talks", "turns")),
+)
 
 
 def test_every_damage_is_found(kept):
@@ -90,8 +109,9 @@ def test_a_killed_builder_leaves_nothing_behind(kept, tmp_path, wait):
     large.write_text("".join(demo_text(seed=seed, conversations=400).replace("user", f"u{seed}_") for seed in range(40)))
     root = str(Path(store.__file__).parents[2])
     made = str(folder.with_name("large-0"))
-    process = subprocess.Popen([sys.executable, "-m", "cr_jax.data.store", str(large), "0", "0", made],
-                               env=os.environ | {"PYTHONPATH": root})  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cr_jax.data.store", str(large), "0", "0", made], env=os.environ | {"PYTHONPATH": root}
+    )
     while not any(name.startswith(".large") for name in os.listdir(folder.parent)):
         assert process.poll() is None
         time.sleep(0.005)

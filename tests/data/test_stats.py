@@ -15,10 +15,17 @@ from cr_jax.records import Lengths
 
 def dialogue(number, user=7, texts=("hello there", "hi", "a film please")):
     messages = [{"senderWorkerId": user if i % 2 == 0 else 9, "text": text} for i, text in enumerate(texts)]
-    return json.dumps({
-        "conversationId": str(number), "initiatorWorkerId": user, "respondentWorkerId": 9, "movieMentions": {"5": "Film (1999)"},
-        "messages": messages, "initiatorQuestions": {"5": {"suggested": 0, "seen": 1, "liked": 1}}, "respondentQuestions": [],
-    })  # fmt: skip
+    return json.dumps(
+        {
+            "conversationId": str(number),
+            "initiatorWorkerId": user,
+            "respondentWorkerId": 9,
+            "movieMentions": {"5": "Film (1999)"},
+            "messages": messages,
+            "initiatorQuestions": {"5": {"suggested": 0, "seen": 1, "liked": 1}},
+            "respondentQuestions": [],
+        }
+    )
 
 
 def review(text, user="u1", item="i1"):
@@ -28,10 +35,16 @@ def review(text, user="u1", item="i1"):
 def hem_folder(folder, **changes):
     """Two users and two products; ``changes`` replace files by name."""
     files = {
-        "users": "ann\nbob\n", "product": "p0\np1\n", "vocab": "screen\nbright\ncase\n", "query_split/query": "0 2\n",
-        "query_split/train_query_idx": "0\n0\n", "query_split/train": "0\t0\t0 1\n1\t1\t2\n", "query_split/test": "0\t1\t0 1\n",
-        "query_split/av.train.strict": "0@0,0|1|1\n1@0,2|1|-1\n", "query_split/av.test.strict": "0@1,0|1|1\n",
-    } | changes  # fmt: skip
+        "users": "ann\nbob\n",
+        "product": "p0\np1\n",
+        "vocab": "screen\nbright\ncase\n",
+        "query_split/query": "0 2\n",
+        "query_split/train_query_idx": "0\n0\n",
+        "query_split/train": "0\t0\t0 1\n1\t1\t2\n",
+        "query_split/test": "0\t1\t0 1\n",
+        "query_split/av.train.strict": "0@0,0|1|1\n1@0,2|1|-1\n",
+        "query_split/av.test.strict": "0@1,0|1|1\n",
+    } | changes
     for name, text in files.items():
         file = folder / f"{name}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -77,8 +90,9 @@ def test_faults_of_dialogues(tmp_path, bad, kind):
 def test_reviews_with_a_lexicon(tmp_path):
     lexicon, file = tmp_path / "lexicon.txt", tmp_path / "reviews.json"
     lexicon.write_text("[1]\tscreen|bright\t5\t5\n[1]\tcase|big\t1\t1\n")
-    file.write_text("[" + review("A bright screen. Good!") + ",\n" + review("big case", item="i2") + ",\n"
-                    + review("", user="u3") + "\n]\n")  # fmt: skip
+    file.write_text(
+        "[" + review("A bright screen. Good!") + ",\n" + review("big case", item="i2") + ",\n" + review("", user="u3") + "\n]\n"
+    )
     data, problems = read_dataset(file, lexicon_file=lexicon)
     assert (data.name, data.conversations, data.items, data.aspects, data.turns) == ("reviews", 1, 1, 1, 1)
     # i1: A bright screen Good and an empty review; i2: big case.

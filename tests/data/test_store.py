@@ -67,9 +67,22 @@ def test_the_corpus_is_the_same(both):
 
 def configured(data, **changes):
     """Small windows, so that texts are cut."""
-    sizes = dict(words=data.dataset.words, items=len(data.items), aspects=len(data.aspects), users=len(data.users),
-                 item_words=24, facts=3, query_words=8, question_items=4, embedding=3, max_words=9, filter=3,
-                 source_words=11, target_words=5, noise=2)  # fmt: skip
+    sizes = dict(
+        words=data.dataset.words,
+        items=len(data.items),
+        aspects=len(data.aspects),
+        users=len(data.users),
+        item_words=24,
+        facts=3,
+        query_words=8,
+        question_items=4,
+        embedding=3,
+        max_words=9,
+        filter=3,
+        source_words=11,
+        target_words=5,
+        noise=2,
+    )
     return SimpleNamespace(**sizes | changes)
 
 

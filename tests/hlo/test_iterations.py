@@ -25,9 +25,16 @@ def test_eight_bits_are_as_stepping_through_them(first, step, limit, sense, sign
     assert Counter(first, step, 8, signed).iterations(limit, sense) == stepped(first, step, limit, sense, 8, signed)
 
 
-@pytest.mark.parametrize(("first", "step", "limit", "sense", "count"), [
-    (0, 1, 2**31 - 1, "LT", 2**31 - 1), (0, 2, 2**31 - 1, "LT", None), (0, 3, 1, "NE", 2863311531), (5, 1, 5, "EQ", 1),
-    (0, 0, 5, "LT", None), (7, 1, 5, "LT", 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("first", "step", "limit", "sense", "count"),
+    [
+        (0, 1, 2**31 - 1, "LT", 2**31 - 1),
+        (0, 2, 2**31 - 1, "LT", None),
+        (0, 3, 1, "NE", 2863311531),
+        (5, 1, 5, "EQ", 1),
+        (0, 0, 5, "LT", None),
+        (7, 1, 5, "LT", 0),
+    ],
+)
 def test_thirty_two_bits(first, step, limit, sense, count):
     assert Counter(first, step, 32, True).iterations(limit, sense) == count

@@ -10,10 +10,15 @@ from cr_jax.hlo import opcodes
 XLA = json.loads((Path(__file__).parents[1] / "corpus/hlo/xla_attributes.json").read_text())["opcodes"]
 #: Written by releases of XLA other than the one the table was taken from, or read in another way.
 OTHER_RELEASES = {
-    "custom-call": {"conv_kind", "custom_call_schedule"}, "convolution": {"conv_kind"}, "dot": {"sparsity"},
-    "scaled-dot": {"sparsity"}, "ragged-dot": {"sparsity", "algorithm"}, "conditional": {"branch_computations"},
-    "compare": {"order"}, "topk": {"is_stable"},
-}  # fmt: skip
+    "custom-call": {"conv_kind", "custom_call_schedule"},
+    "convolution": {"conv_kind"},
+    "dot": {"sparsity"},
+    "scaled-dot": {"sparsity"},
+    "ragged-dot": {"sparsity", "algorithm"},
+    "conditional": {"branch_computations"},
+    "compare": {"order"},
+    "topk": {"is_stable"},
+}
 #: One of two ways to write it; the rule of the opcode requires one.
 EITHER = {"conditional": {"true_computation", "false_computation"}}
 #: Any number in XLA's table; XLA's verifier wants what is here.

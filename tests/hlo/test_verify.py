@@ -33,42 +33,45 @@ def test_the_whole_text_is_counted():
     assert (found.matmul_flops, found.other_flops, found.bound) == (2 * 2 * 5 * 3, 2 * 5, "exact")
 
 
-@pytest.mark.parametrize(("old", "new", "words"), [
-    ("(f32[2,3]{1,0}, f32[3,5]{1,0})->", "(f32[2,3]{1,0})->", "entry_computation_layout"),
-    ("->f32[2,5]{1,0}}", "->f32[5,2]{1,0}}", "entry_computation_layout"),
-    ("main (a: f32[2,3], b", "main (a: f32[2,4], b", "not those of its signature"),
-    ("b: f32[3,5]) -> f32[2,5] {", "b: f32[3,5]) -> f32[2,6] {", "ROOT of main"),
-    ("ROOT r = ", "r = ", "no ROOT"),
-    ("  d = f32", "  ROOT d = f32", "second ROOT"),
-    ("parameter(1)", "parameter(0)", "defined twice"),
-    ("parameter(1)", "parameter(2)", "not numbered 0 to 1"),
-    ("  b = f32[3,5]{1,0} par", "  a = f32[3,5]{1,0} par", "defined twice"),
-    ("add(x, x)", "add(x, y)", "does not define above it"),
-    ("add(x, x)", "add(x)", "1 operands; legal: 2"),
-    ("calls=double", "calls=treble", "does not define above it"),
-    ("calls=double", "calls=main", "does not define above it"),
-    ("kind=kLoop, ", "", "has no kind"),
-    ("kind=kLoop", "kind=kLop", "cannot be read"),
-    ("ROOT y = f32[2,5]", "ROOT y = f32[2,6]", "its operands make it"),
-    ("d = f32[2,5]", "d = f32[2,4]", "its operands make it"),
-    ("lhs_contracting_dims={1}", "lhs_contracting_dims={0}", "sizes differ"),
-    ("lhs_contracting_dims={1}", "lhs_contracting_dims={7}", "of 2 dimensions"),
-    ("lhs_contracting_dims={1}", "lhs_contracting_dims={-1}", "cannot be read"),
-    ("lhs_contracting_dims={1}", "lhs_contracting_dims={1}, lhs_contracting_dims={1}", "stands twice"),
-    ("dot(a, b)", "dot(b, a)", "sizes differ"),
-    ("a = f32[2,3]{1,0}", "a = f32[2,3]{1,1}", "does not order its 2 dimensions"),
-    ("a = f32[2,3]{1,0}", "a = f32[2,3]{0}", "does not order its 2 dimensions"),
-    ("a = f32[2,3]{1,0}", "a = f32[2,3]{1,0:T(0,128)}", "tile of size 0"),
-    ("a = f32[2,3]", "a = f32[-2,3]", "is no shape"),
-    ("a = f32[2,3]", "a = f32[2_0,3]", "is no shape"),
-    ("a = f32[2,3]", "a = f32[2²,3]", "is no shape"),
-    ("a = f32[2,3]", "a = f32[9999999999,9999999999]", "64-bit"),
-    ("a = f32[2,3]", f"a = f32[{'9' * 5000}]", "too many dimensions or digits"),
-    ('metadata={op_name="f/dot"}', 'metadata={op_name="f/dot"', "cannot be read"),
-    ('metadata={op_name="f/dot"}', 'metadata={op_name="f/dot}', "cannot be read"),
-    ("HloModule m, ", "HloModule m ", "cannot be read"),
-    ("double (x: f32[2,5]) -> f32[2,5] {", "double (x f32[2,5]) -> f32[2,5] {", "signature"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("(f32[2,3]{1,0}, f32[3,5]{1,0})->", "(f32[2,3]{1,0})->", "entry_computation_layout"),
+        ("->f32[2,5]{1,0}}", "->f32[5,2]{1,0}}", "entry_computation_layout"),
+        ("main (a: f32[2,3], b", "main (a: f32[2,4], b", "not those of its signature"),
+        ("b: f32[3,5]) -> f32[2,5] {", "b: f32[3,5]) -> f32[2,6] {", "ROOT of main"),
+        ("ROOT r = ", "r = ", "no ROOT"),
+        ("  d = f32", "  ROOT d = f32", "second ROOT"),
+        ("parameter(1)", "parameter(0)", "defined twice"),
+        ("parameter(1)", "parameter(2)", "not numbered 0 to 1"),
+        ("  b = f32[3,5]{1,0} par", "  a = f32[3,5]{1,0} par", "defined twice"),
+        ("add(x, x)", "add(x, y)", "does not define above it"),
+        ("add(x, x)", "add(x)", "1 operands; legal: 2"),
+        ("calls=double", "calls=treble", "does not define above it"),
+        ("calls=double", "calls=main", "does not define above it"),
+        ("kind=kLoop, ", "", "has no kind"),
+        ("kind=kLoop", "kind=kLop", "cannot be read"),
+        ("ROOT y = f32[2,5]", "ROOT y = f32[2,6]", "its operands make it"),
+        ("d = f32[2,5]", "d = f32[2,4]", "its operands make it"),
+        ("lhs_contracting_dims={1}", "lhs_contracting_dims={0}", "sizes differ"),
+        ("lhs_contracting_dims={1}", "lhs_contracting_dims={7}", "of 2 dimensions"),
+        ("lhs_contracting_dims={1}", "lhs_contracting_dims={-1}", "cannot be read"),
+        ("lhs_contracting_dims={1}", "lhs_contracting_dims={1}, lhs_contracting_dims={1}", "stands twice"),
+        ("dot(a, b)", "dot(b, a)", "sizes differ"),
+        ("a = f32[2,3]{1,0}", "a = f32[2,3]{1,1}", "does not order its 2 dimensions"),
+        ("a = f32[2,3]{1,0}", "a = f32[2,3]{0}", "does not order its 2 dimensions"),
+        ("a = f32[2,3]{1,0}", "a = f32[2,3]{1,0:T(0,128)}", "tile of size 0"),
+        ("a = f32[2,3]", "a = f32[-2,3]", "is no shape"),
+        ("a = f32[2,3]", "a = f32[2_0,3]", "is no shape"),
+        ("a = f32[2,3]", "a = f32[2²,3]", "is no shape"),
+        ("a = f32[2,3]", "a = f32[9999999999,9999999999]", "64-bit"),
+        ("a = f32[2,3]", f"a = f32[{'9' * 5000}]", "too many dimensions or digits"),
+        ('metadata={op_name="f/dot"}', 'metadata={op_name="f/dot"', "cannot be read"),
+        ('metadata={op_name="f/dot"}', 'metadata={op_name="f/dot}', "cannot be read"),
+        ("HloModule m, ", "HloModule m ", "cannot be read"),
+        ("double (x: f32[2,5]) -> f32[2,5] {", "double (x f32[2,5]) -> f32[2,5] {", "signature"),
+    ],
+)
 def test_a_contradiction_is_refused_with_its_line(old, new, words):
     assert old in WHOLE
     with pytest.raises(BadHlo, match=re.escape(words)):
@@ -100,13 +103,30 @@ def test_operands_may_carry_their_shapes_which_must_be_right():
         count_hlo(text.replace("dot(f32[2,3]", "dot(f32[2,4]"))
 
 
-@pytest.mark.parametrize(("shape", "literal", "legal"), [
-    ("s32[]", "7", True), ("s32[]", "7.5", False), ("s8[]", "300", False), ("u8[]", "255", True), ("pred[]", "true", True),
-    ("pred[]", "yes", False), ("f32[]", "-inf", True), ("f32[]", "1e-06", True), ("f32[]", "one", False),
-    ("c64[]", "(1, -2)", True), ("c64[]", "(1, x)", False), ("f32[2]", "{1, 2}", True), ("f32[2]", "{1, 2, 3}", False),
-    ("f32[2,2]", "{ { 1, 2 }, { 3, 4 } }", True), ("f32[2,2]", "{ 1, 2, 3, 4 }", False), ("f32[0]", "{}", True),
-    ("f32[99]", "{...}", True), ("f32[99]", "{1, ...}", False), ("s32[]", "9" * 400, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "literal", "legal"),
+    [
+        ("s32[]", "7", True),
+        ("s32[]", "7.5", False),
+        ("s8[]", "300", False),
+        ("u8[]", "255", True),
+        ("pred[]", "true", True),
+        ("pred[]", "yes", False),
+        ("f32[]", "-inf", True),
+        ("f32[]", "1e-06", True),
+        ("f32[]", "one", False),
+        ("c64[]", "(1, -2)", True),
+        ("c64[]", "(1, x)", False),
+        ("f32[2]", "{1, 2}", True),
+        ("f32[2]", "{1, 2, 3}", False),
+        ("f32[2,2]", "{ { 1, 2 }, { 3, 4 } }", True),
+        ("f32[2,2]", "{ 1, 2, 3, 4 }", False),
+        ("f32[0]", "{}", True),
+        ("f32[99]", "{...}", True),
+        ("f32[99]", "{1, ...}", False),
+        ("s32[]", "9" * 400, False),
+    ],
+)
 def test_literals_are_of_their_shape(shape, literal, legal):
     text = f"HloModule m\n\nENTRY e {{\n  ROOT c = {shape} constant({literal})\n}}\n"
     if legal:
@@ -120,8 +140,10 @@ def test_depth_is_limited_and_width_is_not():
     def chain(levels):
         parts = ["HloModule m\n", "f0 {\n  x = f32[2] parameter(0)\n  ROOT y = f32[2] negate(x)\n}\n"]
         for n in range(1, levels):
-            parts.append(f"f{n} {{\n  x = f32[2] parameter(0)\n  y = f32[2] call(x), to_apply=f{n - 1}\n"
-                         f"  ROOT z = f32[2] call(y), to_apply=f{n - 1}\n}}\n")  # fmt: skip
+            parts.append(
+                f"f{n} {{\n  x = f32[2] parameter(0)\n  y = f32[2] call(x), to_apply=f{n - 1}\n"
+                f"  ROOT z = f32[2] call(y), to_apply=f{n - 1}\n}}\n"
+            )
         last = parts[-1]
         parts[-1] = "ENTRY " + last
         return "\n".join(parts)

@@ -24,8 +24,9 @@ from cr_jax.resources import shipped_profile
 
 H100 = load.load_accelerator(shipped_profile("accelerators", "h100"))
 TPU = load.load_accelerator(shipped_profile("accelerators", "tpu-v5e"))
-QUICK = accelerator_sweep.Tuning(limit_s=30, compiling=1.0, call_s=1e-5, calls=3, most_turns=2, passes=2, workers=1,
-                                 memory_bytes=2e9)  # fmt: skip
+QUICK = accelerator_sweep.Tuning(
+    limit_s=30, compiling=1.0, call_s=1e-5, calls=3, most_turns=2, passes=2, workers=1, memory_bytes=2e9
+)
 #: A loop that counts to 1000 with one kernel, and a product, as compiled for a GPU.
 TEXT = """HloModule m
 
@@ -108,8 +109,9 @@ def test_an_interruption_passes_through():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        accelerator_sweep.sweep(jax.devices("cpu")[0], H100, accelerator_points.points(H100, accelerator_points.SMALL)[:3],
-                                QUICK, interrupt)  # fmt: skip
+        accelerator_sweep.sweep(
+            jax.devices("cpu")[0], H100, accelerator_points.points(H100, accelerator_points.SMALL)[:3], QUICK, interrupt
+        )
 
 
 def product(size, judged=False, factor=1.0, group="plain"):
@@ -135,8 +137,14 @@ def test_a_known_factor_is_found_again(factor):
     assert not found.left_out
 
 
-REAL = {"launches.enqueue_s": 2.1e-6, "launches.call_s": 3.5e-5, "launches.gap_s": 1.4e-6, "launches.graph_s": 8e-6,
-        "launches.graph_kernel_s": 1.3e-6, "launches.wait_s": 1.7e-5}  # fmt: skip
+REAL = {
+    "launches.enqueue_s": 2.1e-6,
+    "launches.call_s": 3.5e-5,
+    "launches.gap_s": 1.4e-6,
+    "launches.graph_s": 8e-6,
+    "launches.graph_kernel_s": 1.3e-6,
+    "launches.wait_s": 1.7e-5,
+}
 
 
 KNOWN = ', backend_config={"known_trip_count":{"n":"1000"}}'
@@ -164,14 +172,26 @@ def test_launches_are_found_again_from_the_programs_that_a_card_would_run():
     def measured(group, text, called=False):
         point = SimpleNamespace(called=called, precision="default")
         ready = accelerator_sweep.Ready(point, 1000, None, operations(text, {"w": 1000}), "launches")  # type: ignore[arg-type]
-        return Measured(group, (group,), ("launches",), (ready.predicted(card(H100).with_anchors(REAL)),),
-                        lambda at: (ready.predicted(at),), False)  # fmt: skip
+        return Measured(
+            group,
+            (group,),
+            ("launches",),
+            (ready.predicted(card(H100).with_anchors(REAL)),),
+            lambda at: (ready.predicted(at),),
+            False,
+        )
 
-    found = derive(card(H100), [
-        measured("enqueue", loop(1)), measured("graph_kernel", loop(32)), measured("graph", loop(4)),
-        measured("wait", loop(1, known=False)), measured("call", straight(256), called=True),
-        measured("gap", straight(1 << 21, 1 << 21, 1 << 21)),
-    ])  # fmt: skip
+    found = derive(
+        card(H100),
+        [
+            measured("enqueue", loop(1)),
+            measured("graph_kernel", loop(32)),
+            measured("graph", loop(4)),
+            measured("wait", loop(1, known=False)),
+            measured("call", straight(256), called=True),
+            measured("gap", straight(1 << 21, 1 << 21, 1 << 21)),
+        ],
+    )
     for name, value in REAL.items():
         assert found.constants[name][0] == pytest.approx(value, rel=0.02), name
 
@@ -226,14 +246,17 @@ def test_a_measured_stream_is_newer_than_the_copy_in_the_profile(tmp_path):
     assert cold_rate(card(mine)) == 0.5 * mine.memory_bandwidth_bytes_per_s < cold_rate(card(H100))
 
 
-@pytest.mark.parametrize(("name", "entry", "said"), [
-    ("launches.enqeue_s", {"value": 1e-6}, "did you mean launches.enqueue_s"),
-    ("launches.enqueue_s", {"value": 2.7}, "in seconds, where 2.7e-06 comes"),
-    ("launches.enqueue_s", {"value": 2.7e-6, "unit": "us"}, "in us; legal: seconds"),
-    ("launches.enqueue_s", {"value": -1e-6}, "must be more than 0"),
-    ("products_plain.utilisation_128", {"value": 79}, "a share"),
-    ("tpu.floor_s", {"value": 1e-6}, "not read for a device of platform cuda"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "entry", "said"),
+    [
+        ("launches.enqeue_s", {"value": 1e-6}, "did you mean launches.enqueue_s"),
+        ("launches.enqueue_s", {"value": 2.7}, "in seconds, where 2.7e-06 comes"),
+        ("launches.enqueue_s", {"value": 2.7e-6, "unit": "us"}, "in us; legal: seconds"),
+        ("launches.enqueue_s", {"value": -1e-6}, "must be more than 0"),
+        ("products_plain.utilisation_128", {"value": 79}, "a share"),
+        ("tpu.floor_s", {"value": 1e-6}, "not read for a device of platform cuda"),
+    ],
+)
 def test_a_bad_anchor_is_refused_in_one_line(tmp_path, name, entry, said):
     path = anchored(tmp_path, lambda a: a["constants"].update({name: {"kind": "measured", "source": "test"} | entry}))
     with pytest.raises(CrJaxError) as refused:
@@ -252,18 +275,21 @@ ROWS = "card,computed_in,batch,m,n,k,seconds\n" + "".join(
 )
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["--device", "gp"], "did you mean gpu?"),
-    (["--device", "gpu"], "none attached"),
-    (["--device", "gpu", "--from", "FILE"], "--from needs --profile"),
-    (["--device", "gpu", "--profile", "t4", "--from", "FILE"], "rows there are of h100"),
-    (["--device", "tpu", "--profile", "h100", "--from", "FILE"], "platform cuda"),
-    (["--device", "gpu", "--profile", "h10", "--from", "FILE"], "unknown profile"),
-    (["--device", "gpu", "--profile", "h100", "--from", "FILE", "--out", "No Name"], "No Name"),
-    (["--device", "gpu", "--profile", "h100", "--from", "FILE", "--limit", "0"], "above 0"),
-    (["--profile", "h100"], "not with --device cpu"),
-    (["--from", "FILE"], "not with --device cpu"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--device", "gp"], "did you mean gpu?"),
+        (["--device", "gpu"], "none attached"),
+        (["--device", "gpu", "--from", "FILE"], "--from needs --profile"),
+        (["--device", "gpu", "--profile", "t4", "--from", "FILE"], "rows there are of h100"),
+        (["--device", "tpu", "--profile", "h100", "--from", "FILE"], "platform cuda"),
+        (["--device", "gpu", "--profile", "h10", "--from", "FILE"], "unknown profile"),
+        (["--device", "gpu", "--profile", "h100", "--from", "FILE", "--out", "No Name"], "No Name"),
+        (["--device", "gpu", "--profile", "h100", "--from", "FILE", "--limit", "0"], "above 0"),
+        (["--profile", "h100"], "not with --device cpu"),
+        (["--from", "FILE"], "not with --device cpu"),
+    ],
+)
 def test_misuse_is_refused_in_one_line(arguments, said, tmp_path, monkeypatch):
     monkeypatch.setenv("CRJAX_PROFILES", str(tmp_path))
     (tmp_path / "rows.csv").write_text(ROWS)

@@ -10,8 +10,17 @@ from cr_jax.measure import against
 from cr_jax.measure.clock import Plan
 from cr_jax.report.gate import NotComparable
 
-ARGUMENTS = {"model": "dmn", "dataset": "cell-phones", "device": "cpu", "preset": "matched", "turns": 1, "users": 1,
-             "phases": ("train", "precompute", "infer"), "settings": SMALL["dmn"], "command": None}  # fmt: skip
+ARGUMENTS = {
+    "model": "dmn",
+    "dataset": "cell-phones",
+    "device": "cpu",
+    "preset": "matched",
+    "turns": 1,
+    "users": 1,
+    "phases": ("train", "precompute", "infer"),
+    "settings": SMALL["dmn"],
+    "command": None,
+}
 QUICK = Plan(warmup=1, runs=4, seconds=0.0, limit_s=0.5, tightness=1.0)
 
 
@@ -25,7 +34,8 @@ def baseline(tmp_path_factory):
 def test_the_same_source_gives_the_same_programs_and_nothing_runs(baseline):
     found = against.timed(baseline, ARGUMENTS, 5.0, QUICK, clock=None)  # a clock that is asked would fail
     assert {row["step"]: row["status"] for row in found["steps"]} == dict.fromkeys(
-        ("train/answer", "infer/replay/t1", "infer/incremental/t1"), "same program")  # fmt: skip
+        ("train/answer", "infer/replay/t1", "infer/incremental/t1"), "same program"
+    )
 
 
 def test_kept_programs_name_no_folder_of_this_machine(baseline):
@@ -79,8 +89,13 @@ def test_the_list_of_programs_chooses_no_file(baseline, tmp_path):
     listed.write_text(json.dumps(about))
     found = against.timed(copy, ARGUMENTS, 5.0, QUICK, clock=None)
     assert {row["status"] for row in found["steps"]} == {"same program"}
-    for text in ("[]", "{}", '{"platform": "cpu", "jax": "1", "steps": []}', '{"platform": 1, "jax": "1", "steps": {}}',
-                 '{"platform": "cpu", "jax": "1", "steps": {"train/answer": 3}}'):  # fmt: skip
+    for text in (
+        "[]",
+        "{}",
+        '{"platform": "cpu", "jax": "1", "steps": []}',
+        '{"platform": 1, "jax": "1", "steps": {}}',
+        '{"platform": "cpu", "jax": "1", "steps": {"train/answer": 3}}',
+    ):
         listed.write_text(text)
         with pytest.raises(BadInput, match="legal: what crjax check --keep-programs writes"):
             against.timed(copy, ARGUMENTS, 5.0, QUICK)
@@ -97,21 +112,24 @@ def test_a_kept_program_that_calls_what_todays_does_not_is_not_run(baseline, mon
     monkeypatch.setattr(against, "_read", lambda file, like: like)
     monkeypatch.setattr(against, "_text", text)
     monkeypatch.setattr(against, "_program", lambda *_: pytest.fail("run"))
-    (row,) = [r for r in against.timed(baseline, ARGUMENTS | {"phases": ("train",)}, 5.0, QUICK)["steps"]
-              if r["step"] == "train/answer"]  # fmt: skip
+    (row,) = [
+        r for r in against.timed(baseline, ARGUMENTS | {"phases": ("train",)}, 5.0, QUICK)["steps"] if r["step"] == "train/answer"
+    ]
     assert row["status"] == "skipped" and "calls 'run_this'" in row["reason"]
 
 
 @pytest.mark.parametrize(
     ("line", "called"),
     [
-        ("%0 = stablehlo.custom_call @run_this(%arg0) {backend_config = \"\"}", {"run_this"}),
+        ('%0 = stablehlo.custom_call @run_this(%arg0) {backend_config = ""}', {"run_this"}),
         ('%0 = "stablehlo.custom_call"(%1) <{call_target_name = "a b", api_version = 4 : i32}>', {"a b"}),
-        ("%0 = stablehlo.custom_call @lapack_sgeqrf_ffi(%1), %2 = stablehlo.custom_call @Sharding(%0)",
-         {"lapack_sgeqrf_ffi", "Sharding"}),
+        (
+            "%0 = stablehlo.custom_call @lapack_sgeqrf_ffi(%1), %2 = stablehlo.custom_call @Sharding(%0)",
+            {"lapack_sgeqrf_ffi", "Sharding"},
+        ),
         ("%0 = custom_call something else", {"%0 = custom_call something else"}),
         ("%0 = stablehlo.add %1, %2", set()),
     ],
-)  # fmt: skip
+)
 def test_the_targets_of_calls_are_read(line, called):
     assert against._called(f"module {{\n{line}\n}}") == called

@@ -28,8 +28,14 @@ def block(seconds=1e-3, canary=1.1):
 
 
 def test_no_point_is_measured_twice():
-    seen = [json.dumps(p.facts, sort_keys=True) + p.table for p in points.overhead_points()
-            + points.stream_points() + points.fresh_points() + points.gather_points() + points.element_points()]  # fmt: skip
+    seen = [
+        json.dumps(p.facts, sort_keys=True) + p.table
+        for p in points.overhead_points()
+        + points.stream_points()
+        + points.fresh_points()
+        + points.gather_points()
+        + points.element_points()
+    ]
     assert len(seen) == len(set(seen))
     grid = [p.facts for p in points.matmul_points() if p.facts["kind"] == "nn" and p.facts["batch"] == 1]
     assert {f["m"] for f in grid} >= set(points.ROWS)
@@ -51,22 +57,36 @@ def test_a_single_pass_is_not_apart_from_anything():
 
 
 def test_overheads_are_found_again_in_the_times_they_make():
-    known = {"call_s": 8.0, "argument_s": 0.2, "donated_s": 0.9, "operation_s": 0.1, "product_s": 0.45, "iteration_s": 0.05,
-             "loop_s": 2.0, "base_s": 1.0, "hand_off_s": 10.0, "straight_s": 0.4,
-             "cold_straight_s": 1.5}  # fmt: skip
+    known = {
+        "call_s": 8.0,
+        "argument_s": 0.2,
+        "donated_s": 0.9,
+        "operation_s": 0.1,
+        "product_s": 0.45,
+        "iteration_s": 0.05,
+        "loop_s": 2.0,
+        "base_s": 1.0,
+        "hand_off_s": 10.0,
+        "straight_s": 0.4,
+        "cold_straight_s": 1.5,
+    }
     k = {name.removesuffix("_s"): value for name, value in known.items()}
     loops, pair = points.LOOPS, k["product"] + k["operation"]
     turn = 2 * k["product"] + k["iteration"]  # of a loop with one product, and the tiny one beside it
     seconds = {
-        "call": k["call"], "call_40_arguments": k["call"] + 39 * k["argument"],
+        "call": k["call"],
+        "call_40_arguments": k["call"] + 39 * k["argument"],
         "call_40_donated": k["call"] + 39 * k["argument"] + 40 * (k["donated"] + k["operation"]),
-        "products_1": k["call"] + loops * turn, "products_9": k["call"] + loops * (turn + 8 * k["product"]),
+        "products_1": k["call"] + loops * turn,
+        "products_9": k["call"] + loops * (turn + 8 * k["product"]),
         "pairs_9": k["call"] + loops * (turn + 8 * k["product"] + 9 * k["operation"]),
         "straight_9": k["call"] + k["hand_off"] + 9 * (pair + 2 * k["straight"]),
         "straight_40": k["call"] + k["hand_off"] + 40 * (pair + 2 * k["straight"]),
-        "cold_40": 900.0 + 40 * (pair + 2 * k["cold_straight"]), "cold_320": 900.0 + 320 * (pair + 2 * k["cold_straight"]),
-        "base": k["call"] + loops * k["base"], "loop_of_one": k["call"] + k["hand_off"] + k["loop"] + turn,
-    }  # fmt: skip
+        "cold_40": 900.0 + 40 * (pair + 2 * k["cold_straight"]),
+        "cold_320": 900.0 + 320 * (pair + 2 * k["cold_straight"]),
+        "base": k["call"] + loops * k["base"],
+        "loop_of_one": k["call"] + k["hand_off"] + k["loop"] + turn,
+    }
     assert calibrate._overheads(seconds) == pytest.approx(known)
 
 
@@ -75,9 +95,28 @@ def test_the_block_is_a_valid_profile_that_the_predictor_reads():
     document = calibrate.profile(block(), "mine", base)
     check(document, "accelerator-profile", "a test")
     tables = Tables(document["calibration"])
-    needed = {"arithmetic", "transcendental", "narrow_tanh", "root", "scalar_transcendental", "scalar_arithmetic", "argmax",
-              "reduce_minor", "reduce_major", "sum_minor", "sum_major", "library_reduce", "library_reduce_single", "transpose",
-              "top_k", "scatter", "convolution", "cold_product_byte", "cold_vector_byte", "page_fault"}  # fmt: skip
+    needed = {
+        "arithmetic",
+        "transcendental",
+        "narrow_tanh",
+        "root",
+        "scalar_transcendental",
+        "scalar_arithmetic",
+        "argmax",
+        "reduce_minor",
+        "reduce_major",
+        "sum_minor",
+        "sum_major",
+        "library_reduce",
+        "library_reduce_single",
+        "transpose",
+        "top_k",
+        "scatter",
+        "convolution",
+        "cold_product_byte",
+        "cold_vector_byte",
+        "page_fault",
+    }
     assert set(tables.element) == needed
     assert tables.row_s(1 << 20, 128) > 0
 
@@ -89,9 +128,10 @@ def test_a_point_compiles_and_runs_more_than_once(what):
     assert calibrate._measure(ready, 0.0, min) > 0  # four calls
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["--limit", "0"], "above 0"), (["--statistic", "mean"], "legal: fastest, median"), (["--out", "No Name"], "No Name"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--limit", "0"], "above 0"), (["--statistic", "mean"], "legal: fastest, median"), (["--out", "No Name"], "No Name")],
+)
 def test_misuse_is_refused_before_anything_is_measured(arguments, said, monkeypatch):
     monkeypatch.setattr(calibrate, "calibrate", lambda *a, **k: pytest.fail("measured"))
     result = CliRunner().invoke(app, ["calibrate", *arguments])
@@ -119,8 +159,10 @@ def test_a_disturbed_calibration_is_not_kept_and_the_one_before_stays(monkeypatc
 
 @pytest.mark.parametrize("wrong", [{"canary": {"what": "", "seconds": [], "spread": 0.2}}, {"passes": 1}])
 def test_predictions_by_an_unreliable_calibration_are_not_validated(monkeypatch, tmp_path, wrong):
-    hlo = "HloModule m\n\nENTRY e {\n  p = f32[64,64]{1,0} parameter(0)\n  ROOT d = f32[64,64]{1,0} dot(p, p), " \
-          "lhs_contracting_dims={1}, rhs_contracting_dims={0}\n}\n"  # fmt: skip
+    hlo = (
+        "HloModule m\n\nENTRY e {\n  p = f32[64,64]{1,0} parameter(0)\n  ROOT d = f32[64,64]{1,0} dot(p, p), "
+        "lhs_contracting_dims={1}, rhs_contracting_dims={0}\n}\n"
+    )
     place = alone(monkeypatch, tmp_path, block())
     assert CliRunner().invoke(app, ["calibrate", "--out", "mine"]).exit_code == 0
     good = predict(operations(hlo), load.accelerator("mine"), "default", "float32")

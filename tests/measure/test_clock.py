@@ -88,8 +88,9 @@ def test_ctrl_c_passes_through():
         sample(stop, Plan(warmup=0))
 
 
-@pytest.mark.parametrize(("field", "value"), [("runs", 0), ("warmup", -1), ("seconds", -1.0), ("limit_s", float("nan")),
-                                              ("most_runs", 3)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("field", "value"), [("runs", 0), ("warmup", -1), ("seconds", -1.0), ("limit_s", float("nan")), ("most_runs", 3)]
+)
 def test_a_plan_refuses(field, value):
     with pytest.raises(BadConfig, match=field):
         Plan(**{field: value})

@@ -16,6 +16,7 @@ from cr_jax.predict.roofline import predict
 
 def recurrent(x, w, table, ids):
     """A loop with products, gates, an in-place update, a gather, a reduction and the best of a row."""
+
     def step(h, now):
         z, r = jnp.split(jax.nn.sigmoid(now @ w), 2, axis=1)
         return h * z + jnp.tanh(r) * 0.5, h.sum(1)

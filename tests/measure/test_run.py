@@ -17,10 +17,13 @@ def steps(case):
     return model, [*train.training_steps(model, tiny.WORK), *([items] if items else []), *turn.turn_steps(model, tiny.WORK)]
 
 
-@pytest.mark.parametrize("case", [
-    pytest.param(case, id=str(case), marks=[pytest.mark.slow] if str(case) in ("aim", "mmn", "srnn-ae") else [])
-    for case in tiny.cases(variants=False)
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=str(case), marks=[pytest.mark.slow] if str(case) in ("aim", "mmn", "srnn-ae") else [])
+        for case in tiny.cases(variants=False)
+    ],
+)
 def test_arrays_have_the_shapes_asked_for_and_are_legal(case):
     model, found = steps(case)
     values = inputs.weights(model)

@@ -89,15 +89,32 @@ def test_a_file_that_is_no_report_is_refused_and_left_alone(tmp_path):
 def test_errors_are_named_by_what_they_are():
     error = RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating")
     full = report.error_entry(error, {"step": "s", "predicted_peak_bytes": 9})
-    assert full == {"kind": "out of memory", "reason": "RuntimeError: RESOURCE_EXHAUSTED: Out of memory allocating", "step": "s",
-                    "predicted_peak_bytes": 9}  # fmt: skip
+    assert full == {
+        "kind": "out of memory",
+        "reason": "RuntimeError: RESOURCE_EXHAUSTED: Out of memory allocating",
+        "step": "s",
+        "predicted_peak_bytes": 9,
+    }
     assert report.error_entry(MemoryError(), None)["kind"] == "out of memory"
     assert report.error_entry(RuntimeError("INTERNAL: no"), None)["kind"] == "failed"
 
 
 @pytest.mark.parametrize("module", ["cr_jax.measure.worker", "cr_jax.targets.worker"])
-@pytest.mark.parametrize("text", ["", "{", "[1]", "3", '{"kind": "nothing"}', '{"kind": []}', "{}", '{"kind": "bench"}',
-                                  '{"kind": "compile", "target": 3, "work": {}}', None])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[1]",
+        "3",
+        '{"kind": "nothing"}',
+        '{"kind": []}',
+        "{}",
+        '{"kind": "bench"}',
+        '{"kind": "compile", "target": 3, "work": {}}',
+        None,
+    ],
+)
 def test_a_request_that_is_none_is_one_line(module, text, tmp_path, capsys):
     worker, said = importlib.import_module(module), io.StringIO()
     file = tmp_path / "request.json"

@@ -64,8 +64,7 @@ def _steps(case: Case, work: Workload, rows: Callable[[Any, Any, int, bool], dic
 
 def _texts(rng: np.random.Generator, words: int, longest: int = 4, lowest: int = 1) -> list[list[list[int]]]:
     """Word ids: [user][turn][word]."""
-    return [[rng.integers(lowest, words, rng.integers(1, longest + 1)).tolist() for _ in range(4)]
-            for _ in range(USERS)]  # fmt: skip
+    return [[rng.integers(lowest, words, rng.integers(1, longest + 1)).tolist() for _ in range(4)] for _ in range(USERS)]
 
 
 def _dmn(case: Case, work: Workload, rng: np.random.Generator) -> Said:
@@ -121,8 +120,9 @@ def _srnn_ae(case: Case, work: Workload, rng: np.random.Generator) -> Said:
     """A slot's item is first mentioned at the request, at a later turn or never."""
     c, first = case.config, np.array([[0, 2, 9], [1, 0, 3], [9, 9, 1]])
     items = np.array([rng.permutation(c.items)[: c.mentions] for _ in range(USERS)])
-    utterances = [[[rng.integers(0, c.words, rng.integers(1, 5)) for _ in range(2 if t else 1)] for t in range(4)]
-                  for _ in range(USERS)]  # fmt: skip
+    utterances = [
+        [[rng.integers(0, c.words, rng.integers(1, 5)) for _ in range(2 if t else 1)] for t in range(4)] for _ in range(USERS)
+    ]
 
     def rows(user: int, t: int | None, latest: int, replayed: bool) -> dict[str, Any]:
         turns = range(latest + 1) if replayed else ([] if t is None else [t])
@@ -146,5 +146,9 @@ def _srnn_ae(case: Case, work: Workload, rng: np.random.Generator) -> Said:
 
 
 ADAPTERS: dict[str, Callable[[Case, Workload, np.random.Generator], Said]] = {
-    "dmn": _dmn, "mmn": _mmn, "pmmn": _mmn, "aim": _aim, "srnn-ae": _srnn_ae,
-}  # fmt: skip
+    "dmn": _dmn,
+    "mmn": _mmn,
+    "pmmn": _mmn,
+    "aim": _aim,
+    "srnn-ae": _srnn_ae,
+}

@@ -24,14 +24,28 @@ from cr_jax.records import Lengths, TextLengths, Workload
 WORDS = Lengths(mean=3.5, p50=3, p95=5, max=9)
 LENGTHS = TextLengths(request=WORDS, question=WORDS, answer=WORDS, item=WORDS, item_sentences=WORDS)
 WORK = Workload(turns=3, lengths=LENGTHS, turn_histogram=(1, 1, 1))
-TINY = aim.Config(items=7, words=31, embedding=6, features=5, filter=3, hidden=4, score_features=8, noise=2,
-                  max_words=9, softargmax_scale=50.0)  # fmt: skip
+TINY = aim.Config(
+    items=7, words=31, embedding=6, features=5, filter=3, hidden=4, score_features=8, noise=2, max_words=9, softargmax_scale=50.0
+)
 B, ITEMS = 3, 7
 
 
 def dataset() -> Dataset:
-    return Dataset("toy", "Toy", users=7, items=20, aspects=5, values=6, turns=40, conversations=18, words=50,
-                   lengths=LENGTHS, turn_histogram=(1, 1, 1), paper={}, origins={})  # fmt: skip
+    return Dataset(
+        "toy",
+        "Toy",
+        users=7,
+        items=20,
+        aspects=5,
+        values=6,
+        turns=40,
+        conversations=18,
+        words=50,
+        lengths=LENGTHS,
+        turn_histogram=(1, 1, 1),
+        paper={},
+        origins={},
+    )
 
 
 def sizes(config: aim.Config) -> Counter[str]:
@@ -68,8 +82,7 @@ def test_public_sizes(words):
     assert generator_size(c) == 301 * words + 2_312_500
     assert discriminator_size(c) == 300 * words + 4_142_000
     one, two = sizes(c), sizes(replace(c, sides=2))
-    assert one == {"generator": generator_size(c), "generator_rev": generator_size(c),
-                   "discriminator": discriminator_size(c)}  # fmt: skip
+    assert one == {"generator": generator_size(c), "generator_rev": generator_size(c), "discriminator": discriminator_size(c)}
     assert one.total() == 902 * words + 8_767_000
     assert two == one | {"discriminator_rev": discriminator_size(c)}
 
@@ -244,8 +257,9 @@ def test_which_targets_count():
     logits, target = rng.normal(size=(6, 2, 5)), np.array([[3, 2, 0, 4, 0, 0], [0, 0, 0, 0, 0, 0]], np.int32)
     want = []
     for b in range(2):
-        costs = [np.log(np.exp(logits[k, b]).sum()) - logits[k, b, target[b, k]]
-                 for k in range(6) if k < 2 or target[b, k - 2] != 0]  # fmt: skip
+        costs = [
+            np.log(np.exp(logits[k, b]).sum()) - logits[k, b, target[b, k]] for k in range(6) if k < 2 or target[b, k - 2] != 0
+        ]
         want.append(np.mean(costs))
     got = sequence_loss(jnp.asarray(logits, jnp.float32), jnp.asarray(target))
     np.testing.assert_allclose(got, want, rtol=1e-5)
@@ -284,15 +298,17 @@ def test_the_rate_follows_the_shared_counter():
 
 
 # Matmuls, leaf by leaf. W1, W2: positions after the first and the second convolution (13 and 14 words alike).
-V, E, F, f, H, SCORE, Z = (TINY.words, TINY.embedding, TINY.features, TINY.filter, TINY.hidden,
-                       TINY.score_features, TINY.noise)  # fmt: skip
+V, E, F, f, H, SCORE, Z = (TINY.words, TINY.embedding, TINY.features, TINY.filter, TINY.hidden, TINY.score_features, TINY.noise)
 W1, W2, T = 6, 2, TINY.target_words
 GATES = 4 * H
 
 
 def cnn(path: str, rows: int, outputs: int) -> dict[str, int]:
-    return {f"{path}.conv1": 2 * rows * W1 * f * E * F, f"{path}.conv2": 2 * rows * W2 * f * F * 2 * F,
-            f"{path}.conv3": 2 * rows * W2 * 2 * F * outputs}  # fmt: skip
+    return {
+        f"{path}.conv1": 2 * rows * W1 * f * E * F,
+        f"{path}.conv2": 2 * rows * W2 * f * F * 2 * F,
+        f"{path}.conv3": 2 * rows * W2 * 2 * F * outputs,
+    }
 
 
 def free_pass(path: str, steps: int) -> dict[str, int]:
@@ -354,12 +370,18 @@ def test_matmuls_of_the_costs(model):
         known = 2 * E * GATES + (T - 1) * 2 * B * (E + H) * GATES
         return Counter({f"{path}.decoder.cell": known, f"{path}.decoder.output": T * 2 * B * H * V})
 
-    backward = Counter(cnn("generator_rev.encoder", B, H)) + teacher("generator_rev") + Counter({
-        "generator_rev.embedding": 2 * B * (T + 1) * V * E,
-        "generator_rev.decoder.start": 2 * B * (H + Z) * H,
-        "generator_rev.decoder.cell": 2 * B * H * GATES,
-        "generator_rev.decoder.output": 2 * H * E * V,
-    })  # fmt: skip
+    backward = (
+        Counter(cnn("generator_rev.encoder", B, H))
+        + teacher("generator_rev")
+        + Counter(
+            {
+                "generator_rev.embedding": 2 * B * (T + 1) * V * E,
+                "generator_rev.decoder.start": 2 * B * (H + Z) * H,
+                "generator_rev.decoder.cell": 2 * B * H * GATES,
+                "generator_rev.decoder.output": 2 * H * E * V,
+            }
+        )
+    )
     want = Counter(common) + teacher("generator") + backward
     assert matmuls(lambda b: aim.generator_loss(model, b, key)[0], batch) == want
 

@@ -76,8 +76,12 @@ def test_an_unknown_preset_is_refused(name):
         found.configure(DATA, dataclasses.replace(WORK, preset="papers"))
 
 
-SIZES = [(name, f.name) for name in NAMES for f in dataclasses.fields(case(name).config)
-         if type(getattr(case(name).config, f.name)) is int]  # fmt: skip
+SIZES = [
+    (name, f.name)
+    for name in NAMES
+    for f in dataclasses.fields(case(name).config)
+    if type(getattr(case(name).config, f.name)) is int
+]
 
 
 @pytest.mark.parametrize(("name", "key"), SIZES)
@@ -99,9 +103,7 @@ def test_every_weight_is_trained_or_frozen(case):
         assert frozen or isinstance(variable, nnx.Param | nnx.RngState), path
         assert bool(by) == (isinstance(variable, nnx.Param)), (path, by)
     rows = model.parameters()
-    assert sum(p.size for p in rows) == sum(
-        v.size for v in jax.tree.leaves(nnx.state(model.module, nnx.Any(nnx.Param, Frozen)))
-    )
+    assert sum(p.size for p in rows) == sum(v.size for v in jax.tree.leaves(nnx.state(model.module, nnx.Any(nnx.Param, Frozen))))
     assert all(p.module in (*model.modules, case.name) for p in rows)
 
 
@@ -110,10 +112,12 @@ RANGES: dict[str, dict[str, str | int]] = {
     "dmn": {"target": "classes", "ends": 6},
     "aim": {"source": "words", "target": "words"},
     "srnn-ae": {"words": "words", "lengths": 5, "utterances": 7, "targets": 52},
-}  # fmt: skip
+}
 RANGES["mmn"] = {"query": "words", "positive_aspect": "aspects", "negative_aspect": "aspects"} | {
-    f"{side}_{part}": top for side in ("positive", "negative", "common")
-    for part, top in (("words", "words"), ("ends", "item_words"))}  # fmt: skip
+    f"{side}_{part}": top
+    for side in ("positive", "negative", "common")
+    for part, top in (("words", "words"), ("ends", "item_words"))
+}
 RANGES["pmmn"] = RANGES["mmn"] | {"user": "users"}
 
 
@@ -126,8 +130,9 @@ def batch(case, structs, seed=0):
         if not jnp.issubdtype(struct.dtype, jnp.integer):
             return jnp.asarray(rng.integers(-1, 2, struct.shape), struct.dtype)
         top = tops.get(name, 2)
-        return jnp.asarray(rng.integers(0, getattr(case.config, top) if isinstance(top, str) else top, struct.shape),
-                           struct.dtype)  # fmt: skip
+        return jnp.asarray(
+            rng.integers(0, getattr(case.config, top) if isinstance(top, str) else top, struct.shape), struct.dtype
+        )
 
     return {name: one(name, struct) for name, struct in structs.items()}
 
@@ -151,9 +156,11 @@ def test_a_training_step_changes_its_own_weights_and_no_others(case, objective):
     assert np.isfinite(metrics["loss"]) and metrics["loss"].shape == ()
     assert all(np.isfinite(value).all() for value in metrics.values())
     assert jax.tree.structure(after) == jax.tree.structure(moments)
-    unmoved = [".".join(map(str, path)) for (path, now), was in
-               zip(nnx.to_flat_state(new), jax.tree.leaves(before[0]), strict=True)
-               if not np.isfinite(now[...]).all() or np.array_equal(now[...], was)]  # fmt: skip
+    unmoved = [
+        ".".join(map(str, path))
+        for (path, now), was in zip(nnx.to_flat_state(new), jax.tree.leaves(before[0]), strict=True)
+        if not np.isfinite(now[...]).all() or np.array_equal(now[...], was)
+    ]
     assert not unmoved
     for state, was in zip(states[1:], before[1:], strict=True):  # neither returned nor written to
         jax.tree.map(np.testing.assert_array_equal, state, was)

@@ -73,8 +73,13 @@ def test_every_module_with_weights_appears(name):
     seen = {module for s in steps for (module, *_), cost in s.model.rows.items() if cost.flops or cost.hbm_bytes}
     assert owners <= seen, owners - seen
     trained = {p.module for p in model.parameters() if p.trainable}
-    backward = {module for s in steps if s.step.phase == "train" for (module, which, _), cost in s.model.rows.items()
-                if which == "backward" and (cost.flops or cost.hbm_bytes)}  # fmt: skip
+    backward = {
+        module
+        for s in steps
+        if s.step.phase == "train"
+        for (module, which, _), cost in s.model.rows.items()
+        if which == "backward" and (cost.flops or cost.hbm_bytes)
+    }
     assert trained <= backward, trained - backward
 
 

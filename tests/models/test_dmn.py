@@ -22,8 +22,21 @@ TABLE_II = {84_313: 8_177_095, 60_555: 5_896_327, 53_949: 5_262_151, 9_340: 979_
 
 
 def dataset(**paper: int) -> Dataset:
-    return Dataset("toy", "Toy", users=7, items=20, aspects=5, values=6, turns=40, conversations=18, words=50,
-                   lengths=LENGTHS, turn_histogram=(1, 1, 1), paper=paper, origins={})  # fmt: skip
+    return Dataset(
+        "toy",
+        "Toy",
+        users=7,
+        items=20,
+        aspects=5,
+        values=6,
+        turns=40,
+        conversations=18,
+        words=50,
+        lengths=LENGTHS,
+        turn_histogram=(1, 1, 1),
+        paper=paper,
+        origins={},
+    )
 
 
 def trainable(config: dmn.Config) -> int:

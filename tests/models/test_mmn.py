@@ -30,8 +30,21 @@ TABLE_II = [
 
 
 def dataset(**paper: int) -> Dataset:
-    return Dataset("toy", "Toy", users=7, items=20, aspects=5, values=6, turns=40, conversations=18, words=50,
-                   lengths=LENGTHS, turn_histogram=(1, 1, 1), paper=paper, origins={})  # fmt: skip
+    return Dataset(
+        "toy",
+        "Toy",
+        users=7,
+        items=20,
+        aspects=5,
+        values=6,
+        turns=40,
+        conversations=18,
+        words=50,
+        lengths=LENGTHS,
+        turn_histogram=(1, 1, 1),
+        paper=paper,
+        origins={},
+    )
 
 
 def trainable(spec, config) -> int:
@@ -59,20 +72,20 @@ def by_hand(config: mmn.MmnConfig) -> int:
 
 
 PRECOMPUTE, TURN, REPLAY = nnx.jit(mmn.precompute), nnx.jit(mmn.turn), nnx.jit(mmn.replay)
-SIZES = dict(words=30, items=9, aspects=6, item_words=14, facts=4, query_words=12, question_items=3,
-             encode_chunk=4, score_chunk=7)  # fmt: skip
+SIZES = dict(
+    words=30, items=9, aspects=6, item_words=14, facts=4, query_words=12, question_items=3, encode_chunk=4, score_chunk=7
+)
 SMALL = dict(SIZES, embedding=6, hidden=4)
-BOTH = [
-    (mmn.MMN_SPEC, mmn.MmnConfig(**SMALL)),
-    (mmn.PMMN_SPEC, mmn.PmmnConfig(**SMALL, users=5)),
-]
+BOTH = [(mmn.MMN_SPEC, mmn.MmnConfig(**SMALL)), (mmn.PMMN_SPEC, mmn.PmmnConfig(**SMALL, users=5))]
 both = pytest.mark.parametrize(("spec", "config"), BOTH, ids=["mmn", "pmmn"])
 
 
 @pytest.mark.parametrize("size", [dict(), dict(embedding=6, hidden=4), dict(embedding=9, hidden=10)])
 def test_trainable_parameters(size):
-    for spec, config in ((mmn.MMN_SPEC, mmn.MmnConfig(**SIZES, **size)),
-                         (mmn.PMMN_SPEC, mmn.PmmnConfig(**SIZES, **size, users=5))):  # fmt: skip
+    for spec, config in (
+        (mmn.MMN_SPEC, mmn.MmnConfig(**SIZES, **size)),
+        (mmn.PMMN_SPEC, mmn.PmmnConfig(**SIZES, **size, users=5)),
+    ):
         e, h, w = config.embedding, config.hidden, config.words
         users, user_terms = (5, 3 * e * h) if spec.name == "pmmn" else (0, 0)
         formula = e * (w + users) + 5 * e * h + user_terms + 41 * h**2 // 2 + 14 * h + 3
@@ -196,8 +209,10 @@ def test_question_score_follows_the_common_items():
     history = {"query": padded([[3, 4]], config.query_words), "user": jnp.asarray([1])}
     got = REPLAY(model, side, history)["question_scores"]
     query, user = model.query(history["query"]), model.users(history["user"])
-    memories = [model.episodic(side.facts[None, i : i + 1], side.shares[None, i : i + 1], query).memory[:, 0]
-                for i in range(config.question_items)]  # fmt: skip
+    memories = [
+        model.episodic(side.facts[None, i : i + 1], side.shares[None, i : i + 1], query).memory[:, 0]
+        for i in range(config.question_items)
+    ]
     head, mean = model.question, sum(memories) / config.question_items
     for aspect, word in enumerate(np.asarray(items["aspects"])):
         z = jnp.concatenate([query, mean, model.words(jnp.asarray([word])), user], axis=1)
@@ -213,8 +228,7 @@ def test_matmul_flops_of_a_turn_by_hand(spec, config):
     model, users = spec.build(config, nnx.Rngs(2)), 2
     side = PRECOMPUTE(model, catalogue(config))
     query = {"query": jnp.zeros((users, config.query_words), int), **users_of(config, users)}
-    e, h, s, a, n, i = (config.embedding, config.hidden, config.facts, config.aspects, config.question_items,
-                        config.items)  # fmt: skip
+    e, h, s, a, n, i = (config.embedding, config.hidden, config.facts, config.aspects, config.question_items, config.items)
     u, r_u_c, r_u, half, pair = (e if spec.name == "pmmn" else 0), 3, 2, h // 2, 2
 
     def recall(items: int) -> int:
@@ -244,8 +258,12 @@ def test_abstract_inputs_run(spec, config):
         return loss, state, answered, talks.replay(model, side, history)
 
     for t in range(WORK.turns + 1):
-        shapes = [objective.inputs(config, work, 3), talks.items(config, work), talks.history(config, work, t, 2),
-                  talks.utterance(config, work, t, 2)]  # fmt: skip
+        shapes = [
+            objective.inputs(config, work, 3),
+            talks.items(config, work),
+            talks.history(config, work, t, 2),
+            talks.utterance(config, work, t, 2),
+        ]
         model = spec.build(config, nnx.Rngs(0))
         loss, state, answered, again = nnx.eval_shape(everything, model, *map(dict, shapes))
         assert loss.shape == () and state.query.shape == (2, config.hidden)

@@ -49,10 +49,7 @@ class Data:
 def sizes(config):
     """Elements of every leaf, without allocating them."""
     model = nnx.eval_shape(lambda: srnn_ae.build(config, nnx.Rngs(0)))
-    return {
-        ".".join(map(str, path)): (v, int(np.prod(v.shape)))
-        for path, v in nnx.to_flat_state(nnx.state(model))
-    }
+    return {".".join(map(str, path)): (v, int(np.prod(v.shape))) for path, v in nnx.to_flat_state(nnx.state(model))}
 
 
 def gru(inputs, hidden, directions=1):
@@ -61,11 +58,7 @@ def gru(inputs, hidden, directions=1):
 
 
 def total(config, root, frozen=False):
-    return sum(
-        n
-        for path, (v, n) in sizes(config).items()
-        if path.startswith(root) and isinstance(v, Frozen) == frozen
-    )
+    return sum(n for path, (v, n) in sizes(config).items() if path.startswith(root) and isinstance(v, Frozen) == frozen)
 
 
 @pytest.mark.parametrize(("items", "words"), [(9292, 15005), (53278, 100)])
@@ -107,10 +100,7 @@ def test_counts_of_the_public_implementation(shared):
     assert total(table, "autorec") == want["AutoRec"]["movies9292_hidden1000"]
     assert total(table, "decoder") == want["switching_decoder_V15005"]
     assert total(Config(items=11, decoder=True), "hred") == want["recommender_HRNN_256_1layer_2048"]
-    assert (
-        total(dataclasses.replace(gensen, autorec_layers="7"), "autorec")
-        == want["AutoRec"]["movies11_hidden7"]
-    )
+    assert total(dataclasses.replace(gensen, autorec_layers="7"), "autorec") == want["AutoRec"]["movies11_hidden7"]
 
 
 @pytest.mark.parametrize("encoder", ["gensen", "table"])
@@ -181,27 +171,27 @@ def run(config, seed=0):
     return pairs
 
 
-@pytest.mark.parametrize("changes", [
-    pytest.param({}, marks=pytest.mark.slow), {"encoder": "table", "new_items_only": True},
-    pytest.param({"decoder": True}, marks=pytest.mark.slow),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"encoder": "table", "new_items_only": True},
+        pytest.param({"decoder": True}, marks=pytest.mark.slow),
+    ],
+)
 def test_turn_by_turn_equals_replay_at_every_turn(changes):
     pairs = run(dataclasses.replace(SMALL, **changes))
     for outputs, replayed in pairs:
         assert outputs["item_scores"].shape == (4, SMALL.items)
         np.testing.assert_allclose(outputs["item_scores"], replayed["item_scores"], atol=1e-5)
-        assert set(outputs) == (
-            {"item_scores", "answer_tokens"} if changes.get("decoder") else {"item_scores"}
-        )
+        assert set(outputs) == ({"item_scores", "answer_tokens"} if changes.get("decoder") else {"item_scores"})
         if "answer_tokens" in outputs:
             np.testing.assert_array_equal(outputs["answer_tokens"], replayed["answer_tokens"])
     scores = np.array([outputs["item_scores"] for outputs, _ in pairs])
     moved = np.abs(np.diff(scores, axis=0)).max(-1) > 1e-6
     # Users who are still talking and have mentioned something move; those who are done stand still.
     np.testing.assert_array_equal(moved[:, 0], [True] * 4)
-    np.testing.assert_array_equal(
-        moved[:, 2:], [[True, False], [False, False], [False, False], [False, False]]
-    )
+    np.testing.assert_array_equal(moved[:, 2:], [[True, False], [False, False], [False, False], [False, False]])
 
 
 def test_the_fork_carries_what_was_said_before_the_mention():
@@ -298,10 +288,7 @@ def test_objectives_train_their_own_part_and_nothing_frozen(encoder, decoder):
         mine = {path for path, v in leaves if objective.trains(path, v)}
         trained[objective.name] = {path[0] for path in mine}
         assert not {path for path in mine if not named[path].any()}
-        assert all(
-            objective.trains(p, v) or isinstance(v, Frozen) or p[0] not in trained[objective.name]
-            for p, v in leaves
-        )
+        assert all(objective.trains(p, v) or isinstance(v, Frozen) or p[0] not in trained[objective.name] for p, v in leaves)
         if objective.name != "response":
             assert not [p for p in named if p not in mine and named[p].any()]
     assert (trained.pop("sentiment"), trained.pop("autorec")) == ({"sentiment"}, {"autorec"})
@@ -314,10 +301,7 @@ def test_public_batches_and_examples():
     # Dialogues of 1, 1, 1, 2, 2, 4, 5, 5 pairs, cut at T = 4.
     assert sentiment.supervised_turns(SMALL, workload()) == (3 * 1 + 2 * 2 + 4 + 2 * 4) / 8
     assert autorec.supervised_turns(SMALL, workload()) is None
-    assert (sentiment.examples_per_epoch(SMALL, Data()), autorec.examples_per_epoch(SMALL, Data())) == (
-        60,
-        11,
-    )
+    assert (sentiment.examples_per_epoch(SMALL, Data()), autorec.examples_per_epoch(SMALL, Data())) == (60, 11)
 
 
 def test_dropout_needs_a_key():
@@ -383,10 +367,6 @@ def test_a_state_of_other_users_or_slots_is_refused():
 
 def test_every_module_has_its_own_row():
     paths = set(module_paths(SPEC.build(SMALL, nnx.Rngs(0))))
-    leaves = {
-        "sentiment.words.gru.forward.0",
-        "sentiment.encoder.sentence_encoder.backward.1",
-        "autorec.decoder",
-    }
+    leaves = {"sentiment.words.gru.forward.0", "sentiment.encoder.sentence_encoder.backward.1", "autorec.decoder"}
     assert leaves | {"srnn_ae", "sentiment.words", "sentiment.initiator_liked", "autorec.encoder.0"} <= paths
     assert set(SPEC.fields) == {f.name for f in dataclasses.fields(Config)}

@@ -11,8 +11,17 @@ from cr_jax.models import srnn_ae
 from cr_jax.nn import dialogue_losses as losses
 from cr_jax.nn.hrnn import LIKED_WEIGHTS, Dialogue, sentiment_loss
 
-CONFIG = srnn_ae.Config(items=5, words=11, encoder="table", embedding=3, sentence_hidden=3, sentence_layers=1,
-                        conversation_hidden=4, conversation_layers=1, autorec_layers="3")  # fmt: skip
+CONFIG = srnn_ae.Config(
+    items=5,
+    words=11,
+    encoder="table",
+    embedding=3,
+    sentence_hidden=3,
+    sentence_layers=1,
+    conversation_hidden=4,
+    conversation_layers=1,
+    autorec_layers="3",
+)
 
 
 def batch(n=6, c=2, length=4):

@@ -81,9 +81,7 @@ def test_loss_by_hand_in_float64():
             w = np.array(weights)[y] if name.endswith("liked") else np.ones(4)
             total += -(w * logits[np.arange(4), y]).sum() / w.sum()
         outputs.append(jnp.asarray(logits, jnp.float32))
-    assert float(sentiment_loss(tuple(outputs), jnp.asarray(forms), weights)) == pytest.approx(
-        total, abs=1e-6
-    )
+    assert float(sentiment_loss(tuple(outputs), jnp.asarray(forms), weights)) == pytest.approx(total, abs=1e-6)
 
 
 def test_dividing_the_weights_out_gives_the_answers_of_the_data():
@@ -111,9 +109,7 @@ def test_gensen_is_frozen_reads_each_utterance_to_its_length_and_passes_no_gradi
     gensen = GenSen(W, E, 5, 1, rngs=nnx.Rngs(0))
     vectors = gensen(DIALOGUE.words, DIALOGUE.lengths)
     assert vectors.shape == (1, 3, 4, 2 * 5)
-    np.testing.assert_array_equal(
-        np.abs(vectors).sum(-1)[0] > 0, np.arange(4)[None] < DIALOGUE.lengths[0][:, None]
-    )
+    np.testing.assert_array_equal(np.abs(vectors).sum(-1)[0] > 0, np.arange(4)[None] < DIALOGUE.lengths[0][:, None])
     graph, state = nnx.split(gensen)
     variables = [v for _, v in nnx.to_flat_state(state)]
     assert all(isinstance(v, Frozen) for v in variables)

@@ -42,8 +42,10 @@ def test_public_widths():
 
 @pytest.mark.parametrize(
     ("words", "filter", "reason"),
-    [(10, 3, "comes to 2 positions after two convolutions, a synthetic text to 3"),
-     (1, 3, "the second convolution needs 3 positions, the first leaves 2")],
+    [
+        (10, 3, "comes to 2 positions after two convolutions, a synthetic text to 3"),
+        (1, 3, "the second convolution needs 3 positions, the first leaves 2"),
+    ],
 )
 def test_what_does_not_fit_is_told_with_what_does(words, filter, reason):
     problem = misfit(words, filter)

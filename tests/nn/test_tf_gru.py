@@ -26,8 +26,10 @@ def sigmoid(x):
 
 
 def one_step(gru, x, h):
-    w = {k: np.asarray(getattr(gru, k)[...], np.float64) for k in (
-        "gates_kernel", "gates_bias", "candidate_kernel", "candidate_bias")}  # fmt: skip
+    w = {
+        k: np.asarray(getattr(gru, k)[...], np.float64)
+        for k in ("gates_kernel", "gates_bias", "candidate_kernel", "candidate_bias")
+    }
     gates = sigmoid(np.concatenate([x, h], -1) @ w["gates_kernel"] + w["gates_bias"])
     r, u = gates[:, :H], gates[:, H:]
     c = np.tanh(np.concatenate([x, r * h], -1) @ w["candidate_kernel"] + w["candidate_bias"])

@@ -20,8 +20,7 @@ def sigmoid(x):
 def one_row(direction, x, h, reverse):
     """Step by step with PyTorch's six biases, float64, no mask."""
     w, u, bw, bu = (
-        np.asarray(getattr(direction, n)[...], np.float64)
-        for n in ("input_kernel", "hidden_kernel", "input_bias", "hidden_bias")
+        np.asarray(getattr(direction, n)[...], np.float64) for n in ("input_kernel", "hidden_kernel", "input_bias", "hidden_bias")
     )
     outputs = []
     for row in x[::-1] if reverse else x:
@@ -99,9 +98,7 @@ def test_parameters_names_and_kind():
     gru = name_scopes(TorchGRU(E, H, layers, True, kind=Frozen, rngs=nnx.Rngs(0)), "gru")
     leaves = {".".join(map(str, p)): v for p, v in nnx.to_flat_state(nnx.state(gru))}
     six_biases, gates, directions = 6 * H, 3, 2
-    want = directions * (gates * H * (E + H) + six_biases) + directions * (
-        gates * H * (2 * H + H) + six_biases
-    )
+    want = directions * (gates * H * (E + H) + six_biases) + directions * (gates * H * (2 * H + H) + six_biases)
     assert sum(v[...].size for v in leaves.values()) == want
     assert all(isinstance(v, Frozen) for v in leaves.values())
     names = published_gru("g", "x", layers, True)

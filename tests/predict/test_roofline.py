@@ -161,8 +161,18 @@ ENTRY e {
 
 
 def test_a_validated_method_gives_a_covered_interval_and_overlap_is_a_tie():
-    about = {"devices": ["a test"], "method": "calibrated", "n": 30, "median_error": 0.1, "p90_error": 0.25,
-             "worst_error": 0.4, "ratio_low": 0.8, "ratio_high": 1.25, "source": "a test", "date": "2026"}  # fmt: skip
+    about = {
+        "devices": ["a test"],
+        "method": "calibrated",
+        "n": 30,
+        "median_error": 0.1,
+        "p90_error": 0.25,
+        "worst_error": 0.4,
+        "ratio_low": 0.8,
+        "ratio_high": 1.25,
+        "source": "a test",
+        "date": "2026",
+    }
     device = dataclasses.replace(host(), validated_on=(about | {"method": "replay", "ratio_low": 0.9}, about))
     a, b = predict(DOT, device), predict(DOT.replace("64", "512"), device)
     assert (a.low_s, a.high_s, a.coverage) == pytest.approx((a.seconds * 0.8, a.seconds * 1.25, 0.9))
@@ -181,8 +191,10 @@ def test_rates_are_interpolated_between_shapes_and_level_beyond():
 def test_kinds_and_batches_use_the_nearest_measured_shape():
     block = calibration()
     rows = block["tables"]["matmul"]
-    rows += [{"m": 64, "n": 64, "k": 256, "batch": 1, "kind": "tn", "dtype": "float32", "flops_per_s": RATE / 4},
-             {"m": 1, "n": 64, "k": 16, "batch": 64, "kind": "nn", "dtype": "float32", "flops_per_s": 3 * RATE}]  # fmt: skip
+    rows += [
+        {"m": 64, "n": 64, "k": 256, "batch": 1, "kind": "tn", "dtype": "float32", "flops_per_s": RATE / 4},
+        {"m": 1, "n": 64, "k": 16, "batch": 64, "kind": "nn", "dtype": "float32", "flops_per_s": 3 * RATE},
+    ]
     matmul = Tables(block).matmul
     assert matmul(Product(64, 64, 256, 1, "tn", "f32")) == pytest.approx(RATE / 4)
     assert matmul(Product(1, 64, 16, 64, "nn", "f32")) == pytest.approx(3 * RATE)

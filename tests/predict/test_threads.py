@@ -70,17 +70,39 @@ def loop_beside_a_chain(turns: int, body: int, other: int) -> str:
     inner = [f"  b{n} = f32[1000000]{{0}} copy({'x' if n == 0 else f'b{n - 1}'})" for n in range(body)]
     chain = [f"  o{n} = f32[1000000]{{0}} copy({'a' if n == 0 else f'o{n - 1}'})" for n in range(other)]
     state = "(s32[], f32[1000000]{0})"
-    return "\n".join([
-        "HloModule m", "", "body {", f"  s = {state} parameter(0)", "  i = s32[] get-tuple-element(s), index=0",
-        "  x = f32[1000000]{0} get-tuple-element(s), index=1", "  k = s32[] constant(1)", "  j = s32[] add(i, k)", *inner,
-        f"  ROOT r = {state} tuple(j, b{body - 1})", "}", "", "test {", f"  s = {state} parameter(0)",
-        "  i = s32[] get-tuple-element(s), index=0", f"  k = s32[] constant({turns})",
-        "  ROOT l = pred[] compare(i, k), direction=LT", "}", "", "ENTRY e {", "  a = f32[1000000]{0} parameter(0)",
-        "  z = s32[] constant(0)", f"  t = {state} tuple(z, a)",
-        f"  w = {state} while(t), condition=test, body=body, backend_config={{\"known_trip_count\":{{\"n\":\"{turns}\"}}}}",
-        *chain, "  y = f32[1000000]{0} get-tuple-element(w), index=1",
-        f"  ROOT r = (f32[1000000]{{0}}, f32[1000000]{{0}}) tuple(y, o{other - 1})", "}", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "HloModule m",
+            "",
+            "body {",
+            f"  s = {state} parameter(0)",
+            "  i = s32[] get-tuple-element(s), index=0",
+            "  x = f32[1000000]{0} get-tuple-element(s), index=1",
+            "  k = s32[] constant(1)",
+            "  j = s32[] add(i, k)",
+            *inner,
+            f"  ROOT r = {state} tuple(j, b{body - 1})",
+            "}",
+            "",
+            "test {",
+            f"  s = {state} parameter(0)",
+            "  i = s32[] get-tuple-element(s), index=0",
+            f"  k = s32[] constant({turns})",
+            "  ROOT l = pred[] compare(i, k), direction=LT",
+            "}",
+            "",
+            "ENTRY e {",
+            "  a = f32[1000000]{0} parameter(0)",
+            "  z = s32[] constant(0)",
+            f"  t = {state} tuple(z, a)",
+            f'  w = {state} while(t), condition=test, body=body, backend_config={{"known_trip_count":{{"n":"{turns}"}}}}',
+            *chain,
+            "  y = f32[1000000]{0} get-tuple-element(w), index=1",
+            f"  ROOT r = (f32[1000000]{{0}}, f32[1000000]{{0}}) tuple(y, o{other - 1})",
+            "}",
+            "",
+        ]
+    )
 
 
 def test_a_loop_runs_in_order_beside_a_product_in_the_background():
@@ -113,8 +135,10 @@ def test_no_schedule_is_faster_than_its_longest_chain_or_its_work(seed):
 
 
 def test_threads_of_an_operation():
-    dot = "HloModule m\n\nENTRY e {{\n  a = f32[{m},{k}]{{1,0}} parameter(0)\n  b = f32[{k},512]{{1,0}} parameter(1)\n" \
-          "  ROOT d = f32[{m},512]{{1,0}} dot(a, b), lhs_contracting_dims={{1}}, rhs_contracting_dims={{0}}\n}}\n"  # fmt: skip
+    dot = (
+        "HloModule m\n\nENTRY e {{\n  a = f32[{m},{k}]{{1,0}} parameter(0)\n  b = f32[{k},512]{{1,0}} parameter(1)\n"
+        "  ROOT d = f32[{m},512]{{1,0}} dot(a, b), lhs_contracting_dims={{1}}, rhs_contracting_dims={{0}}\n}}\n"
+    )
     for m, k, threads in ((32, 64, 1), (32, 512, 2), (1, 512, 1), (1, 1024, 2)):
         (operation,) = operations(dot.format(m=m, k=k)).operations
         assert width(operation, 2) == threads

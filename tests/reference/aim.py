@@ -35,12 +35,23 @@ def configuration(public: Mapping[str, Any]) -> aim.Config:
     if different:
         raise ValueError(f"the case has {different}, the model is fixed at {FIXED}")
     return aim.Config(
-        items=1, words=public["n_words"], embedding=public["embed_size"], features=public["filter_size"],
-        filter=public["filter_shape"], hidden=public["n_hid"], score_features=public["n_d_output"],
-        noise=public["n_z"], max_words=public["maxlen"], sides=2 if public["two_side"] else 1,
-        mi_weight=public["lambda_MI"] or 0.0, supervised_weight=public["lambda_sup_G"],
-        backward_weight=public["lambda_backward"], softargmax_scale=float(public["L"]),
-        discriminator_rate=public["lr_d"], generator_rate=public["lr_g"], decay=public["decay_rate"],
+        items=1,
+        words=public["n_words"],
+        embedding=public["embed_size"],
+        features=public["filter_size"],
+        filter=public["filter_shape"],
+        hidden=public["n_hid"],
+        score_features=public["n_d_output"],
+        noise=public["n_z"],
+        max_words=public["maxlen"],
+        sides=2 if public["two_side"] else 1,
+        mi_weight=public["lambda_MI"] or 0.0,
+        supervised_weight=public["lambda_sup_G"],
+        backward_weight=public["lambda_backward"],
+        softargmax_scale=float(public["L"]),
+        discriminator_rate=public["lr_d"],
+        generator_rate=public["lr_g"],
+        decay=public["decay_rate"],
         decay_steps=public["decay_steps"],
     )
 
@@ -100,16 +111,21 @@ def _direction(model: aim.AIM, d: aim.Direction) -> dict[str, Any]:
     vectors = losses.judge(d, synthetic)
     real, fake = losses.scores(vectors)
     got = {
-        "logits_real": real, "logits_fake": fake,
+        "logits_real": real,
+        "logits_fake": fake,
         "H_real": jnp.concatenate([vectors.source, vectors.real], axis=1),
         "H_fake": jnp.concatenate([vectors.source, vectors.fake], axis=1),
-        "syn_sent": most_likely(free[:-1]).T, "syn_one_hot": jnp.swapaxes(one_hot, 0, 1),
-        "H_dec": encoded[:, None, None], "sup_loss": jnp.mean(supervised), "sup_loss_all": supervised,
+        "syn_sent": most_likely(free[:-1]).T,
+        "syn_one_hot": jnp.swapaxes(one_hot, 0, 1),
+        "H_dec": encoded[:, None, None],
+        "sup_loss": jnp.mean(supervised),
+        "sup_loss_all": supervised,
         "sample_loss": jnp.mean(sequence_loss(free[:-1], jnp.ones_like(d.target))),
         "gan_cost_d": -losses.adversarial_cost(real, fake),
         "dec_logits_teacher": jnp.swapaxes(d.answers.teacher(start, tables, d.target), 0, 1),
         "dec_logits_free": jnp.swapaxes(free, 0, 1),
-        "mi_loss": jnp.zeros(1), "mi_loss_all": jnp.zeros(1),  # what the public graph has without the term
+        "mi_loss": jnp.zeros(1),
+        "mi_loss_all": jnp.zeros(1),  # what the public graph has without the term
     }
     mi = None
     if d.asks is not None:
@@ -118,8 +134,7 @@ def _direction(model: aim.AIM, d: aim.Direction) -> dict[str, Any]:
         reader, begun = losses.mi_begin(d, synthetic, other)
         mi = jnp.mean(each)
         got |= {"mi_loss": mi, "mi_loss_all": each, "mi_syn_sent": reader.greedy(begun, other, steps)}
-    cost = losses.generator_cost(
-        got["sup_loss"], -got["gan_cost_d"], mi, config.supervised_weight, config.mi_weight)
+    cost = losses.generator_cost(got["sup_loss"], -got["gan_cost_d"], mi, config.supervised_weight, config.mi_weight)
     return got | {"g_cost": cost}
 
 
@@ -146,9 +161,7 @@ def after_both_steps(model: aim.AIM, steps: Sequence[tuple[Objective, Step]]) ->
     return jnp.stack([step(model)[0] for _, step in steps])
 
 
-def _gradients(
-    group: str, ours: nnx.State, config: aim.Config, arrays: Mapping[str, np.ndarray]
-) -> Iterator[Row]:
+def _gradients(group: str, ours: nnx.State, config: aim.Config, arrays: Mapping[str, np.ndarray]) -> Iterator[Row]:
     flat = {".".join(map(str, path)): v[...] for path, v in nnx.to_flat_state(ours)}
     names = {n: p for n, p in aim.published(config).items() if f"{group}/{n}" in arrays}
     assert {path for path, _ in names.values()} == set(flat), f"{group}: another group than the public code's"

@@ -52,13 +52,7 @@ class Row:
 
 
 def compare(
-    name: str,
-    got: Any,
-    want: Any,
-    atol: float | None = None,
-    rtol: float | None = None,
-    note: str = "",
-    keep: Any = None,
+    name: str, got: Any, want: Any, atol: float | None = None, rtol: float | None = None, note: str = "", keep: Any = None
 ) -> Row:
     """The largest error of ``got`` against ``want``: exactly one of ``atol`` and ``rtol`` is given.
 

@@ -14,12 +14,17 @@ from cr_jax.models import mmn
 
 #: Arrays of the case -> names in our batch.
 BATCH = {
-    "answer": "query", "user": "user", "pos_description": "positive_words",
-    "pos_description_mask": "positive_ends", "neg_description": "negative_words",
-    "neg_description_mask": "negative_ends", "all_description": "common_words",
-    "all_description_mask": "common_ends", "pos_question": "positive_aspect",
+    "answer": "query",
+    "user": "user",
+    "pos_description": "positive_words",
+    "pos_description_mask": "positive_ends",
+    "neg_description": "negative_words",
+    "neg_description_mask": "negative_ends",
+    "all_description": "common_words",
+    "all_description_mask": "common_ends",
+    "pos_question": "positive_aspect",
     "neg_question": "negative_aspect",
-}  # fmt: skip
+}
 
 
 def matches(sidecar: dict[str, Any]) -> bool:
@@ -29,9 +34,18 @@ def matches(sidecar: dict[str, Any]) -> bool:
 def spec_and_config(sidecar: dict[str, Any]) -> tuple[Any, mmn.MmnConfig]:
     c = sidecar["config"]
     sizes = dict(
-        words=c["W"], items=c["N"], aspects=c["W"], item_words=c["Ld"], facts=c["S"], query_words=c["La"],
-        question_items=c["N"], embedding=c["E"], hidden=c["H"], learning_rate=c["learning_rate"], l2=c["reg_scale"],
-    )  # fmt: skip
+        words=c["W"],
+        items=c["N"],
+        aspects=c["W"],
+        item_words=c["Ld"],
+        facts=c["S"],
+        query_words=c["La"],
+        question_items=c["N"],
+        embedding=c["E"],
+        hidden=c["H"],
+        learning_rate=c["learning_rate"],
+        l2=c["reg_scale"],
+    )
     if c["variant"] == "mmn":
         return mmn.MMN_SPEC, mmn.MmnConfig(**sizes)
     return mmn.PMMN_SPEC, mmn.PmmnConfig(**sizes, users=c["U"])
@@ -47,11 +61,14 @@ def forward(model: mmn.MMN, batch: dict[str, Any]) -> dict[str, Any]:
         return x.reshape(users * items, *x.shape[2:])
 
     out: dict[str, Any] = {
-        "answer_encoding": found.query, "facts_all": rows(facts_all), "gates_all": rows(found.common.gates),
-        "episode_all": rows(found.common.episode), "question_memory_all": rows(found.common.memory),
+        "answer_encoding": found.query,
+        "facts_all": rows(facts_all),
+        "gates_all": rows(found.common.gates),
+        "episode_all": rows(found.common.episode),
+        "question_memory_all": rows(found.common.memory),
         "question_memory_mean": jnp.mean(found.common.memory, axis=1),
         "question_memory_pos": found.recall.memory[:, 0],
-    }  # fmt: skip
+    }
     for k, sign in ((0, "pos"), (1, "neg")):
         out |= {
             f"facts_{sign}": found.facts[:, k],

@@ -143,11 +143,7 @@ def _decoder(config: Mapping[str, Any], arrays: Arrays) -> Iterable[Row]:
 
 
 def _model(config: Mapping[str, Any], items: int) -> DialogueRecommender:
-    for key, only in (
-        ("use_movie_occurrences", "word"),
-        ("conv_bidirectional", False),
-        ("use_dropout", False),
-    ):
+    for key, only in (("use_movie_occurrences", "word"), ("conv_bidirectional", False), ("use_dropout", False)):
         if config.get(key, only) != only:
             raise ValueError(f"{key}={config[key]!r}: ours has only {only!r}")
     autorec = {

@@ -104,10 +104,7 @@ def recorded_steps(arrays: Mapping[str, np.ndarray]) -> int:
 
 def _settled(steps: list[Step]) -> dict[str, np.ndarray]:
     """Entries whose gradient was never below ``TINY_GRADIENT``: Adam divides by it."""
-    return {
-        path: np.all([np.abs(step.gradients[path]) >= TINY_GRADIENT for step in steps], axis=0)
-        for path in steps[0].weights
-    }
+    return {path: np.all([np.abs(step.gradients[path]) >= TINY_GRADIENT for step in steps], axis=0) for path in steps[0].weights}
 
 
 def adam_rule(objective: Any, config: Any, names: Names, arrays: Mapping[str, np.ndarray]) -> Iterator[Row]:

@@ -24,8 +24,23 @@ from cr_jax.report.compare import compare, saved
 from cr_jax.report.diff import difference
 
 #: Rich markup, markup that is none, control characters, a bidi override, a forged line, formats' own marks, a formula.
-HOSTILE = ("layers[a]", "[/b]", "[bold]x[/bold]", ":smile:", "a\x1b[31mb", "a\x00b", "a\nb", "a\u202eb", "a|b*c_d<e>&amp;",
-           "\\x{y}$z^~#%", '=HYPERLINK("x")', "-5", "@a", "]]>", "'\"")  # fmt: skip
+HOSTILE = (
+    "layers[a]",
+    "[/b]",
+    "[bold]x[/bold]",
+    ":smile:",
+    "a\x1b[31mb",
+    "a\x00b",
+    "a\nb",
+    "a\u202eb",
+    "a|b*c_d<e>&amp;",
+    "\\x{y}$z^~#%",
+    '=HYPERLINK("x")',
+    "-5",
+    "@a",
+    "]]>",
+    "'\"",
+)
 ANY = st.text(max_size=20) | st.sampled_from(HOSTILE)
 
 
@@ -89,23 +104,37 @@ def test_svg_is_well_formed_and_says_the_same(name):
     assert ElementTree.fromstring(f"<a b='{svg_text(name)}'>{svg_text(name)}</a>").text in (shown(name), None)
 
 
-@pytest.mark.parametrize(("value", "cell"), [
-    (None, ""), (True, "true"), (-5, "-5"), (-0.5, "-0.5"), ("-5", "'-5"), ("=1+1", "'=1+1"), ("+1", "'+1"), ("@x", "'@x"),
-    ("a\nb", "a\\nb"), ("plain - text", "plain - text"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (None, ""),
+        (True, "true"),
+        (-5, "-5"),
+        (-0.5, "-0.5"),
+        ("-5", "'-5"),
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("@x", "'@x"),
+        ("a\nb", "a\\nb"),
+        ("plain - text", "plain - text"),
+    ],
+)
 def test_cells_are_no_formulas(value, cell):
     assert csv_cell(value) == cell
 
 
-@pytest.mark.parametrize(("text", "markdown", "latex"), [
-    ("a_b|c", "a\\_b\\|c", "a\\_b\\textbar{}c"),
-    ("layers[a]", "layers\\[a\\]", "layers{[}a{]}"),
-    ("- x", "\\- x", "- x"),
-    ("1. x", "1\\. x", "1. x"),
-    ("# x", "\\# x", "\\# x"),
-    ("&amp; & <b>", "\\&amp; & \\<b\\>", "\\&amp; \\& \\textless{}b\\textgreater{}"),
-    ("a--b", "a--b", "a-{}-b"),
-    ("a\nb\x1b", "a\\\\nb\\\\x1b", "a\\textbackslash{}nb\\textbackslash{}x1b"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "markdown", "latex"),
+    [
+        ("a_b|c", "a\\_b\\|c", "a\\_b\\textbar{}c"),
+        ("layers[a]", "layers\\[a\\]", "layers{[}a{]}"),
+        ("- x", "\\- x", "- x"),
+        ("1. x", "1\\. x", "1. x"),
+        ("# x", "\\# x", "\\# x"),
+        ("&amp; & <b>", "\\&amp; & \\<b\\>", "\\&amp; \\& \\textless{}b\\textgreater{}"),
+        ("a--b", "a--b", "a-{}-b"),
+        ("a\nb\x1b", "a\\\\nb\\\\x1b", "a\\textbackslash{}nb\\textbackslash{}x1b"),
+    ],
+)
 def test_marks_of_markdown_and_latex(text, markdown, latex):
     assert markdown_text(text) == markdown and latex_text(text) == latex

@@ -28,21 +28,54 @@ def test_times_energy_price_and_carbon_of_a_report():
     report = sample(device="h100")
     rates = Rates(Site(grid_g_per_kwh=360.0, grid_source="a test"), {"h100": 3.6})
     for one in report["steps"]:
-        one["prediction"] |= {"seconds": 0.004, "low_s": 0.001, "high_s": 0.01, "bound": "memory", "method": "peaks",
-                              "shares": {"memory": 1.0}, "reason": None, "seconds_per_turn": 0.00025,
-                              **costs(0.004, {"memory": 1.0}, accelerator("h100"), rates)}  # fmt: skip
+        one["prediction"] |= {
+            "seconds": 0.004,
+            "low_s": 0.001,
+            "high_s": 0.01,
+            "bound": "memory",
+            "method": "peaks",
+            "shares": {"memory": 1.0},
+            "reason": None,
+            "seconds_per_turn": 0.00025,
+            **costs(0.004, {"memory": 1.0}, accelerator("h100"), rates),
+        }
     text = printed(report)
     row = next(line for line in text.splitlines() if line.startswith("train/answer") and "memory" in line)
     joules = 0.004 * (105 + 0.6 * 595)
-    assert row.split()[1:] == ["4", "ms", "1", "to", "10", "ms", "memory", "250", "µs", f"{joules:.3g}", "J", "0.004",
-                               f"{1000 * joules / 3.6e6 * 360:.3g}"]  # fmt: skip
+    assert row.split()[1:] == [
+        "4",
+        "ms",
+        "1",
+        "to",
+        "10",
+        "ms",
+        "memory",
+        "250",
+        "µs",
+        f"{joules:.3g}",
+        "J",
+        "0.004",
+        f"{1000 * joules / 3.6e6 * 360:.3g}",
+    ]
     assert text.count("not validated on this device class") == 1 and "3.6 USD an hour, given by the user" in text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [
-    (None, "-"), (0.0, "0 s"), (2e-9, "2 ns"), (4.56e-7, "456 ns"), (1.234e-3, "1.23 ms"), (0.99999, "1 s"), (59.0, "59 s"),
-    (90.0, "1.5 min"), (7200.0, "2 h"), (200_000.0, "2.31 d"), (1e-12, "0.001 ns"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (0.0, "0 s"),
+        (2e-9, "2 ns"),
+        (4.56e-7, "456 ns"),
+        (1.234e-3, "1.23 ms"),
+        (0.99999, "1 s"),
+        (59.0, "59 s"),
+        (90.0, "1.5 min"),
+        (7200.0, "2 h"),
+        (200_000.0, "2.31 d"),
+        (1e-12, "0.001 ns"),
+    ],
+)
 def test_seconds_as_text(seconds, text):
     assert time_text(seconds) == text
 

@@ -27,8 +27,9 @@ def text(*shapes):
 
 def step(argument_bytes):
     memory = MemoryFigures(argument_bytes, 0, 0, 0, None, None)
-    return CompiledStep("train/x", "train", {}, "", "", {}, (), ARGUMENTS, memory, JaxprCount(0, 0), None, None, None, "default",
-                        {})  # fmt: skip
+    return CompiledStep(
+        "train/x", "train", {}, "", "", {}, (), ARGUMENTS, memory, JaxprCount(0, 0), None, None, None, "default", {}
+    )
 
 
 WHOLE = ("bf16[8,4]{1,0}", "f32[4]{0}", "s32[2,3]{1,0}", "pred[2]{0}", "u32[2]{0}")

@@ -27,7 +27,9 @@ def test_exact_figures_may_not_move_either_way(change):
     step(now)["model"]["flops"] += change
     document = _gate(sample(), now)
     assert [(b["where"], b["metric"]) for b in document["breaches"]] == [
-        ("parameters", "trainable"), ("train/answer", "model_flops")]  # fmt: skip
+        ("parameters", "trainable"),
+        ("train/answer", "model_flops"),
+    ]
     assert document["status"] == "regression" and "must be equal" in document["breaches"][0]["text"]
 
 

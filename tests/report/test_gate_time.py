@@ -13,11 +13,19 @@ def ratio(low, middle, high, p=0.001):
     return {"ratio": middle, "ratio_interval": [low, high], "p_value": p, "samples": 40}
 
 
-@pytest.mark.parametrize(("found", "status"), [
-    (ratio(1.06, 1.08, 1.10), "breach"), (ratio(1.06, 1.08, 1.10, p=0.2), "undecided"), (ratio(1.03, 1.06, 1.09), "undecided"),
-    (ratio(1.01, 1.03, 1.05), "within"), (ratio(0.98, 1.0, 1.02, p=0.9), "within"), (ratio(0.8, 0.85, 0.9), "faster"),
-    (ratio(0.8, 0.85, 0.9, p=0.3), "within"), (None, "same program"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        (ratio(1.06, 1.08, 1.10), "breach"),
+        (ratio(1.06, 1.08, 1.10, p=0.2), "undecided"),
+        (ratio(1.03, 1.06, 1.09), "undecided"),
+        (ratio(1.01, 1.03, 1.05), "within"),
+        (ratio(0.98, 1.0, 1.02, p=0.9), "within"),
+        (ratio(0.8, 0.85, 0.9), "faster"),
+        (ratio(0.8, 0.85, 0.9, p=0.3), "within"),
+        (None, "same program"),
+    ],
+)
 def test_a_breach_needs_the_whole_interval_above_the_limit(found, status):
     assert verdict("train/answer", found, 5.0, None)["status"] == status
 
@@ -26,8 +34,17 @@ def test_the_block_joins_the_result():
     def result(*rows):
         document = gate(sample(), sample(), LIMITS, "a.json", "0")
         before = document["compared"]
-        add(document, {"limit_percent": 5.0, "programs": "a.programs", "kept_with_jax": "0.10.2", "steps": list(rows),
-                       "warnings": ["busy"], "tag": "measured"})  # fmt: skip
+        add(
+            document,
+            {
+                "limit_percent": 5.0,
+                "programs": "a.programs",
+                "kept_with_jax": "0.10.2",
+                "steps": list(rows),
+                "warnings": ["busy"],
+                "tag": "measured",
+            },
+        )
         check(document, "gate-result", "result")
         return document, document["compared"] - before, render_gate(document).plain
 

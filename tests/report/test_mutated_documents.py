@@ -23,8 +23,32 @@ from cr_jax.report.diff import difference
 from cr_jax.report.document import get_field, read_report, to_json, validate, validate_file
 from cr_jax.report.gate import LIMITS, gate, read_baseline, rerun
 
-VALUES = (None, True, -1, 0, 1, 2**63, 10**90, -(10**90), 1e99, -1e99, 1e-300, 1.5, "", "x", "[/b]", "a\nb", "9" * 50, [], {},
-          [None], {"a": 1}, [[[]]], "cpu", "float32")  # fmt: skip
+VALUES = (
+    None,
+    True,
+    -1,
+    0,
+    1,
+    2**63,
+    10**90,
+    -(10**90),
+    1e99,
+    -1e99,
+    1e-300,
+    1.5,
+    "",
+    "x",
+    "[/b]",
+    "a\nb",
+    "9" * 50,
+    [],
+    {},
+    [None],
+    {"a": 1},
+    [[[]]],
+    "cpu",
+    "float32",
+)
 
 
 def _places(document):
@@ -143,11 +167,17 @@ def _bytes_as_fractions(report):
         point["live_bytes"] = float(point["live_bytes"])
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    (_without_batch, "labels.batch: missing"), (_batch_of_text, "must be of type integer"),
-    (_users_of_text, "must be of type integer"), (_without_mode, "labels.mode: missing"), (_of_one_mode, None),
-    (_bytes_as_fractions, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_without_batch, "labels.batch: missing"),
+        (_batch_of_text, "must be of type integer"),
+        (_users_of_text, "must be of type integer"),
+        (_without_mode, "labels.mode: missing"),
+        (_of_one_mode, None),
+        (_bytes_as_fractions, None),
+    ],
+)
 def test_what_failed_once(tmp_path, change, reason):
     report = sample()
     change(report)

@@ -25,10 +25,17 @@ def timed(report, seconds, factor=2.0, device="h100", rates=Rates()):
     """The report with every step predicted at ``seconds``, the interval ``factor`` either way."""
     for one in report["steps"]:
         one["prediction"] = {
-            **copy.deepcopy(one["prediction"]), "seconds": seconds, "low_s": seconds / factor, "high_s": seconds * factor,
-            "bound": "overhead", "shares": SHARES, "method": "peaks", "reason": None, "validated_on": NOWHERE,
+            **copy.deepcopy(one["prediction"]),
+            "seconds": seconds,
+            "low_s": seconds / factor,
+            "high_s": seconds * factor,
+            "bound": "overhead",
+            "shares": SHARES,
+            "method": "peaks",
+            "reason": None,
+            "validated_on": NOWHERE,
             **costs(seconds, SHARES, accelerator(device), rates),
-        }  # fmt: skip
+        }
     return report
 
 
@@ -98,12 +105,23 @@ def test_a_report_without_predictions_says_so():
     assert "no prediction" in time_of(document(old)["rows"][0], "train/answer")["reason"]
 
 
-@pytest.mark.parametrize("options", [
-    ("x", None, None, None, None), ("-1", None, None, None, None), ("nan", None, None, None, None),
-    ("2,3", None, None, None, None), ("=2", None, None, None, None), ("2", None, None, None, None),
-    (None, 0.9, None, None, None), (None, None, -1.0, None, None), (None, None, None, 400.0, None),
-    (None, None, None, 400.0, " "), (None, None, None, None, "somewhere"), (None, None, None, -4.0, "somewhere"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("x", None, None, None, None),
+        ("-1", None, None, None, None),
+        ("nan", None, None, None, None),
+        ("2,3", None, None, None, None),
+        ("=2", None, None, None, None),
+        ("2", None, None, None, None),
+        (None, 0.9, None, None, None),
+        (None, None, -1.0, None, None),
+        (None, None, None, 400.0, None),
+        (None, None, None, 400.0, " "),
+        (None, None, None, None, "somewhere"),
+        (None, None, None, -4.0, "somewhere"),
+    ],
+)
 def test_rates_that_are_refused(options):
     with pytest.raises((BadConfig, UnknownName), match="legal"):
         read_rates(*options, ["h100", "l4"])

@@ -13,16 +13,33 @@ from soak.outcomes import BAD, Tally
 from soak.workers import progress
 
 #: Commands whose options are tried; the others take minutes, or measure.
-COMMANDS = ("hlo", "diff", "validate", "list", "data stats", "data derive", "recommend", "profile", "compare", "estimate",
-            "check", "targets status", "paper")  # fmt: skip
+COMMANDS = (
+    "hlo",
+    "diff",
+    "validate",
+    "list",
+    "data stats",
+    "data derive",
+    "recommend",
+    "profile",
+    "compare",
+    "estimate",
+    "check",
+    "targets status",
+    "paper",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the parts that are asked for; returns 1 where anything failed."""
     parser = argparse.ArgumentParser(description="Mutated HLO texts, documents and data, kills, damaged stores, nasty options.")
-    for part, what in (("hlo", "mutated HLO texts"), ("documents", "mutated reports and profiles"),
-                       ("data", "mutated data files"), ("kills", "processes killed and run again"), ("stores",
-                       "damaged stores")):  # fmt: skip
+    for part, what in (
+        ("hlo", "mutated HLO texts"),
+        ("documents", "mutated reports and profiles"),
+        ("data", "mutated data files"),
+        ("kills", "processes killed and run again"),
+        ("stores", "damaged stores"),
+    ):
         parser.add_argument(f"--{part}", type=int, default=0, metavar="N", help=what)
     parser.add_argument("--options", action="store_true", help="every option of every command with every nasty value")
     parser.add_argument("--seed", type=int, default=0)

@@ -26,9 +26,7 @@ def layouts() -> dict[str, Layout]:
 
     talks = demo_text(seed=3, conversations=30).encode()
     redial = "".join(json.dumps(dialogue(n)) + "\n" for n in range(12)).encode()
-    reviews = "".join(
-        json.dumps(REVIEW | {"reviewerID": f"u{n % 5}", "asin": f"i{n % 7}"}) + "\n" for n in range(20)
-    ).encode()
+    reviews = "".join(json.dumps(REVIEW | {"reviewerID": f"u{n % 5}", "asin": f"i{n % 7}"}) + "\n" for n in range(20)).encode()
     lexicon = b"[1]\tbattery|good\t20\t3\n[-1]\tscreen|bad\t15\t2\n[1]\tsize|small\t11\t4\n"
     return {
         "talks": {"talks.txt": talks},
@@ -51,8 +49,10 @@ def read_data(task: tuple[str, Layout, bool]) -> Outcome:
         flags = ["--strict"] if strict else []
         if name == "reviews":
             both = [f"{folder}/reviews.json", f"{folder}/lexicon.txt"]
-            commands = [["data", "derive", *both, "--out", "-", "--min-count", "1", *flags],
-                        ["data", "stats", "--dataset", both[0], "--lexicon", both[1], *flags]]  # fmt: skip
+            commands = [
+                ["data", "derive", *both, "--out", "-", "--min-count", "1", *flags],
+                ["data", "stats", "--dataset", both[0], "--lexicon", both[1], *flags],
+            ]
         else:
             place = folder if len(files) != 1 else f"{folder}/{next(iter(files))}"
             commands = [["data", "stats", "--dataset", place, *flags]]

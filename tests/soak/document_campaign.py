@@ -54,12 +54,17 @@ def read_document(task: Task) -> Outcome:
         path.write_bytes(data)
         file = str(path)
         commands = {
-            "cost-report": [["validate", file], ["diff", before, file], ["diff", file, before, "--json"],
-                            ["compare", file, before], ["compare", file, "--format", "csv"], ["check", "--baseline", before,
-                            file]],
+            "cost-report": [
+                ["validate", file],
+                ["diff", before, file],
+                ["diff", file, before, "--json"],
+                ["compare", file, before],
+                ["compare", file, "--format", "csv"],
+                ["check", "--baseline", before, file],
+            ],
             "dataset-profile": [["validate", file], ["data", "stats", "--dataset", file]],
             "accelerator-profile": [["validate", file], ["list", "accelerators"]],
-        }  # fmt: skip
+        }
         os.environ["CRJAX_PROFILES"] = folder
         taken = "refused"
         for arguments in commands.get(kind, [["validate", file]]):

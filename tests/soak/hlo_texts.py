@@ -18,17 +18,75 @@ _OPCODE = re.compile(r"(?<= )([a-z][a-z\-]*)(?=\()")
 _OPERANDS = re.compile(r"(?<=[a-z])\(([^()]*)\)")
 _ATTRIBUTE = re.compile(r", [a-z_]+=(?:\{[^{}]*\}|[^,\s]+)")
 OPCODES = (
-    "add", "negate", "dot", "convolution", "reduce", "reduce-window", "while", "conditional", "call", "fusion", "tuple",
-    "get-tuple-element", "parameter", "constant", "iota", "broadcast", "reshape", "transpose", "concatenate", "slice",
-    "dynamic-slice", "dynamic-update-slice", "gather", "scatter", "sort", "compare", "select", "convert", "copy", "pad", "map",
-    "custom-call", "all-reduce", "fft", "cholesky", "triangular-solve", "rng", "bitcast", "opt-barrier", "frobnicate",
-)  # fmt: skip
+    "add",
+    "negate",
+    "dot",
+    "convolution",
+    "reduce",
+    "reduce-window",
+    "while",
+    "conditional",
+    "call",
+    "fusion",
+    "tuple",
+    "get-tuple-element",
+    "parameter",
+    "constant",
+    "iota",
+    "broadcast",
+    "reshape",
+    "transpose",
+    "concatenate",
+    "slice",
+    "dynamic-slice",
+    "dynamic-update-slice",
+    "gather",
+    "scatter",
+    "sort",
+    "compare",
+    "select",
+    "convert",
+    "copy",
+    "pad",
+    "map",
+    "custom-call",
+    "all-reduce",
+    "fft",
+    "cholesky",
+    "triangular-solve",
+    "rng",
+    "bitcast",
+    "opt-barrier",
+    "frobnicate",
+)
 TYPES = ("f32", "s32", "pred", "bf16", "f64", "u8", "c64", "s4", "token", "f33", "")
 SIZES = ("0", "1", "-1", "7", "1_000", "²", "+3", "1e3", "<=3", "4294967296", "99999999999999999999", "9" * 400, "9" * 5000, "")
 JUNK = (
-    "\x00", "\x1b[31m", "\u202e", "é", "}", "{", "(", ")", "/*", "*/", '"', "ROOT", "ENTRY", "//", "\r", "\t", "NaN", "inf",
-    "[/b]", "HloModule again", ", calls=%lost", ", to_apply=%lost", ", index=99", ", dimensions={0,0,9}",
-)  # fmt: skip
+    "\x00",
+    "\x1b[31m",
+    "\u202e",
+    "é",
+    "}",
+    "{",
+    "(",
+    ")",
+    "/*",
+    "*/",
+    '"',
+    "ROOT",
+    "ENTRY",
+    "//",
+    "\r",
+    "\t",
+    "NaN",
+    "inf",
+    "[/b]",
+    "HloModule again",
+    ", calls=%lost",
+    ", to_apply=%lost",
+    ", index=99",
+    ", dimensions={0,0,9}",
+)
 
 Mutation = Callable[[str, random.Random], str]
 
@@ -132,12 +190,21 @@ def change_digits(found: re.Match[str], text: str, draw: random.Random) -> str:
 def change_shape(found: re.Match[str], text: str, draw: random.Random) -> str:
     whole, dtype, dims = found[0], found[1], found[2]
     other = _place(text, _SHAPE, draw)
-    return draw.choice((
-        whole.replace(dtype, draw.choice(TYPES), 1), whole.replace(f"[{dims}]", f"[{dims},2]", 1),
-        whole.replace(f"[{dims}]", f"[{','.join(dims.split(',')[1:])}]", 1), f"({whole}, {whole})", "()", f"({whole})",
-        other[0] if other else whole, whole.split("{")[0], whole.split("{")[0] + "{" + draw.choice(("0,0", "9", "-1",
-        "1,0:T(0,0)", "1,0:T(8,128)", "0:S(9)", ":" * 50)) + "}", "(" * 3000 + whole + ")" * 3000, "(" * 60 + whole + ")" * 60,
-    ))  # fmt: skip
+    return draw.choice(
+        (
+            whole.replace(dtype, draw.choice(TYPES), 1),
+            whole.replace(f"[{dims}]", f"[{dims},2]", 1),
+            whole.replace(f"[{dims}]", f"[{','.join(dims.split(',')[1:])}]", 1),
+            f"({whole}, {whole})",
+            "()",
+            f"({whole})",
+            other[0] if other else whole,
+            whole.split("{")[0],
+            whole.split("{")[0] + "{" + draw.choice(("0,0", "9", "-1", "1,0:T(0,0)", "1,0:T(8,128)", "0:S(9)", ":" * 50)) + "}",
+            "(" * 3000 + whole + ")" * 3000,
+            "(" * 60 + whole + ")" * 60,
+        )
+    )
 
 
 def change_opcode(found: re.Match[str], text: str, draw: random.Random) -> str:
@@ -191,13 +258,26 @@ def nest_calls(text: str, draw: random.Random) -> str:
 
 
 MUTATIONS: tuple[tuple[Mutation, int], ...] = (
-    (_lines(delete_line), 8), (_lines(duplicate_line), 6), (_lines(swap_lines), 6), (_lines(cut_computation), 3),
-    (_lines(drop_computation), 3), (cut_at_byte, 5), (delete_bytes, 5), (insert_junk, 6), (swap_names, 6),
-    (_replaced(_NAME, rename), 8), (_replaced(_DIGITS, change_digits), 10), (_replaced(_SHAPE, change_shape), 14),
-    (_replaced(_OPCODE, change_opcode), 10), (_replaced(_OPERANDS, change_operands), 10),
-    (_replaced(_ATTRIBUTE, drop_attribute), 8), (_replaced(_ATTRIBUTE, duplicate_attribute), 4),
-    (_replaced(_DIGITS, huge_number), 4), (loop_annotation, 2), (nest_calls, 1),
-)  # fmt: skip
+    (_lines(delete_line), 8),
+    (_lines(duplicate_line), 6),
+    (_lines(swap_lines), 6),
+    (_lines(cut_computation), 3),
+    (_lines(drop_computation), 3),
+    (cut_at_byte, 5),
+    (delete_bytes, 5),
+    (insert_junk, 6),
+    (swap_names, 6),
+    (_replaced(_NAME, rename), 8),
+    (_replaced(_DIGITS, change_digits), 10),
+    (_replaced(_SHAPE, change_shape), 14),
+    (_replaced(_OPCODE, change_opcode), 10),
+    (_replaced(_OPERANDS, change_operands), 10),
+    (_replaced(_ATTRIBUTE, drop_attribute), 8),
+    (_replaced(_ATTRIBUTE, duplicate_attribute), 4),
+    (_replaced(_DIGITS, huge_number), 4),
+    (loop_annotation, 2),
+    (nest_calls, 1),
+)
 
 
 def mutated(number: int, seed: int, texts: list[str]) -> tuple[str, str]:

@@ -54,20 +54,32 @@ def cases(talks: Path, many: Path, reviews: Path, lexicon: Path) -> list[Case]:
     train = ["train", "--model", "dmn", "--dataset", str(talks), "--steps", "30", "--batch", "8", "--checkpoint-steps", "10"]
     train += small
     return [
-        Case("train", lambda f: [*crjax, *train, "--out", str(f / "run")], _trained,
-             lambda f: ["--resume"] if (f / "run" / "checkpoints").is_dir() else []),
-        Case("profile", lambda f: [*crjax, "profile", "--model", "dmn", "--turns", "1", *small, "--out", str(f / "report.json")],
-             _profiled),
-        Case("derive", lambda f: [*crjax, "data", "derive", str(reviews), str(lexicon), "--out", str(f / "talks.txt")],
-             lambda f, out: (f / "talks.txt").read_bytes()),
+        Case(
+            "train",
+            lambda f: [*crjax, *train, "--out", str(f / "run")],
+            _trained,
+            lambda f: ["--resume"] if (f / "run" / "checkpoints").is_dir() else [],
+        ),
+        Case(
+            "profile",
+            lambda f: [*crjax, "profile", "--model", "dmn", "--turns", "1", *small, "--out", str(f / "report.json")],
+            _profiled,
+        ),
+        Case(
+            "derive",
+            lambda f: [*crjax, "data", "derive", str(reviews), str(lexicon), "--out", str(f / "talks.txt")],
+            lambda f, out: (f / "talks.txt").read_bytes(),
+        ),
         Case("store", lambda f: [sys.executable, "-c", STORE, str(many)], lambda f, out: out),
-    ]  # fmt: skip
+    ]
 
 
 def _trained(folder: Path, out: str) -> Any:
     run = folder / "run"
-    losses = [{k: v for k, v in json.loads(line).items() if "second" not in k and not k.endswith("_s")}
-              for line in (run / "log.jsonl").read_text().splitlines()]  # fmt: skip
+    losses = [
+        {k: v for k, v in json.loads(line).items() if "second" not in k and not k.endswith("_s")}
+        for line in (run / "log.jsonl").read_text().splitlines()
+    ]
     odd = [path.name for path in (run / "checkpoints").iterdir() if not path.name.isdigit()]
     return losses, json.loads((run / "report.json").read_text())["test"], odd
 
@@ -81,15 +93,19 @@ def _profiled(folder: Path, out: str) -> Any:
 
 def _environment(folder: Path) -> dict[str, str]:
     # One cache for all programs that JAX compiles makes the runs short; ours is the folder's own, to be killed in.
-    return os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), "CRJAX_CACHE": str(folder / "cache"),
-                         "CRJAX_PROFILES": str(folder.parent / "profiles"), "HOME": str(folder)}  # fmt: skip
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(ROOT),
+        "CRJAX_CACHE": str(folder / "cache"),
+        "CRJAX_PROFILES": str(folder.parent / "profiles"),
+        "HOME": str(folder),
+    }
 
 
 def _finish(case: Case, folder: Path) -> tuple[Outcome | None, str]:
     command = [*case.command(folder), *(case.after(folder) if case.after else [])]
     try:
-        done = subprocess.run(command, env=_environment(folder), cwd=ROOT, capture_output=True, text=True,
-                              timeout=300)
+        done = subprocess.run(command, env=_environment(folder), cwd=ROOT, capture_output=True, text=True, timeout=300)
     except subprocess.TimeoutExpired:
         return Outcome("hang", f"{case.name}: the rerun"), ""
     if done.returncode != 0:
@@ -101,8 +117,14 @@ def _finish(case: Case, folder: Path) -> tuple[Outcome | None, str]:
 def kill_once(case: Case, folder: Path, seconds: float, wanted: Any) -> Outcome:
     """Kill after ``seconds``, run again, look at what is there."""
     folder.mkdir()
-    with subprocess.Popen(case.command(folder), env=_environment(folder), cwd=ROOT, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL, start_new_session=True) as process:  # fmt: skip
+    with subprocess.Popen(
+        case.command(folder),
+        env=_environment(folder),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
         time.sleep(seconds)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -14,8 +14,13 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|%[\w.\-]+|\b\d+\b|\[[\d,\s<=]*\]|\{[\d
 #: Reasons that name what they found, cut to what they say of it.
 _KINDS = (
     (re.compile(r"(unexpected attribute).*"), r"\1"),
-    (re.compile(r"(instruction already exists|attribute already exists|computation does not exist|expects opcode but sees"
-                r"|expects an? [\w ]+ but sees|expects [\w ]+ but sees):.*"), r"\1"),
+    (
+        re.compile(
+            r"(instruction already exists|attribute already exists|computation does not exist|expects opcode but sees"
+            r"|expects an? [\w ]+ but sees|expects [\w ]+ but sees):.*"
+        ),
+        r"\1",
+    ),
     (re.compile(r"attribute \w+ already exists"), "attribute already exists"),
     (re.compile(r"attribute \w+ is expected but not seen"), "attribute is expected but not seen"),
     (re.compile(r"error parsing attribute \w+"), "error parsing attribute"),
@@ -27,7 +32,7 @@ _KINDS = (
     (re.compile(r"(type of return operand).*"), r"\1"),
     (re.compile(r"(expect operands to be compatible with \w+ block arguments).*"), r"\1"),
     (re.compile(r"\(/?\w+/[^)]*\)"), ""),
-)  # fmt: skip
+)
 
 
 def parse_with_xla(text: str) -> str:

@@ -81,8 +81,9 @@ def test_dmn_leaves_equal_their_formulas(dmn_report):
     words = text + question
     back = {name: 2 * flops for name, flops in by_hand.items()}
     back["input_module.encoder"] -= 2 * batch * words * e * gates * h
-    assert {r["module"]: r["model_matmul_flops"] for r in step["modules"]
-            if r["pass"] == "backward" and r["model_matmul_flops"]} == back  # fmt: skip
+    assert {
+        r["module"]: r["model_matmul_flops"] for r in step["modules"] if r["pass"] == "backward" and r["model_matmul_flops"]
+    } == back
     back["episodic.gate"] -= config.hops * 2 * batch * f * h
     assert _flops(step, "backward") == back
 
@@ -105,13 +106,21 @@ def test_units_of_training(dmn_report):
 
 
 def test_papers_count():
-    for name, printed in (("electronics", 8_177_095), ("cds-vinyl", 5_896_327), ("kindle-store", 5_262_151),
-                          ("cell-phones", 979_687)):  # fmt: skip
+    for name, printed in (
+        ("electronics", 8_177_095),
+        ("cds-vinyl", 5_896_327),
+        ("kindle-store", 5_262_151),
+        ("cell-phones", 979_687),
+    ):
         report = profile("dmn", name, preset="paper", phases=["train"], turns=1)
         assert report["parameters"]["as_the_paper_counted"] == report["summary"]["paper_parameters"] == printed
         paper = report["parameters"]["paper"]
-        assert paper == {"counted": printed, "printed": printed, "solved": ["classes"],
-                         "note": "Table II's figure, which classes was solved from"}  # fmt: skip
+        assert paper == {
+            "counted": printed,
+            "printed": printed,
+            "solved": ["classes"],
+            "note": "Table II's figure, which classes was solved from",
+        }
         classes = report["model"]["config"]["classes"]
         assert report["parameters"]["trainable"] == 27_681 + 32 * classes
 
@@ -127,17 +136,28 @@ def test_counting_options_leave_the_program_as_it_is():
         assert plain.as_text() == counted.as_text()
         ours, theirs = counted.memory_analysis(), plain.memory_analysis()
         assert (ours.temp_size_in_bytes, ours.argument_size_in_bytes, ours.alias_size_in_bytes) == (
-            theirs.temp_size_in_bytes, theirs.argument_size_in_bytes, theirs.alias_size_in_bytes)  # fmt: skip
+            theirs.temp_size_in_bytes,
+            theirs.argument_size_in_bytes,
+            theirs.alias_size_in_bytes,
+        )
 
 
 def test_same_inputs_same_bytes_from_another_folder(tmp_path):
-    code = "from cr_jax import profile; from cr_jax.pipeline import without_times; from cr_jax.report.document import to_json;" \
-           "print(to_json(without_times(profile('dmn', turns=1, phases=['train']))))"  # fmt: skip
+    code = (
+        "from cr_jax import profile; from cr_jax.pipeline import without_times; from cr_jax.report.document import to_json;"
+        "print(to_json(without_times(profile('dmn', turns=1, phases=['train']))))"
+    )
     root = Path(__file__).resolve().parents[2]
     texts = []
     for folder in (root, tmp_path):
-        done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True,
-                              env=os.environ | {"PYTHONPATH": str(root), "PYTHONHASHSEED": str(len(texts))})  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONPATH": str(root), "PYTHONHASHSEED": str(len(texts))},
+        )
         texts.append(done.stdout)
     assert texts[0] == texts[1]
     assert json.loads(texts[0])["kind"] == "cost-report"

@@ -50,13 +50,28 @@ def main():
             continue
         file = Path(request["results"]) / f"{request['steps'].index(name)}.json"
         program, arguments = json.loads(os.environ["FAKE_TRACED"])[name]
-        text = json.dumps({
-            "hlo": HLO, "memory": dict.fromkeys(("argument_bytes", "output_bytes", "temp_bytes", "alias_bytes",
-                                                 "generated_code_bytes", "reported_peak_bytes"), 7),
-            "xla_flops": 1.0, "xla_transcendentals": None, "xla_bytes": 2.0,
-            "program_sha256": "another" if what == "other" else program,
-            "arguments_sha256": "others" if what == "arguments" else arguments, "durations_s": {"compile": 0.5},
-        })  # fmt: skip
+        text = json.dumps(
+            {
+                "hlo": HLO,
+                "memory": dict.fromkeys(
+                    (
+                        "argument_bytes",
+                        "output_bytes",
+                        "temp_bytes",
+                        "alias_bytes",
+                        "generated_code_bytes",
+                        "reported_peak_bytes",
+                    ),
+                    7,
+                ),
+                "xla_flops": 1.0,
+                "xla_transcendentals": None,
+                "xla_bytes": 2.0,
+                "program_sha256": "another" if what == "other" else program,
+                "arguments_sha256": "others" if what == "arguments" else arguments,
+                "durations_s": {"compile": 0.5},
+            }
+        )
         file.write_text(text[: len(text) // 2] if what == "half" else text)
         say(event="done", step=name, file="/etc/hostname")  # no one reads what it points to
 

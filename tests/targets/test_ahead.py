@@ -27,8 +27,15 @@ from cr_jax.targets.supervise import Limits, telling_line
 from cr_jax.targets.worker import workload
 
 FAKE = Path(__file__).with_name("fake_worker.py")
-TARGET = {"name": "h100", "platform": "cuda", "attached": False, "kind": "H100", "autotuned": False,
-          "compiler": {"nvcc": "12.9"}, "problem": None}  # fmt: skip
+TARGET = {
+    "name": "h100",
+    "platform": "cuda",
+    "attached": False,
+    "kind": "H100",
+    "autotuned": False,
+    "compiler": {"nvcc": "12.9"},
+    "problem": None,
+}
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +183,7 @@ def test_two_at_once_on_one_cache(play, job, tmp_path):
     found = {}
 
     def run(number):
-        found[number] = compile_jobs([job], cache=Cache(tmp_path / "cache"),
-                                     command=(sys.executable, str(FAKE), "{}"))[0]  # fmt: skip
+        found[number] = compile_jobs([job], cache=Cache(tmp_path / "cache"), command=(sys.executable, str(FAKE), "{}"))[0]
 
     threads = [threading.Thread(target=run, args=(n,)) for n in range(2)]
     for thread in threads:

@@ -33,9 +33,18 @@ def test_what_goes_in_comes_out(tmp_path):
 
 def test_json_is_held_to_its_types():
     assert from_json(json.loads(json.dumps(to_json(FOUND)))) == FOUND
-    for change in ({"hlo": 3}, {"hlo": ""}, {"program_sha256": None}, {"arguments_sha256": 3}, {"memory": None},
-                   {"xla_flops": "1"}, {"more": 1}, {"durations_s": []}, {"durations_s": {"a": "b"}},
-                   {"memory": []}):  # fmt: skip
+    for change in (
+        {"hlo": 3},
+        {"hlo": ""},
+        {"program_sha256": None},
+        {"arguments_sha256": 3},
+        {"memory": None},
+        {"xla_flops": "1"},
+        {"more": 1},
+        {"durations_s": []},
+        {"durations_s": {"a": "b"}},
+        {"memory": []},
+    ):
         with pytest.raises(ValueError, match="not a compilation"):
             from_json(to_json(FOUND) | change)
     for junk in (None, 3, [], "x", {}, {"memory": {}}):

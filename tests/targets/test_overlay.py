@@ -69,8 +69,13 @@ def test_installed_whole_once(monkeypatch):
     assert overlay.remove("tpu") and overlay.find("tpu") is None and not overlay.remove("tpu")
 
 
-@pytest.mark.parametrize("code", ["print('ERROR: no such wheel', file=sys.stderr); sys.exit(1)",
-                                  _WHEEL + "print('ERROR: no such wheel', file=sys.stderr); sys.exit(1)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print('ERROR: no such wheel', file=sys.stderr); sys.exit(1)",
+        _WHEEL + "print('ERROR: no such wheel', file=sys.stderr); sys.exit(1)",
+    ],
+)
 def test_a_broken_installation_leaves_nothing(monkeypatch, code):
     _pip(monkeypatch, code)
     with pytest.raises(BadConfig, match="ERROR: no such wheel") as caught:
@@ -124,8 +129,13 @@ def test_the_users_own_jax_stays_clean(monkeypatch):
 
 def test_status_and_install_on_the_command_line(tmp_path):
     def crjax(*arguments):
-        return subprocess.run([sys.executable, "-m", "cr_jax.cli.main", "targets", *arguments], capture_output=True, text=True,
-                              env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=120)  # fmt: skip
+        return subprocess.run(
+            [sys.executable, "-m", "cr_jax.cli.main", "targets", *arguments],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            timeout=120,
+        )
 
     if _FIND("gpu") or _FIND("tpu"):
         pytest.skip("this environment has compiler wheels itself")
@@ -145,8 +155,11 @@ def index(monkeypatch, tmp_path):
     """A package index on the disk with one small wheel; its SHA-256."""
     place = tmp_path / "index" / "libtpu-9.9-py3-none-any.whl"
     place.parent.mkdir()
-    files = {"libtpu.py": "", "libtpu-9.9.dist-info/METADATA": "Metadata-Version: 2.1\nName: libtpu\nVersion: 9.9\n",
-             "libtpu-9.9.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}  # fmt: skip
+    files = {
+        "libtpu.py": "",
+        "libtpu-9.9.dist-info/METADATA": "Metadata-Version: 2.1\nName: libtpu\nVersion: 9.9\n",
+        "libtpu-9.9.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
     with zipfile.ZipFile(place, "w") as wheel:
         for name, text in files.items():
             wheel.writestr(name, text)

@@ -139,8 +139,17 @@ def test_three_tpu_workers_at_once():
         "input(); print(len(done.as_text()) > 100)"
     )
     environment = ahead.environment(target)
-    workers = [subprocess.Popen([sys.executable, "-P", "-c", code], env=environment, stdin=subprocess.PIPE, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]  # fmt: skip
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-P", "-c", code],
+            env=environment,
+            stdin=subprocess.PIPE,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]
     said = [None] * 3
 
     def end(number):
@@ -172,12 +181,31 @@ def test_a_topology_the_compiler_does_not_know_is_a_reason(elsewhere, tmp_path, 
 @pytest.mark.parametrize("kind", ["gpu", "tpu"])
 def test_the_workers_say_nothing_on_the_users_stderr(kind, tmp_path):
     _needs(kind)
-    arguments = ["profile", "--model", "dmn", "--device", kind, "--phase", "infer", "--turns", "1", "--set", "hidden=8", "--get",
-                 "target.compiled_for"]  # fmt: skip
-    code = f"from cr_jax.targets import cache; from pathlib import Path; cache.cache_root = lambda: Path({str(tmp_path)!r});" \
-           f"import sys; sys.argv[1:] = {arguments!r}; from cr_jax.cli.main import main; main()"  # fmt: skip
+    arguments = [
+        "profile",
+        "--model",
+        "dmn",
+        "--device",
+        kind,
+        "--phase",
+        "infer",
+        "--turns",
+        "1",
+        "--set",
+        "hidden=8",
+        "--get",
+        "target.compiled_for",
+    ]
+    code = (
+        f"from cr_jax.targets import cache; from pathlib import Path; cache.cache_root = lambda: Path({str(tmp_path)!r});"
+        f"import sys; sys.argv[1:] = {arguments!r}; from cr_jax.cli.main import main; main()"
+    )
     root = Path(__file__).resolve().parents[2]
     with contextlib.chdir(tmp_path):
-        done = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(root)!r}); {code}"],
-                              capture_output=True, text=True, timeout=300)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(root)!r}); {code}"],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{DEFAULTS[kind]}\n", "")

@@ -64,9 +64,15 @@ def test_without_wheels_of_ones_own_no_worker_is_asked(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("device", "nvcc", "legal"),
-    [("v100", "13.0.48", "CUDA 12"), ("p100", "13.1", "CUDA 12"), ("b200", "12.6.85", "CUDA 12.8 or later"), ("t4", "13.0", None),
-     ("v100", "12.9", None), ("b200", "13.0", None)],
-)  # fmt: skip
+    [
+        ("v100", "13.0.48", "CUDA 12"),
+        ("p100", "13.1", "CUDA 12"),
+        ("b200", "12.6.85", "CUDA 12.8 or later"),
+        ("t4", "13.0", None),
+        ("v100", "12.9", None),
+        ("b200", "13.0", None),
+    ],
+)
 def test_a_gpu_the_compiler_refuses(bare, device, nvcc, legal):
     bare["gpu"] = overlay.Compiler("gpu", None, {"nvidia-cuda-nvcc": nvcc})
     if legal is None:

@@ -25,9 +25,16 @@ BATCH = (ArrayShape("request_words", (4, 6), "int32"),)
 
 #: Each field with another value.
 CHANGES = {
-    "turns": 2, "lengths": LONGER, "users": 5, "batch": 7, "items_scored": 9, "top_k": 2, "precision": "highest",
-    "dtype": "bfloat16", "batches": {"joint": BATCH},
-}  # fmt: skip
+    "turns": 2,
+    "lengths": LONGER,
+    "users": 5,
+    "batch": 7,
+    "items_scored": 9,
+    "top_k": 2,
+    "precision": "highest",
+    "dtype": "bfloat16",
+    "batches": {"joint": BATCH},
+}
 #: Fields that another program does not follow from, and why.
 NO_PROGRAM = {
     "turn_histogram": "weighs turns in the report, and no array is shaped by it",
@@ -120,8 +127,9 @@ def test_the_compiling_process_is_held_to_the_callers_program():
     case = tiny.case("mmn")
     half = dataclasses.replace(tiny.WORK, dtype="bfloat16")
     asked = lower_step(training_steps(abstract_model(case.spec, case.config, "bfloat16"), half)[0], TARGET, "default").step
-    steps = {dtype: training_steps(abstract_model(case.spec, case.config, dtype), tiny.WORK)[0] for dtype in
-             ("float32", "bfloat16")}  # fmt: skip
+    steps = {
+        dtype: training_steps(abstract_model(case.spec, case.config, dtype), tiny.WORK)[0] for dtype in ("float32", "bfloat16")
+    }
     cpu = Place("cpu", None, {"xla_backend_optimization_level": 0})
     assert another(asked, compile_for(steps["bfloat16"], cpu, "default")) is None
     assert another(asked, compile_for(steps["float32"], cpu, "default")) == "arguments of other shapes or types"
@@ -133,6 +141,10 @@ def test_all_steps_of_every_model_are_built_as_the_caller_builds_them():
         case = tiny.case(name)
         model = abstract_model(case.spec, case.config)
         items = precompute_step(model, tiny.WORK)
-        wanted = [*training_steps(model, tiny.WORK), *check_steps(model, tiny.WORK), *([items] if items else []),
-                  *turn_steps(model, tiny.WORK)]  # fmt: skip
+        wanted = [
+            *training_steps(model, tiny.WORK),
+            *check_steps(model, tiny.WORK),
+            *([items] if items else []),
+            *turn_steps(model, tiny.WORK),
+        ]
         assert list(rebuilt(tiny.WORK, name)) == [step.name for step in wanted]

@@ -36,11 +36,14 @@ def dialogue(number: int, **changes: Any) -> dict[str, Any]:
     worker = 200 + number % 47
     messages = [(worker, "hello there"), (worker, f"I liked @{one}"), (99, f"try @{two} !"), (worker, "thanks")]
     return {
-        "conversationId": str(number), "initiatorWorkerId": worker, "respondentWorkerId": 99,
+        "conversationId": str(number),
+        "initiatorWorkerId": worker,
+        "respondentWorkerId": 99,
         "movieMentions": {one: "The Movie (1999)", two: "Another"},
         "messages": [{"senderWorkerId": who, "text": text} for who, text in messages],
-        "initiatorQuestions": {one: form, two: other}, "respondentQuestions": {one: form, two: other},
-    } | changes  # fmt: skip
+        "initiatorQuestions": {one: form, two: other},
+        "respondentQuestions": {one: form, two: other},
+    } | changes
 
 
 def redial_file(folder: Path, number: int = 60) -> Path:
@@ -54,19 +57,48 @@ def redial_file(folder: Path, number: int = 60) -> Path:
 SMALL: dict[str, dict[str, str]] = {
     "dmn": {"embedding": "6", "hidden": "4"},
     "mmn": {"embedding": "6", "hidden": "4", "question_items": "3"},
-    "aim": {"words": "60", "embedding": "6", "features": "5", "filter": "3", "hidden": "4", "score_features": "8", "noise": "2",
-            "max_words": "9"},
-    "srnn-ae": {"encoder": "table", "words": "80", "embedding": "3", "sentence_hidden": "3", "conversation_hidden": "4",
-                "autorec_layers": "5"},
-}  # fmt: skip
+    "aim": {
+        "words": "60",
+        "embedding": "6",
+        "features": "5",
+        "filter": "3",
+        "hidden": "4",
+        "score_features": "8",
+        "noise": "2",
+        "max_words": "9",
+    },
+    "srnn-ae": {
+        "encoder": "table",
+        "words": "80",
+        "embedding": "3",
+        "sentence_hidden": "3",
+        "conversation_hidden": "4",
+        "autorec_layers": "5",
+    },
+}
 SMALL["pmmn"] = SMALL["mmn"]
 
 
 def command(path: Path, out: Path, *more: str, model: str = "dmn", steps: int = 400) -> list[str]:
     """Arguments of a run, after the interpreter's name."""
     sets = [part for key, value in SMALL[model].items() for part in ("--set", f"{key}={value}")]
-    return ["train", "--model", model, "--dataset", str(path), "--out", str(out), "--steps", str(steps), "--batch", "8",
-            "--checkpoint-steps", "20", *sets, *more]  # fmt: skip
+    return [
+        "train",
+        "--model",
+        model,
+        "--dataset",
+        str(path),
+        "--out",
+        str(out),
+        "--steps",
+        str(steps),
+        "--batch",
+        "8",
+        "--checkpoint-steps",
+        "20",
+        *sets,
+        *more,
+    ]
 
 
 def crjax(*arguments: str) -> list[str]:

@@ -39,8 +39,11 @@ def together(path: Path, outs: list[Path], number: int, *more: str, model: str, 
     for host, out in enumerate(outs):
         meet = ("--coordinator", f"127.0.0.1:{port}", "--hosts", str(len(outs)), "--host", str(host))
         arguments = crjax(*command(path, out, *meet, *more, model=model, steps=steps))
-        running.append(subprocess.Popen(arguments, env=environment(**devices(number)), stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True))  # fmt: skip
+        running.append(
+            subprocess.Popen(
+                arguments, env=environment(**devices(number)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+        )
     said = []
     try:
         for process in running:

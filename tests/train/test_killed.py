@@ -50,9 +50,10 @@ def test_killed_at_its_file_system_calls(tmp_path):
 def kill_at(arguments: list[str], log: Path, steps: int) -> None:
     """Start, and SIGKILL once the log holds ``steps`` losses."""
     errors = log.parent.with_suffix(".errors")
-    with open(errors, "wb") as file, subprocess.Popen(
-        arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=file
-    ) as process:
+    with (
+        open(errors, "wb") as file,
+        subprocess.Popen(arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=file) as process,
+    ):
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline and process.poll() is None:
             if log.exists() and log.read_text().count("\n") >= steps:

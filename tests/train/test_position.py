@@ -85,12 +85,25 @@ def test_a_clock_set_during_training(tmp_path, monkeypatch, step):
 
 
 GOOD = {
-    **vars(Position()), "total": 4, "step": 4, "seconds": 2.0, "waited": 0.5, "compiling": 1.0, "taken": {"answer": 4},
+    **vars(Position()),
+    "total": 4,
+    "step": 4,
+    "seconds": 2.0,
+    "waited": 0.5,
+    "compiling": 1.0,
+    "taken": {"answer": 4},
     "epochs": [{"stage": "answer", "epoch": 1, "step": 4, "loss": {"answer": 1.5}, "validation": {}, "validation_s": 0.1}],
-    "best": {"answer": {"criterion": "mrr", "value": -0.1, "epoch": 1}}, "sums": {"answer": -3.0},
-}  # fmt: skip
-IDENTITY = {"model": "dmn", "config": {}, "seed": 0, "preset": "published", "stages": [],
-            "dataset": {"name": "a", "sha256": "0", "split": "b"}}  # fmt: skip
+    "best": {"answer": {"criterion": "mrr", "value": -0.1, "epoch": 1}},
+    "sums": {"answer": -3.0},
+}
+IDENTITY = {
+    "model": "dmn",
+    "config": {},
+    "seed": 0,
+    "preset": "published",
+    "stages": [],
+    "dataset": {"name": "a", "sha256": "0", "split": "b"},
+}
 
 
 def test_what_a_run_was_at_is_read_back():
@@ -105,10 +118,20 @@ def test_no_run_can_be_there(key, value):
         read_position(GOOD | {key: value}, "x")
 
 
-@pytest.mark.parametrize("changes", [
-    {"compiling": 3.0}, {"waited": 2.5}, {"taken": {"answer": -1}}, {"stopped": [3]}, {"epochs": [{}]}, {"best": {"answer": 3}},
-    {"epochs": [GOOD["epochs"][0] | {"validation_s": -0.5}]}, {"sums": {"answer": float("nan")}}, {"another": 1},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"compiling": 3.0},
+        {"waited": 2.5},
+        {"taken": {"answer": -1}},
+        {"stopped": [3]},
+        {"epochs": [{}]},
+        {"best": {"answer": 3}},
+        {"epochs": [GOOD["epochs"][0] | {"validation_s": -0.5}]},
+        {"sums": {"answer": float("nan")}},
+        {"another": 1},
+    ],
+)
 def test_parts_that_do_not_fit(changes):
     with pytest.raises(BadInput, match="damaged: "):
         read_position(GOOD | changes, "x")
@@ -144,9 +167,13 @@ def test_damaged_checkpoints_are_refused(tmp_path):
     texts = [place for place in files if place.name in ("metadata", "recommender.json", "log.jsonl") or place.suffix == ".json"]
     assert len([place for place in texts if place.parent.name in ("progress", "identity")]) >= 2
     damages = (
-        lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"[1]", lambda data: b"\xff" + data,
-        lambda data: data.replace(b"0", b"-1", 3), lambda data: data.replace(b": 0", b": NaN"),
-    )  # fmt: skip
+        lambda data: b"",
+        lambda data: data[: len(data) // 2],
+        lambda data: b"[1]",
+        lambda data: b"\xff" + data,
+        lambda data: data.replace(b"0", b"-1", 3),
+        lambda data: data.replace(b": 0", b": NaN"),
+    )
     cut = tmp_path / "cut"
     for place in texts:
         for damage in damages:

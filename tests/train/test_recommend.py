@@ -204,7 +204,9 @@ def test_a_file_of_conversations(runs, tmp_path, capsys):
     shown = capsys.readouterr()
     lines = [json.loads(line) for line in shown.out.splitlines()]
     assert [(line["conversation"], line["t"]) for line in lines] == [
-        *((f"{one.user}@{one.item}", t) for t in range(len(one.turns) + 1)), ("nobody@nothing", 0), ("nobody@nothing", 1)
+        *((f"{one.user}@{one.item}", t) for t in range(len(one.turns) + 1)),
+        ("nobody@nothing", 0),
+        ("nobody@nothing", 1),
     ]
     assert all(len(line["items"]) == 3 and line["latency_s"] > 0 for line in lines)
     assert lines[-1]["unknown"] == ["unheard", "of", "this"] and lines[-1]["rank"] is None

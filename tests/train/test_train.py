@@ -30,7 +30,8 @@ def test_trains_and_reports(name, tmp_path):
     assert 0 < report["test"]["ranking"]["mrr"] <= 1
     assert set(report["baselines"]) == {"popularity", "random"}
     assert report["baselines"]["popularity"]["difference"]["mrr"]["mean"] == pytest.approx(
-        report["test"]["ranking"]["mrr"] - report["baselines"]["popularity"]["figures"]["mrr"])  # fmt: skip
+        report["test"]["ranking"]["mrr"] - report["baselines"]["popularity"]["figures"]["mrr"]
+    )
     by_turn = report["test"]["ranking"]["success@10_by_turn"]
     assert by_turn == sorted(by_turn)
 

@@ -31,9 +31,11 @@ def from_files(paths: Sequence[str | Path], card: Card, given: Collection[str] =
             if rows.card == card.name and isinstance(rows, Products | Streams | Convolutions):
                 found += _groups(clear(rows), card)
     if not found:
-        raise BadConfig(f"no row of {', '.join(map(str, paths))} tells of {card.name}; rows there are of "
-                        f"{', '.join(sorted(seen)) or 'no card'}; legal: --profile with one of these, and rows of at least "
-                        "three times what their clock adds")  # fmt: skip
+        raise BadConfig(
+            f"no row of {', '.join(map(str, paths))} tells of {card.name}; rows there are of "
+            f"{', '.join(sorted(seen)) or 'no card'}; legal: --profile with one of these, and rows of at least "
+            "three times what their clock adds"
+        )
     return found
 
 
@@ -50,10 +52,16 @@ def _groups(rows: Rows, card: Card) -> list[Measured]:
         halves = (which[1::2], False), (which[0::2], True)
         for half, judged in halves if len(which) > 1 else ((which, False),):
             part = taken(rows, half[:: max(1, len(half) // _MOST)])
-            found.append(Measured(
-                str(group), tuple(f"{part.label}, line {line}" for line in part.lines), tuple(map(str, part.classes(card))),
-                tuple(map(float, part.seconds)), lambda at, part=part: predict(at, part).tolist(), judged,
-            ))  # fmt: skip
+            found.append(
+                Measured(
+                    str(group),
+                    tuple(f"{part.label}, line {line}" for line in part.lines),
+                    tuple(map(str, part.classes(card))),
+                    tuple(map(float, part.seconds)),
+                    lambda at, part=part: predict(at, part).tolist(),
+                    judged,
+                )
+            )
     return found
 
 

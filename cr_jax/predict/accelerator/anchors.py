@@ -72,25 +72,34 @@ class Anchors:
 def rules(card: Card) -> tuple[Rule, ...]:
     """What the groups anchor on a card; those first that the others' operations meet too."""
     if card.platform == "tpu":
-        return (Rule("enqueue", ("tpu.floor_s",), 0.05, 20), Rule("call", ("tpu.call_s",), 0.05, 20),
-                Rule("streams", ("tpu.bandwidth_share",)), Rule("matrix", ("tpu.matrix_share",)))  # fmt: skip
+        return (
+            Rule("enqueue", ("tpu.floor_s",), 0.05, 20),
+            Rule("call", ("tpu.call_s",), 0.05, 20),
+            Rule("streams", ("tpu.bandwidth_share",)),
+            Rule("matrix", ("tpu.matrix_share",)),
+        )
     lanes = "utilisation_128" if card.lanes >= 128 else "utilisation"
     plain = "picojoules_per_flop_nm" if products_plain.limited(card) else lanes
     launches = [Rule(group, (f"launches.{group}_s",), 0.05, 20) for group in ("enqueue", "graph_kernel", "graph", "wait", "call")]
     return (
         *launches,
-        Rule("streams", ("streams.bandwidth_share",)), Rule("cache", ("streams.cache_bytes_per_clock",)),
+        Rule("streams", ("streams.bandwidth_share",)),
+        Rule("cache", ("streams.cache_bytes_per_clock",)),
         Rule("gap", ("launches.gap_s",), 0.05, 20),
-        Rule("rows", ("streams.row_share",)), Rule("columns", ("streams.column_share",)),
-        Rule("plain_start", ("products_plain.start_s",), 0.05, 20), Rule("plain", (f"products_plain.{plain}",)),
+        Rule("rows", ("streams.row_share",)),
+        Rule("columns", ("streams.column_share",)),
+        Rule("plain_start", ("products_plain.start_s",), 0.05, 20),
+        Rule("plain", (f"products_plain.{plain}",)),
         Rule("plain_skinny", ("products_plain.bandwidth_share",)),
         Rule("tensor_start", ("products_tensor.start_s",), 0.05, 20),
-        Rule("tensor", ("products_tensor.utilisation",)), Rule("tf32", ("products_tensor.tf32_rate",)),
+        Rule("tensor", ("products_tensor.utilisation",)),
+        Rule("tf32", ("products_tensor.tf32_rate",)),
         Rule("tensor_skinny", ("products_tensor.bandwidth_share",)),
-        Rule("gathers", ("gathers.gap_bytes",), 0.05, 20), Rule("scatters", ("gathers.atomic_clocks",), 0.05, 20),
+        Rule("gathers", ("gathers.gap_bytes",), 0.05, 20),
+        Rule("scatters", ("gathers.atomic_clocks",), 0.05, 20),
         Rule("sorts", ("sorts.compare_cycles",), 0.05, 20),
         Rule("convolutions", ("convolutions.direct_share", "convolutions.fused_share", "convolutions.product_share")),
-    )  # fmt: skip
+    )
 
 
 def judging(count: int) -> list[bool]:
@@ -119,9 +128,13 @@ def derive(card: Card, measured: Sequence[Measured], source: str = "crjax calibr
 
 
 def _anchored(
-    at: Card, shipped: Card, rule: Rule, groups: Mapping[str, Sequence[Measured]], source: str,
+    at: Card,
+    shipped: Card,
+    rule: Rule,
+    groups: Mapping[str, Sequence[Measured]],
+    source: str,
     found: dict[str, tuple[float, str]],
-) -> tuple[Card, str | None]:  # fmt: skip
+) -> tuple[Card, str | None]:
     """The card with the rule's constants anchored, or as it was and why."""
     mechanism, some = rule.mechanism, groups[rule.group]
     usual = {name: shipped.constants(mechanism)[name.partition(".")[2]] for name in rule.constants}
@@ -148,9 +161,7 @@ def _apart(at: Card, some: Sequence[Measured]) -> float:
     return median(abs(log(m / p)) for one in some for m, p in zip(one.seconds, one.predicted(at), strict=True))
 
 
-def _factor(
-    at: Card, rule: Rule, usual: Mapping[str, float], some: Sequence[Measured]
-) -> tuple[float | None, str | None]:
+def _factor(at: Card, rule: Rule, usual: Mapping[str, float], some: Sequence[Measured]) -> tuple[float | None, str | None]:
     """The factor that makes the median of measured / predicted 1; else why there is none."""
     shares = [one for name, one in usual.items() if name.endswith(("share", "utilisation", "utilisation_128", "rate"))]
     low, high = log(rule.least), log(min([rule.most, *(MOST_SHARE / one for one in shares)]))
@@ -164,8 +175,10 @@ def _factor(
     if abs(below - above) < _FELT:
         return None, f"it does not decide the operations of group {rule.group}"
     if not min(below, above) <= 0 <= max(below, above):
-        return None, (f"no value within reach: the operations of group {rule.group} take {exp(min((below, above), key=abs)):.2f} "
-                      "times the time predicted with the nearest")  # fmt: skip
+        return None, (
+            f"no value within reach: the operations of group {rule.group} take {exp(min((below, above), key=abs)):.2f} "
+            "times the time predicted with the nearest"
+        )
     for _ in range(_STEPS):
         middle = (low + high) / 2
         if (off(middle) > 0) == (below > 0):
@@ -200,29 +213,45 @@ def error(ratios: Sequence[float]) -> dict[str, Any]:
         spread = _T.get(len(ratios) - 1, _T_BEYOND) * float(logs.std(ddof=1)) * sqrt(1 + 1 / len(ratios))
         low = min(*ratios, exp(float(logs.mean()) - spread))
         high = max(*ratios, exp(float(logs.mean()) + spread))
-    return {"rows": len(ratios), "median": _figures(np.median(off)), "p90": _figures(np.quantile(off, 0.9)),
-            "worst": _figures(off.max()), "ratio_low": _figures(low), "ratio_high": _figures(high)}  # fmt: skip
+    return {
+        "rows": len(ratios),
+        "median": _figures(np.median(off)),
+        "p90": _figures(np.quantile(off, 0.9)),
+        "worst": _figures(off.max()),
+        "ratio_low": _figures(low),
+        "ratio_high": _figures(high),
+    }
 
 
 def _rows(shipped: Card, at: Card, measured: Sequence[Measured]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "class": kind, "seconds": _figures(taken), "predicted_s": _figures(new), "shipped_s": _figures(old),
-         "judged": one.judged}
+        {
+            "name": name,
+            "class": kind,
+            "seconds": _figures(taken),
+            "predicted_s": _figures(new),
+            "shipped_s": _figures(old),
+            "judged": one.judged,
+        }
         for one in measured
-        for name, kind, taken, new, old in zip(one.names, one.kinds, one.seconds, one.predicted(at), one.predicted(shipped),
-                                               strict=True)
-    ]  # fmt: skip
+        for name, kind, taken, new, old in zip(
+            one.names, one.kinds, one.seconds, one.predicted(at), one.predicted(shipped), strict=True
+        )
+    ]
 
 
 def block(found: Anchors, about: Mapping[str, Any], skipped: Sequence[tuple[str, str]] = (), rows: bool = True) -> dict[str, Any]:
     """The ``anchors`` of an accelerator profile. about: created, device, jax, driver; took_s and passes of a sweep."""
     units = found.card.times.constants
     return {
-        "constants": {name: {"value": _figures(value), "unit": units[name].unit, "kind": "measured", "source": source}
-                      for name, (value, source) in sorted(found.constants.items())},
-        "errors": dict(found.errors), **about,
+        "constants": {
+            name: {"value": _figures(value), "unit": units[name].unit, "kind": "measured", "source": source}
+            for name, (value, source) in sorted(found.constants.items())
+        },
+        "errors": dict(found.errors),
+        **about,
         "skipped": [{"what": what, "why": why} for what, why in (*skipped, *found.left_out)],
-    } | ({"rows": list(found.rows)} if rows else {})  # fmt: skip
+    } | ({"rows": list(found.rows)} if rows else {})
 
 
 def _figures(value: Any) -> float:

@@ -60,22 +60,39 @@ def card(accelerator: Accelerator, times: Times | None = None) -> Card:
     and ``BadInput`` for an anchor that cannot hold."""
     gpu = accelerator.platform == "cuda"
     needed = {
-        "generation": accelerator.generation, "memory_bandwidth_bytes_per_s": accelerator.memory_bandwidth_bytes_per_s,
-        "cores": accelerator.cores, "cache_bytes": accelerator.cache_bytes,
-    }  # fmt: skip
+        "generation": accelerator.generation,
+        "memory_bandwidth_bytes_per_s": accelerator.memory_bandwidth_bytes_per_s,
+        "cores": accelerator.cores,
+        "cache_bytes": accelerator.cache_bytes,
+    }
     if gpu:
-        needed |= {"memory_kind": accelerator.memory_kind, "lanes_per_core": accelerator.lanes_per_core,
-                   "clock_hz": accelerator.clock_hz, "power_w": accelerator.power_w}  # fmt: skip
+        needed |= {
+            "memory_kind": accelerator.memory_kind,
+            "lanes_per_core": accelerator.lanes_per_core,
+            "clock_hz": accelerator.clock_hz,
+            "power_w": accelerator.power_w,
+        }
     missing = [name for name, value in needed.items() if value is None]
     if missing:
-        raise MissingConstant(f"{accelerator.name}: {', '.join(missing)} not known (null or absent in its profile); the "
-                              "maker's data sheet would give it")  # fmt: skip
+        raise MissingConstant(
+            f"{accelerator.name}: {', '.join(missing)} not known (null or absent in its profile); the "
+            "maker's data sheet would give it"
+        )
     found = Card(
-        accelerator.name, accelerator.platform, str(accelerator.generation), accelerator.memory_kind or "hbm",
-        int(accelerator.cores or 0), int(accelerator.lanes_per_core or 0), float(accelerator.clock_hz or 0.0),
-        float(accelerator.power_w or 0.0), float(accelerator.memory_bandwidth_bytes_per_s or 0.0),
-        int(accelerator.cache_bytes or 0), accelerator.matmul_flops_per_s, accelerator, times or shipped(),
-    )  # fmt: skip
+        accelerator.name,
+        accelerator.platform,
+        str(accelerator.generation),
+        accelerator.memory_kind or "hbm",
+        int(accelerator.cores or 0),
+        int(accelerator.lanes_per_core or 0),
+        float(accelerator.clock_hz or 0.0),
+        float(accelerator.power_w or 0.0),
+        float(accelerator.memory_bandwidth_bytes_per_s or 0.0),
+        int(accelerator.cache_bytes or 0),
+        accelerator.matmul_flops_per_s,
+        accelerator,
+        times or shipped(),
+    )
     if accelerator.anchors is None:
         return found
     check_anchors(accelerator, found.times, accelerator.name)

@@ -31,8 +31,10 @@ def link(card: Card) -> float:
     """Bytes per second from one device to the others of its node. Raises ``MissingConstant``."""
     both = card.accelerator.link_bytes_per_s
     if both is None:
-        raise MissingConstant(f"{card.name}: the rate of its links to other devices is not known (link_bytes_per_s in its "
-                              "profile); the maker's data sheet would give it")  # fmt: skip
+        raise MissingConstant(
+            f"{card.name}: the rate of its links to other devices is not known (link_bytes_per_s in its "
+            "profile); the maker's data sheet would give it"
+        )
     return both / 2
 
 

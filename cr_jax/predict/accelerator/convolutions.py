@@ -27,9 +27,21 @@ FUSED, UNFUSED, WINDOW = 16, 36, 9
 
 
 def parts(
-    card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, *, batch: Any, height: Any, width: Any,
-    channels_in: Any, channels_out: Any, window: Any, winograd: bool = False, peak: float | None = None, item: int = 4,
-) -> Parts:  # fmt: skip
+    card: Card,
+    reads: Sequence[Reads],
+    written: Any,
+    written_distance: Any,
+    *,
+    batch: Any,
+    height: Any,
+    width: Any,
+    channels_in: Any,
+    channels_out: Any,
+    window: Any,
+    winograd: bool = False,
+    peak: float | None = None,
+    item: int = 4,
+) -> Parts:
     """One convolution.
 
     reads: input and weights, bytes and distance. written: bytes of the result. height, width: of its images. window: places

@@ -38,12 +38,28 @@ class Executions:
     def of(self, operation: Operation) -> Execution:
         """Raises ``MissingConstant``."""
         key = (
-            operation.opcode, operation.family, operation.products, operation.convolutions, operation.reads, operation.dtype,
-            operation.elements, operation.output_bytes, operation.written_distance, operation.cost.hbm_bytes,
-            operation.cost.operations, operation.cost.transcendentals, operation.cycles, operation.rows, operation.row_bytes,
-            operation.reduced_elements, operation.minor_elements, operation.divisions, operation.roots, operation.powers,
+            operation.opcode,
+            operation.family,
+            operation.products,
+            operation.convolutions,
+            operation.reads,
+            operation.dtype,
+            operation.elements,
+            operation.output_bytes,
+            operation.written_distance,
+            operation.cost.hbm_bytes,
+            operation.cost.operations,
+            operation.cost.transcendentals,
+            operation.cycles,
+            operation.rows,
+            operation.row_bytes,
+            operation.reduced_elements,
+            operation.minor_elements,
+            operation.divisions,
+            operation.roots,
+            operation.powers,
             operation.sorted_keys,
-        )  # fmt: skip
+        )
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._tpu(operation) if self.card.platform == "tpu" else self._gpu(operation)
@@ -128,10 +144,20 @@ class Executions:
             computed_in = self.computed_in(one.dtype)
             peak = card.peaks.get(computed_in) if on_tensor_cores(card.accelerator, computed_in) else None
             parts = convolutions.parts(
-                card, operation.reads, operation.cost.written_bytes / many, operation.written_distance, batch=one.batch,
-                height=one.height, width=one.width, channels_in=one.channels_in, channels_out=one.channels_out,
-                window=one.window, winograd=one.plain, peak=peak, item=ITEM_BYTES.get(computed_in, 4),
-            )  # fmt: skip
+                card,
+                operation.reads,
+                operation.cost.written_bytes / many,
+                operation.written_distance,
+                batch=one.batch,
+                height=one.height,
+                width=one.width,
+                channels_in=one.channels_in,
+                channels_out=one.channels_out,
+                window=one.window,
+                winograd=one.plain,
+                peak=peak,
+                item=ITEM_BYTES.get(computed_in, 4),
+            )
             total += convolutions.seconds(card, parts)
             compute, memory = compute + parts.compute_s, memory + parts.memory_s
         return Execution(total, Parts(compute, memory), "convolutions")

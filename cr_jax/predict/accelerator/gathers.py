@@ -34,9 +34,16 @@ def parts(
 
 
 def scatter_parts(
-    card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, *, rows: Any, row_bytes: Any, atomic: bool = True,
+    card: Card,
+    reads: Sequence[Reads],
+    written: Any,
+    written_distance: Any,
+    *,
+    rows: Any,
+    row_bytes: Any,
+    atomic: bool = True,
     flops: Any = 0,
-) -> Parts:  # fmt: skip
+) -> Parts:
     """One scatter. reads: of the rows that it combines with, the indices and the updates; written: bytes of its rows.
     atomic: the indices may repeat."""
     blocks = most(whole(rows * row_bytes, 4 * streams.BLOCK), 1)
@@ -51,8 +58,15 @@ def of_operation(card: Card, operation: Operation) -> Parts:
     """One execution of a gather or scatter, fused or not, of a compiled program."""
     flops = operation.cost.other_flops + operation.cost.integer_ops
     predict = scatter_parts if operation.family == "scatter" else parts
-    return predict(card, operation.reads, operation.cost.written_bytes, operation.written_distance, rows=operation.rows,
-                   row_bytes=operation.row_bytes, flops=flops)  # fmt: skip
+    return predict(
+        card,
+        operation.reads,
+        operation.cost.written_bytes,
+        operation.written_distance,
+        rows=operation.rows,
+        row_bytes=operation.row_bytes,
+        flops=flops,
+    )
 
 
 def seconds(card: Card, of: Parts) -> Any:

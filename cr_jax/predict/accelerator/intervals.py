@@ -37,10 +37,17 @@ class ClassError:
         """As reports have it."""
         known = self.found or {}
         return {
-            "class": self.kind, "seconds": self.seconds, "kinship": self.kinship, "n": known.get("rows"),
-            "cards": list(known.get("cards", ())), "median_error": known.get("median"), "p90_error": known.get("p90"),
-            "worst_error": known.get("worst"), "ratio_low": self.low, "ratio_high": self.high,
-        }  # fmt: skip
+            "class": self.kind,
+            "seconds": self.seconds,
+            "kinship": self.kinship,
+            "n": known.get("rows"),
+            "cards": list(known.get("cards", ())),
+            "median_error": known.get("median"),
+            "p90_error": known.get("p90"),
+            "worst_error": known.get("worst"),
+            "ratio_low": self.low,
+            "ratio_high": self.high,
+        }
 
 
 def errors(card: Card, seconds: Mapping[str, float]) -> tuple[ClassError, ...]:

@@ -16,8 +16,21 @@ from cr_jax.cost.operations import Operation, Program
 #: Thunks that have to follow each other for XLA to make one CUDA graph of them.
 SMALLEST_GRAPH = 5
 #: Operations that no graph holds: they talk to other devices or to the host, or end an asynchronous one.
-_NOT_IN_GRAPHS = ("send", "recv", "infeed", "outfeed", "all-", "collective-", "reduce-scatter", "async-", "copy-start",
-                  "copy-done", "partition-id", "replica-id", "rng-")  # fmt: skip
+_NOT_IN_GRAPHS = (
+    "send",
+    "recv",
+    "infeed",
+    "outfeed",
+    "all-",
+    "collective-",
+    "reduce-scatter",
+    "async-",
+    "copy-start",
+    "copy-done",
+    "partition-id",
+    "replica-id",
+    "rng-",
+)
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,14 @@ FORMATS = (
     Format("products", ("card", "computed_in", "m", "n", "k", "ta", "tb", "seconds"), (), products.deepbench),
     Format("products", ("card", "computed_in", "batch", "m", "n", "k", "seconds"), (), products.xla),
     Format("streams", ("card", "op", "rows", "columns", "seconds"), ("split",), streams.neusight),
-    Format("convolutions", ("card", "batch", "channels_in", "channels_out", "side", "size", "stride", "padding", "seconds"),
-           ("split",), convolutions.neusight),
+    Format(
+        "convolutions",
+        ("card", "batch", "channels_in", "channels_out", "side", "size", "stride", "padding", "seconds"),
+        ("split",),
+        convolutions.neusight,
+    ),
     Format("collectives", ("target", "opcode", "type", "elements", "network_bytes_per_s"), ("devices",), collectives.xla),
-)  # fmt: skip
+)
 KINDS = tuple(dict.fromkeys(one.kind for one in FORMATS))
 
 

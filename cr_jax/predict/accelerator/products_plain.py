@@ -30,9 +30,20 @@ from cr_jax.predict.accelerator.tiling import (
 #: Seen in the names of cuBLAS's float32 kernels under torch 2.1 on compute capability 6.0 to 8.0; those with a side of 16
 #: are its ``gemmSN`` kernels for few rows. XLA tries them all.
 TILES: tuple[Tile, ...] = (
-    (128, 128), (128, 64), (64, 128), (128, 32), (32, 128), (64, 64), (64, 32), (32, 64), (32, 32),
-    (128, 16), (16, 128), (64, 16), (16, 64),
-)  # fmt: skip
+    (128, 128),
+    (128, 64),
+    (64, 128),
+    (128, 32),
+    (32, 128),
+    (64, 64),
+    (64, 32),
+    (32, 64),
+    (32, 32),
+    (128, 16),
+    (16, 128),
+    (64, 16),
+    (16, 64),
+)
 SPLITS = (1, 2, 4, 8, 16)
 _LEAST_DEPTH = 64
 #: Output elements that a core has at work at once: 65,536 registers, four for each element with its operands and pipeline.
@@ -56,9 +67,10 @@ def library_tiles(generation: str, batched: bool) -> tuple[Tile, ...]:
     if not batched:
         return _SIMPLE
     seen: dict[str, tuple[Tile, ...]] = {
-        "pascal": ((64, 128),), "volta": ((64, 64), (128, 32), (32, 128)),
+        "pascal": ((64, 128),),
+        "volta": ((64, 64), (128, 32), (32, 128)),
         "turing": ((64, 128), (64, 64), (32, 128), (128, 32)),
-    }  # fmt: skip
+    }
     return seen.get(generation, TILES)
 
 
@@ -70,8 +82,10 @@ def peak(card: Card, computed_in: str) -> float:
     rates = card.accelerator.vector_flops_per_s
     rate, base = rates.get(computed_in), rates.get("float32")
     if rate is None or base is None:
-        raise MissingConstant(f"{card.name}: the rate of its plain lanes in {computed_in} is not known "
-                              "(vector_flops_per_s in its profile); the maker's data sheet would give it")  # fmt: skip
+        raise MissingConstant(
+            f"{card.name}: the rate of its plain lanes in {computed_in} is not known "
+            "(vector_flops_per_s in its profile); the maker's data sheet would give it"
+        )
     return float32 * rate / base
 
 
@@ -83,10 +97,21 @@ def limited(card: Card) -> bool:
 
 
 def parts(
-    card: Card, batch: ArrayLike, m: ArrayLike, n: ArrayLike, k: ArrayLike, computed_in: str = "float32",
-    item_bytes: float = 4.0, out_bytes: float = 4.0, *, layout: Layout = _JAX, extra_bytes: ArrayLike = 0.0,
-    tiles: Sequence[Tile] = TILES, lasts: float | None = None, warm: bool = True,
-) -> ProductTime:  # fmt: skip
+    card: Card,
+    batch: ArrayLike,
+    m: ArrayLike,
+    n: ArrayLike,
+    k: ArrayLike,
+    computed_in: str = "float32",
+    item_bytes: float = 4.0,
+    out_bytes: float = 4.0,
+    *,
+    layout: Layout = _JAX,
+    extra_bytes: ArrayLike = 0.0,
+    tiles: Sequence[Tile] = TILES,
+    lasts: float | None = None,
+    warm: bool = True,
+) -> ProductTime:
     """Seconds of ``batch`` products [m, k] @ [k, n].
 
     computed_in: type of the multiplications. item_bytes, out_bytes: of an element of the operands and of the result.

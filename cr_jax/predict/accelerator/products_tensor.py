@@ -30,9 +30,24 @@ from cr_jax.predict.accelerator.tiling import (
 #: Tiles of cuBLAS's and CUTLASS's kernels for tensor cores (names such as ``s16816gemm_bf16_128x64``, ``..._64x32``); those
 #: with a side of 16 are Triton's, which XLA tries too.
 TILES: tuple[Tile, ...] = (
-    (256, 128), (128, 256), (256, 64), (64, 256), (128, 128), (128, 64), (64, 128), (128, 32), (32, 128), (64, 64),
-    (64, 32), (32, 64), (32, 32), (128, 16), (16, 128), (64, 16), (16, 64),
-)  # fmt: skip
+    (256, 128),
+    (128, 256),
+    (256, 64),
+    (64, 256),
+    (128, 128),
+    (128, 64),
+    (64, 128),
+    (128, 32),
+    (32, 128),
+    (64, 64),
+    (64, 32),
+    (32, 64),
+    (32, 32),
+    (128, 16),
+    (16, 128),
+    (64, 16),
+    (16, 64),
+)
 #: tf32 has no kernel that shares loads between cores (as bfloat16's on Hopper do, which its feed counts): larger tiles pay.
 LARGE_TOO: tuple[Tile, ...] = (*TILES, (256, 256))
 SPLITS = (1, 2, 4, 8, 16)
@@ -43,10 +58,21 @@ _JAX = Layout()
 
 
 def parts(
-    card: Card, batch: ArrayLike, m: ArrayLike, n: ArrayLike, k: ArrayLike, computed_in: str, item_bytes: float,
-    out_bytes: float, *, layout: Layout = _JAX, extra_bytes: ArrayLike = 0.0, tiles: Sequence[Tile] | None = None,
-    lasts: float | None = None, warm: bool = True,
-) -> ProductTime:  # fmt: skip
+    card: Card,
+    batch: ArrayLike,
+    m: ArrayLike,
+    n: ArrayLike,
+    k: ArrayLike,
+    computed_in: str,
+    item_bytes: float,
+    out_bytes: float,
+    *,
+    layout: Layout = _JAX,
+    extra_bytes: ArrayLike = 0.0,
+    tiles: Sequence[Tile] | None = None,
+    lasts: float | None = None,
+    warm: bool = True,
+) -> ProductTime:
     """Seconds of ``batch`` products [m, k] @ [k, n]; arguments as in ``products_plain.parts``.
 
     item_bytes: of an element as it is loaded; tf32 loads float32. Raises ``MissingConstant`` where the profile has no
@@ -55,8 +81,10 @@ def parts(
     c = card.constants("products_tensor")
     peak = card.peaks.get(computed_in)
     if peak is None:
-        raise MissingConstant(f"{card.name}: the peak rate of matrix products in {computed_in} is not known "
-                              "(matmul_flops_per_s in its profile); the maker's data sheet would give it")  # fmt: skip
+        raise MissingConstant(
+            f"{card.name}: the peak rate of matrix products in {computed_in} is not known "
+            "(matmul_flops_per_s in its profile); the maker's data sheet would give it"
+        )
     sizes = columns(batch, m, n, k)
     batches, rows, cols, depth = sizes
     free, feed_rate = peak * c["utilisation"], c["feed_bytes_per_clock"] * card.clock_hz

@@ -56,9 +56,15 @@ def moved(card: Card, size: Any, distance: Any, blocks: Any, share: Any = 1.0) -
 
 
 def arithmetic(
-    card: Card, flops: Any, divisions: Any = 0, transcendentals: Any = 0, roots: Any = 0, powers: Any = 0, blocks: Any = None,
+    card: Card,
+    flops: Any,
+    divisions: Any = 0,
+    transcendentals: Any = 0,
+    roots: Any = 0,
+    powers: Any = 0,
+    blocks: Any = None,
     slower: Any = 1.0,
-) -> Any:  # fmt: skip
+) -> Any:
     """Seconds on the lanes. flops: other than those named; transcendentals: without roots and powers. slower: than
     float32, for other types (float64: by the ratio of the card's peaks)."""
     known = card.constants("streams")
@@ -69,10 +75,21 @@ def arithmetic(
 
 
 def parts(
-    card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, *, elements: Any, flops: Any = 0,
-    divisions: Any = 0, transcendentals: Any = 0, roots: Any = 0, powers: Any = 0, reduced: Any = 0, minor: Any = 0,
+    card: Card,
+    reads: Sequence[Reads],
+    written: Any,
+    written_distance: Any,
+    *,
+    elements: Any,
+    flops: Any = 0,
+    divisions: Any = 0,
+    transcendentals: Any = 0,
+    roots: Any = 0,
+    powers: Any = 0,
+    reduced: Any = 0,
+    minor: Any = 0,
     slower: Any = 1.0,
-) -> Parts:  # fmt: skip
+) -> Parts:
     """One execution of a fusion without products.
 
     reads: by buffer, bytes and distance. written: bytes, to a buffer touched ``written_distance`` bytes ago. elements: of
@@ -94,11 +111,20 @@ def of_operation(card: Card, operation: Operation) -> Parts:
     fast, wide = rates.get("float32"), rates.get("float64")
     plain = cost.transcendentals - operation.roots - operation.powers
     return parts(
-        card, operation.reads, cost.written_bytes, operation.written_distance, elements=operation.elements,
-        flops=max(0, cost.other_flops - operation.divisions) + cost.integer_ops, divisions=operation.divisions,
-        transcendentals=max(0, plain), roots=operation.roots, powers=operation.powers, reduced=operation.reduced_elements,
-        minor=operation.minor_elements, slower=fast / wide if operation.dtype == "f64" and fast and wide else 1.0,
-    )  # fmt: skip
+        card,
+        operation.reads,
+        cost.written_bytes,
+        operation.written_distance,
+        elements=operation.elements,
+        flops=max(0, cost.other_flops - operation.divisions) + cost.integer_ops,
+        divisions=operation.divisions,
+        transcendentals=max(0, plain),
+        roots=operation.roots,
+        powers=operation.powers,
+        reduced=operation.reduced_elements,
+        minor=operation.minor_elements,
+        slower=fast / wide if operation.dtype == "f64" and fast and wide else 1.0,
+    )
 
 
 def seconds(card: Card, of: Parts) -> Any:

@@ -99,9 +99,14 @@ def pairs(tiles: Sequence[Tile], splits: Sequence[int]) -> tuple[np.ndarray, np.
 
 
 def choices(
-    cores: int, sizes: Sizes, tiles: Sequence[Tile], splits: Sequence[int], least_depth: int,
-    wave_share: float, resident_elements: float,
-) -> Choices:  # fmt: skip
+    cores: int,
+    sizes: Sizes,
+    tiles: Sequence[Tile],
+    splits: Sequence[int],
+    least_depth: int,
+    wave_share: float,
+    resident_elements: float,
+) -> Choices:
     """The pairs of tile and split for products of ``sizes``. least_depth: of k in a
     split. Batched products are not split (cuBLAS has no such kernel). wave_share: of a last wave's emptiness that costs
     time; the rest is filled by cores that are done early. resident_elements: output elements at work in a core at once.
@@ -137,9 +142,15 @@ def held_rate(free: ArrayLike, limit: ArrayLike, flops: ArrayLike, burst_s: floa
 
 
 def traffic(
-    cores: int, cache_bytes: int, sizes: Sizes, chosen: Choices, item_bytes: float, out_bytes: float,
-    layout: Layout, unaligned: float,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    cores: int,
+    cache_bytes: int,
+    sizes: Sizes,
+    chosen: Choices,
+    item_bytes: float,
+    out_bytes: float,
+    layout: Layout,
+    unaligned: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """Bytes of main memory of products [rows, choices], and of their operands and results alone [rows, 1].
 
     Operands of a batch that overflow half the cache are read anew for every square of tiles that is at work at once.
@@ -152,8 +163,10 @@ def traffic(
     once = lhs + rhs
     read = np.where(item_bytes * k * (m + n) < cache_bytes / 2, once, np.maximum(once, again))
 
-    ragged = [1 + unaligned * ((row * item) % SECTOR_BYTES > 0)
-              for row, item in zip(layout.rows(sizes), (item_bytes, item_bytes, out_bytes), strict=True)]  # fmt: skip
+    ragged = [
+        1 + unaligned * ((row * item) % SECTOR_BYTES > 0)
+        for row, item in zip(layout.rows(sizes), (item_bytes, item_bytes, out_bytes), strict=True)
+    ]
     operands = (lhs * ragged[0] + rhs * ragged[1]) / once
     partials = 2 * PARTIAL_BYTES * batch * m * n * chosen.split * (chosen.split > 1)
     return read * operands + out * ragged[2] + partials, once + out

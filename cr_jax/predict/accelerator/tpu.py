@@ -38,8 +38,10 @@ def _products(card: Card, operation: Operation, computed_in: str) -> float:
     passes = PASSES.get(computed_in, 1)
     peak = card.peaks.get("bfloat16" if passes > 1 else computed_in)
     if peak is None:
-        raise MissingConstant(f"{card.name}: the peak rate of matrix products in {computed_in} is not known "
-                              "(matmul_flops_per_s in its profile); the maker's data sheet would give it")  # fmt: skip
+        raise MissingConstant(
+            f"{card.name}: the peak rate of matrix products in {computed_in} is not known "
+            "(matmul_flops_per_s in its profile); the maker's data sheet would give it"
+        )
     padded = sum(_padded(product, known["matrix_side"]) for product in operation.products)
     least = passes * max(padded, operation.cost.matmul_flops) / peak
     estimate = operation.cycles / known["clock_hz"]

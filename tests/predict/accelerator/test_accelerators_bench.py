@@ -15,17 +15,19 @@ from cr_jax.resources import profile_files
 ROOT = Path(__file__).resolve().parents[3]
 MEASURED = ROOT.parent / "shared" / "measured"
 HEADS = {
-    "products": "card,op,batch,m,n,k,seconds", "deepbench": "card,computed_in,m,n,k,ta,tb,seconds",
-    "streams": "card,op,rows,columns,seconds", "collectives": "target,opcode,type,elements,devices,network_bytes_per_s",
+    "products": "card,op,batch,m,n,k,seconds",
+    "deepbench": "card,computed_in,m,n,k,ta,tb,seconds",
+    "streams": "card,op,rows,columns,seconds",
+    "collectives": "target,opcode,type,elements,devices,network_bytes_per_s",
     "convolutions": "card,batch,channels_in,channels_out,side,size,stride,padding,seconds",
-}  # fmt: skip
+}
 ROWS = {
     "products": ["t4,bmm,8,512,512,512", "t4,bmm,16,1024,1024,256", "v100,linear,1,4096,4096,1024", "l4,bmm,4,2048,2048,2048"],
     "deepbench": ["v100,float16,2048,64,2048,N,N", "v100,float32,2048,64,2048,T,N", "p100,float16,2048,256,2048,N,N"],
     "streams": ["v100,add,32768,4096", "t4,softmax,32768,1024", "h100,ln,65536,2048"],
     "convolutions": ["v100,32,128,128,3,56,1,1", "a100-80gb,16,64,64,7,224,2,3"],
     "collectives": ["h100,all-reduce,F32,16777216,8", "h100,reduce-scatter,F32,16777216,4"],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -101,11 +103,15 @@ def test_a_card_of_ones_own(bench, tmp_path):
     assert status == 2 and "not predicted: mine bmm float32, 1 rows: mine: cores not known" in out
 
 
-@pytest.mark.parametrize(("kind", "text", "words"), [
-    ("products", "card,op\n", "column names and no row"), ("streams", "", "the file is empty"),
-    ("products", "card,op,batch,m,n,k,seconds\nt4,bmm,1,1,1,1,-1\n", ":2: seconds '-1' is negative; legal: seconds"),
-    ("collectives", "card,op,rows,columns,seconds\nt4,add,1,1,1\n", "the columns of streams; legal: a file of collectives"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        ("products", "card,op\n", "column names and no row"),
+        ("streams", "", "the file is empty"),
+        ("products", "card,op,batch,m,n,k,seconds\nt4,bmm,1,1,1,1,-1\n", ":2: seconds '-1' is negative; legal: seconds"),
+        ("collectives", "card,op,rows,columns,seconds\nt4,add,1,1,1\n", "the columns of streams; legal: a file of collectives"),
+    ],
+)
 def test_bad_files_end_with_one_line(bench, tmp_path, kind, text, words):
     path = tmp_path / "bad.csv"
     path.write_text(text)
@@ -114,9 +120,15 @@ def test_bad_files_end_with_one_line(bench, tmp_path, kind, text, words):
 
 
 def test_bad_options_end_with_one_line(bench, tmp_path):
-    for options in (["--products", tmp_path], ["--streams", tmp_path / "none.csv"], ["--measured", tmp_path / "none"],
-                    ["--card", tmp_path / "none.json"], ["--card", profile_files("accelerators")["tpu-v4"]],
-                    ["--plot", tmp_path / "x.jpg"], ["--measured", tmp_path]):  # fmt: skip
+    for options in (
+        ["--products", tmp_path],
+        ["--streams", tmp_path / "none.csv"],
+        ["--measured", tmp_path / "none"],
+        ["--card", tmp_path / "none.json"],
+        ["--card", profile_files("accelerators")["tpu-v4"]],
+        ["--plot", tmp_path / "x.jpg"],
+        ["--measured", tmp_path],
+    ):
         status, _, err, _ = bench(*options)
         assert status == 2 and err.count("\n") == 1, options
 

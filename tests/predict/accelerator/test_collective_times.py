@@ -21,8 +21,16 @@ def h100() -> Card:
     return card(accelerator("h100"))
 
 
-@pytest.mark.parametrize(("opcode", "factor"), [("all-reduce", 2 * 7 / 8), ("all-gather", 7 / 8), ("reduce-scatter", 7 / 8),
-                                                ("all-to-all", 7 / 8), ("collective-permute", 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("opcode", "factor"),
+    [
+        ("all-reduce", 2 * 7 / 8),
+        ("all-gather", 7 / 8),
+        ("reduce-scatter", 7 / 8),
+        ("all-to-all", 7 / 8),
+        ("collective-permute", 1),
+    ],
+)
 def test_bytes_that_each_device_sends(opcode, factor):
     assert collectives.sent(opcode, 8 * MB, 8) == factor * 8 * MB
     assert collectives.sent(opcode, 8 * MB, 1) == 0
@@ -55,7 +63,8 @@ def test_one_device_alone_has_nothing_to_do():
 def test_other_cards_are_scaled_by_their_links():
     half = replace(h100(), accelerator=replace(h100().accelerator, link_bytes_per_s=450e9))
     assert collectives.seconds(half, "all-reduce", 2.0**40, 8) == pytest.approx(
-        2 * collectives.seconds(h100(), "all-reduce", 2.0**40, 8), rel=0.01)  # fmt: skip
+        2 * collectives.seconds(h100(), "all-reduce", 2.0**40, 8), rel=0.01
+    )
 
 
 def test_a_card_without_links_and_an_unknown_opcode_are_refused():

@@ -19,9 +19,19 @@ def convolution(card, batch=32, side=28, channels_in=256, channels_out=256, wind
     images = item * batch * side * side
     reads = (Reads(images * channels_in, FAR), Reads(item * window * channels_in * channels_out, FAR))
     of = convolutions.parts(
-        card, reads, images * channels_out, FAR, batch=batch, height=side, width=side, channels_in=channels_in,
-        channels_out=channels_out, window=window, item=item, **more,
-    )  # fmt: skip
+        card,
+        reads,
+        images * channels_out,
+        FAR,
+        batch=batch,
+        height=side,
+        width=side,
+        channels_in=channels_in,
+        channels_out=channels_out,
+        window=window,
+        item=item,
+        **more,
+    )
     return convolutions.seconds(card, of)
 
 

@@ -11,11 +11,16 @@ from cr_jax.predict.accelerator.intervals import UNKNOWN_FACTOR, errors, interva
 
 ABOUT = {"rows": 10, "median": 0.1, "p90": 0.2, "worst": 0.3}
 RESIDUALS = {
-    "a": {"meaning": "a", "same_card": {**ABOUT, "cards": ["h100"], "ratio_low": 0.9, "ratio_high": 1.1},
-          "other_generation": {**ABOUT, "cards": ["h100"], "ratio_low": 0.5, "ratio_high": 1.6}},
-    "b": {"meaning": "b", "same_generation": {**ABOUT, "cards": ["h100"], "generations": ["hopper"], "ratio_low": 0.8,
-                                              "ratio_high": 1.3}},
-}  # fmt: skip
+    "a": {
+        "meaning": "a",
+        "same_card": {**ABOUT, "cards": ["h100"], "ratio_low": 0.9, "ratio_high": 1.1},
+        "other_generation": {**ABOUT, "cards": ["h100"], "ratio_low": 0.5, "ratio_high": 1.6},
+    },
+    "b": {
+        "meaning": "b",
+        "same_generation": {**ABOUT, "cards": ["h100"], "generations": ["hopper"], "ratio_low": 0.8, "ratio_high": 1.3},
+    },
+}
 
 
 def found(name, **seconds):
@@ -23,8 +28,9 @@ def found(name, **seconds):
     return errors(card(accelerator(name), times), seconds)
 
 
-@pytest.mark.parametrize(("name", "kinship", "high"), [("h100", "same_card", 1.1), ("l4", "other_generation", 1.6),
-                                                       ("tpu-v5e", None, UNKNOWN_FACTOR)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "kinship", "high"), [("h100", "same_card", 1.1), ("l4", "other_generation", 1.6), ("tpu-v5e", None, UNKNOWN_FACTOR)]
+)
 def test_the_nearest_card_that_was_compared_says_how_wide(name, kinship, high):
     (one,) = found(name, a=1.0)
     assert (one.kinship, one.high) == (kinship, high)

@@ -93,41 +93,66 @@ def test_rows_that_the_clock_hides(tmp_path):
     assert clear(rows).seconds.tolist() == [8.2e-5]
 
 
-@pytest.mark.parametrize(("cell", "reason"), [
-    ("0", "is zero"), ("-1", "is negative"), ("nan", "is not a number"), ("inf", "is not a number"), ("", "is empty"),
-    ("1_0", "is not a number"), ("0x10", "is not a number"), ("2.5", "is not whole"), ("1e300", "is out of bounds"),
-    ("9" * 400, "is out of bounds"), ("-inf", "is not a number"), ("eins", "is not a number"), ("٣", "is not a number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("0", "is zero"),
+        ("-1", "is negative"),
+        ("nan", "is not a number"),
+        ("inf", "is not a number"),
+        ("", "is empty"),
+        ("1_0", "is not a number"),
+        ("0x10", "is not a number"),
+        ("2.5", "is not whole"),
+        ("1e300", "is out of bounds"),
+        ("9" * 400, "is out of bounds"),
+        ("-inf", "is not a number"),
+        ("eins", "is not a number"),
+        ("٣", "is not a number"),
+    ],
+)
 def test_sizes(tmp_path, cell, reason):
     found = refusal(tmp_path, NEUSIGHT, "t4,bmm,1,8,8,8,0.1", f"t4,bmm,1,8,{cell},8,0.1")
     assert "rows.csv:3" in found and reason in found and "whole numbers from 1" in found
 
 
-@pytest.mark.parametrize(("cell", "reason"), [
-    ("0", "is zero"), ("-1e-5", "is negative"), ("nan", "is not a number"), ("Infinity", "is not a number"),
-    ("1e-300", "out of bounds"), ("1e7", "is out of bounds"), ("1e999", "is out of bounds"), ("1.2 ms", "is not a number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("0", "is zero"),
+        ("-1e-5", "is negative"),
+        ("nan", "is not a number"),
+        ("Infinity", "is not a number"),
+        ("1e-300", "out of bounds"),
+        ("1e7", "is out of bounds"),
+        ("1e999", "is out of bounds"),
+        ("1.2 ms", "is not a number"),
+    ],
+)
 def test_times(tmp_path, cell, reason):
     found = refusal(tmp_path, STREAMS, f"t4,add,8,8,{cell}")
     assert "rows.csv:2: seconds" in found and reason in found and "seconds from 1e-09" in found
 
 
-@pytest.mark.parametrize(("head", "row", "parts"), [
-    (NEUSIGHT, "h101,bmm,1,8,8,8,1", ("'h101' is not known", "did you mean h100")),
-    (NEUSIGHT, "cpu,bmm,1,8,8,8,1", ("is no GPU",)),
-    (NEUSIGHT, "tpu-v4,bmm,1,8,8,8,1", ("is no GPU",)),
-    (NEUSIGHT, "t4,bnm,1,8,8,8,1", ("op 'bnm'", "did you mean bmm", "bmm, linear")),
-    (XLA, "t4,fp32,1,8,8,8,1", ("computed_in 'fp32'", "float32")),
-    (DEEPBENCH, "t4,float32,8,8,8,n,N,1", ("ta 'n'", "N, T")),
-    (STREAMS, "t4,sotfmax,8,8,1", ("did you mean softmax",)),
-    (COLLECTIVES, "sm_90,allreduce,F32,8,1e9", ("did you mean all-reduce",)),
-    (COLLECTIVES, "sm_90,all-reduce,F23,8,1e9", ("did you mean F32",)),
-    (COLLECTIVES, "sm_90,all-reduce,F32,8,0", ("is zero",)),
-    (CONVOLUTIONS, "t4,1,8,8,3,1,1,0,1", ("a window of 3 over images of 1 padded by 0",)),
-    (CONVOLUTIONS, "t4,1,8,8,3,8,1,3,1", ("padding less than the window",)),
-    (NEUSIGHT, "t4,bmm,1,8,8,8", ("6 values; legal: 7",)),
-    (NEUSIGHT, 't4,"bmm,1,8,8,8,1', ("legal: comma-separated values",)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("head", "row", "parts"),
+    [
+        (NEUSIGHT, "h101,bmm,1,8,8,8,1", ("'h101' is not known", "did you mean h100")),
+        (NEUSIGHT, "cpu,bmm,1,8,8,8,1", ("is no GPU",)),
+        (NEUSIGHT, "tpu-v4,bmm,1,8,8,8,1", ("is no GPU",)),
+        (NEUSIGHT, "t4,bnm,1,8,8,8,1", ("op 'bnm'", "did you mean bmm", "bmm, linear")),
+        (XLA, "t4,fp32,1,8,8,8,1", ("computed_in 'fp32'", "float32")),
+        (DEEPBENCH, "t4,float32,8,8,8,n,N,1", ("ta 'n'", "N, T")),
+        (STREAMS, "t4,sotfmax,8,8,1", ("did you mean softmax",)),
+        (COLLECTIVES, "sm_90,allreduce,F32,8,1e9", ("did you mean all-reduce",)),
+        (COLLECTIVES, "sm_90,all-reduce,F23,8,1e9", ("did you mean F32",)),
+        (COLLECTIVES, "sm_90,all-reduce,F32,8,0", ("is zero",)),
+        (CONVOLUTIONS, "t4,1,8,8,3,1,1,0,1", ("a window of 3 over images of 1 padded by 0",)),
+        (CONVOLUTIONS, "t4,1,8,8,3,8,1,3,1", ("padding less than the window",)),
+        (NEUSIGHT, "t4,bmm,1,8,8,8", ("6 values; legal: 7",)),
+        (NEUSIGHT, 't4,"bmm,1,8,8,8,1', ("legal: comma-separated values",)),
+    ],
+)
 def test_a_row_is_refused_on_its_line(tmp_path, head, row, parts):
     found = refusal(tmp_path, head, row)
     assert "rows.csv:2" in found
@@ -169,8 +194,17 @@ def test_every_format_is_known_by_its_columns_alone():
 
 
 @pytest.mark.skipif(not MEASURED.is_dir(), reason="../shared/measured is not here")
-@pytest.mark.parametrize("name", ["products_f32.fit.csv", "products_tensor.fit.csv", "deepbench_products.fit.csv",
-                                  "streams_f32.fit.csv", "convolutions_f32.fit.csv", "collectives.csv"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "products_f32.fit.csv",
+        "products_tensor.fit.csv",
+        "deepbench_products.fit.csv",
+        "streams_f32.fit.csv",
+        "convolutions_f32.fit.csv",
+        "collectives.csv",
+    ],
+)
 def test_every_shared_file_is_read_whole_and_predicted(name):
     every = read_rows(MEASURED / name)
     assert sum(map(len, every)) == len((MEASURED / name).read_text().splitlines()) - 1

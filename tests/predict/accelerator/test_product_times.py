@@ -31,7 +31,10 @@ def seconds(on: Card, computed_in: str, batch, m, n, k, **more) -> np.ndarray:
 
 def kinds() -> list[tuple[str, str]]:
     return [(name, "float32") for name in NAMES] + [
-        ("v100", "float16"), ("t4", "float16"), ("h100", "bfloat16"), ("h100", "tf32"),
+        ("v100", "float16"),
+        ("t4", "float16"),
+        ("h100", "bfloat16"),
+        ("h100", "tf32"),
     ]
 
 
@@ -84,8 +87,9 @@ def test_one_tile_more_than_a_wave_costs_a_step(one: tuple[Card, str]) -> None:
     def compute(blocks: int) -> float:
         if computed_in == "float32":
             return float(products_plain.parts(on, blocks, 128, 128, 4096, tiles=((128, 128),), lasts=60.0).compute)
-        return float(products_tensor.parts(on, blocks, 128, 128, 4096, computed_in, 2.0, 2.0, tiles=((128, 128),),
-                                           lasts=60.0).compute)
+        return float(
+            products_tensor.parts(on, blocks, 128, 128, 4096, computed_in, 2.0, 2.0, tiles=((128, 128),), lasts=60.0).compute
+        )
 
     assert compute(on.cores + 1) > 1.5 * compute(on.cores)
     assert compute(on.cores) == pytest.approx(compute(on.cores // 2))

@@ -100,8 +100,10 @@ def test_arrays_give_what_numbers_give():
     card = t4()
     sizes = np.array([10**3, 10**5, 10**8])
     together = stream(card, sizes, distance=np.array([10**4, 10**7, 10**12]), reduced=sizes, minor=sizes // 2)
-    alone = [stream(card, int(n), distance=d, reduced=int(n), minor=int(n) // 2)
-             for n, d in zip(sizes, (10**4, 10**7, 10**12), strict=True)]  # fmt: skip
+    alone = [
+        stream(card, int(n), distance=d, reduced=int(n), minor=int(n) // 2)
+        for n, d in zip(sizes, (10**4, 10**7, 10**12), strict=True)
+    ]
     assert together == pytest.approx(np.array(alone))
 
 
@@ -135,8 +137,18 @@ def test_a_softmax_of_a_compiled_program_reads_and_writes_once():
     card, n = h100(), 4096 * 1024
     (operation,) = operations(SOFTMAX).operations
     of = streams.of_operation(card, operation)
-    expected = streams.parts(card, operation.reads, 4 * n, operation.written_distance, elements=n, flops=n - 4096,
-                             divisions=n, transcendentals=n, reduced=n, minor=n)  # fmt: skip
+    expected = streams.parts(
+        card,
+        operation.reads,
+        4 * n,
+        operation.written_distance,
+        elements=n,
+        flops=n - 4096,
+        divisions=n,
+        transcendentals=n,
+        reduced=n,
+        minor=n,
+    )
     assert operation.reads[0].bytes == 4 * n and of == pytest.approx(expected)
     assert of.memory_s > of.compute_s
 

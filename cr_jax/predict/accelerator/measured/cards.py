@@ -15,15 +15,27 @@ from cr_jax.predict.accelerator.measured.table import Table
 #: 0.88 of the PCIe card's peak.
 SHORT: Mapping[str, Mapping[str, str]] = {
     "neusight": {
-        "p100": "p100-pcie", "v100": "v100-pcie-32gb", "a100-40gb": "a100-40gb-pcie", "a100-80gb": "a100-80gb-pcie",
-        "t4": "t4", "l4": "l4", "h100": "h100",
+        "p100": "p100-pcie",
+        "v100": "v100-pcie-32gb",
+        "a100-40gb": "a100-40gb-pcie",
+        "a100-80gb": "a100-80gb-pcie",
+        "t4": "t4",
+        "l4": "l4",
+        "h100": "h100",
     },
     "deepbench": {
-        "p100": "p100-pcie", "v100": "v100", "t4": "t4", "m40": "m40", "gtx1080ti": "gtx1080ti", "1080ti": "gtx1080ti",
-        "titanx": "titanx-maxwell", "titanx-pascal": "titanx-pascal", "titanxp": "titanxp",
+        "p100": "p100-pcie",
+        "v100": "v100",
+        "t4": "t4",
+        "m40": "m40",
+        "gtx1080ti": "gtx1080ti",
+        "1080ti": "gtx1080ti",
+        "titanx": "titanx-maxwell",
+        "titanx-pascal": "titanx-pascal",
+        "titanxp": "titanxp",
     },
     "xla": {"h100": "h100", "b200": "b200", "sm_80": "a100-40gb", "sm_90": "h100", "sm_100": "b200", "sm_103": "b300"},
-}  # fmt: skip
+}
 
 
 def column(table: Table, name: str, source: str, given: Collection[str] = ()) -> np.ndarray:

@@ -68,10 +68,18 @@ class Convolutions:
         images, weights, result = self.moved
         call = images + weights + result
         of = convolutions.parts(
-            board, (Reads(images, call), Reads(weights, call)), result, call, batch=self.batch,  # type: ignore[arg-type]
-            height=self.out, width=self.out, channels_in=self.channels_in, channels_out=self.channels_out,
-            window=self.side**2, winograd=winograd,
-        )  # fmt: skip
+            board,
+            (Reads(images, call), Reads(weights, call)),
+            result,
+            call,
+            batch=self.batch,  # type: ignore[arg-type]
+            height=self.out,
+            width=self.out,
+            channels_in=self.channels_in,
+            channels_out=self.channels_out,
+            window=self.side**2,
+            winograd=winograd,
+        )
         return convolutions.seconds(board, of)
 
     def classes(self, on: Card) -> np.ndarray:
@@ -90,10 +98,21 @@ def neusight(table: Table, given: Collection[str]) -> list[Convolutions]:
     padding = table.sizes("padding", least=0)
     out = (size + 2 * padding - side) // stride + 1
     for row in np.flatnonzero((size + 2 * padding < side) | (padding >= side)):
-        raise table.fail(int(row), f"a window of {side[row]:.0f} over images of {size[row]:.0f} padded by {padding[row]:.0f}; "
-                                   "legal: a window no larger than the padded image, padding less than the window")  # fmt: skip
+        raise table.fail(
+            int(row),
+            f"a window of {side[row]:.0f} over images of {size[row]:.0f} padded by {padding[row]:.0f}; "
+            "legal: a window no larger than the padded image, padding less than the window",
+        )
     every = Convolutions(
-        "", table.sizes("batch"), table.sizes("channels_in"), table.sizes("channels_out"), side, size, out,
-        (side == 3) & (stride == 1), table.seconds(), np.array(table.lines),
-    )  # fmt: skip
+        "",
+        table.sizes("batch"),
+        table.sizes("channels_in"),
+        table.sizes("channels_out"),
+        side,
+        size,
+        out,
+        (side == 3) & (stride == 1),
+        table.seconds(),
+        np.array(table.lines),
+    )
     return [replace(taken(every, np.flatnonzero(profiles == name)), card=name) for name in dict.fromkeys(profiles)]

@@ -72,14 +72,27 @@ class Products:
         lasts = _LASTS if self.kind == "deepbench" else None
         item = float(ITEM_BYTES[self.computed_in])
         if self.on_units(on):
-            return products_tensor.parts(on, self.batch, self.m, self.n, self.k, self.computed_in, item, item,
-                                         layout=self.layout, lasts=lasts)  # fmt: skip
+            return products_tensor.parts(
+                on, self.batch, self.m, self.n, self.k, self.computed_in, item, item, layout=self.layout, lasts=lasts
+            )
         tiles = products_plain.TILES
         if self.kind in ("bmm", "linear"):
             tiles = products_plain.library_tiles(on.generation, self.kind == "bmm")
         bias = 4 * self.n if self.kind == "linear" else 0.0
-        return products_plain.parts(on, self.batch, self.m, self.n, self.k, self.in_lanes(on), item, item, layout=self.layout,
-                                    extra_bytes=bias, tiles=tiles, lasts=lasts)  # fmt: skip
+        return products_plain.parts(
+            on,
+            self.batch,
+            self.m,
+            self.n,
+            self.k,
+            self.in_lanes(on),
+            item,
+            item,
+            layout=self.layout,
+            extra_bytes=bias,
+            tiles=tiles,
+            lasts=lasts,
+        )
 
     def predicted(self, on: Card) -> np.ndarray:
         """Seconds, without what the clock adds."""
@@ -109,8 +122,14 @@ class Products:
 def neusight(table: Table, given: Collection[str]) -> list[Products]:
     """bmm: batch x [m, k] @ [k, n]. linear: [m, k] @ [n, k]^T and a bias. Both float32 without tf32."""
     op = table.words("op", ("bmm", "linear"))
-    return _grouped(table, given, "neusight", op, np.full(len(table), "float32", dtype=object),
-                    Layout(np.full(len(table), True), op == "linear", np.full(len(table), True)))  # fmt: skip
+    return _grouped(
+        table,
+        given,
+        "neusight",
+        op,
+        np.full(len(table), "float32", dtype=object),
+        Layout(np.full(len(table), True), op == "linear", np.full(len(table), True)),
+    )
 
 
 def deepbench(table: Table, given: Collection[str]) -> list[Products]:
@@ -132,11 +151,21 @@ def _grouped(
 ) -> list[Products]:
     names = cards.column(table, "card", source, given)
     found = Products(
-        "", "", "", table.sizes("batch", 1), table.sizes("m"), table.sizes("n"), table.sizes("k"), table.seconds(),
-        np.array(table.lines), layout,
-    )  # fmt: skip
+        "",
+        "",
+        "",
+        table.sizes("batch", 1),
+        table.sizes("m"),
+        table.sizes("n"),
+        table.sizes("k"),
+        table.seconds(),
+        np.array(table.lines),
+        layout,
+    )
     groups: dict[tuple[str, ...], list[int]] = {}
     for place, key in enumerate(zip(names, kinds, types, strict=True)):
         groups.setdefault(key, []).append(place)
-    return [replace(taken(found, np.array(places)), card=card, kind=kind, computed_in=computed_in)
-            for (card, kind, computed_in), places in sorted(groups.items())]  # fmt: skip
+    return [
+        replace(taken(found, np.array(places)), card=card, kind=kind, computed_in=computed_in)
+        for (card, kind, computed_in), places in sorted(groups.items())
+    ]

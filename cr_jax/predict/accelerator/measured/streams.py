@@ -63,8 +63,18 @@ class Streams:
         target = (on.accelerator.compiler_target or {}).get("config", {}).get("gpu_device_info", {})
         flight = on.cores * target.get("threads_per_core_limit", 2048)
         reads = (Reads(self.read, call), Reads(self.repeats, self.distance * flight))  # type: ignore[arg-type]
-        of = streams.parts(on, reads, self.written, call, elements=self.elements, flops=self.flops, powers=self.powers,
-                           transcendentals=self.transcendentals, reduced=self.reduced, minor=self.reduced)  # fmt: skip
+        of = streams.parts(
+            on,
+            reads,
+            self.written,
+            call,
+            elements=self.elements,
+            flops=self.flops,
+            powers=self.powers,
+            transcendentals=self.transcendentals,
+            reduced=self.reduced,
+            minor=self.reduced,
+        )
         return streams.seconds(on, of)
 
     def classes(self, on: Card) -> np.ndarray:
@@ -93,12 +103,20 @@ def neusight(table: Table, given: Collection[str]) -> list[Streams]:
     # Bytes that a block reads and, one of two times, writes between two readings, for each thread of it.
     flight = width * 4 * 1.5 / threads
     every = Streams(
-        card="", op=op, elements=elements, read=np.where(binary, 2, 1) * size * slow, written=size,
-        repeats=again * size * slow, distance=flight, reduced=np.where(softmax | norm, elements, 0),
+        card="",
+        op=op,
+        elements=elements,
+        read=np.where(binary, 2, 1) * size * slow,
+        written=size,
+        repeats=again * size * slow,
+        distance=flight,
+        reduced=np.where(softmax | norm, elements, 0),
         powers=np.where(np.isin(op, ("pow", "powu")), ZERO_BASE, 0) * elements,
         transcendentals=np.where(np.isin(op, ("tanh", "gelu", "softmax")), 1, 0) * elements,
         flops=np.where(op == "gelu", 6, np.where(norm, 8, 2)) * elements,
-        offset=offsets(OFFSETS, op, ELEMENTWISE_OFFSET), seconds=table.seconds(),
-        test=table.words("split", ("train", "test"), "train") == "test", lines=np.array(table.lines),
-    )  # fmt: skip
+        offset=offsets(OFFSETS, op, ELEMENTWISE_OFFSET),
+        seconds=table.seconds(),
+        test=table.words("split", ("train", "test"), "train") == "test",
+        lines=np.array(table.lines),
+    )
     return [replace(taken(every, np.flatnonzero(profiles == name)), card=name) for name in dict.fromkeys(profiles)]
