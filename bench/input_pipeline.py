@@ -41,7 +41,7 @@ SECONDS, FEWEST, MOST = 2.0, 4, 1000
 
 def cost(made: Any, plan: Any, folder: Path, rounds: int) -> dict[str, Any]:
     """A stage with and without the pipeline, in turn."""
-    from cr_jax.data.batches import prefetched
+    from cr_jax.data.examples.batches import prefetched
     from cr_jax.train.checkpoint import Checkpoints
     from cr_jax.train.loop import FETCH, Loop, Position
 

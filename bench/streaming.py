@@ -52,8 +52,8 @@ def write(path: Path, size: int) -> int:
 
 def pipeline(path: str, model: str, steps: int) -> None:
     """In a process of its own: open, draw batches through Grain, print what it took."""
-    from cr_jax.data.batches import Batches, prefetched
     from cr_jax.data.corpus import read_corpus
+    from cr_jax.data.examples.batches import Batches, prefetched
     from cr_jax.models import spec as specs
     from cr_jax.records import Workload
 

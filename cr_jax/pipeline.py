@@ -14,7 +14,7 @@ from cr_jax.catalog.dataset import Dataset
 from cr_jax.catalog.precision import matmul_precision
 from cr_jax.cost.timeline import timeline
 from cr_jax.cost.walk import collector_paused, count_hlo, count_module
-from cr_jax.data.detect import find_dataset
+from cr_jax.data.formats.detect import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
 from cr_jax.hlo.parse import parse
 from cr_jax.paper import beside_table_ii

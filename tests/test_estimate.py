@@ -11,10 +11,10 @@ from train.corpora import dialogue, redial_file
 
 from cr_jax import count_hlo, profile
 from cr_jax.catalog import load
-from cr_jax.data.batches import Batches
 from cr_jax.data.corpus import read_corpus
 from cr_jax.data.demo import demo_text
-from cr_jax.data.shapes import taken
+from cr_jax.data.examples.batch_shapes import taken
+from cr_jax.data.examples.batches import Batches
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.estimate import estimate, estimates
 from cr_jax.pipeline import configured, profile_devices

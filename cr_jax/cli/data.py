@@ -27,7 +27,7 @@ def stats(
     out: Annotated[Path | None, typer.Option(help="Write the data set profile (JSON) to this file.")] = None,
 ) -> None:
     """Print a row of the paper's Table I and the text lengths of a data set."""
-    from cr_jax.data.detect import find_dataset, read_dataset
+    from cr_jax.data.formats.detect import find_dataset, read_dataset
     from cr_jax.data.profile import document_text
     from cr_jax.files import expanded
     from cr_jax.render.catalog import datasets, lengths
@@ -56,9 +56,9 @@ def derive(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,
 ) -> None:
     """Derive conversations from reviews: one line of aspects, values and sentiments per review that has any."""
-    from cr_jax.data import derive as rules
     from cr_jax.data.conversation import Problems
-    from cr_jax.data.lexicon import read_lexicon
+    from cr_jax.data.formats import derive as rules
+    from cr_jax.data.formats.lexicon import read_lexicon
     from cr_jax.errors import BadInput
     from cr_jax.resources import write_atomically
 

@@ -17,7 +17,7 @@ from cr_jax.printable import visible
 
 if TYPE_CHECKING:
     from cr_jax.data.conversation import Problems
-    from cr_jax.data.voice import Talk
+    from cr_jax.data.examples.turn_encoder import Talk
     from cr_jax.train.recommend import Answer, Recommender
 
 #: Batches of conversations that are put in order of their turns, so that a batch ends together.
@@ -55,7 +55,7 @@ def recommend(
 
     check_file("--out", out)
     found = Recommender(checkpoint, top, model=model, dataset=dataset, settings=settings(set_ or []))
-    kept = found.catalogue
+    kept = found.assets
     _say(
         f"{found.spec.title} on {kept.dataset}: {len(kept.items):,} items, {len(kept.words):,} words; "
         f"{found.steps:,} steps, seed {kept.seed}; loaded in {found.loaded_s:.2f} s"
@@ -102,10 +102,10 @@ def _problems(path: Path, strict: bool) -> "Problems":
 
 def _read(found: "Recommender", path: Path, problems: "Problems") -> "Iterator[tuple[str, Talk]]":
     """The conversations with their names, one by one: dialogues for a model trained on such."""
-    from cr_jax.data import aspect_value, hem, redial
+    from cr_jax.data.formats import aspect_value, hem, redial
     from cr_jax.files import is_folder
 
-    if found.catalogue.dialogues:
+    if found.assets.dialogues:
         files = sorted(path.glob("*.jsonl")) if is_folder(path) else [path]
         yield from ((one.key, one) for file in files for one in redial.dialogues(file, problems))
         return
@@ -119,10 +119,10 @@ def _read(found: "Recommender", path: Path, problems: "Problems") -> "Iterator[t
 
 def _answered(found: "Recommender", talks: "Iterable[tuple[str, Talk]]") -> Iterator[str]:
     """A line for each turn, in the order of the conversations."""
-    from cr_jax.data.seen import Seen
-    from cr_jax.data.voice import turn_count
+    from cr_jax.data.examples.turn_encoder import turn_count
+    from cr_jax.data.hash_set import HashSet
 
-    unknown, first, latencies, number, begin = Seen(), [], Latencies(), 0, time.perf_counter()
+    unknown, first, latencies, number, begin = HashSet(), [], Latencies(), 0, time.perf_counter()
     coming = iter(talks)
     while here := list(itertools.islice(coming, found.users * (1 if found.users == 1 else ALIKE))):
         number += len(here)

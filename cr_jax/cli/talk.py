@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cr_jax.cli.recommend import Latencies
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.dialogue import USER, Dialogue, Utterance
-from cr_jax.data.redial import words_of_text
+from cr_jax.data.formats.redial import words_of_text
 from cr_jax.printable import visible
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Terminal:
     """One user's conversation with ``found`` on stdin and stdout."""
 
     def __init__(self, found: "Recommender", user: str):
-        self.found, self.kept, self.user = found, found.catalogue, user
+        self.found, self.kept, self.user = found, found.assets, user
         self._latencies = Latencies()
         self._before: list[str] = []
         self._echo = not sys.stdin.isatty()

@@ -12,15 +12,16 @@ from pathlib import Path
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
-from cr_jax.data import aspect_value, hem, redial, reviews, store
 from cr_jax.data.conversation import Conversation, Problems
-from cr_jax.data.detect import REVIEWS, STAND_IN, kind_of, names_of
+from cr_jax.data.corpus_stats import ITEM_WORDS, CorpusStats
 from cr_jax.data.dialogue import Dialogue
-from cr_jax.data.names import Numbered
+from cr_jax.data.formats import aspect_value, hem, redial, reviews
+from cr_jax.data.formats.detect import REVIEWS, STAND_IN, kind_of, names_of
 from cr_jax.data.profile import profile
 from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.data.split import PARTS, fingerprint, part_of
-from cr_jax.data.tally import ITEM_WORDS, Tally
+from cr_jax.data.store import conversations as store
+from cr_jax.data.store.string_table import Numbered
 from cr_jax.errors import BadInput
 from cr_jax.files import exists, expanded, is_file, is_folder, open_file, why
 
@@ -77,8 +78,8 @@ def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_f
         if reviews_file is not None:
             reason = f"over {IN_MEMORY_BYTES} bytes, which reviews are not joined to; legal: no reviews, or a smaller file"
             raise BadInput(str(path), reason)
-        digest, tally, talks = store.opened(place, seed, problems)
-        return _corpus(place, digest, talks, tally, None, problems, split)
+        digest, stats, talks = store.opened(place, seed, problems)
+        return _corpus(place, digest, talks, stats, None, problems, split)
     parts = _parts(aspect_value.conversations(place, problems), seed)
     texts = None
     if reviews_file is not None:
@@ -142,35 +143,35 @@ def _hem(place: Path, seed: int, problems: Problems) -> Corpus:
 def _conversations(
     place: Path, parts: Mapping[str, list[Conversation]], texts: Mapping[str, list[str]] | None, problems: Problems, split: str
 ) -> Corpus:
-    tally = Tally()
+    stats = CorpusStats()
     for part in PARTS:
         for one in parts[part]:
-            tally.add(one, part == PARTS[0])
+            stats.add(one, part == PARTS[0])
     requests = [one.request for part in PARTS for one in parts[part] if one.request]
     talks = {part: tuple(parts[part]) for part in PARTS}
-    return _corpus(place, fingerprint(_files(place)), talks, tally, texts, problems, split, requests)
+    return _corpus(place, fingerprint(_files(place)), talks, stats, texts, problems, split, requests)
 
 
 def _corpus(
     place: Path,
     digest: str,
     parts: Mapping[str, Sequence[Conversation]],
-    tally: Tally,
+    stats: CorpusStats,
     texts: Mapping[str, list[str]] | None,
     problems: Problems,
     split: str,
     requests: Sequence[str] = (),
 ) -> Corpus:
     _enough(place, {part: len(parts[part]) for part in PARTS})
-    items, aspects = tuple(sorted(tally.items)), tuple(sorted(tally.aspects))
-    described = tally.described if texts is None else texts
+    items, aspects = tuple(sorted(stats.items)), tuple(sorted(stats.aspects))
+    described = stats.described if texts is None else texts
     descriptions: Mapping[str, tuple[str, ...]]
     if isinstance(described, store.Described):  # cut already, and left on disk
         descriptions = described
     else:
         descriptions = {item: tuple(described.get(item, ())[:ITEM_WORDS]) for item in items}
-    users = tally.users.names.ordered() if isinstance(tally.users, Numbered) else tuple(sorted(tally.users))
-    counted = tally.words()
+    users = stats.users.names.ordered() if isinstance(stats.users, Numbered) else tuple(sorted(stats.users))
+    counted = stats.words()
     for words in descriptions.values():
         counted.update(words)
     words = _by_count(counted)
@@ -178,7 +179,7 @@ def _corpus(
     words = (*words, *(aspect.lower() for aspect in aspects if aspect.lower() not in known))
     title, name = names_of(place)
     dataset = profile(
-        tally,
+        stats,
         name=name,
         title=title,
         source=place.name,

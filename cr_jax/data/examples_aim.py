@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from cr_jax.data.catalogue import Catalogue
-from cr_jax.data.columns import Column
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
-from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
-from cr_jax.data.states import Encoded, Later, States, alike, counts, sums
-from cr_jax.data.store import Talks
-from cr_jax.data.voice import Voice
+from cr_jax.data.examples.pool import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.data.examples.states import Encoded, Later, States, alike, counts, sums
+from cr_jax.data.examples.turn_encoder import TurnEncoder
+from cr_jax.data.recommender_assets import RecommenderAssets
+from cr_jax.data.store.conversations import Talks
+from cr_jax.data.store.int_table import Column
 from cr_jax.errors import BadConfig
 
 UNKNOWN, FIRST = 2, 3
@@ -91,7 +91,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     )
 
 
-def voice(kept: Catalogue, config: Any) -> Voice:
+def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
     """Newest words and noise; the window forgets alike in both modes, so that nothing is ever past it."""
     index = _index(kept.words, config)
 
@@ -101,7 +101,7 @@ def voice(kept: Catalogue, config: Any) -> Voice:
         noise = np.random.default_rng([kept.seed, 1, t]).uniform(-1, 1, (1, config.noise)).astype(np.float32)
         return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32), "z": noise}
 
-    return Voice(
+    return TurnEncoder(
         _items(kept, config, index),
         turn,
         lambda found, t: False,
@@ -131,7 +131,7 @@ def _index(words: Sequence[str], config: Any) -> Index:
     return Index({word: FIRST + i for i, word in enumerate(words[: config.words - FIRST])}, UNKNOWN)
 
 
-def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
+def _items(source: Corpus | RecommenderAssets, config: Any, index: Index) -> Arrays:
     words = np.zeros((len(source.items), config.max_words), np.int32)
     for row, item in enumerate(source.items):  # no list of all texts beside
         ids = index.encode(source.descriptions[item])[: config.max_words]

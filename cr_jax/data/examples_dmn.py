@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from cr_jax.data.catalogue import Catalogue
-from cr_jax.data.columns import looked_up
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
-from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
-from cr_jax.data.states import Encoded, Later, States, counts, kinds_of, sums
-from cr_jax.data.store import Talks
-from cr_jax.data.voice import Voice
+from cr_jax.data.examples.pool import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.data.examples.states import Encoded, Later, States, counts, kinds_of, sums
+from cr_jax.data.examples.turn_encoder import TurnEncoder
+from cr_jax.data.recommender_assets import RecommenderAssets
+from cr_jax.data.store.conversations import Talks
+from cr_jax.data.store.int_table import looked_up
 from cr_jax.errors import BadConfig
 
 VECTOR_SEED = 50
@@ -83,7 +83,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     )
 
 
-def voice(kept: Catalogue, config: Any) -> Voice:
+def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
     """Sentences and questions in word vectors; a text of many turns is encoded from its newest facts on."""
     index, vectors = _index(kept.words), word_vectors(len(kept.words), config.embedding)
 
@@ -95,7 +95,7 @@ def voice(kept: Catalogue, config: Any) -> Voice:
             "question": vectors[padded([question], len(question))],
         }
 
-    return Voice(
+    return TurnEncoder(
         None,
         turn,
         lambda found, t: t + 1 > config.facts,

@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from cr_jax.data.catalogue import Catalogue
-from cr_jax.data.columns import Column
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
-from cr_jax.data.examples import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
-from cr_jax.data.kept import UserItems
-from cr_jax.data.names import Names, Numbered
-from cr_jax.data.states import Encoded, Later, States, alike, counts, sums
-from cr_jax.data.store import Talks
-from cr_jax.data.voice import Voice
+from cr_jax.data.examples.pool import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
+from cr_jax.data.examples.states import Encoded, Later, States, alike, counts, sums
+from cr_jax.data.examples.turn_encoder import TurnEncoder
+from cr_jax.data.recommender_assets import RecommenderAssets
+from cr_jax.data.recommender_file import UserItems
+from cr_jax.data.store.conversations import Talks
+from cr_jax.data.store.int_table import Column
+from cr_jax.data.store.string_table import Names, Numbered
 from cr_jax.errors import BadConfig
 
 #: Words of a category and of a description that the public loader keeps.
@@ -191,7 +191,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     )
 
 
-def voice(kept: Catalogue, config: Any) -> Voice:
+def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
     """The request, then ". aspect value" per turn; both are cut to the newest words of the window."""
     index, users = _index(kept.words, config), None
     if hasattr(config, "users"):
@@ -210,7 +210,7 @@ def voice(kept: Catalogue, config: Any) -> Voice:
         ids = index.encode(said)[-config.query_words :]
         return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32)} | _users(users, [found.user])
 
-    return Voice(
+    return TurnEncoder(
         _items(kept, config, index),
         turn,
         lambda found, t: len(_window(found, t, index, None)) > config.query_words,
@@ -225,7 +225,7 @@ def _index(words: Sequence[str], config: Any) -> Index:
     return Index({word: 1 + i for i, word in enumerate(words[: config.words - 1])} | {"": 0})
 
 
-def _items(source: Corpus | Catalogue, config: Any, index: Index) -> Arrays:
+def _items(source: Corpus | RecommenderAssets, config: Any, index: Index) -> Arrays:
     words, ends = (np.zeros((len(source.items), size), np.int32) for size in (config.item_words, config.facts))
     for row, item in enumerate(source.items):  # no list of all texts beside
         ids, found = description(item_text((), source.descriptions[item]), index, config.item_words, config.facts)

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from cr_jax.data.catalogue import Catalogue
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.dialogue import NOT_SAID, Dialogue, Form, from_conversation, turns_of
-from cr_jax.data.examples import Arrays, Check, Examples, Index, Pool, Shape, ranking, turn_rows
-from cr_jax.data.ragged import columns
-from cr_jax.data.redial import LINE_BREAK
-from cr_jax.data.spoken import UTTERANCES, WORDS, Spoken
-from cr_jax.data.store import Talks
-from cr_jax.data.voice import Voice
+from cr_jax.data.examples.dialogue_columns import UTTERANCES, WORDS, DialogueColumns
+from cr_jax.data.examples.pool import Arrays, Check, Examples, Index, Pool, Shape, ranking, turn_rows
+from cr_jax.data.examples.ragged import columns
+from cr_jax.data.examples.turn_encoder import TurnEncoder
+from cr_jax.data.formats.redial import LINE_BREAK
+from cr_jax.data.recommender_assets import RecommenderAssets
+from cr_jax.data.store.conversations import Talks
 from cr_jax.errors import BadConfig
 
 HEADS = ("suggested", "seen", "liked")
@@ -56,9 +56,9 @@ class Texts:
         spoken = self.spoken(found)
         return spoken.arrays(np.arange(len(found)), np.stack([spoken.numbers(items) for items in named]), shape)
 
-    def spoken(self, found: Sequence[Dialogue]) -> Spoken:
+    def spoken(self, found: Sequence[Dialogue]) -> DialogueColumns:
         """Many dialogues, of which batches are taken."""
-        return Spoken(found, lambda words: [self.begin, *self.index.encode(words), self.end], self.padding)
+        return DialogueColumns(found, lambda words: [self.begin, *self.index.encode(words), self.end], self.padding)
 
 
 def sentiment_pool(texts: Texts, found: Sequence[Dialogue]) -> Pool:
@@ -296,7 +296,7 @@ def _first(found: Dialogue, utterances: int) -> Dialogue:
     return Dialogue(found.key, found.user, found.utterances[:utterances], found.forms, found.ratings)
 
 
-def voice(kept: Catalogue, config: Any) -> Voice:
+def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
     """Utterances: the request, then aspect and value; of a dialogue what the system and the user said.
 
     Of a conversation the slots hold the user's items of the training part, of a dialogue the items
@@ -318,7 +318,7 @@ def voice(kept: Catalogue, config: Any) -> Voice:
     def past(found: Conversation | Dialogue, t: int) -> bool:
         return isinstance(found, Conversation) and 1 + 2 * t > UTTERANCES
 
-    return Voice(
+    return TurnEncoder(
         None,
         turn,
         past,

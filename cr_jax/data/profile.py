@@ -13,7 +13,7 @@ from typing import Any
 
 from cr_jax.catalog.dataset import Dataset, Origin
 from cr_jax.data.conversation import Conversation
-from cr_jax.data.tally import ITEM_WORDS, Tally
+from cr_jax.data.corpus_stats import ITEM_WORDS, CorpusStats
 from cr_jax.records import Lengths, TextLengths
 from cr_jax.resources import schema
 
@@ -54,14 +54,14 @@ def lengths_of(counts: Iterable[int] | Counter[int]) -> Lengths:
 
 def profile_conversations(conversations: Iterable[Conversation], **known: Any) -> Dataset:
     """The profile of some conversations (one pass, one or more of them); ``known`` as of :func:`profile`."""
-    tally = Tally()
+    stats = CorpusStats()
     for found in conversations:
-        tally.add(found)
-    return profile(tally, **known)
+        stats.add(found)
+    return profile(stats, **known)
 
 
 def profile(
-    tally: Tally,
+    stats: CorpusStats,
     *,
     name: str,
     title: str,
@@ -74,14 +74,14 @@ def profile(
     item_words: Iterable[int] = (),
     item_sentences: Iterable[int] = (),
 ) -> Dataset:
-    """The profile of the conversations of a tally.
+    """The profile of the conversations of a stats.
 
     source: where they come from, for the origins. users, items, words: sizes of the file's tables
     where it has such; otherwise what occurs in the conversations is counted. requests: texts of q0;
     item_words, item_sentences: per item. A length that the file has nothing on is taken from
     ``assumed`` and tagged so.
     """
-    aspects, values, turns = tally.aspects, tally.values, tally.turns
+    aspects, values, turns = stats.aspects, stats.values, stats.turns
     asked = Counter(requests)
     vocabulary = {word for text in (*asked, *aspects, *values) for word in text.split()}
     known = {
@@ -106,8 +106,8 @@ def profile(
     return Dataset(
         name=name,
         title=title,
-        users=len(tally.users) if users is None else users,
-        items=len(tally.items) if items is None else items,
+        users=len(stats.users) if users is None else users,
+        items=len(stats.items) if items is None else items,
         aspects=len(aspects),
         values=len(values),
         turns=sum(n * c for n, c in turns.items()),

@@ -14,10 +14,10 @@ import optax
 from flax import nnx
 
 from cr_jax.catalog.dataset import Dataset
-from cr_jax.data.catalogue import Catalogue
 from cr_jax.data.corpus import Corpus
-from cr_jax.data.examples import Examples
-from cr_jax.data.voice import Voice
+from cr_jax.data.examples.pool import Examples
+from cr_jax.data.examples.turn_encoder import TurnEncoder
+from cr_jax.data.recommender_assets import RecommenderAssets
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.nn.module import Module
 from cr_jax.records import Workload
@@ -120,7 +120,7 @@ class Training:
 
     stages: tuple[Stage, ...]
     examples: Callable[[Corpus, Any, int], Examples]
-    voice: Callable[[Catalogue, Any], Voice] | None = None
+    voice: Callable[[RecommenderAssets, Any], TurnEncoder] | None = None
     checks: Mapping[str, Callable[[Any, dict[str, jax.Array]], Mapping[str, Any]]] = field(default_factory=dict)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from cr_jax.data.batches import in_order
 from cr_jax.data.corpus import Corpus
-from cr_jax.data.examples import Arrays, Check, Examples, Pool, Ranking
+from cr_jax.data.examples.batches import in_order
+from cr_jax.data.examples.pool import Arrays, Check, Examples, Pool, Ranking
 from cr_jax.models.spec import Spec
 from cr_jax.train import metrics
 

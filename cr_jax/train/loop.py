@@ -15,8 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from cr_jax.data.batches import Batches, prefetched
-from cr_jax.data.examples import Examples
+from cr_jax.data.examples.batches import Batches, prefetched
+from cr_jax.data.examples.pool import Examples
 from cr_jax.errors import BadInput, CrJaxError, NotWritten
 from cr_jax.files import exists, read_text
 from cr_jax.json_text import NotJson, parse_line

@@ -6,7 +6,7 @@ from typing import Any
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.data.shapes import Taken, ends
+from cr_jax.data.examples.batch_shapes import Taken, ends
 from cr_jax.errors import CrJaxError
 from cr_jax.records import ArrayShape, CompiledStep, Workload
 from cr_jax.report.prediction import prediction_entry

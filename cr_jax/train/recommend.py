@@ -15,12 +15,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from cr_jax.data.catalogue import Catalogue, room
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.corpus import fingerprint_of
-from cr_jax.data.examples import Arrays
-from cr_jax.data.kept import read
-from cr_jax.data.voice import Talk, fits, together, turn_count, words_of
+from cr_jax.data.examples.pool import Arrays
+from cr_jax.data.examples.turn_encoder import Talk, fits, together, turn_count, words_of
+from cr_jax.data.recommender_assets import RecommenderAssets, room
+from cr_jax.data.recommender_file import read
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.files import expanded, is_file
 from cr_jax.models import spec as specs
@@ -90,16 +90,16 @@ class Recommender:
         found = stored(place / "checkpoints")
         self.identity, self.where = found.identity, str(folder)
         self.spec = _spec(found, model)
-        self.config, self.catalogue = _config(found, self.spec), _catalogue(place, found)
+        self.config, self.assets = _config(found, self.spec), _assets(place, found)
         self._expect(found, model, dataset, settings or {})
-        if self.catalogue.dialogues and hasattr(self.config, "mentions"):
+        if self.assets.dialogues and hasattr(self.config, "mentions"):
             self.config = dataclasses.replace(self.config, mentions=max(DIALOGUE_SLOTS, self.config.mentions))
         specs.positive(top=top)
-        self.top = min(top, len(self.catalogue.items))
+        self.top = min(top, len(self.assets.items))
         training = self.spec.training
         if training is None or training.voice is None:
             raise BadConfig(f"{self.spec.name} states no voice (Training.voice): it holds no conversations")
-        self.voice = training.voice(self.catalogue, self.config)
+        self.voice = training.voice(self.assets, self.config)
         self.finished = found.progress["stage"] == len(found.identity["stages"])
         self.steps = found.progress["total"]
         self._model = abstract_model(self.spec, self.config)
@@ -109,8 +109,8 @@ class Recommender:
         # Flat, since every call would walk the modules' trees anew.
         self._held, self._tree = jax.tree.flatten(placed)
         # As many as a conversation may have refused before; one alone has another shape of answer.
-        questions = max(1, len(self.catalogue.aspects))
-        number = len(self.catalogue.items)
+        questions = max(1, len(self.assets.aspects))
+        number = len(self.assets.items)
         # All items, not the top alone: the tests break ties by an order of their own.
         self._functions = turn_functions(self._model, number, questions)
         self._order = tie_order(number)
@@ -127,7 +127,7 @@ class Recommender:
         every program runs once. users: conversations that are answered together. Returns how many
         programs, and the seconds it took. ``talks`` are read once and not kept. A shape that a
         conversation past the model's limit takes beyond these is compiled when it gets there, off the clock."""
-        begin, longest = time.perf_counter(), self.catalogue.longest
+        begin, longest = time.perf_counter(), self.assets.longest
         self.users = users
         talk = self.spec.conversation
         if self.voice.items is not None:
@@ -234,9 +234,9 @@ class Recommender:
 
     def _endless(self) -> tuple[Conversation, ...]:
         """A conversation that gets past the model's limit, if any does."""
-        if self.catalogue.dialogues or not self.catalogue.aspects:
+        if self.assets.dialogues or not self.assets.aspects:
             return ()
-        turns = [Turn(aspect, values[0], None) for aspect, values in self.catalogue.values.items() if values]
+        turns = [Turn(aspect, values[0], None) for aspect, values in self.assets.values.items() if values]
         turns = (turns * (1 + ENDLESS // max(1, len(turns))))[:ENDLESS]
         talk = Conversation("", "", tuple(turns))
         first = next((t for t in range(len(turns) + 1) if self.voice.past(talk, t)), None)
@@ -248,11 +248,11 @@ class Recommender:
             upto = np.searchsorted(-values, -last, side="right")
             numbers, values = numbers[:upto], values[:upto]
         first = np.lexsort((self._order[numbers], -values))[: self.top]
-        items = [self.catalogue.items[i] for i in numbers[first]]
+        items = [self.assets.items[i] for i in numbers[first]]
         questions = None
         if "next_question" in best:
             asked, scores = (np.reshape(best[name][row], -1) for name in ("next_question", "next_question_score"))
-            questions = Scored(self.catalogue.aspects, asked, scores)
+            questions = Scored(self.assets.aspects, asked, scores)
         return Answer(tuple(zip(items, map(float, values[first]), strict=True)), questions, latency, mode)
 
     def _expect(self, found: Stored, model: str | None, dataset: str | Path | None, settings: Mapping[str, str]) -> None:
@@ -287,7 +287,7 @@ def _config(found: Stored, spec: Spec) -> Any:
         raise BadInput(found.place, f"configuration of another version of {spec.name}: {error}") from None
 
 
-def _catalogue(place: Path, found: Stored) -> Catalogue:
+def _assets(place: Path, found: Stored) -> RecommenderAssets:
     file = place / RECOMMENDER
     if not is_file(file):
         raise BadInput(str(file), "not here; legal: the folder as crjax train wrote it (the same command with --resume adds it)")

@@ -7,7 +7,7 @@ from typing import Any
 
 from cr_jax import __version__
 from cr_jax.data.corpus import PARTS, Corpus
-from cr_jax.data.examples import Examples
+from cr_jax.data.examples.pool import Examples
 from cr_jax.models.spec import Spec
 from cr_jax.pipeline import redact
 from cr_jax.records import Workload, plain

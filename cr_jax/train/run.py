@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cr_jax.data import catalogue
-from cr_jax.data.batches import Batches
 from cr_jax.data.corpus import PARTS, Corpus, read_corpus
-from cr_jax.data.examples import Examples
-from cr_jax.data.shapes import taken
+from cr_jax.data.examples.batch_shapes import taken
+from cr_jax.data.examples.batches import Batches
+from cr_jax.data.examples.pool import Examples
 from cr_jax.errors import BadConfig, BadInput, NotWritten
 from cr_jax.files import exists, expanded, is_folder
 from cr_jax.models import spec as specs
@@ -169,7 +168,7 @@ def train(
     hosts.same("model, configuration, data set or seed", identity)
     checkpoints = Checkpoints(folder / "checkpoints", identity)
     try:
-        hosts.first(lambda: _write_catalogue(corpus, seed, spec, folder))
+        hosts.first(lambda: _write_assets(corpus, seed, spec, folder))
         loop = Loop(
             spec, state, made.examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps, tick=tick
         )
@@ -208,9 +207,9 @@ def train(
     return Trained(report, ranked, corpus, weights)
 
 
-def _write_catalogue(corpus: Corpus, seed: int, spec: Spec, folder: Path) -> None:
-    kept = catalogue.catalogue(corpus, seed)
-    write_rows(catalogue.without_users(kept, spec.name), "users", catalogue.users(kept), folder / RECOMMENDER)
+def _write_assets(corpus: Corpus, seed: int, spec: Spec, folder: Path) -> None:
+    kept = recommender_assets.assets_of(corpus, seed)
+    write_rows(recommender_assets.without_users(kept, spec.name), "users", recommender_assets.users(kept), folder / RECOMMENDER)
 
 
 def _trainable() -> list[str]:

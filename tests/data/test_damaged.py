@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cr_jax.data import derive, hem, redial, reviews
 from cr_jax.data.conversation import Problems
 from cr_jax.data.corpus import read_corpus, sentences
 from cr_jax.data.demo import demo_text
-from cr_jax.data.detect import find_dataset, kind_of, read_dataset
-from cr_jax.data.lexicon import read_lexicon
+from cr_jax.data.formats import derive, hem, redial, reviews
+from cr_jax.data.formats.detect import find_dataset, kind_of, read_dataset
+from cr_jax.data.formats.lexicon import read_lexicon
 from cr_jax.errors import BadInput, CrJaxError
 
 MARKS = {str(100 + j): {"suggested": j % 2, "seen": 1, "liked": j} for j in range(3)}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from train.corpora import corpus
 
-from cr_jax.data.examples import Index
+from cr_jax.data.examples.pool import Index
 from cr_jax.data.examples_mmn import description, examples, item_text, others, query, user_rows
 from cr_jax.errors import BadConfig
 

@@ -69,8 +69,8 @@ def read_data(task: tuple[str, Layout, bool]) -> Outcome:
 
 def silent_drop(path: Path) -> Outcome:
     """Every line of aspect-value text is a conversation, or is told as skipped."""
-    from cr_jax.data import aspect_value
     from cr_jax.data.conversation import Problems
+    from cr_jax.data.formats import aspect_value
 
     problems = Problems(str(path))
     kept = sum(1 for _ in aspect_value.conversations(path, problems))

@@ -8,7 +8,7 @@ import pytest
 from round_tables import calibration
 
 from cr_jax.catalog import load
-from cr_jax.data.shapes import Taken
+from cr_jax.data.examples.batch_shapes import Taken
 from cr_jax.models import spec as specs
 from cr_jax.pipeline import read
 from cr_jax.records import ArrayShape, Workload

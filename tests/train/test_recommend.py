@@ -11,12 +11,12 @@ from train.corpora import SMALL, conversations, redial_file
 
 from cr_jax.cli.main import app
 from cr_jax.cli.recommend import Latencies
-from cr_jax.data import catalogue
-from cr_jax.data.catalogue import from_document
+from cr_jax.data import recommender_assets
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.corpus import read_corpus
 from cr_jax.data.dialogue import SYSTEM, USER, Dialogue, Utterance, turns_of
-from cr_jax.data.voice import turn_count
+from cr_jax.data.examples.turn_encoder import turn_count
+from cr_jax.data.recommender_assets import from_document
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.report.document import validate, validate_file
 from cr_jax.train import metrics
@@ -73,11 +73,11 @@ def test_ranks_as_the_training_runs_test_does(name, runs):
 
 def test_ties_are_broken_as_in_the_tests(runs):
     found = Recommender(runs("dmn")[0], top=10_000)
-    number = len(found.catalogue.items)
+    number = len(found.assets.items)
     best = {"top_items": np.arange(number)[None], "top_scores": np.zeros((1, number), np.float32)}
     listed = [item for item, _ in found._answer(best, "incremental", 0.0).items]
     ranks = metrics.ranks(np.zeros((number, number)), np.arange(number))
-    assert [listed.index(item) + 1 for item in found.catalogue.items] == ranks.tolist()
+    assert [listed.index(item) + 1 for item in found.assets.items] == ranks.tolist()
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -86,8 +86,8 @@ def test_answered_together_is_answered_alone(name, runs):
     folder, trained = runs(name)
     alone, both = Recommender(folder, top=7), Recommender(folder, top=7)
     talks: list[Any] = list(trained.corpus.conversations["test"] or trained.corpus.dialogues["test"])[:5]
-    if not alone.catalogue.dialogues:
-        turns = tuple(Turn(aspect, alone.catalogue.values[aspect][0], 1) for aspect in alone.catalogue.aspects[:14])
+    if not alone.assets.dialogues:
+        turns = tuple(Turn(aspect, alone.assets.values[aspect][0], 1) for aspect in alone.assets.aspects[:14])
         talks += [Conversation(trained.corpus.users[n], trained.corpus.items[0], turns[n:]) for n in range(2)]
     talks.sort(key=lambda talk: -turn_count(talk))
     alone.prepare(talks)
@@ -113,7 +113,7 @@ def test_past_the_limit_the_window_is_read_again(name, runs):
     folder, trained = runs(name)
     found = Recommender(folder, top=10_000)
     found.prepare()
-    turns = tuple(Turn(aspect, found.catalogue.values[aspect][0], 1) for aspect in found.catalogue.aspects[:14])
+    turns = tuple(Turn(aspect, found.assets.values[aspect][0], 1) for aspect in found.assets.aspects[:14])
     talk = Conversation(trained.corpus.users[0], trained.corpus.items[0], turns)
     given = answers(found, talk, len(turns) + 1)
     pool = found.voice.histories([talk])
@@ -128,8 +128,8 @@ def test_past_the_limit_the_window_is_read_again(name, runs):
 
 
 def test_what_is_kept_survives_its_document(tmp_path):
-    kept = catalogue.catalogue(read_corpus(conversations(tmp_path)), 3)
-    document = catalogue.document(kept, "dmn")
+    kept = recommender_assets.assets_of(read_corpus(conversations(tmp_path)), 3)
+    document = recommender_assets.document(kept, "dmn")
     assert validate(document, "test") == "recommender"
     assert from_document(json.loads(json.dumps(document))) == kept
     asked = [turn.aspect for one in read_corpus(conversations(tmp_path)).conversations["train"] for turn in one.turns]
@@ -181,7 +181,7 @@ def talk_to(monkeypatch, capsys, folder, text, *more):
 
 def test_a_conversation_in_the_terminal(runs, monkeypatch, capsys):
     folder, trained = runs("pmmn")
-    kept = catalogue.catalogue(trained.corpus, 0)
+    kept = recommender_assets.assets_of(trained.corpus, 0)
     aspect = next(iter(kept.values))
     value = kept.values[aspect][0]
     said = talk_to(monkeypatch, capsys, folder, f"\nskip\nzork\ncolour: x\n{aspect}: {value} zork\nstop\nnever read\n")

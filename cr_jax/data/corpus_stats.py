@@ -1,0 +1,64 @@
+"""What one pass over conversations counts: sizes and lengths for a profile, words for a vocabulary."""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cr_jax.data.conversation import Conversation
+
+#: Longest item description MMN and PMMN read, in words.
+ITEM_WORDS = 128
+
+
+@dataclass
+class CorpusStats:
+    """users, items: a number each, in order of appearance. aspects, values: how often each occurs, in
+    all conversations; turns: conversations by number of turns.
+
+    Of training conversations alone: ``asked`` and ``answered`` like aspects and values, ``requests``,
+    and ``described``: an item's first ``ITEM_WORDS`` words, "." after each turn.
+    """
+
+    users: Mapping[str, int] = field(default_factory=dict)
+    items: dict[str, int] = field(default_factory=dict)
+    aspects: Counter[str] = field(default_factory=Counter)
+    values: Counter[str] = field(default_factory=Counter)
+    turns: Counter[int] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter)
+    described: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def add(self, found: Conversation, training: bool = False) -> None:
+        """Count one conversation."""
+        assert isinstance(self.users, dict)
+        self.users.setdefault(found.user, len(self.users))
+        self.items.setdefault(found.item, len(self.items))
+        self.turns[len(found.turns)] += 1
+        for turn in found.turns:
+            self.aspects[turn.aspect] += 1
+            self.values[turn.value] += 1
+        if not training:
+            return
+        self.requests[found.request] += 1
+        assert isinstance(self.described, dict)
+        words = self.described.setdefault(found.item, [])
+        assert isinstance(words, list)
+        for turn in found.turns:
+            self.asked[turn.aspect] += 1
+            self.answered[turn.value] += 1
+            if len(words) < ITEM_WORDS:
+                # One string for all places of a word.
+                words += map(sys.intern, (*turn.aspect.lower().split(), *turn.value.lower().split(), "."))
+        del words[ITEM_WORDS:]
+
+    def words(self) -> Counter[str]:
+        """Words of the training requests and turns, "." before each turn."""
+        counted: Counter[str] = Counter()
+        for texts in (self.requests, self.asked, self.answered):
+            for text, number in texts.items():
+                for word in text.lower().split():
+                    counted[word] += number
+        counted["."] += self.asked.total()
+        return +counted
