@@ -9,7 +9,7 @@ import pytest
 from cr_jax import paper
 from cr_jax import paper_counts as counts
 from cr_jax.catalog import load
-from cr_jax.catalog.check import check
+from cr_jax.documents.check import check
 from cr_jax.errors import BadInput
 from cr_jax.paper import Solution, paper_document, solve
 from cr_jax.pipeline import configured

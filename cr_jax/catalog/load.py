@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from cr_jax.catalog.accelerator import MATMUL_TYPES, VECTOR_TYPES, Accelerator, unreliable
 from cr_jax.catalog.anchors import check_anchors
-from cr_jax.catalog.check import check
 from cr_jax.catalog.dataset import Dataset, Origin
 from cr_jax.catalog.times import shipped
+from cr_jax.documents.check import check
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.records import Lengths, TextLengths

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.catalog.check import check
+from cr_jax.documents.check import check
 from cr_jax.errors import CrJaxError, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.resources import times_file

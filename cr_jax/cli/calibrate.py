@@ -68,7 +68,7 @@ def calibrate(
 
 def _cpu(out: str, limit: float, statistic: str, keep_unreliable: bool) -> None:
     from cr_jax.catalog.accelerator import unreliable
-    from cr_jax.catalog.check import check
+    from cr_jax.documents.check import check
     from cr_jax.errors import BadConfig, UnknownName
     from cr_jax.json_text import read_json
     from cr_jax.measure import calibrate as measure

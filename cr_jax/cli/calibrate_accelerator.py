@@ -24,7 +24,7 @@ def run(
     say: Callable[[str], None],
 ) -> None:
     """Write the profile of the card with its anchors. place_for: a name's file, once it is known that it can be written."""
-    from cr_jax.catalog.check import check
+    from cr_jax.documents.check import check
     from cr_jax.errors import BadConfig
     from cr_jax.resources import write_atomically
 

@@ -29,6 +29,7 @@ def hlo(
     from cr_jax.cost.walk import count_hlo
     from cr_jax.errors import BadHlo
     from cr_jax.report.document import to_json
+    from cr_jax.report.hlo_count import hlo_count_document
 
     given = _trip_counts(trip_count or [])
     try:
@@ -39,7 +40,7 @@ def hlo(
     for name in given:
         if name not in unknown:
             raise UnknownName("loop of unknown trip count", name, unknown)
-    document = {"schema": "urn:cr-jax:schema:hlo-count:1.0", "kind": "hlo-count"} | found.as_dict()
+    document = hlo_count_document(found)
     if json_:
         write_json(to_json(document))
         return

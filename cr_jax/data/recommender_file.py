@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from cr_jax.catalog.check import check
 from cr_jax.data.hash_set import HashSet
 from cr_jax.data.recommender_assets import RecommenderAssets, from_document
 from cr_jax.data.store.string_table import Names
+from cr_jax.documents.check import check
 from cr_jax.errors import BadInput
 from cr_jax.files import open_file
 from cr_jax.json_text import parse_json, read_json, rows_decoder

@@ -9,6 +9,7 @@ import re
 from html import escape
 from typing import Any, TypeVar
 
+from msgspec import Struct, structs
 from rich.console import Console
 
 from cr_jax.printable import visible
@@ -59,6 +60,9 @@ def _shown(value: Any, lines: bool) -> Any:
         return {visible(key): _shown(inner, key in _LINES) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_shown(inner, False) for inner in value]
+    if isinstance(value, Struct):
+        texts = {name: _shown(getattr(value, name), name in _LINES) for name in value.__struct_fields__}
+        return structs.replace(value, **texts)
     return value
 
 

@@ -1,10 +1,10 @@
 """The count of one HLO text as terminal tables."""
 
-from typing import Any
-
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from cr_jax.documents.counts import CountedLoop, OperationCosts
+from cr_jax.documents.hlo_count import HloCountDocument
 from cr_jax.render.cost import grid
 from cr_jax.render.escape import shown
 from cr_jax.units import count, scaled
@@ -18,92 +18,86 @@ _BOUNDS = {
 }
 
 
-def render_hlo(document: dict[str, Any]) -> RenderableType:
+def render_hlo(document: HloCountDocument) -> RenderableType:
     """Totals, then families, modules, passes, loops and what is not counted."""
     document = shown(document)
-    totals = grid(f"HLO module {document['module_name']}", "figure", "value", "")
+    totals = grid(f"HLO module {document.module_name}", "figure", "value", "")
     for key in ("matmul_flops", "other_flops", "integer_ops", "transcendentals"):
-        totals.add_row(key, count(document[key]), scaled(document[key]))
+        totals.add_row(key, count(getattr(document, key)), scaled(getattr(document, key)))
     for key in ("hbm_bytes", "onchip_bytes", "collective_bytes"):
-        totals.add_row(key, count(document[key]), scaled(document[key], "B"))
-    bound = document["bound"]
+        totals.add_row(key, count(getattr(document, key)), scaled(getattr(document, key), "B"))
+    bound = document.bound
     parts: list[RenderableType] = [totals, Text(_BOUNDS[bound] + "\n", style="green" if bound == "exact" else "bold red")]
-    if bound in ("upper", "range"):
-        least = document["least"]
+    if bound in ("upper", "range") and document.least:
+        least = document.least
         parts.append(
             Text(
-                f"at least {count(least['matmul_flops'])} matmul FLOP, {count(least['other_flops'])} other FLOP, "
-                f"{scaled(least['hbm_bytes'], 'B')}\n"
+                f"at least {count(least.matmul_flops)} matmul FLOP, {count(least.other_flops)} other FLOP, "
+                f"{scaled(least.hbm_bytes, 'B')}\n"
             )
         )
     for axis in ("families", "modules", "passes"):
-        rows = sorted(document[axis].items(), key=lambda item: -item[1]["matmul_flops"] - item[1]["other_flops"])
+        costs: dict[str, OperationCosts] = getattr(document, axis)
+        rows = sorted(costs.items(), key=lambda item: -item[1].matmul_flops - item[1].other_flops)
         table = grid(axis.capitalize(), "name", "matmul FLOP", "other FLOP", "transcendentals", "integer", "HBM bytes")
         for name, cost in rows[:_SHOWN]:
             table.add_row(
                 name,
-                scaled(cost["matmul_flops"]),
-                scaled(cost["other_flops"]),
-                scaled(cost["transcendentals"]),
-                scaled(cost["integer_ops"]),
-                scaled(cost["hbm_bytes"], "B"),
+                scaled(cost.matmul_flops),
+                scaled(cost.other_flops),
+                scaled(cost.transcendentals),
+                scaled(cost.integer_ops),
+                scaled(cost.hbm_bytes, "B"),
             )
         if len(rows) > _SHOWN:
             table.add_row(f"{len(rows) - _SHOWN} more (see --json)")
         parts += [table, Text("")]
-    if document["loops"]:
+    if document.loops:
         table = grid("Loops", "loop", "trip count", "known by", "entered", "matmul FLOP per iteration", "module")
-        for loop in document["loops"]:
+        for loop in document.loops:
             trips = _trips(loop)
             table.add_row(
-                loop["name"],
-                trips,
-                loop["source"],
-                str(loop["executions"]),
-                scaled(loop["matmul_flops_per_iteration"]),
-                loop["module"],
+                loop.name, trips, loop.source, str(loop.executions), scaled(loop.matmul_flops_per_iteration), loop.module
             )
         parts += [table, Text("")]
-        if any(loop["trip_count"] is None for loop in document["loops"]):
+        if any(loop.trip_count is None for loop in document.loops):
             parts.append(
                 Text(
                     "a loop of unknown trip count may never run and adds nothing; give its count with --trip-count LOOP=N\n",
                     style="yellow",
                 )
             )
-    if document["conditionals"]:
+    if document.conditionals:
         table = grid(
             "Conditionals whose branches differ", "conditional", "entered", "branch", "FLOP", "transcendentals", "HBM bytes"
         )
-        for one in document["conditionals"]:
-            for number, branch in enumerate(one["branches"]):
-                place = ("", "") if number else (one["name"], str(one["executions"]))
+        for one in document.conditionals:
+            for number, branch in enumerate(one.branches):
+                place = ("", "") if number else (one.name, str(one.executions))
                 table.add_row(
                     *place,
-                    branch["computation"],
-                    scaled(branch["flops"]),
-                    scaled(branch["transcendentals"]),
-                    scaled(branch["hbm_bytes"], "B"),
+                    branch.computation,
+                    scaled(branch.flops),
+                    scaled(branch.transcendentals),
+                    scaled(branch.hbm_bytes, "B"),
                 )
         parts += [table, Text("")]
-    if document["declared"]:
+    if document.declared:
         table = grid("Cost declared by the call, or by a textbook formula", "call", "source", "times", "FLOP", "transcendentals")
-        for call in document["declared"]:
-            table.add_row(
-                call["operation"], call["source"], str(call["count"]), scaled(call["flops"]), scaled(call["transcendentals"])
-            )
+        for call in document.declared:
+            table.add_row(call.operation, call.source, str(call.count), scaled(call.flops), scaled(call.transcendentals))
         parts += [table, Text("")]
-    if document["uncounted"]:
+    if document.uncounted:
         table = grid("Not counted (bytes are)", "operation", "times", "HBM bytes")
-        for missing in document["uncounted"]:
-            table.add_row(missing["operation"], str(missing["count"]), scaled(missing["hbm_bytes"], "B"))
+        for missing in document.uncounted:
+            table.add_row(missing.operation, str(missing.count), scaled(missing.hbm_bytes, "B"))
         parts.append(table)
     return Group(*parts)
 
 
-def _trips(loop: dict[str, Any]) -> str:
+def _trips(loop: CountedLoop) -> str:
     """How often a loop runs, and what speaks against it."""
-    if loop["trip_count"] is None:
+    if loop.trip_count is None:
         return "unknown (at least 0)"
-    text = ("at most " if loop["at_most"] else "") + str(loop["trip_count"])
-    return text if loop["disputed"] is None else f"{text}, or {loop['disputed']}: annotation and inference differ"
+    text = ("at most " if loop.at_most else "") + str(loop.trip_count)
+    return text if loop.disputed is None else f"{text}, or {loop.disputed}: annotation and inference differ"

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cr_jax.catalog.check import check
 from cr_jax.catalog.load import load_accelerator, load_dataset
+from cr_jax.documents.base import Document, constants, decode, plain
+from cr_jax.documents.check import check
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.resources import schema_names, write_atomically
@@ -18,16 +19,20 @@ ROWS = 1000
 _BUG = "the report (a bug in cr_jax: please report it)"
 
 
-def to_json(document: dict[str, Any]) -> str:
+def to_json(document: dict[str, Any] | Document) -> str:
     """Stable text: two-space indent, keys in the report's own order, one newline at the end."""
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    content = plain(document) if isinstance(document, Document) else document
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def validate(document: Any, where: str) -> str:
-    """Hold any of our documents against the schema of its ``kind``; returns the kind.
+    """Hold any of our documents, typed or as JSON, against the schema of its ``kind``; returns the kind.
 
     Raises ``BadInput`` with the key and the reason.
     """
+    if isinstance(document, Document):
+        decode(plain(document), type(document), where)
+        return constants(type(document))["kind"]
     kind = document.get("kind") if isinstance(document, dict) else None
     if not isinstance(kind, str) or kind not in schema_names():
         raise BadInput(where, f"kind: {kind!r} is no kind of document; legal: {', '.join(schema_names())}")
@@ -56,7 +61,7 @@ def read_report(path: str | Path) -> dict[str, Any]:
     return document
 
 
-def write(document: dict[str, Any], path: str | Path) -> None:
+def write(document: dict[str, Any] | Document, path: str | Path) -> None:
     """Validate, then write atomically. A document that fails its own schema is not written."""
     validate(document, _BUG)
     write_atomically(path, to_json(document))

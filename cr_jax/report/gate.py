@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from cr_jax.catalog.check import check as check_schema
+from cr_jax.documents.check import check as check_schema
 from cr_jax.errors import BadConfig, BadInput, CrJaxError, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.report.build import SCHEMA_VERSION as REPORT_VERSION

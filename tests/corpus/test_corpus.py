@@ -16,6 +16,7 @@ from cr_jax.errors import BadHlo, BadInput
 from cr_jax.render.cost import show
 from cr_jax.render.hlo import render_hlo
 from cr_jax.report.document import to_json, validate_file
+from cr_jax.report.hlo_count import hlo_count_document
 
 HLO = Path(__file__).parent / "hlo"
 SECONDS = 5
@@ -66,8 +67,8 @@ def test_what_failed_once_is_refused_in_words_or_counted(path, capsys):
     except BadHlo as error:
         assert "\n" not in str(error)
         return
-    document = found.as_dict()
-    assert min(document[key] for key in ("matmul_flops", "other_flops", "hbm_bytes")) >= 0
+    document = hlo_count_document(found)
+    assert min(getattr(document, key) for key in ("matmul_flops", "other_flops", "hbm_bytes")) >= 0
     to_json(document)
     show(render_hlo(document))
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from cr_jax.catalog.check import check
 from cr_jax.data import recommender_file as kept
 from cr_jax.data.corpus import read_corpus
 from cr_jax.data.demo import demo_text
 from cr_jax.data.recommender_assets import assets_of, document, from_document
+from cr_jax.documents.check import check
 from cr_jax.errors import BadInput
 from cr_jax.json_text import read_json
 

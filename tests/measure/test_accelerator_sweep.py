@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cr_jax.catalog import load
-from cr_jax.catalog.check import check
 from cr_jax.cli.main import app
 from cr_jax.cost.operations import operations
+from cr_jax.documents.check import check
 from cr_jax.errors import CrJaxError
 from cr_jax.json_text import read_json
 from cr_jax.measure import accelerator_points, accelerator_sweep

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cr_jax.catalog import load
-from cr_jax.catalog.check import check
 from cr_jax.cli.main import app
 from cr_jax.cost.operations import operations
+from cr_jax.documents.check import check
 from cr_jax.errors import CrJaxError
 from cr_jax.measure import calibrate, points
 from cr_jax.predict.roofline import predict

@@ -8,7 +8,7 @@ import pytest
 from reports import sample, second_objective, step, traced
 
 from cr_jax.catalog import load
-from cr_jax.catalog.check import check
+from cr_jax.documents.check import check
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.render import compare as rendering
 from cr_jax.render.bars import bars

@@ -5,7 +5,7 @@ import io
 from reports import sample, step, traced
 from rich.console import Console
 
-from cr_jax.catalog.check import check
+from cr_jax.documents.check import check
 from cr_jax.render.diff import render_diff
 from cr_jax.report.diff import difference
 

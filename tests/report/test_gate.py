@@ -3,7 +3,7 @@
 import pytest
 from reports import SETTINGS, sample, step, traced
 
-from cr_jax.catalog.check import check
+from cr_jax.documents.check import check
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.report.gate import LIMITS, NotComparable, gate, read_limits, rerun
 

@@ -3,7 +3,7 @@
 import pytest
 from reports import sample
 
-from cr_jax.catalog.check import check
+from cr_jax.documents.check import check
 from cr_jax.render.gate import render_gate
 from cr_jax.report.gate import LIMITS, gate
 from cr_jax.report.gate_time import add, verdict

@@ -7,8 +7,8 @@ import io
 import pytest
 from reports import sample, second_objective, step
 
-from cr_jax.catalog.check import check
 from cr_jax.catalog.load import accelerator
+from cr_jax.documents.check import check
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.predict.energy import Site, energy
 from cr_jax.predict.queue import smallest_fleet

@@ -68,7 +68,7 @@ def _line(fault: Any) -> str:
 def _reason(rule: str, fault: Any) -> str:
     wanted = fault.validator_value
     if rule in ("anyOf", "oneOf"):
-        return f"legal: {fault.schema.get('description', 'see the schema')}"
+        return f"legal: {fault.schema.get('description') or _choices(wanted)}"
     if rule == "type":
         return f"must be of type {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
     if rule == "const":
@@ -85,6 +85,11 @@ def _reason(rule: str, fault: Any) -> str:
         "pattern": "must match {}",
     }.get(rule)
     return fault.message if phrase is None else phrase.format(wanted)
+
+
+def _choices(branches: list[dict[str, Any]]) -> str:
+    types = [branch.get("type", "object" if "$ref" in branch else None) for branch in branches]
+    return " or ".join(map(str, dict.fromkeys(types))) if all(types) else "see the schema"
 
 
 def _join(path: str, key: str) -> str:

@@ -1,0 +1,42 @@
+"""Types of fields that many documents have."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=0)]
+#: A count of 1 or more.
+Positive = Annotated[int, Meta(ge=1)]
+Text = Annotated[str, Meta(min_length=1)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Seconds = NonNegative
+#: A rate, a ratio or a duration that is never 0.
+AboveZero = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+#: A number that is written as it was read: 12 does not become 12.0.
+Number = int | float
+NumberAboveZero = Annotated[int, Meta(gt=0)] | Annotated[float, Meta(gt=0)]
+#: The low and the high end.
+Interval = tuple[float, float]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+#: Package and its version; null where it is not installed.
+Versions = dict[str, str | None]
+
+Phase = Literal["train", "precompute", "infer"]
+Mode = Literal["replay", "incremental"]
+Precision = Literal["default", "high", "highest"]
+Preset = Literal["published", "matched", "paper"]
+Platform = Literal["cpu", "cuda", "tpu"]
+Outcome = Literal["compiled", "left out", "no compiler", "failed"]
+Bound = Annotated[
+    Literal["exact", "lower", "upper", "range"],
+    Meta(
+        description="exact; lower: something is not counted; upper: a loop may end earlier; range: between the least and "
+        "the figure, for branches that cost differently or calls whose cost is declared or a formula."
+    ),
+]
+#: How the numbers of an object are known.
+Tag = Annotated[
+    Literal["counted", "compiler", "measured", "predicted", "assumed"],
+    Meta(description="How the numbers of this object are known."),
+]

@@ -1,0 +1,39 @@
+"""The document of ``crjax hlo`` from a count."""
+
+from msgspec import convert
+
+from cr_jax.cost.ledger import HloCount
+from cr_jax.documents.counts import CountedConditional, CountedLoop, DeclaredCall, OperationCosts, UncountedOperation
+from cr_jax.documents.hlo_count import HloCountDocument
+
+_Costs = dict[str, OperationCosts]
+
+
+def hlo_count_document(count: HloCount) -> HloCountDocument:
+    """Totals, the costs along each axis, and everything that bounds them."""
+    total = count.total
+    return HloCountDocument(
+        matmul_flops=total.matmul_flops,
+        other_flops=total.other_flops,
+        integer_ops=total.integer_ops,
+        transcendentals=total.transcendentals,
+        read_bytes=total.read_bytes,
+        written_bytes=total.written_bytes,
+        onchip_bytes=total.onchip_bytes,
+        collective_bytes=total.collective_bytes,
+        replaced_matmul_flops=total.replaced_matmul_flops,
+        hbm_bytes=total.hbm_bytes,
+        complete=count.complete,
+        bound=count.bound,
+        least=convert(count.least, OperationCosts, from_attributes=True),
+        module_name=count.name,
+        instructions=count.instructions,
+        families=convert(count.by("family"), _Costs),
+        modules=convert(count.by("module"), _Costs),
+        passes=convert(count.by("pass"), _Costs),
+        module_passes=convert(count.by("module", "pass"), _Costs),
+        loops=convert(count.loops, tuple[CountedLoop, ...], from_attributes=True),
+        conditionals=convert(count.conditionals, tuple[CountedConditional, ...], from_attributes=True),
+        declared=convert(count.declared, tuple[DeclaredCall, ...], from_attributes=True),
+        uncounted=convert(count.uncounted, tuple[UncountedOperation, ...], from_attributes=True),
+    )

@@ -1,0 +1,57 @@
+"""One whole document of every kind that is typed, as JSON."""
+
+import json
+
+from cr_jax import count_hlo
+from cr_jax.report.document import to_json
+from cr_jax.report.hlo_count import hlo_count_document
+
+_HLO = """HloModule m
+
+body {
+  p = (s32[], f32[4,4]{1,0}) parameter(0)
+  i = s32[] get-tuple-element(p), index=0
+  one = s32[] constant(1)
+  next = s32[] add(i, one)
+  x = f32[4,4]{1,0} get-tuple-element(p), index=1
+  d = f32[4,4]{1,0} dot(x, x), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+  ROOT t = (s32[], f32[4,4]{1,0}) tuple(next, d)
+}
+
+condition {
+  p = (s32[], f32[4,4]{1,0}) parameter(0)
+  i = s32[] get-tuple-element(p), index=0
+  n = s32[] constant(5)
+  ROOT less = pred[] compare(i, n), direction=LT
+}
+
+big {
+  p = f32[4,4]{1,0} parameter(0)
+  ROOT e = f32[4,4]{1,0} exponential(p)
+}
+
+small {
+  p = f32[4,4]{1,0} parameter(0)
+  ROOT c = f32[4,4]{1,0} copy(p)
+}
+
+ENTRY e {
+  a = f32[4,4]{1,0} parameter(0)
+  choice = pred[] parameter(1)
+  zero = s32[] constant(0)
+  start = (s32[], f32[4,4]{1,0}) tuple(zero, a)
+  loop = (s32[], f32[4,4]{1,0}) while(start), condition=condition, body=body
+  y = f32[4,4]{1,0} get-tuple-element(loop), index=1
+  either = f32[4,4]{1,0} conditional(choice, y, y), true_computation=big, false_computation=small
+  root = f32[4,4]{1,0} cholesky(either), lower=true
+  ROOT c = f32[4,4]{1,0} custom-call(root), custom_call_target="unheard_of"
+}
+"""
+
+
+def hlo_count():
+    """A loop, a conditional, a call with a declared cost and one without a rule."""
+    return json.loads(to_json(hlo_count_document(count_hlo(_HLO))))
+
+
+SAMPLES = {"hlo-count": hlo_count}
