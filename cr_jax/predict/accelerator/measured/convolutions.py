@@ -67,9 +67,10 @@ class Convolutions:
     def _seconds(self, board: Card, winograd: bool) -> np.ndarray:
         images, weights, result = self.moved
         call = images + weights + result
+        reads = (Reads(images, call), Reads(weights, call))  # type: ignore[arg-type]
         of = convolutions.parts(
             board,
-            (Reads(images, call), Reads(weights, call)),
+            reads,
             result,
             call,
             batch=self.batch,  # type: ignore[arg-type]
