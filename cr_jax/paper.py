@@ -9,25 +9,39 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import convert
+
 from cr_jax import paper_counts as counts
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.documents.paper_table import (
+    AccidentalFit,
+    CellAccount,
+    HonestCount,
+    Inconsistency,
+    LeastPrinted,
+    ModelNote,
+    PaperCell,
+    PaperModel,
+    PaperSource,
+    PaperTable,
+    PrintedDataset,
+    SolvedDimension,
+)
 from cr_jax.errors import BadInput
-from cr_jax.resources import schema
 
 #: The paper's data sets in its order.
 DATASETS = ("electronics", "cds-vinyl", "kindle-store", "cell-phones")
-MODELS = {"dmn": "DMN", "mmn": "MMN", "pmmn": "PMMN", "aim": "AIM", "srnn_ae": "sRNN-AE"}
-SOURCE = {
-    "title": "On Estimating the Training Cost of Conversational Recommendation Systems",
-    "authors": "Antaris, Rafailidis, Aliannejadi",
-    "arxiv": "2011.05302",
-}
+MODELS: dict[PaperModel, str] = {"dmn": "DMN", "mmn": "MMN", "pmmn": "PMMN", "aim": "AIM", "srnn_ae": "sRNN-AE"}
+SOURCE = PaperSource(
+    title="On Estimating the Training Cost of Conversational Recommendation Systems",
+    authors="Antaris, Rafailidis, Aliannejadi",
+    arxiv="2011.05302",
+)
 #: By model, sizes of a configuration that a profile of the paper's data has from Table II itself.
 SOLVED = {"dmn": {"classes": "dmn_classes"}, "mmn": {"words": "mmn_words"}, "pmmn": {"words": "mmn_words", "users": "pmmn_users"}}
 #: By model, the sizes of its honest count that no source but Table II gives: the vocabulary.
 _SOLVED_SIZES = {"mmn": ("W",), "pmmn": ("W",)}
-_TABLE_I = ("name", "title", "users", "items", "aspects", "values", "turns")
 #: AIM's published dictionary, and the words among DMN's answers beside the items.
 AIM_WORDS = 20_002
 DMN_ANSWER_WORDS = 150
@@ -176,68 +190,70 @@ def beside_table_ii(model: str, data: Dataset, config: Any, counted: int | None)
     return {"counted": counted, "printed": printed, "solved": solved, "note": note}
 
 
-def cell(model: str, data: Dataset) -> dict[str, Any]:
+def cell(model: PaperModel, data: Dataset) -> PaperCell:
     """One cell of Table II with its account. Raises ``BadInput`` for a profile without the figure."""
     printed, account = _printed(data, model), _account(model, data)
     solution = solve(printed, account.count)
     real, formula, sizes = honest(model, data)
-    return {
-        "dataset": data.name,
-        "model": model,
-        "title": MODELS[model],
-        "printed": printed,
-        "accounted": printed + solution.remainder,
-        "difference": solution.remainder,
-        "status": "fits" if account.public and solution.remainder == 0 else "calibrated",
-        "account": {"formula": account.formula, "counted": account.counted, "fixed": dict(account.fixed)},
-        "solved": {"symbol": account.symbol, "meaning": account.meaning, "value": solution.value, "step": solution.step},
-        "accidental_fit": {"hits": solution.hits, "of": solution.step},
-        "trainable_at_solved": None if account.trainable is None else account.trainable(solution.value),
-        "honest": {
-            "parameters": real,
-            "formula": formula,
-            "sizes": sizes,
-            "solved": list(_SOLVED_SIZES.get(model, ())),
-            "ratio_to_printed": round(real / printed, 4),
-            "circular": set(sizes) <= set(_SOLVED_SIZES.get(model, ())),
-        },
-    }
+    solved = _SOLVED_SIZES.get(model, ())
+    return PaperCell(
+        dataset=data.name,
+        model=model,
+        title=MODELS[model],
+        printed=printed,
+        accounted=printed + solution.remainder,
+        difference=solution.remainder,
+        status="fits" if account.public and solution.remainder == 0 else "calibrated",
+        account=CellAccount(formula=account.formula, counted=account.counted, fixed=dict(account.fixed)),
+        solved=SolvedDimension(symbol=account.symbol, meaning=account.meaning, value=solution.value, step=solution.step),
+        accidental_fit=AccidentalFit(hits=solution.hits, of=solution.step),
+        trainable_at_solved=None if account.trainable is None else account.trainable(solution.value),
+        honest=HonestCount(
+            parameters=real,
+            formula=formula,
+            sizes=sizes,
+            solved=solved,
+            ratio_to_printed=round(real / printed, 4),
+            circular=set(sizes) <= set(solved),
+        ),
+    )
 
 
-def inconsistencies(datasets: list[Dataset]) -> list[dict[str, Any]]:
+def inconsistencies(datasets: list[Dataset]) -> tuple[Inconsistency, ...]:
     """Why the public AIM and sRNN-AE cannot give the printed figures, each with its numbers.
 
     A formula ``step x + constant`` meets all figures only if they leave the same remainder by
     ``step``; the remainders are given. A floor is what the formula gives with nothing counted.
     """
-    found = []
-    for model, formula, step, floor in (
+    public: tuple[tuple[PaperModel, str, int, int], ...] = (
         ("aim", "AIM, 902 W + constant", counts.aim(1) - counts.aim(0), counts.aim(0)),
         ("aim", "DAIM, 1202 W + constant", counts.daim(1) - counts.daim(0), counts.daim(0)),
         ("srnn_ae", "2001 n + constant", counts.autorec(1) - counts.autorec(0), counts.srnn_ae(0)),
-    ):
+    )
+    entries = []
+    for model, formula, step, floor in public:
         figures = {data.name: _printed(data, model) for data in datasets}
         remainders = {name: figure % step for name, figure in figures.items()}
         least = min(figures, key=lambda name: figures[name])
-        entry = {
-            "model": model,
-            "formula": formula,
-            "step": step,
-            "remainders": remainders,
-            "one_constant_possible": len(set(remainders.values())) == 1,
-            "floor": floor,
-            "least_printed": {"dataset": least, "parameters": figures[least]},
-            "floor_exceeds_least_printed": floor > figures[least],
-        }
-        found.append(entry)
-    return found
+        entry = Inconsistency(
+            model=model,
+            formula=formula,
+            step=step,
+            remainders=remainders,
+            one_constant_possible=len(set(remainders.values())) == 1,
+            floor=floor,
+            least_printed=LeastPrinted(dataset=least, parameters=figures[least]),
+            floor_exceeds_least_printed=floor > figures[least],
+        )
+        entries.append(entry)
+    return tuple(entries)
 
 
-def notes(datasets: list[Dataset]) -> list[dict[str, str]]:
+def notes(datasets: list[Dataset]) -> tuple[ModelNote, ...]:
     """One line per model: what its row of Table II is."""
     most, least = datasets[0], datasets[-1]
     users = solve(_printed(most, "pmmn"), _account("pmmn", most).count).value
-    texts = {
+    texts: dict[PaperModel, str] = {
         "dmn": "About three times too high: Adam's two moments of every weight and four scalars are counted "
         "as parameters to train.",
         "mmn": "Fits the public code, trainable weights only; its words W are solved from the printed figure, the "
@@ -251,24 +267,22 @@ def notes(datasets: list[Dataset]) -> list[dict[str, str]]:
         f"{counts.hrnn():,} parameters, {least.title} is printed with {_printed(least, 'srnn_ae'):,}; "
         f"AutoRec over the {most.items:,} items of {most.title} alone has {counts.autorec(most.items):,}.",
     }
-    return [{"model": model, "text": text} for model, text in texts.items()]
+    return tuple(ModelNote(model=model, text=text) for model, text in texts.items())
 
 
-def paper_document() -> dict[str, Any]:
-    """Tables I and II with the account of every cell, as a document (schema ``paper-table``).
+def paper_document() -> PaperTable:
+    """Tables I and II with the account of every cell.
 
     Raises ``BadInput`` where a user's own profile replaces one of the paper's and lacks its figures.
     """
     datasets = [load.dataset(name) for name in DATASETS]
-    return {
-        "schema": schema("paper-table")["$id"],
-        "kind": "paper-table",
-        "source": dict(SOURCE),
-        "datasets": [{key: getattr(data, key) for key in _TABLE_I} for data in datasets],
-        "cells": [cell(model, data) for data in datasets for model in MODELS],
-        "notes": notes(datasets),
-        "inconsistencies": inconsistencies(datasets),
-    }
+    return PaperTable(
+        source=SOURCE,
+        datasets=convert(datasets, tuple[PrintedDataset, ...], from_attributes=True),
+        cells=tuple(cell(model, data) for data in datasets for model in MODELS),
+        notes=notes(datasets),
+        inconsistencies=inconsistencies(datasets),
+    )
 
 
 def _printed(data: Dataset, model: str) -> int:

@@ -9,10 +9,12 @@ import pytest
 from cr_jax import paper
 from cr_jax import paper_counts as counts
 from cr_jax.catalog import load
+from cr_jax.documents.base import plain
 from cr_jax.documents.check import check
 from cr_jax.errors import BadInput
 from cr_jax.paper import Solution, paper_document, solve
 from cr_jax.pipeline import configured
+from cr_jax.report.document import to_json
 from cr_jax.resources import profile_files
 
 
@@ -22,7 +24,7 @@ def document():
 
 
 def cells(document, model):
-    return [cell for cell in document["cells"] if cell["model"] == model]
+    return [cell for cell in document.cells if cell.model == model]
 
 
 @pytest.mark.parametrize("embedding, hidden, classes", [(50, 32, 100), (7, 6, 5), (1, 2, 0)])
@@ -97,10 +99,10 @@ def test_hits_count_the_figures_met_as_closely(remainder, hits):
 )
 def test_twelve_cells_fit_to_the_digit(document, model, solved):
     row = cells(document, model)
-    assert [cell["solved"]["value"] for cell in row] == solved
-    assert {cell["status"] for cell in row} == {"fits"}
-    assert all(cell["difference"] == 0 and cell["accounted"] == cell["printed"] for cell in row)
-    assert all(cell["accidental_fit"] == {"hits": 1, "of": 96 if model == "dmn" else 100} for cell in row)
+    assert [cell.solved.value for cell in row] == solved
+    assert {cell.status for cell in row} == {"fits"}
+    assert all(cell.difference == 0 and cell.accounted == cell.printed for cell in row)
+    assert all((cell.accidental_fit.hits, cell.accidental_fit.of) == (1, 96 if model == "dmn" else 100) for cell in row)
 
 
 @pytest.mark.parametrize(
@@ -112,29 +114,29 @@ def test_twelve_cells_fit_to_the_digit(document, model, solved):
 )
 def test_eight_cells_are_calibrated_and_say_how_little_that_means(document, model, solved, remainders):
     row = cells(document, model)
-    assert [cell["solved"]["value"] for cell in row] == solved
-    assert [cell["difference"] for cell in row] == remainders
-    assert {cell["status"] for cell in row} == {"calibrated"}
-    assert all(cell["trainable_at_solved"] is None for cell in row)
-    assert all(cell["accidental_fit"]["hits"] == 2 * abs(cell["difference"]) + 1 for cell in row)
+    assert [cell.solved.value for cell in row] == solved
+    assert [cell.difference for cell in row] == remainders
+    assert {cell.status for cell in row} == {"calibrated"}
+    assert all(cell.trainable_at_solved is None for cell in row)
+    assert all(cell.accidental_fit.hits == 2 * abs(cell.difference) + 1 for cell in row)
 
 
 def test_a_calibrated_reading_stays_calibrated_even_without_remainder():
     data = load.dataset("electronics")
     lucky = dataclasses.replace(data, paper_printed=data.paper_printed | {"aim": counts.aim_generator(1000)})
-    assert paper.cell("aim", lucky)["status"] == "calibrated"
+    assert paper.cell("aim", lucky).status == "calibrated"
 
 
 def test_a_changed_figure_no_longer_fits():
     data = load.dataset("electronics")
     off = dataclasses.replace(data, paper_printed=data.paper_printed | {"dmn": 8_177_096})
     cell = paper.cell("dmn", off)
-    assert (cell["status"], cell["difference"], cell["accidental_fit"]["hits"]) == ("calibrated", -1, 3)
+    assert (cell.status, cell.difference, cell.accidental_fit.hits) == ("calibrated", -1, 3)
 
 
 def test_honest_counts(document):
-    assert [cell["trainable_at_solved"] for cell in cells(document, "dmn")] == [2_725_697, 1_965_441, 1_754_049, 326_561]
-    assert [cell["honest"]["parameters"] for cell in cells(document, "pmmn")] == [45_231_243, 32_919_043, 18_028_943, 7_335_743]
+    assert [cell.trainable_at_solved for cell in cells(document, "dmn")] == [2_725_697, 1_965_441, 1_754_049, 326_561]
+    assert [cell.honest.parameters for cell in cells(document, "pmmn")] == [45_231_243, 32_919_043, 18_028_943, 7_335_743]
     for name in ("dmn", "mmn", "pmmn", "aim", "srnn_ae"):
         for cell, dataset in zip(cells(document, name), paper.DATASETS, strict=True):
             data = load.dataset(dataset)
@@ -145,30 +147,30 @@ def test_honest_counts(document):
                 "aim": 902 * 20_002 + 8_767_000,
                 "srnn_ae": 16_538_112 + 7_182 + 2001 * data.items + 1000,
             }[name]
-            assert cell["honest"]["parameters"] == by_hand
-            assert cell["honest"]["ratio_to_printed"] == pytest.approx(by_hand / cell["printed"], abs=1e-4)
+            assert cell.honest.parameters == by_hand
+            assert cell.honest.ratio_to_printed == pytest.approx(by_hand / cell.printed, abs=1e-4)
 
 
 def test_the_profiles_carry_the_solved_sizes(document):
     for dataset in paper.DATASETS:
-        solved = {c["model"]: c["solved"]["value"] for c in document["cells"] if c["dataset"] == dataset}
+        solved = {c.model: c.solved.value for c in document.cells if c.dataset == dataset}
         expected = {"dmn_classes": solved["dmn"], "mmn_words": solved["mmn"], "pmmn_users": solved["pmmn"]}
         assert load.dataset(dataset).paper == expected
 
 
 def test_the_public_aim_and_srnn_ae_are_shown_impossible(document):
-    for entry in document["inconsistencies"]:
-        assert entry["floor_exceeds_least_printed"] and not entry["one_constant_possible"]
-        assert entry["least_printed"]["dataset"] == "cell-phones"
+    for entry in document.inconsistencies:
+        assert entry.floor_exceeds_least_printed and not entry.one_constant_possible
+        assert entry.least_printed.dataset == "cell-phones"
     by_hand = {name: load.dataset(name).paper_printed["aim"] % 902 for name in paper.DATASETS}
-    assert document["inconsistencies"][0]["remainders"] == by_hand
+    assert document.inconsistencies[0].remainders == by_hand
 
 
 def test_the_document_passes_its_schema_and_is_stable(document):
-    check(document, "paper-table", "paper")
-    assert json.dumps(document) == json.dumps(paper_document())
-    assert [data["name"] for data in document["datasets"]] == list(paper.DATASETS)
-    assert len(document["cells"]) == 20
+    check(plain(document), "paper-table", "paper")
+    assert to_json(document) == to_json(paper_document())
+    assert [data.name for data in document.datasets] == list(paper.DATASETS)
+    assert len(document.cells) == 20
 
 
 def test_a_replaced_profile_without_the_figures_is_refused(tmp_path, monkeypatch):
@@ -211,8 +213,8 @@ def test_no_account_for_data_the_paper_never_saw_nor_without_a_formula():
 
 
 def test_a_circular_ratio_says_so(document):
-    for cell in document["cells"]:
-        honest = cell["honest"]
-        assert honest["circular"] == (cell["model"] == "mmn")
-        assert honest["solved"] == (["W"] if cell["model"] in ("mmn", "pmmn") else [])
-        assert not honest["circular"] or honest["parameters"] == cell["printed"]
+    for cell in document.cells:
+        honest = cell.honest
+        assert honest.circular == (cell.model == "mmn")
+        assert honest.solved == (("W",) if cell.model in ("mmn", "pmmn") else ())
+        assert not honest.circular or honest.parameters == cell.printed

@@ -3,6 +3,7 @@
 import json
 
 from cr_jax import count_hlo
+from cr_jax.paper import paper_document
 from cr_jax.report.document import to_json
 from cr_jax.report.hlo_count import hlo_count_document
 
@@ -54,4 +55,8 @@ def hlo_count():
     return json.loads(to_json(hlo_count_document(count_hlo(_HLO))))
 
 
-SAMPLES = {"hlo-count": hlo_count}
+def paper_table():
+    return json.loads(to_json(paper_document()))
+
+
+SAMPLES = {"hlo-count": hlo_count, "paper-table": paper_table}

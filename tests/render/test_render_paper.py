@@ -24,12 +24,12 @@ def test_every_figure_of_every_cell_is_printed(document):
     out = io.StringIO()
     Console(file=out, width=200).print(render_paper(document))
     text = out.getvalue()
-    for cell in document["cells"]:
-        ours = (cell["accounted"], cell["solved"]["value"], cell["honest"]["parameters"])
-        for figure in (cell["printed"], *ours):
+    for cell in document.cells:
+        ours = (cell.accounted, cell.solved.value, cell.honest.parameters)
+        for figure in (cell.printed, *ours):
             assert f"{figure:,}" in text
-    for data in document["datasets"]:
-        assert f"{data['turns']:,}" in text
+    for data in document.datasets:
+        assert f"{data.turns:,}" in text
     for words in ("1 in 96", "1 in 100", "133 in 301", "+66", "2,725,697", "calibrated", "Misses its users"):
         assert words in text
     assert text.count("fits ") >= 12
@@ -52,7 +52,7 @@ def test_the_chart_is_well_formed_and_names_everything(document):
     words = [text.text for text in root.iter(f"{SVG}text")]
     for name in ("Electronics", "CDs & Vinyl", "Kindle Store", "Cell Phones", "DMN", "sRNN-AE"):
         assert name in words
-    assert short(document["cells"][0]["printed"]) in words
+    assert short(document.cells[0].printed) in words
     assert min(int(text.get("font-size")) for text in root.iter(f"{SVG}text")) >= 12
 
 
