@@ -16,9 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from cr_jax.models import aim, dmn, mmn, srnn_ae
+from cr_jax.models.aim import losses as aim_losses
+from cr_jax.models.aim import model as aim
+from cr_jax.models.dmn import model as dmn
+from cr_jax.models.mmn import model as mmn
 from cr_jax.models.spec import Objective, Spec
-from cr_jax.nn import aim_losses
+from cr_jax.models.srnn_ae import model as srnn_ae
+from cr_jax.models.srnn_ae.hrnn import Dialogue
 from cr_jax.nn.module import Module, name_scopes
 from cr_jax.records import Lengths, TextLengths, Workload
 from cr_jax.steps.step import AbstractModel
@@ -193,7 +197,7 @@ def srnn_ae_cases() -> list[Case]:
         }
 
     def outputs(module: Any, given: Arrays) -> Any:
-        dialogue = srnn_ae.Dialogue._make(given[k] for k in srnn_ae.Dialogue._fields)
+        dialogue = Dialogue._make(given[k] for k in Dialogue._fields)
         return module.sentiment(module.encode(dialogue).last[:, -1])
 
     def autorec() -> AbstractModel:  # the sentiment part is not run: as small as it can be

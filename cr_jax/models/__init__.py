@@ -1,1 +1,1 @@
-"""The architectures, one file each; a file is found by the ``SPEC`` it defines."""
+"""The architectures, one folder each: the registry finds a folder by the ``SPEC`` that its ``model.py`` defines."""

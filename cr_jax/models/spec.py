@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import importlib.util
 import math
 import pkgutil
 import re
@@ -171,7 +172,7 @@ def find(name: str) -> Spec:
         if not all(part.isidentifier() for part in (*module.split("."), attribute)):
             raise BadConfig(f"model {name!r}: not a module and a name in it; legal: package.module:SPEC")
         try:
-            spec = getattr(importlib.import_module(module), attribute)
+            spec = _attribute(module, attribute)
         except Exception as error:  # of whatever kind: the module's code is the user's
             said = " ".join(str(error).split())[:200]
             raise BadConfig(f"model {name[:100]!r}: {type(error).__name__}: {said}; legal: package.module:SPEC") from error
@@ -189,11 +190,17 @@ def _specs() -> dict[str, Spec]:
 
     found: dict[str, Spec] = {}
     for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-        if info.name == __name__:
-            continue
-        module = importlib.import_module(info.name)
+        module = importlib.import_module(f"{info.name}.model" if info.ispkg else info.name)
         found.update({v.name: v for v in vars(module).values() if isinstance(v, Spec)})
     return found
+
+
+def _attribute(module: str, name: str) -> Any:
+    """``name`` in ``module``; where a folder itself lacks it, in the folder's ``model`` file."""
+    found = importlib.import_module(module)
+    if not hasattr(found, name) and hasattr(found, "__path__") and importlib.util.find_spec(f"{module}.model"):
+        found = importlib.import_module(f"{module}.model")
+    return getattr(found, name)
 
 
 def override(spec: Spec, config: Any, settings: Mapping[str, str]) -> Any:

@@ -1,1 +1,1 @@
-"""Blocks that several models share."""
+"""Cells, optimizers and the module base class that several models share."""

@@ -11,7 +11,7 @@ from cr_jax.cli.hlo import _trip_counts
 from cr_jax.cli.profile import settings as read_settings
 from cr_jax.errors import BadConfig, CrJaxError, NotWritten
 from cr_jax.models import spec as specs
-from cr_jax.models.dmn import Config
+from cr_jax.models.dmn.model import Config
 
 LONG, NINES = "a" * 5000, "9" * 5000
 quick = settings(derandomize=True, max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

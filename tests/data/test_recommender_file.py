@@ -91,7 +91,7 @@ def test_users_speak_from_the_same_rows_and_unknown_ones_as_the_rare(whole, tmp_
     from types import SimpleNamespace
 
     from cr_jax.data.conversation import Conversation
-    from cr_jax.data.examples_mmn import KNOWN_FROM, voice
+    from cr_jax.models.mmn.examples import KNOWN_FROM, voice
 
     path = tmp_path / "recommender.json"
     path.write_text(json.dumps(whole))

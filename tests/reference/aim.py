@@ -11,10 +11,10 @@ from common import FORWARD, Row, compare
 from common import inputs as given
 from flax import nnx
 
-from cr_jax.models import aim
+from cr_jax.models.aim import losses
+from cr_jax.models.aim import model as aim
+from cr_jax.models.aim.layers import most_likely, sequence_loss
 from cr_jax.models.spec import Objective
-from cr_jax.nn import aim_losses as losses
-from cr_jax.nn.aim_blocks import most_likely, sequence_loss
 
 #: Relative tolerance of the gradients (``grad_noise_rel`` of the sidecars is up to 5.5e-5).
 GRADIENT = 1e-4

@@ -10,7 +10,7 @@ from common import FORWARD, Row, compare, inputs
 from flax import nnx
 from tf_training import adam_rule, gradient_rows, restored, train, trainable, weight_rows
 
-from cr_jax.models import dmn
+from cr_jax.models.dmn import model as dmn
 
 
 def matches(sidecar: dict[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from common import FORWARD, Row, compare, inputs, skipped
 from flax import nnx
 from tf_training import adam_rule, gradient_rows, recorded_steps, restored, train, trainable, weight_rows
 
-from cr_jax.models import mmn
+from cr_jax.models.mmn import model as mmn
 
 #: Arrays of the case -> names in our batch.
 BATCH = {

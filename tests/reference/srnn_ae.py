@@ -10,11 +10,11 @@ import optax
 from common import FORWARD, Row, compare, inputs
 from flax import nnx
 
-from cr_jax.models.srnn_ae import SPEC, Config, build
-from cr_jax.nn.autorec import AutoRec, published_autorec, reconstruction_loss
-from cr_jax.nn.dialogue_recommender import DialogueRecommender
-from cr_jax.nn.hred_decoder import SwitchingDecoder, published_decoder
-from cr_jax.nn.hrnn import HEADS, Dialogue, sentiment_loss
+from cr_jax.models.srnn_ae.autorec import AutoRec, published_autorec, reconstruction_loss
+from cr_jax.models.srnn_ae.hred_decoder import SwitchingDecoder, published_decoder
+from cr_jax.models.srnn_ae.hrnn import HEADS, Dialogue, sentiment_loss
+from cr_jax.models.srnn_ae.model import SPEC, Config, build
+from cr_jax.models.srnn_ae.recommender import DialogueRecommender
 
 Arrays = Mapping[str, np.ndarray]
 #: Our module, its parameters' published names -> (dotted path, conversion).

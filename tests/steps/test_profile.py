@@ -13,7 +13,8 @@ import pytest
 from cr_jax import profile
 from cr_jax.data.demo import demo_text
 from cr_jax.errors import CrJaxError
-from cr_jax.models import dmn, spec
+from cr_jax.models import spec
+from cr_jax.models.dmn import model as dmn
 from cr_jax.pipeline import read, without_times
 from cr_jax.records import Workload, bucket
 from cr_jax.render.cost import render_cost, show

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cr_jax.models import dmn
+from cr_jax.models.dmn import model as dmn
 from cr_jax.pipeline import read
 from cr_jax.records import ArrayShape, Workload, plain
 from cr_jax.steps.step import abstract_model

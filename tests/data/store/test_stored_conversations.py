@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from cr_jax.data import corpus as corpora
-from cr_jax.data import examples_aim, examples_dmn, examples_mmn
 from cr_jax.data.corpus import fingerprint_of, read_corpus
 from cr_jax.data.demo import demo_text
 from cr_jax.data.examples import batches
@@ -17,6 +16,9 @@ from cr_jax.data.recommender_assets import assets_of, document, users, without_u
 from cr_jax.data.store.conversations import Described, Talks
 from cr_jax.data.store.int_table import Rows, Writer
 from cr_jax.errors import BadConfig, BadInput
+from cr_jax.models.aim import examples as examples_aim
+from cr_jax.models.dmn import examples as examples_dmn
+from cr_jax.models.mmn import examples as examples_mmn
 from cr_jax.report.document import ROWS, validate_file, write, write_rows
 
 FAULTS = "cut@it\nuser01@item01,a|b|7\n"
@@ -170,7 +172,7 @@ def test_noise_by_row_is_that_of_one_draw():
 
 
 def test_what_needs_dialogues_in_memory_is_refused(both):
-    from cr_jax.data.examples_srnn import examples
+    from cr_jax.models.srnn_ae.examples import examples
 
     with pytest.raises(BadConfig, match="srnn-ae needs its dialogues in memory"):
         examples(both[1], SimpleNamespace(decoder=False, items=0), 0, noise=None)

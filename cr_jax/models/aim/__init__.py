@@ -1,0 +1,1 @@
+"""AIM and DAIM: model, layers, losses, training examples and the paper's count."""

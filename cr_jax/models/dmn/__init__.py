@@ -1,0 +1,1 @@
+"""DMN: model, layers, training examples and the paper's count."""

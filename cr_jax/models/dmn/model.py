@@ -1,0 +1,316 @@
+"""DMN: a dynamic memory network that answers with an item.
+
+Paper: Kumar et al., "Ask Me Anything: Dynamic Memory Networks for Natural Language Processing"
+(arXiv 1506.07285). Public code: github.com/DongjunLee/dmn-tensorflow, commit 09796bda, config
+bAbi_task1. Word vectors are inputs, not parameters.
+
+As a recommender, the facts at turn t are the request q0 and turns 1..t, each a sentence that ends
+with "."; the question is turn t's (the request itself at t = 0); the answer classes are the items
+and a few words. The encoder runs up to the *index* of the last sentence end, so the newest fact is
+always the zero vector, as in the public code; padded slots are zero vectors that pass the gate and
+the episode GRU like the others.
+
+Letters: B batch, P words of the facts, Q words of the question, L words of one sentence, E word
+vector, H hidden, F fact slots, V answer classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from cr_jax.catalog.dataset import Dataset
+from cr_jax.errors import BadConfig
+from cr_jax.models.dmn.examples import examples, voice
+from cr_jax.models.dmn.layers import Answer, EpisodicMemory, InputModule
+from cr_jax.models.spec import (
+    UNROLLED,
+    Conversation,
+    Inputs,
+    Objective,
+    Positions,
+    Spec,
+    Stage,
+    Training,
+    at_most,
+    expect_state,
+    positive,
+)
+from cr_jax.nn.module import Module, name_scopes
+from cr_jax.nn.optimizers import tf_adam
+from cr_jax.nn.tf_gru import gru_names, until
+from cr_jax.records import Workload, bucket
+
+#: Answer classes that are words, not items (the paper's Cell Phones and CDs figures are near it).
+ANSWER_WORDS = 150
+
+
+@dataclass(frozen=True)
+class Config:
+    """Dimensions of a DMN; ``Spec.fields`` says what each means."""
+
+    classes: int
+    items: int
+    facts: int
+    embedding: int = 50
+    hidden: int = 32
+    hops: int = 3
+    learning_rate: float = 1e-4
+    l2: float = 1e-3
+
+    def __post_init__(self) -> None:
+        sizes = {"classes": self.classes, "items": self.items, "facts": self.facts}
+        positive(**sizes, embedding=self.embedding, hidden=self.hidden, hops=self.hops, learning_rate=self.learning_rate)
+        at_most(UNROLLED, hops=self.hops)
+        if self.classes < self.items:
+            raise BadConfig(f"classes={self.classes}: every item is a class; legal: {self.items} or more")
+
+
+FIELDS = {
+    "classes": "answer classes V: items and a few words",
+    "items": "items among the classes; they come first",
+    "facts": "fact slots: the request and the turns",
+    "embedding": "length E of the word vectors given as input",
+    "hidden": "units H of every GRU and of the gate",
+    "hops": "passes of the episodic memory over the facts",
+    "learning_rate": "Adam's learning rate",
+    "l2": "weight of half the squared gate and answer matrices in the loss",
+}
+
+
+def configure(dataset: Dataset, work: Workload) -> Config:
+    """Classes are the items and ``ANSWER_WORDS`` words; ``paper``: those that give Table II."""
+    if work.preset == "paper":
+        classes = dataset.paper.get("dmn_classes")
+        if classes is None:
+            raise BadConfig(
+                f"preset 'paper' with data set {dataset.name!r}: Table II has no DMN figure for it; "
+                "legal: a data set of the paper, or preset published, matched"
+            )
+    elif work.preset in ("published", "matched"):
+        classes = dataset.items + ANSWER_WORDS
+    else:
+        raise BadConfig(f"preset {work.preset!r}: dmn knows it not; legal: published, matched, paper")
+    return Config(classes=classes, items=dataset.items, facts=work.turns + 1)
+
+
+class DMN(Module):
+    """Facts and question to logits over the answer classes."""
+
+    def __init__(self, config: Config, rngs: nnx.Rngs):
+        self.config = config
+        self.input_module = InputModule(config.embedding, config.hidden, rngs)
+        self.episodic = EpisodicMemory(config.hidden, config.hops, rngs)
+        self.answer = Answer(config.hidden, config.classes, rngs)
+
+    def __call__(
+        self, text: Float[Array, "B P E"], ends: Int[Array, "B F"], question: Float[Array, "B Q E"]
+    ) -> Float[Array, "B V"]:
+        facts = self.input_module(text, ends)
+        return self.answer(self.episodic(facts, self.input_module.question(question)).memory)
+
+
+def build(config: Config, rngs: nnx.Rngs) -> DMN:
+    """A DMN with TensorFlow's initialisers (Glorot uniform; GRU gate bias 1, candidate bias 0)."""
+    return name_scopes(DMN(config, rngs), "dmn")
+
+
+def loss(model: DMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[str, Array]]:
+    """Mean cross-entropy + ½·l2·Σw² over W1, w2 and w_a; ``key`` is unused (no dropout)."""
+    del key
+    logits = model(batch["text"], batch["ends"], batch["question"])
+    cross_entropy = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["target"]))
+    gate = model.episodic.gate
+    squares = [jnp.sum(jnp.square(w[...])) for w in (gate.w1, gate.w2, model.answer.kernel)]
+    regulariser = model.config.l2 * sum(squares) / 2
+    hits = jnp.mean(jnp.argmax(logits, axis=-1) == batch["target"])
+    metrics = {"cross_entropy": cross_entropy, "regulariser": regulariser, "accuracy": hits}
+    return cross_entropy + regulariser, metrics
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    """What crosses turns: the encoder's state before the last sentence end, the word vector of that
+    end (0 before the request), the facts so far (the newest is zero) and the turns seen."""
+
+    encoder: Float[Array, "B H"]
+    end: Float[Array, "B E"]
+    facts: Float[Array, "B F H"]
+    turns: Int[Array, "B"]
+
+
+def start(model: DMN, side: None, batch: int) -> State:
+    """The state of ``batch`` users before their requests."""
+    del side
+    c, encoder = model.config, model.input_module.encoder.zeros(batch)
+    end = jnp.zeros((batch, c.embedding), encoder.dtype)
+    facts = jnp.zeros((batch, c.facts, c.hidden), encoder.dtype)
+    return State(encoder, end, facts, jnp.zeros(batch, jnp.int32))
+
+
+def turn(model: DMN, side: None, state: State, utterance: dict[str, Array]) -> tuple[State, dict[str, Array]]:
+    """Answer the newest sentence.
+
+    utterance: ``words`` [B, L, E], the sentence with its "." as the last of ``lengths`` [B] words;
+    ``question`` [B, Q, E], zero-padded. Users may be at different turns; a row of length 0 keeps
+    its state. A user past the last slot forgets the oldest fact.
+    """
+    del side
+    words, lengths = utterance["words"], utterance["lengths"]
+    expect_state(state, jax.eval_shape(lambda: start(model, None, words.shape[0])))
+    slots = model.config.facts
+    spoke, later = lengths > 0, (lengths > 0) & (state.turns > 0)
+    # The previous sentence end is read now, since only now it is not the last one; the new one waits.
+    encoder = model.input_module.encoder
+    fact = jnp.where(later[:, None], encoder.step(state.end, state.encoder), state.encoder)
+    words_before_end = until(lengths - 1, words.shape[1] - 1)
+    reached = encoder.last(words[:, :-1], words_before_end, fact)
+
+    full = (later & (state.turns >= slots))[:, None, None]
+    shifted = jnp.concatenate([state.facts[:, 1:], jnp.zeros_like(state.facts[:, :1])], axis=1)
+    facts = jnp.where(full, shifted, state.facts)
+    slot = jnp.minimum(state.turns - 1, slots - 2)
+    here = later[:, None] & (jnp.arange(slots) == slot[:, None])
+    facts = jnp.where(here[..., None], fact[:, None], facts)
+
+    newest = jnp.take_along_axis(words, jnp.maximum(lengths - 1, 0)[:, None, None], axis=1)[:, 0]
+    end = jnp.where(spoke[:, None], newest, state.end)
+    recall = model.episodic(facts, model.input_module.question(utterance["question"]))
+    scores = model.answer(recall.memory)[:, : model.config.items]
+    return State(reached, end, facts, state.turns + spoke.astype(jnp.int32)), {"item_scores": scores}
+
+
+def replay(model: DMN, side: None, history: dict[str, Array]) -> dict[str, Array]:
+    """Answer from the whole text so far: ``text``, ``ends`` and ``question`` as in training."""
+    del side
+    logits = model(history["text"], history["ends"], history["question"])
+    return {"item_scores": logits[:, : model.config.items]}
+
+
+def _sentence(work: Workload, t: int) -> int:
+    """Padded words of sentence t with its end."""
+    return bucket(work.lengths.turn_words if t else work.lengths.request.p95 + 1)
+
+
+def _question(work: Workload, t: int) -> int:
+    return bucket(work.lengths.question.p95 if t else work.lengths.request.p95)
+
+
+def _text(work: Workload, t: int) -> int:
+    return bucket(work.lengths.request.p95 + 1 + t * work.lengths.turn_words)
+
+
+def _vectors(config: Config, work: Workload, batch: int, words: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((batch, words, config.embedding), jnp.dtype(work.dtype))
+
+
+def history_inputs(config: Config, work: Workload, t: int, batch: int) -> Inputs:
+    """The facts text up to turn t, its sentence ends and the question."""
+    return {
+        "text": _vectors(config, work, batch, _text(work, t)),
+        "ends": jax.ShapeDtypeStruct((batch, config.facts), jnp.int32),
+        "question": _vectors(config, work, batch, _question(work, t)),
+    }
+
+
+def batch_inputs(config: Config, work: Workload, batch: int) -> Inputs:
+    """A training batch, padded to the last turn."""
+    return {
+        **history_inputs(config, work, work.turns, batch),
+        "question": _vectors(config, work, batch, max(_question(work, 0), _question(work, 1))),
+        "target": jax.ShapeDtypeStruct((batch,), jnp.int32),
+    }
+
+
+def utterance_inputs(config: Config, work: Workload, t: int, batch: int) -> Inputs:
+    """Sentence t, its length and the question."""
+    return {
+        "words": _vectors(config, work, batch, _sentence(work, t)),
+        "lengths": jax.ShapeDtypeStruct((batch,), jnp.int32),
+        "question": _vectors(config, work, batch, _question(work, t)),
+    }
+
+
+def positions(config: Config, work: Workload, t: int, mode: str) -> Positions:
+    """Words encoded per user: of the facts text (all of it, or the new sentence) and the question."""
+    del config
+    mean = work.lengths
+    sentence = mean.question.mean + mean.answer.mean + 1 if t else mean.request.mean + 1
+    question = mean.question.mean if t else mean.request.mean
+    if mode == "incremental":
+        return Positions(sentence + question, _sentence(work, t) + _question(work, t))
+    text = mean.request.mean + 1 + t * (mean.question.mean + mean.answer.mean + 1)
+    return Positions(text + question, _text(work, t) + _question(work, t))
+
+
+def published(config: Config) -> dict[str, tuple[str, Callable[[Any], Any]]]:
+    """Names in the public TensorFlow graph; the gate's matrices are transposed there."""
+    del config
+    theirs, gate = "episodic-memory-module", "episodic.gate"
+    return {
+        **gru_names("input-module/encoder/multi_rnn_cell/cell_0/gru_cell", "input_module.encoder"),
+        f"{theirs}/w1": (f"{gate}.w1", lambda w: w.T),
+        f"{theirs}/b1": (f"{gate}.b1", lambda w: w.reshape(-1)),
+        f"{theirs}/w2": (f"{gate}.w2", lambda w: w.T),
+        f"{theirs}/b2": (f"{gate}.b2", lambda w: w.reshape(-1)),
+        **gru_names(f"{theirs}/memory-update/episode_rnn", "episodic.episode"),
+        **gru_names(f"{theirs}/memory_rnn", "episodic.memory"),
+        "answer-module/w_a": ("answer.kernel", lambda w: w),
+    }
+
+
+def objectives(config: Config) -> tuple[Objective, ...]:
+    """One: the answer."""
+    del config
+    return (
+        Objective(
+            name="answer",
+            example="facts so far, question, answer",
+            batch=16,
+            supervised_turns=lambda config, work: 1.0,
+            examples_per_epoch=lambda config, dataset: dataset.turns,
+            trains=lambda path, variable: isinstance(variable, nnx.Param),
+            loss=loss,
+            optimizer=lambda config: tf_adam(config.learning_rate),
+            inputs=batch_inputs,
+        ),
+    )
+
+
+SPEC = Spec(
+    name="dmn",
+    title="DMN",
+    paper="Kumar et al., Ask Me Anything: Dynamic Memory Networks for Natural Language Processing, arXiv 1506.07285",
+    code="github.com/DongjunLee/dmn-tensorflow@09796bda",
+    deviations=(
+        "answers are items (and a few words) instead of bAbI words; facts are the request and the turns",
+        "the episode GRU's input projection is computed once for all hops (the same numbers)",
+    ),
+    config=Config,
+    fields=FIELDS,
+    configure=configure,
+    build=build,
+    objectives=objectives,
+    conversation=Conversation(
+        items=lambda config, work: None,
+        precompute=lambda model, items: None,
+        start=start,
+        turn=turn,
+        replay=replay,
+        utterance=utterance_inputs,
+        history=history_inputs,
+        positions=positions,
+        carried="the encoder's state before the last sentence end, and the facts",
+        limits="the newest facts, one slot per turn and one for the request",
+    ),
+    published=published,
+    paper_count=lambda config, trainable: 3 * trainable + 4,  # moments of Adam and four scalars too
+    scores_subset=False,
+    training=Training((Stage(("answer",), steps=100_000),), examples, voice),
+)

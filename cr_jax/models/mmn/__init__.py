@@ -1,0 +1,1 @@
+"""MMN and PMMN: model, layers, training examples and the paper's count."""

@@ -1,0 +1,355 @@
+"""MMN and PMMN: multi-memory networks that search an item and choose the next question.
+
+Paper: Zhang et al., "Towards Conversational Search and Recommendation: System Ask, User Respond"
+(CIKM 2018). Public code: github.com/evison/Conversational, commit 77a8f20. PMMN is the personalised
+model with a user table; MMN drops the user's vector from both heads and the table.
+
+One GRU encodes item descriptions and the query. A description's facts are its states at the "."
+positions, up to the *index* of the last one, so that one is a zero vector. The query is the request
+and ". aspect value" per turn, padded to a fixed window: word 0 is an ordinary row and *is* encoded,
+so the length is always the window's.
+
+Letters: B users, P words of a description, S fact slots, Q words of the query window, L new words,
+I items, N items whose memories are averaged, A aspects, E embedding, H hidden.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from cr_jax.catalog.dataset import Dataset
+from cr_jax.errors import BadConfig
+from cr_jax.models.mmn.chunks import in_chunks
+from cr_jax.models.mmn.examples import examples, voice
+from cr_jax.models.mmn.layers import MultiMemory, public_names
+from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
+from cr_jax.nn.module import name_scopes
+from cr_jax.nn.optimizers import tf_adam
+from cr_jax.records import Workload, bucket
+
+#: Words of a description that are read at most.
+LONGEST_DESCRIPTION = 128
+#: Most bytes of temporaries of a program at the published sizes, by phase: of ``precompute`` beside a
+#: copy of its result, of ``infer`` for up to 16 users, however many items there are.
+TEMPORARY_BYTES = {"precompute": 32 * 2**20, "infer": 48 * 2**20}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MmnConfig:
+    """Dimensions of MMN; ``Spec.fields`` says what each means."""
+
+    words: int
+    items: int
+    aspects: int
+    item_words: int
+    facts: int
+    query_words: int
+    question_items: int = 10
+    embedding: int = 100
+    hidden: int = 32
+    learning_rate: float = 1e-4
+    l2: float = 1e-3
+    encode_chunk: int = 512
+    score_chunk: int = 16384
+
+    def __post_init__(self) -> None:
+        sizes = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        positive(**{name: value for name, value in sizes.items() if isinstance(value, int)}, learning_rate=self.learning_rate)
+        if self.hidden % 2:
+            raise BadConfig(f"hidden={self.hidden}: the search head halves it; legal: an even number")
+        if self.question_items > self.items:
+            raise BadConfig(f"question_items={self.question_items}: must be 1 to {self.items}, the items")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PmmnConfig(MmnConfig):
+    """MMN's dimensions and the user table's rows."""
+
+    users: int
+
+
+FIELDS = {
+    "words": "rows W of the word table; row 0 is padding and is encoded",
+    "items": "items I of the data set",
+    "aspects": "aspects A that can be asked for",
+    "item_words": "words of an item description, padding included",
+    "facts": "fact slots of an item: sentence ends that are read",
+    "query_words": "the query window: words of request and turns, padding included",
+    "question_items": "items N whose memories are averaged to choose the next question",
+    "embedding": "length E of word and user vectors",
+    "hidden": "units H of the GRUs and of the gate",
+    "learning_rate": "Adam's learning rate",
+    "l2": "weight of half the squares of the gate's matrices and of both heads in the loss",
+    "encode_chunk": "items encoded at once by precompute (limits temporaries)",
+    "score_chunk": "user-item pairs scored at once (limits temporaries)",
+}
+
+
+def _sizes(dataset: Dataset, work: Workload) -> dict[str, int]:
+    if work.preset not in ("published", "matched", "paper"):
+        raise BadConfig(f"preset {work.preset!r}: mmn and pmmn know it not; legal: published, matched, paper")
+    return {
+        "words": _table_ii(dataset, "mmn_words") if work.preset == "paper" else dataset.words,
+        "items": dataset.items,
+        "aspects": dataset.aspects,
+        "item_words": min(LONGEST_DESCRIPTION, bucket(work.lengths.item.p95)),
+        "facts": bucket(work.lengths.item_sentences.p95),
+        "query_words": bucket(work.lengths.request.p95 + work.turns * work.lengths.turn_words),
+        "question_items": work.question_items,
+    }
+
+
+def _table_ii(dataset: Dataset, key: str) -> int:
+    if key not in dataset.paper:
+        raise BadConfig(
+            f"preset 'paper' with data set {dataset.name!r}: Table II has no figure for it ({key}); "
+            "legal: a data set of the paper, or preset published, matched"
+        )
+    return dataset.paper[key]
+
+
+def configure_mmn(dataset: Dataset, work: Workload) -> MmnConfig:
+    """The data set's sizes at the paper's E = 100; ``paper``: the words that give Table II."""
+    return MmnConfig(**_sizes(dataset, work))
+
+
+def configure_pmmn(dataset: Dataset, work: Workload) -> PmmnConfig:
+    """As MMN, with the full user table; ``paper``: the users that give Table II."""
+    users = _table_ii(dataset, "pmmn_users") if work.preset == "paper" else dataset.users
+    return PmmnConfig(**_sizes(dataset, work), users=users)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Side:
+    """What is paid once per set of weights: facts of the items, their shares of the gate, and the
+    aspects' shares of the question head."""
+
+    facts: Float[Array, "I S H"]
+    shares: Float[Array, "I S H"]
+    aspects: Float[Array, "A 2H"]
+
+
+class MMN(MultiMemory):
+    """The network at a configuration's sizes; PMMN where the configuration has users."""
+
+    def __init__(self, config: MmnConfig, rngs: nnx.Rngs):
+        users = config.users if isinstance(config, PmmnConfig) else None
+        super().__init__(config.words, users, config.embedding, config.hidden, rngs)
+        self.config = config
+
+
+def build(config: MmnConfig, rngs: nnx.Rngs) -> MMN:
+    """With the published initialisers: tables uniform in (-1, 1), the rest Glorot uniform, biases
+    of gate and heads included; GRU gate bias 1, candidate bias 0."""
+    return name_scopes(MMN(config, rngs), "pmmn" if isinstance(config, PmmnConfig) else "mmn")
+
+
+def ranking_loss(logits: Float[Array, "B 2"]) -> Float[Array, "B"]:
+    """``−log σ(s⁺) − log σ(−s⁻)``."""
+    return -jax.nn.log_sigmoid(logits[:, 0]) - jax.nn.log_sigmoid(-logits[:, 1])
+
+
+def loss(model: MMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[str, Array]]:
+    """Mean ranking loss of items plus that of aspects, plus ½·l2·Σw² over the gate's two matrices
+    and both heads, biases included; ``key`` is unused (no dropout)."""
+    del key
+    found = model(batch)
+    search, question = ranking_loss(found.search.logits), ranking_loss(found.question.logits)
+    regulariser = model.config.l2 * model.regularised() / 2
+    metrics = {"search": jnp.mean(search), "question": jnp.mean(question), "regulariser": regulariser}
+    return jnp.mean(search + question) + regulariser, metrics
+
+
+def precompute(model: MMN, items: dict[str, Array]) -> Side:
+    """Encode the items (``words`` [I, P], ``ends`` [I, S]) and the aspects (word ids [A])."""
+    rows = (items["words"], items["ends"])
+    facts = in_chunks(lambda part: model.facts(*part), rows, model.config.encode_chunk, axis=0)
+    aspects = model.question.share(model.words(items["aspects"]))
+    return Side(facts, model.episodic.gate.share(facts), aspects)
+
+
+def answers(model: MMN, side: Side, query: Float[Array, "B H"], users: Array | None) -> dict[str, Array]:
+    """Log-sigmoid scores of all items on the side and of all aspects."""
+    user, n = model.user(users), model.config.question_items
+
+    def scores(part: tuple[Array, Array]) -> Array:
+        facts, shares = part
+        return jax.nn.log_sigmoid(model.search_items(facts[None], shares[None], query, user)[1].logits)
+
+    chunk = max(1, model.config.score_chunk // query.shape[0])
+    items = in_chunks(scores, (side.facts, side.shares), chunk, axis=1)
+    common = model.episodic(side.facts[None, :n], side.shares[None, :n], query).memory
+    question = model.next_question(common, query, side.aspects[None], user)
+    return {"item_scores": items, "question_scores": jax.nn.log_sigmoid(question.logits)}
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    """What crosses turns: the query's state at its true length, and that length."""
+
+    query: Float[Array, "B H"]
+    words: Int[Array, "B"]
+    model: str = field(metadata={"static": True})  # MMN's states are not PMMN's
+
+
+def start(model: MMN, side: Side, batch: int) -> State:
+    """The state of ``batch`` users before their requests."""
+    del side
+    return State(model.encoder.zeros(batch), jnp.zeros(batch, jnp.int32), model.scope)
+
+
+def turn(model: MMN, side: Side, state: State, utterance: dict[str, Array]) -> tuple[State, dict[str, Array]]:
+    """Answer after new words.
+
+    utterance: ``words`` [B, L], the first ``lengths`` [B] of them new: the request, or ". aspect
+    value"; PMMN also ``user`` [B]. A row of length 0 keeps its state. One loop encodes the new words
+    and goes on over the rest of the window as padding; the state is picked up between the two.
+    """
+    words, lengths = utterance["words"], utterance["lengths"]
+    batch, longest = words.shape
+    expect_state(state, jax.eval_shape(lambda: start(model, side, batch)))
+    new = model.encoder.project(model.words(words))
+    padding = model.encoder.project(model.words(jnp.zeros((1, 1), jnp.int32)))
+    source = jnp.concatenate([new, jnp.broadcast_to(padding, (batch, 1, padding.shape[-1]))], axis=1)
+    step = jnp.arange(max(longest, model.config.query_words))
+    fresh = step < lengths[:, None]
+    inputs = jnp.take_along_axis(source, jnp.where(fresh, step, longest)[..., None], axis=1)
+    valid = fresh | (state.words[:, None] + step < model.config.query_words)
+    outputs, query = model.encoder.unroll(inputs, valid, state.query)
+    last = jnp.take_along_axis(outputs, jnp.maximum(lengths - 1, 0)[:, None, None], axis=1)[:, 0]
+    reached = jnp.where(lengths[:, None] > 0, last, state.query)
+    return State(reached, state.words + lengths, state.model), answers(model, side, query, utterance.get("user"))
+
+
+def replay(model: MMN, side: Side, history: dict[str, Array]) -> dict[str, Array]:
+    """Answer from the whole window: ``query`` [B, Q] word ids, padded with 0; PMMN also ``user``."""
+    return answers(model, side, model.query(history["query"]), history.get("user"))
+
+
+def _ints(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.int32)
+
+
+def _users(config: MmnConfig, batch: int) -> Inputs:
+    return {"user": _ints(batch)} if isinstance(config, PmmnConfig) else {}
+
+
+def _descriptions(config: MmnConfig, name: str, rows: int) -> Inputs:
+    return {f"{name}words": _ints(rows, config.item_words), f"{name}ends": _ints(rows, config.facts)}
+
+
+def item_inputs(config: MmnConfig, work: Workload) -> Inputs:
+    """Descriptions of the items scored, and the aspects' word ids."""
+    scored = config.items if work.items_scored is None else work.items_scored
+    if scored < config.question_items:
+        raise BadConfig(f"question_items={config.question_items}: must be 1 to {scored}, the items scored")
+    return {**_descriptions(config, "", scored), "aspects": _ints(config.aspects)}
+
+
+def batch_inputs(config: MmnConfig, work: Workload, batch: int) -> Inputs:
+    """A training batch (see ``MultiMemory``)."""
+    del work
+    return {
+        "query": _ints(batch, config.query_words),
+        **_descriptions(config, "positive_", batch),
+        **_descriptions(config, "negative_", batch),
+        **_descriptions(config, "common_", config.question_items),
+        "positive_aspect": _ints(batch),
+        "negative_aspect": _ints(batch),
+        **_users(config, batch),
+    }
+
+
+def history_inputs(config: MmnConfig, work: Workload, t: int, batch: int) -> Inputs:
+    """The query window: of one length at every turn, because its padding is encoded."""
+    del work, t
+    return {"query": _ints(batch, config.query_words), **_users(config, batch)}
+
+
+def utterance_inputs(config: MmnConfig, work: Workload, t: int, batch: int) -> Inputs:
+    """The request, or one turn as ". aspect value"."""
+    longest = bucket(work.lengths.turn_words if t else work.lengths.request.p95)
+    return {"words": _ints(batch, longest), "lengths": _ints(batch), **_users(config, batch)}
+
+
+def positions(config: MmnConfig, work: Workload, t: int, mode: str) -> Positions:
+    """Query words per user; both modes run through the whole window, ``incremental`` only projects
+    the new words."""
+    mean = work.lengths
+    turn_words = mean.question.mean + mean.answer.mean + 1
+    if mode == "replay":
+        return Positions(mean.request.mean + t * turn_words, config.query_words)
+    longest = utterance_inputs(config, work, t, 1)["words"].shape[1]
+    return Positions(turn_words if t else mean.request.mean, max(longest, config.query_words))
+
+
+def objectives(config: MmnConfig) -> tuple[Objective, ...]:
+    """One: both heads feed one loss."""
+    del config
+    return (
+        Objective(
+            name="joint",
+            example="one conversation prefix with a positive and a negative item and aspect",
+            batch=5,
+            supervised_turns=lambda config, work: 1.0,
+            examples_per_epoch=lambda config, dataset: dataset.turns,
+            trains=lambda path, variable: isinstance(variable, nnx.Param),
+            loss=loss,
+            optimizer=lambda config: tf_adam(config.learning_rate),
+            inputs=batch_inputs,
+        ),
+    )
+
+
+MMN_SPEC = Spec(
+    name="mmn",
+    title="MMN",
+    paper="Zhang et al., Towards Conversational Search and Recommendation: System Ask, User Respond, CIKM 2018",
+    code="github.com/evison/Conversational@77a8f20",
+    deviations=(
+        "the published code has no MMN: it is PMMN without the user's vector",
+        "E = 100 as in the paper's figures; the public default is 40",
+        "the common items and the query are encoded once per step, not once per user and head (the same numbers)",
+    ),
+    config=MmnConfig,
+    fields=FIELDS,
+    configure=configure_mmn,
+    build=build,
+    objectives=objectives,
+    conversation=Conversation(
+        items=item_inputs,
+        precompute=precompute,
+        start=start,
+        turn=turn,
+        replay=replay,
+        utterance=utterance_inputs,
+        history=history_inputs,
+        positions=positions,
+        carried="the query's state at its true length; item facts are precomputed",
+        limits="a conversation: the newest words of the query window in replay, everything in the carried state; "
+        f"a description: its first words, {LONGEST_DESCRIPTION} at most",
+    ),
+    published=lambda config: public_names(users=isinstance(config, PmmnConfig)),
+    paper_count=lambda config, trainable: trainable,
+    scores_subset=True,
+    training=Training((Stage(("joint",), epochs=3),), examples, voice),
+)
+
+PMMN_SPEC = dataclasses.replace(
+    MMN_SPEC,
+    name="pmmn",
+    title="PMMN",
+    deviations=(
+        "a row for every user; the public loader keeps those of its first 200 pairs, a slice left in",
+        *MMN_SPEC.deviations[1:],
+    ),
+    config=PmmnConfig,
+    fields=FIELDS | {"users": "rows U of the user table"},
+    configure=configure_pmmn,
+)

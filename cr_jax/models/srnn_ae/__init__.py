@@ -1,0 +1,1 @@
+"""sRNN-AE: model, networks, losses, training examples and the paper's count."""

@@ -1,0 +1,63 @@
+"""sRNN-AE's objectives and what its training is judged by. ``key`` ``None`` switches dropout off.
+
+Letters: N dialogues about one mentioned item each, n items.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from cr_jax.models.srnn_ae.autorec import reconstruction_loss
+from cr_jax.models.srnn_ae.hred_decoder import response_loss
+from cr_jax.models.srnn_ae.hrnn import LIKED_WEIGHTS, Dialogue, likeliest, sentiment_loss
+from cr_jax.models.srnn_ae.recommender import DialogueRecommender
+
+SYSTEM = -1
+Batch = dict[str, jax.Array]
+
+
+def _weights(model: DialogueRecommender) -> tuple[float, ...] | None:
+    return LIKED_WEIGHTS if model.config.liked_weights else None
+
+
+def sentiment_objective(model: DialogueRecommender, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Batch]:
+    """Sentiment loss of N dialogues with their forms [N, 6]."""
+    dialogue = Dialogue._make(batch[k] for k in Dialogue._fields)
+    last = model.encode(dialogue, key=key).last[:, -1]
+    return sentiment_loss(model.sentiment(last), batch["forms"], _weights(model)), {}
+
+
+def autorec_objective(model: DialogueRecommender, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Batch]:
+    """Sum of squared errors of ``targets`` (−1 = unobserved) from ``ratings`` (0 = unknown)."""
+    del key  # The random noise is in the batch: cr_jax.models.srnn_ae.autorec.noise_inputs.
+    loss, observed = reconstruction_loss(model.autorec(batch["ratings"]), batch["targets"])
+    return loss, {"observed": observed, "mean_squared_error": loss / jnp.maximum(observed, 1.0)}
+
+
+def response_objective(model: DialogueRecommender, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Batch]:
+    """Log-likelihood of the system's utterances, each from the state and the scores before it."""
+    log_probabilities = model.predict_responses(batch, key)
+    counted = (batch["senders"] == SYSTEM).astype(jnp.float32)
+    return response_loss(log_probabilities, batch["targets"], counted), {}
+
+
+def classify(model: DialogueRecommender, batch: Batch) -> Batch:
+    """Two answers [N, 6] beside the true ``forms``, and the batch's loss, once per row.
+
+    guesses: the largest output, as the public code judges. likeliest: the same with the loss's class
+    weights divided out of the outputs, without which rare answers are given too often.
+    """
+    dialogue = Dialogue._make(batch[k] for k in Dialogue._fields)
+    outputs = model.sentiment(model.encode(dialogue).last[:, -1])
+    loss = sentiment_loss(outputs, batch["forms"], _weights(model))
+    return {
+        "guesses": likeliest(outputs, None),
+        "likeliest": likeliest(outputs, _weights(model)),
+        "forms": batch["forms"],
+        "loss": jnp.broadcast_to(loss, batch["forms"].shape[:1]),
+    }
+
+
+def reconstruct(model: DialogueRecommender, batch: Batch) -> Batch:
+    """AutoRec's ratings from ``ratings``, beside the ``targets``."""
+    return {"predictions": model.autorec(batch["ratings"]), "targets": batch["targets"]}

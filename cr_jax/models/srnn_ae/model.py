@@ -1,0 +1,319 @@
+"""sRNN-AE: sentiment of a dialogue about each mentioned item, then an autoencoder over all items.
+
+Paper: Li et al., "Towards Deep Conversational Recommendations", NeurIPS 2018.
+Public code: RaymondLi0/conversational-recommendations, commit 0430c5d7 (PyTorch).
+
+Deviations from the public code are listed in ``SPEC.deviations``. Letters: B users, M mention slots
+of a user (each holds one item), C utterances of a history, U new utterances, L words, n items,
+K layers and H units of the conversation encoder.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from cr_jax.catalog.dataset import Dataset
+from cr_jax.errors import BadConfig
+from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
+from cr_jax.models.srnn_ae import input_shapes as shapes
+from cr_jax.models.srnn_ae import losses
+from cr_jax.models.srnn_ae.autorec import ACTIVATIONS, AutoRec, layer_sizes, noise_inputs, published_autorec
+from cr_jax.models.srnn_ae.examples import examples, voice
+from cr_jax.models.srnn_ae.hred_decoder import SwitchingDecoder, published_decoder
+from cr_jax.models.srnn_ae.hrnn import HEADS, HRNN, Sentiment, published_heads, published_hrnn
+from cr_jax.models.srnn_ae.recommender import ConversationState, DialogueRecommender
+from cr_jax.models.srnn_ae.torch_gru import published_gru
+from cr_jax.models.srnn_ae.word_vectors import GenSen, WordTable
+from cr_jax.nn.module import Frozen, name_scopes
+from cr_jax.records import Workload
+
+VOCABULARY = 15_005
+ENCODERS = ("gensen", "table")
+Batch = dict[str, jax.Array]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Dimensions; their meanings are in ``FIELDS``."""
+
+    items: int
+    words: int = VOCABULARY
+    encoder: str = "gensen"
+    embedding: int = 300
+    gensen_embedding: int = 512
+    gensen_hidden: int = 1024
+    gensen_layers: int = 1
+    sentence_hidden: int = 512
+    sentence_layers: int = 2
+    conversation_hidden: int = 512
+    conversation_layers: int = 2
+    dropout: float = 0.4
+    autorec_layers: str = "1000"
+    autorec_f: str = "sigmoid"
+    autorec_g: str = "sigmoid"
+    autorec_bias: float = 0.0
+    liked_weights: bool = True
+    learning_rate: float = 1e-4
+    autorec_learning_rate: float = 1e-3
+    mentions: int = 1
+    new_items_only: bool = False
+    decoder: bool = False
+    decoder_hidden: int = 256
+    response_words: int = 40
+
+    def __post_init__(self) -> None:
+        positive(**{k: v for k, v in vars(self).items() if isinstance(v, int) and not isinstance(v, bool)})
+        positive(learning_rate=self.learning_rate, autorec_learning_rate=self.autorec_learning_rate)
+        if self.encoder not in ENCODERS:
+            raise BadConfig(f"encoder={self.encoder!r}: no such word encoder; legal: {', '.join(ENCODERS)}")
+        for key in ("autorec_f", "autorec_g"):
+            if (name := getattr(self, key)) not in ACTIVATIONS:
+                raise BadConfig(f"{key}={name!r}: no such activation; legal: {', '.join(ACTIVATIONS)}")
+        if not 0 <= self.dropout < 1:
+            raise BadConfig(f"dropout={self.dropout}: is a probability; legal: 0 to below 1")
+        if self.decoder and self.words < 6:
+            raise BadConfig(f"words={self.words}: the decoder reserves the last five; legal: 6 or more")
+        layer_sizes(self.autorec_layers)
+
+
+FIELDS = {
+    "items": "items n that AutoRec reads and scores",
+    "words": "vocabulary W, the last five being <s> </s> <pad> <unk> and the line break",
+    "encoder": "word vectors: gensen (frozen bi-GRU over a frozen table) or table (trained)",
+    "embedding": "dimension of the trained word table",
+    "gensen_embedding": "dimension of GenSen's frozen table and of the response decoder's",
+    "gensen_hidden": "units of each GenSen direction",
+    "gensen_layers": "GenSen layers",
+    "sentence_hidden": "units of each sentence encoder direction",
+    "sentence_layers": "sentence encoder layers",
+    "conversation_hidden": "conversation encoder units",
+    "conversation_layers": "conversation encoder layers",
+    "dropout": "dropout of the sentiment network while training",
+    "autorec_layers": "AutoRec's hidden sizes, comma separated",
+    "autorec_f": "AutoRec's hidden activation: identity, sigmoid, relu",
+    "autorec_g": "AutoRec's output activation while training: identity, sigmoid, relu",
+    "autorec_bias": "added to the decoder's first biases; with sigmoid log(p/(1-p)) starts every rating at p",
+    "liked_weights": "whether the sentiment loss weighs rare answers to 'liked' higher, as published",
+    "learning_rate": "Adam's, of the sentiment network",
+    "autorec_learning_rate": "Adam's, of AutoRec",
+    "mentions": "items a user can have mentioned (slots, each with a conversation state)",
+    "new_items_only": "score 0 for items already mentioned",
+    "decoder": "also answer in words: HRED encoder and switching decoder",
+    "decoder_hidden": "units of the HRED encoders and of the decoder, one layer each",
+    "response_words": "steps of a greedy response",
+}
+
+
+def build(config: Config, rngs: nnx.Rngs) -> DialogueRecommender:
+    """The model, from inner to outer modules."""
+    c = config
+    if c.encoder == "gensen":
+        words = GenSen(c.words, c.gensen_embedding, c.gensen_hidden, c.gensen_layers, rngs=rngs)
+    else:
+        words = WordTable(c.words, c.embedding, rngs=rngs)
+    sizes = (c.sentence_hidden, c.sentence_layers), (c.conversation_hidden, c.conversation_layers)
+    encoder = HRNN(words.dimension, *sizes, mention_bit=True, dropout=c.dropout, rngs=rngs)
+    sentiment = Sentiment(words, encoder, rngs=rngs)
+    autorec = AutoRec(c.items, layer_sizes(c.autorec_layers), c.autorec_f, c.autorec_g, c.autorec_bias, rngs=rngs)
+    response = None
+    if c.decoder:
+        x = c.decoder_hidden
+        hred = HRNN(words.dimension, (x, 1), (x, 1), mention_bit=False, dropout=0.0, rngs=rngs)
+        decoder = SwitchingDecoder(c.words, c.gensen_embedding, x, x, 1, rngs=rngs)
+        if isinstance(words, GenSen):
+            decoder.embedding.table[...] = words.embedding.table[...]
+        response = hred, decoder
+    model = DialogueRecommender(sentiment, autorec, response, c.mentions, c.new_items_only, c.response_words)
+    model.config = c
+    return name_scopes(model, "srnn_ae")
+
+
+def configure(dataset: Dataset, work: Workload) -> Config:
+    """published: the public vocabulary; matched: the data set's. ``paper`` is refused."""
+    if work.preset == "paper":
+        raise BadConfig(
+            "preset 'paper' for srnn-ae: the paper's parameter counts follow from no public configuration "
+            "(the sentiment network alone exceeds its Cell Phones figure); legal: published, matched"
+        )
+    words = {"published": VOCABULARY, "matched": dataset.words}.get(work.preset)
+    if words is None:
+        raise BadConfig(f"preset {work.preset!r}: srnn-ae knows it not; legal: published, matched")
+    if work.items_scored not in (None, dataset.items):
+        raise BadConfig(f"items_scored={work.items_scored}: AutoRec scores all items; legal: {dataset.items}")
+    most = (shapes.UTTERANCES - 1) // 2
+    if work.turns > most:
+        raise BadConfig(f"turns={work.turns}: a history holds {shapes.UTTERANCES} utterances; legal: at most {most}")
+    return Config(items=dataset.items, words=words)
+
+
+# Abstract inputs.
+
+
+def utterance_inputs(config: Config, work: Workload, t: int, batch: int) -> Inputs:
+    """What is new at turn t: words [B, U, L], lengths, senders [B, U], utterances [B] (fewer than U
+    for a user who is behind), mentions [B, M, U, L], items [B, M] (−1: no new item in the slot)."""
+    new = shapes.new_texts(work, t)
+    return shapes.user_inputs(batch, len(new), shapes.padded_words(new), config.mentions)
+
+
+def history_inputs(config: Config, work: Workload, t: int, batch: int) -> Inputs:
+    """The utterances up to turn t, as ``utterance_inputs`` with C for U."""
+    return shapes.user_inputs(batch, shapes.padded_utterances(t), shapes.padded_words(shapes.texts(work, t)), config.mentions)
+
+
+def positions(config: Config, work: Workload, t: int, mode: str) -> Positions:
+    """Word positions of all copies of the dialogue: M in a replay, M + 1 incrementally."""
+    if mode == "replay":
+        copies, utterances, read = config.mentions, shapes.padded_utterances(t), shapes.texts(work, t)
+    else:
+        read = shapes.new_texts(work, t)
+        copies, utterances = config.mentions + 1, len(read)
+    return Positions(copies * shapes.mean_words(read), copies * utterances * shapes.padded_words(read))
+
+
+def _sentiment_inputs(config: Config, work: Workload, batch: int) -> Inputs:
+    t = work.turns
+    forms = {"forms": jax.ShapeDtypeStruct((batch, len(HEADS)), jnp.int32)}
+    return shapes.dialogue_inputs(batch, shapes.padded_utterances(t), shapes.padded_words(shapes.texts(work, t))) | forms
+
+
+def _autorec_inputs(config: Config, work: Workload, batch: int) -> Inputs:
+    rows = jax.ShapeDtypeStruct((batch, config.items), jnp.float32)
+    return {"ratings": rows, "targets": rows}
+
+
+def _response_inputs(config: Config, work: Workload, batch: int) -> Inputs:
+    history = history_inputs(config, work, work.turns, batch)
+    return {**history, "targets": history["words"]}
+
+
+def _pairs(config: Config, work: Workload) -> float:
+    """Question-answer pairs of the mean dialogue, cut at T."""
+    histogram = work.turn_histogram
+    return sum(min(i, work.turns) * n for i, n in enumerate(histogram, 1)) / sum(histogram)
+
+
+def _trains(*roots: str) -> Callable[[tuple[Any, ...], nnx.Variable], bool]:
+    return lambda path, variable: path[0] in roots and not isinstance(variable, Frozen)
+
+
+def objectives(config: Config) -> tuple[Objective, ...]:
+    """sentiment, then autorec; with the decoder, response on top of both."""
+    sentiment = Objective(
+        name="sentiment",
+        example="one dialogue about one item it mentions, with the six answers of its form",
+        batch=16,
+        supervised_turns=_pairs,
+        examples_per_epoch=lambda config, dataset: dataset.conversations * config.mentions,
+        trains=_trains("sentiment"),
+        loss=losses.sentiment_objective,
+        inputs=_sentiment_inputs,
+        optimizer=lambda config: optax.adam(config.learning_rate),
+    )
+    autorec = Objective(
+        name="autorec",
+        example="one user's ratings, a random part of them as input",
+        batch=64,
+        supervised_turns=lambda config, work: None,
+        examples_per_epoch=lambda config, dataset: dataset.users,
+        trains=_trains("autorec"),
+        loss=losses.autorec_objective,
+        inputs=_autorec_inputs,
+        optimizer=lambda config: optax.adam(config.autorec_learning_rate),
+    )
+    response = Objective(
+        name="response",
+        example="one dialogue with its mentioned items and the system's words",
+        batch=4,
+        supervised_turns=_pairs,
+        examples_per_epoch=lambda config, dataset: dataset.conversations,
+        trains=_trains("autorec", "hred", "decoder"),
+        loss=losses.response_objective,
+        inputs=_response_inputs,
+        optimizer=lambda config: optax.adam(1e-3),
+    )
+    return (sentiment, autorec, response) if config.decoder else (sentiment, autorec)
+
+
+def published(config: Config) -> dict[str, tuple[str, Callable[[Any], Any]]]:
+    """Names of ``RecommendFromDialogue`` (of ``Recommender`` with the decoder): kernels transposed."""
+    c, prefix = config, "recommender_module." if config.decoder else ""
+    sentiment = f"{prefix}sentiment_analysis"
+    names: dict[str, tuple[str, bool]] = {}
+    if c.encoder == "gensen":
+        gensen = f"{sentiment}.encoder.gensen.encoder"
+        names[f"{gensen}.src_embedding.weight"] = "sentiment.words.embedding.table", False
+        names |= published_gru(f"{gensen}.encoder", "sentiment.words.gru", c.gensen_layers, True)
+    else:
+        names[f"{sentiment}.encoder.src_embedding.weight"] = "sentiment.words.table", False
+    names |= published_hrnn(f"{sentiment}.encoder", "sentiment.encoder", c.sentence_layers, c.conversation_layers)
+    names |= published_heads(sentiment, "sentiment")
+    names |= published_autorec(f"{prefix}autorec", "autorec", len(layer_sizes(c.autorec_layers)))
+    if c.decoder:
+        names |= published_hrnn("encoder", "hred", 1, 1) | published_decoder("decoder", "decoder", 1)
+    kept = {False: np.asarray, True: np.transpose}
+    return {name: (path, kept[transposed]) for name, (path, transposed) in names.items()}
+
+
+def _turn(model: DialogueRecommender, side: None, state: ConversationState, new: Batch) -> tuple[ConversationState, Batch]:
+    users, slots = new["items"].shape
+    if slots != model.mentions:
+        raise BadConfig(f"turn was given {slots} mention slots; legal: {model.mentions}, as configured")
+    expect_state(state, jax.eval_shape(lambda: model.start(users)))
+    return model.turn(state, new)
+
+
+SPEC = Spec(
+    name="srnn-ae",
+    title="sRNN-AE (hierarchical sentiment network and AutoRec)",
+    paper="Li et al., Towards Deep Conversational Recommendations, NeurIPS 2018",
+    code="https://github.com/RaymondLi0/conversational-recommendations (0430c5d7)",
+    deviations=(
+        "aspect-value data has no mentions: every word of every utterance counts as mentioning the "
+        "conversation's item, and a user's ratings are 1 for the items of their conversations",
+        "the sentiment network's learning rate is by default the 1e-4 that the public code hard-codes; that of "
+        "1e-3 in the public configuration is ignored there",
+        "lengths are masked where the public code sorts and packs; the results are equal",
+        "without any mention in the batch AutoRec reads zeros; the public code returns zeros instead",
+        "a history past the limit keeps the newest utterances; the public loader keeps the first",
+        "GenSen's weights start at random: the published ones are not distributed with the code",
+        "the response decoder's word table starts as a copy of GenSen's; in the public code the two are one "
+        "tensor, which training the decoder changes",
+        "a response is decoded greedily; the public script uses a beam of 10 and samples items",
+        "the latent variable and the language-aware user of the full recommender, off in its published parameters, are left out",
+    ),
+    config=Config,
+    fields=FIELDS,
+    configure=configure,
+    build=build,
+    objectives=objectives,
+    conversation=Conversation(
+        items=lambda config, work: None,
+        precompute=lambda model, items: None,
+        start=lambda model, side, batch: model.start(batch),
+        turn=_turn,
+        replay=lambda model, side, history: model.replay(history),
+        utterance=utterance_inputs,
+        history=history_inputs,
+        positions=positions,
+        carried="one conversation state per mentioned item and one without a mention to fork from",
+        limits=f"the newest {shapes.UTTERANCES} utterances, the first {shapes.WORDS} words of each; turn by "
+        f"turn the state carries the whole history, so T is at most {(shapes.UTTERANCES - 1) // 2}",
+    ),
+    published=published,
+    paper_count=lambda config, trainable: None,
+    scores_subset=False,
+    training=Training(
+        (Stage(("sentiment",), epochs=50, patience=5), Stage(("autorec",), epochs=50, patience=5)),
+        partial(examples, noise=noise_inputs),
+        voice,
+        {"sentiment": losses.classify, "autorec": losses.reconstruct},
+    ),
+)
