@@ -17,7 +17,7 @@ from cr_jax.cost.walk import collector_paused, count_hlo, count_module
 from cr_jax.data.formats.detect import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
 from cr_jax.hlo.parse import parse
-from cr_jax.paper import beside_table_ii
+from cr_jax.paper.table_ii import beside_table_ii
 from cr_jax.predict.rates import Rates
 from cr_jax.records import MODES, PHASES, PRECISIONS, ArrayShape, CompiledStep, Workload, plain
 from cr_jax.report import build

@@ -18,7 +18,7 @@ def paper(
     plot: Annotated[Path | None, typer.Option(help="Write the chart (SVG) to this file.")] = None,
 ) -> None:
     """Print the paper's Tables I and II beside our account of every figure and the honest count."""
-    from cr_jax.paper import paper_document
+    from cr_jax.paper.table_ii import paper_document
     from cr_jax.report.document import to_json, validate, write
     from cr_jax.resources import write_atomically
 

@@ -237,7 +237,7 @@ def conversation_rows(turns: list[dict[str, Any]], histogram: Sequence[int]) -> 
 def parameter_entry(
     parameters: Sequence[Parameter], paper: Mapping[str, Any] | None, steps: Sequence[CountedStep]
 ) -> dict[str, Any]:
-    """The parameter account. paper: as ``cr_jax.paper.beside_table_ii`` gives it."""
+    """The parameter account. paper: as ``cr_jax.paper.table_ii.beside_table_ii`` gives it."""
     trained = [p for p in parameters if p.trainable]
     frozen = [p for p in parameters if not p.trainable]
     modules: dict[str, dict[str, int]] = {}

@@ -3,7 +3,7 @@
 import json
 
 from cr_jax import count_hlo
-from cr_jax.paper import paper_document
+from cr_jax.paper.table_ii import paper_document
 from cr_jax.report.document import to_json
 from cr_jax.report.hlo_count import hlo_count_document
 

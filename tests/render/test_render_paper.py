@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cr_jax.paper import paper_document
+from cr_jax.paper.table_ii import paper_document
 from cr_jax.render.paper import chart, render_paper
 from cr_jax.render.svg import Panel, bar_panels, short
 

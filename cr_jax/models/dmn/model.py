@@ -28,6 +28,7 @@ from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig
 from cr_jax.models.dmn.examples import examples, voice
 from cr_jax.models.dmn.layers import Answer, EpisodicMemory, InputModule
+from cr_jax.models.dmn.paper_count import with_optimizer
 from cr_jax.models.spec import (
     UNROLLED,
     Conversation,
@@ -310,7 +311,7 @@ SPEC = Spec(
         limits="the newest facts, one slot per turn and one for the request",
     ),
     published=published,
-    paper_count=lambda config, trainable: 3 * trainable + 4,  # moments of Adam and four scalars too
+    paper_count=lambda config, trainable: with_optimizer(trainable),
     scores_subset=False,
     training=Training((Stage(("answer",), steps=100_000),), examples, voice),
 )
