@@ -7,12 +7,13 @@ data it was trained on.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+
+from msgspec import structs
 
 from cr_jax.data.corpus import Corpus
 from cr_jax.data.store.conversations import ItemsByUser, Talks
+from cr_jax.documents.recommender import AspectValues, DatasetFiles, KnownUser, LongestTexts, RecommendedItem, RecommenderDocument
 from cr_jax.records import Lengths, TextLengths
-from cr_jax.resources import schema
 
 #: Values kept per aspect, as examples of an answer.
 VALUES = 8
@@ -40,12 +41,12 @@ class RecommenderAssets:
     descriptions: Mapping[str, tuple[str, ...]]
     talks: Mapping[str, tuple[str, ...]]
     titles: Mapping[str, str]
-    longest: Mapping[str, int]
+    longest: LongestTexts
 
     @property
     def lengths(self) -> TextLengths:
         """Lengths in which every text of the data set has room."""
-        return room(self.longest["request"], self.longest["question"], self.longest["answer"])
+        return room(self.longest.request, self.longest.question, self.longest.answer)
 
     def with_talks(self, talks: Mapping[str, tuple[str, ...]]) -> "RecommenderAssets":
         """The same with other users."""
@@ -77,7 +78,10 @@ def assets_of(corpus: Corpus, seed: int) -> RecommenderAssets:
         asked[aspect] += number
         values[aspect][value] += number
     ordered = sorted(values, key=lambda aspect: (-asked[aspect], aspect))
-    longest = {key: max(1, getattr(corpus.dataset.lengths, key).max) for key in ("request", "question", "answer")}
+    lengths = corpus.dataset.lengths
+    longest = LongestTexts(
+        request=max(1, lengths.request.max), question=max(1, lengths.question.max), answer=max(1, lengths.answer.max)
+    )
     return RecommenderAssets(
         corpus.dataset.name,
         corpus.fingerprint,
@@ -94,52 +98,50 @@ def assets_of(corpus: Corpus, seed: int) -> RecommenderAssets:
     )
 
 
-def document(kept: RecommenderAssets, model: str) -> dict[str, Any]:
-    """The JSON document (schema ``recommender``). Items are numbers where they repeat."""
-    return without_users(kept, model) | {"users": list(users(kept))}
+def document(kept: RecommenderAssets, model: str) -> RecommenderDocument:
+    """The document. Items are numbers where they repeat."""
+    return structs.replace(without_users(kept, model), users=tuple(users(kept)))
 
 
-def users(kept: RecommenderAssets) -> Iterator[dict[str, Any]]:
+def users(kept: RecommenderAssets) -> Iterator[KnownUser]:
     """The document's rows ``users``, of which there may be many."""
     number = {item: i for i, item in enumerate(kept.items)}
-    return ({"user": user, "items": [number[item] for item in items]} for user, items in kept.talks.items())
+    return (KnownUser(user=user, items=tuple(number[item] for item in items)) for user, items in kept.talks.items())
 
 
-def without_users(kept: RecommenderAssets, model: str) -> dict[str, Any]:
-    """The document without its last key, ``users``."""
-    return {
-        "schema": schema("recommender")["$id"],
-        "kind": "recommender",
-        "schema_version": "1.0",
-        "model": model,
-        "dataset": {"name": kept.dataset, "sha256": kept.sha256},
-        "seed": kept.seed,
-        "dialogues": kept.dialogues,
-        "longest": dict(kept.longest),
-        "words": list(kept.words),
-        "aspects": [{"aspect": aspect, "values": list(values)} for aspect, values in kept.values.items()],
-        "items": [
-            {"item": item, "title": kept.titles.get(item), "description": " ".join(kept.descriptions.get(item, ()))}
+def without_users(kept: RecommenderAssets, model: str) -> RecommenderDocument:
+    """The document with no rows in its last field, ``users``."""
+    return RecommenderDocument(
+        model=model,
+        dataset=DatasetFiles(name=kept.dataset, sha256=kept.sha256),
+        seed=kept.seed,
+        dialogues=kept.dialogues,
+        longest=kept.longest,
+        words=kept.words,
+        aspects=tuple(AspectValues(aspect=aspect, values=values) for aspect, values in kept.values.items()),
+        items=tuple(
+            RecommendedItem(item=item, title=kept.titles.get(item), description=" ".join(kept.descriptions.get(item, ())))
             for item in kept.items
-        ],
-    }
+        ),
+        users=(),
+    )
 
 
-def from_document(found: Mapping[str, Any]) -> RecommenderAssets:
+def from_document(document: RecommenderDocument) -> RecommenderAssets:
     """The inverse of :func:`document`; raises ``IndexError`` for an item number that is none."""
-    items = tuple(row["item"] for row in found["items"])
-    values = {row["aspect"]: tuple(row["values"]) for row in found["aspects"]}
+    items = tuple(row.item for row in document.items)
+    values = {row.aspect: row.values for row in document.aspects}
     return RecommenderAssets(
-        found["dataset"]["name"],
-        found["dataset"]["sha256"],
-        found["seed"],
-        found["dialogues"],
-        tuple(found["words"]),
+        document.dataset.name,
+        document.dataset.sha256,
+        document.seed,
+        document.dialogues,
+        document.words,
         items,
         tuple(sorted(values)),
         values,
-        {row["item"]: tuple(row["description"].split(" ")) if row["description"] else () for row in found["items"]},
-        {row["user"]: tuple(items[number] for number in row["items"]) for row in found["users"]},
-        {row["item"]: row["title"] for row in found["items"] if row["title"] is not None},
-        found["longest"],
+        {row.item: tuple(row.description.split(" ")) if row.description else () for row in document.items},
+        {row.user: tuple(items[number] for number in row.items) for row in document.users},
+        {row.item: row.title for row in document.items if row.title is not None},
+        document.longest,
     )

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from msgspec import structs
 
 from cr_jax.data.hash_set import HashSet
 from cr_jax.data.recommender_assets import RecommenderAssets, from_document
 from cr_jax.data.store.string_table import Names
-from cr_jax.documents.check import check
+from cr_jax.documents.base import decode
+from cr_jax.documents.recommender import RecommenderDocument
 from cr_jax.errors import BadInput
 from cr_jax.files import open_file
 from cr_jax.json_text import parse_json, read_json, rows_decoder
@@ -56,14 +58,13 @@ class _Otherwise(Exception):
     """The file is not as it is written: it is read whole, for its fault to be named."""
 
 
-def read(path: Path) -> tuple[dict[str, Any], RecommenderAssets]:
+def read(path: Path) -> tuple[RecommenderDocument, RecommenderAssets]:
     """The document without its users, and the catalogue of all. Raises ``BadInput``."""
     try:
         document, users, ends, numbers = _in_passing(path)
     except (_Otherwise, UnicodeDecodeError, RecursionError, OSError):
-        document = read_json(path)
-        check(document, "recommender", str(path))
-        return document | {"users": []}, _made(document, path)
+        whole = decode(read_json(path), RecommenderDocument, str(path))
+        return structs.replace(whole, users=()), _made(whole, path)
     kept = _made(document, path)
     try:
         talks = UserItems(users, ends, numbers, kept.items)
@@ -72,7 +73,7 @@ def read(path: Path) -> tuple[dict[str, Any], RecommenderAssets]:
     return document, kept.with_talks(talks)
 
 
-def _made(document: Mapping[str, Any], path: Path) -> RecommenderAssets:
+def _made(document: RecommenderDocument, path: Path) -> RecommenderAssets:
     try:
         return from_document(document)
     except IndexError:
@@ -83,7 +84,7 @@ def _none(path: Path) -> BadInput:
     return BadInput(str(path), "users: an item number that is none")
 
 
-def _in_passing(path: Path) -> tuple[dict[str, Any], Names, array, array]:
+def _in_passing(path: Path) -> tuple[RecommenderDocument, Names, array, array]:
     """The document without users, checked with its first ones; users, where their items end, the items' numbers."""
     seen, ends, numbers, first = HashSet(), array("q"), array("i"), []
     with io.TextIOWrapper(cast(Any, open_file(path)), encoding="utf-8-sig") as file:
@@ -112,8 +113,8 @@ def _in_passing(path: Path) -> tuple[dict[str, Any], Names, array, array]:
         except OverflowError:
             raise _none(path) from None
         document = parse_json(text[: found.end()] + "]" + rest[0] + file.read(), str(path))
-    check(document | {"users": first}, "recommender", str(path))
-    return document, users, ends, numbers
+    checked = decode(document | {"users": first}, RecommenderDocument, str(path))
+    return structs.replace(checked, users=()), users, ends, numbers
 
 
 def _rows(file: Any, rest: list[str]) -> Iterator[Any]:

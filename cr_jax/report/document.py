@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from cr_jax.catalog.load import load_accelerator, load_dataset
-from cr_jax.documents.base import Document, constants, decode, plain
+from cr_jax.documents.base import Block, Document, constants, decode, plain
 from cr_jax.documents.check import check
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.json_text import read_json
@@ -19,9 +21,9 @@ ROWS = 1000
 _BUG = "the report (a bug in cr_jax: please report it)"
 
 
-def to_json(document: dict[str, Any] | Document) -> str:
+def to_json(document: dict[str, Any] | Block) -> str:
     """Stable text: two-space indent, keys in the report's own order, one newline at the end."""
-    content = plain(document) if isinstance(document, Document) else document
+    content = plain(document) if isinstance(document, Block) else document
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -67,19 +69,19 @@ def write(document: dict[str, Any] | Document, path: str | Path) -> None:
     write_atomically(path, to_json(document))
 
 
-def write_rows(document: dict[str, Any], key: str, rows: Iterable[Any], path: str | Path) -> None:
+def write_rows(document: Document, key: str, rows: Iterable[Block], path: str | Path) -> None:
     """Write ``document`` with the list ``key`` as its last, whose rows need not fit in memory.
 
     The text is that of ``write``; of the rows the first ``ROWS`` are validated.
     """
     coming = iter(rows)
     first = list(itertools.islice(coming, ROWS))
-    validate(document | {key: first}, _BUG)
+    validate(structs.replace(document, **{key: tuple(first)}), _BUG)
     write_atomically(path, _by_rows(document, key, itertools.chain(first, coming)))
 
 
-def _by_rows(document: dict[str, Any], key: str, rows: Iterable[Any]) -> Iterator[str]:
-    before, after = to_json(document | {key: []}).rsplit("[]", 1)
+def _by_rows(document: Document, key: str, rows: Iterable[Block]) -> Iterator[str]:
+    before, after = to_json(structs.replace(document, **{key: ()})).rsplit("[]", 1)
     yield f"{before}["
     end = ""
     for row in rows:

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from msgspec import structs
 
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.corpus import fingerprint_of
@@ -127,7 +128,7 @@ class Recommender:
         every program runs once. users: conversations that are answered together. Returns how many
         programs, and the seconds it took. ``talks`` are read once and not kept. A shape that a
         conversation past the model's limit takes beyond these is compiled when it gets there, off the clock."""
-        begin, longest = time.perf_counter(), self.assets.longest
+        begin, longest = time.perf_counter(), structs.asdict(self.assets.longest)
         self.users = users
         talk = self.spec.conversation
         if self.voice.items is not None:
@@ -292,8 +293,9 @@ def _assets(place: Path, found: Stored) -> RecommenderAssets:
     if not is_file(file):
         raise BadInput(str(file), "not here; legal: the folder as crjax train wrote it (the same command with --resume adds it)")
     document, kept = read(file)
-    theirs, name = found.identity, document["dataset"]["name"]
-    ours = {"model": document["model"], "seed": document["seed"], "dataset": theirs["dataset"] | document["dataset"]}
+    theirs, name = found.identity, document.dataset.name
+    dataset = theirs["dataset"] | {"name": name, "sha256": document.dataset.sha256}
+    ours = {"model": document.model, "seed": document.seed, "dataset": dataset}
     if differences := difference({key: theirs[key] for key in ours}, ours):
         raise BadInput(found.place, f"{RECOMMENDER} is of another run ({name}): " + told(differences))
     return kept

@@ -8,7 +8,9 @@ from cr_jax.data import recommender_file as kept
 from cr_jax.data.corpus import read_corpus
 from cr_jax.data.demo import demo_text
 from cr_jax.data.recommender_assets import assets_of, document, from_document
+from cr_jax.documents.base import decode, plain
 from cr_jax.documents.check import check
+from cr_jax.documents.recommender import RecommenderDocument
 from cr_jax.errors import BadInput
 from cr_jax.json_text import read_json
 
@@ -17,7 +19,7 @@ from cr_jax.json_text import read_json
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("talks") / "talks.txt"
     path.write_text(demo_text(seed=5, conversations=60), encoding="utf-8")
-    found = document(assets_of(read_corpus(path), 3), "dmn")
+    found = plain(document(assets_of(read_corpus(path), 3), "dmn"))
     users = [{"user": 'say "users": [', "items": [1, 0]}, {"user": "zoë", "items": []}, *found["users"]]
     return found | {"users": users, "words": ["users", 'a "users": [ b', *found["words"]]}
 
@@ -31,8 +33,8 @@ def test_row_by_row_is_the_whole(whole, form, chunk, tmp_path, monkeypatch):
     path.write_text(text, encoding="utf-8")
     head, found = kept.read(path)
     assert isinstance(found.talks, kept.UserItems)
-    assert head == whole | {"users": []}
-    wanted = from_document(read_json(path))
+    assert plain(head) == whole | {"users": []}
+    wanted = from_document(decode(read_json(path), RecommenderDocument, "whole"))
     assert dict(found.talks) == wanted.talks and list(found.talks) == list(wanted.talks)
     assert found.with_talks(wanted.talks) == wanted
     assert found.talks.counts().tolist() == [len(row["items"]) for row in whole["users"]]
@@ -97,7 +99,7 @@ def test_users_speak_from_the_same_rows_and_unknown_ones_as_the_rare(whole, tmp_
     path.write_text(json.dumps(whole))
     found = kept.read(path)[1]
     config = SimpleNamespace(words=90, item_words=9, facts=3, query_words=8, users=len(found.talks))
-    one, other = (voice(source, config) for source in (found, from_document(whole)))
+    one, other = (voice(source, config) for source in (found, from_document(decode(whole, RecommenderDocument, "whole"))))
     few = [place for place, row in enumerate(whole["users"]) if len(row["items"]) < KNOWN_FROM]
     assert 1 < len(few) < len(whole["users"])
     for place, user in enumerate([*found.talks, "nobody"]):

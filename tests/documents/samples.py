@@ -3,6 +3,7 @@
 import json
 
 from cr_jax import count_hlo
+from cr_jax.documents.recommender import AspectValues, DatasetFiles, KnownUser, LongestTexts, RecommendedItem, RecommenderDocument
 from cr_jax.paper.table_ii import paper_document
 from cr_jax.report.document import to_json
 from cr_jax.report.hlo_count import hlo_count_document
@@ -59,4 +60,25 @@ def paper_table():
     return json.loads(to_json(paper_document()))
 
 
-SAMPLES = {"hlo-count": hlo_count, "paper-table": paper_table}
+def recommender():
+    return json.loads(
+        to_json(
+            RecommenderDocument(
+                model="dmn",
+                dataset=DatasetFiles(name="talks", sha256="0" * 64),
+                seed=3,
+                dialogues=False,
+                longest=LongestTexts(request=9, question=2, answer=1),
+                words=("red", "blue"),
+                aspects=(AspectValues(aspect="colour", values=("red", "blue")),),
+                items=(
+                    RecommendedItem(item="a", title=None, description=""),
+                    RecommendedItem(item="b", title="B", description="red . blue"),
+                ),
+                users=(KnownUser(user="one", items=(1, 0)), KnownUser(user="two", items=())),
+            )
+        )
+    )
+
+
+SAMPLES = {"hlo-count": hlo_count, "paper-table": paper_table, "recommender": recommender}

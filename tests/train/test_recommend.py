@@ -17,8 +17,10 @@ from cr_jax.data.corpus import read_corpus
 from cr_jax.data.dialogue import SYSTEM, USER, Dialogue, Utterance, turns_of
 from cr_jax.data.examples.turn_encoder import turn_count
 from cr_jax.data.recommender_assets import from_document
+from cr_jax.documents.base import decode
+from cr_jax.documents.recommender import RecommenderDocument
 from cr_jax.errors import BadConfig, BadInput
-from cr_jax.report.document import validate, validate_file
+from cr_jax.report.document import to_json, validate, validate_file
 from cr_jax.train import metrics
 from cr_jax.train.recommend import Recommender
 from cr_jax.train.run import RECOMMENDER, train
@@ -131,7 +133,7 @@ def test_what_is_kept_survives_its_document(tmp_path):
     kept = recommender_assets.assets_of(read_corpus(conversations(tmp_path)), 3)
     document = recommender_assets.document(kept, "dmn")
     assert validate(document, "test") == "recommender"
-    assert from_document(json.loads(json.dumps(document))) == kept
+    assert from_document(decode(json.loads(to_json(document)), RecommenderDocument, "test")) == kept
     asked = [turn.aspect for one in read_corpus(conversations(tmp_path)).conversations["train"] for turn in one.turns]
     counts = [asked.count(aspect) for aspect in kept.values]
     assert counts == sorted(counts, reverse=True) and set(kept.values) == set(kept.aspects)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from cr_jax.data import corpus as corpora
 from cr_jax.data.corpus import fingerprint_of, read_corpus
@@ -15,6 +16,7 @@ from cr_jax.data.examples.states import States, kinds, kinds_of
 from cr_jax.data.recommender_assets import assets_of, document, users, without_users
 from cr_jax.data.store.conversations import Described, Talks
 from cr_jax.data.store.int_table import Rows, Writer
+from cr_jax.documents.recommender import KnownUser
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.models.aim import examples as examples_aim
 from cr_jax.models.dmn import examples as examples_dmn
@@ -118,25 +120,24 @@ def test_batches_and_rankings_are_the_same(both, make):
 
 def test_what_recommending_keeps_is_the_same(both, tmp_path):
     held, stored = (document(assets_of(data, 3), "dmn") for data in both)
-    assert held == stored and list(held) == list(stored)
-    assert [list(row["values"]) for row in held["aspects"]] == [list(row["values"]) for row in stored["aspects"]]
+    assert held == stored
     write(held, tmp_path / "whole.json")
     kept = assets_of(both[1], 3)
     write_rows(without_users(kept, "dmn"), "users", users(kept), tmp_path / "rows.json")
     assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "rows.json").read_bytes()
-    assert sum(len(row["items"]) for row in stored["users"]) == len(both[1].conversations["train"])
+    assert sum(len(row.items) for row in stored.users) == len(both[1].conversations["train"])
 
 
 @pytest.mark.parametrize("number", [0, 1, ROWS + 3])
 def test_rows_are_written_as_the_whole_is(both, number, tmp_path):
     head = without_users(assets_of(both[0], 3), "dmn")
-    rows = [{"user": f'a "quoted"\n[] {n}', "items": list(range(n % 4))} for n in range(number)]
-    write(head | {"users": rows}, tmp_path / "whole.json")
+    rows = tuple(KnownUser(user=f'a "quoted"\n[] {n}', items=tuple(range(n % 4))) for n in range(number))
+    write(structs.replace(head, users=rows), tmp_path / "whole.json")
     write_rows(head, "users", iter(rows), tmp_path / "rows.json")
     assert (tmp_path / "whole.json").read_bytes() == (tmp_path / "rows.json").read_bytes()
     assert validate_file(tmp_path / "rows.json") == "recommender"
     with pytest.raises(BadInput, match=r"users\.0"):
-        write_rows(head, "users", [{"user": "one", "items": [-1]}], tmp_path / "none.json")
+        write_rows(head, "users", [KnownUser(user="one", items=(-1,))], tmp_path / "none.json")
     assert not (tmp_path / "none.json").exists()
 
 
