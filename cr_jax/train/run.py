@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cr_jax.data import recommender_assets
 from cr_jax.data.corpus import PARTS, Corpus, read_corpus
 from cr_jax.data.examples.batch_shapes import taken
 from cr_jax.data.examples.batches import Batches
