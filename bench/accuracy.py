@@ -30,8 +30,10 @@ from machine import RESULTS, finish, machine, table
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.cost.operations import Program, operations
+from cr_jax.cost.operations import Program, list_operations
+from cr_jax.cost.walk import Walk
 from cr_jax.errors import CrJaxError
+from cr_jax.hlo.parse import parse
 from cr_jax.measure import calibrate, inputs, memory, points, run, worker
 from cr_jax.measure.case import Case, Prepared, prepare
 from cr_jax.measure.clock import Plan, interleave
@@ -92,12 +94,13 @@ def cell(prepared: Prepared, step: Any, accelerator: Accelerator, canary: Any, v
     case, choose = prepared.case, CHOOSE[options.statistic]
     compiled = run.compile_step(step, jax.devices("cpu")[0], case.precision)
     text = compiled.text()
-    program = operations(text)
+    module = parse(text)
+    program = list_operations(Walk(module))
     temporaries = compiled.executable.memory_analysis().temp_size_in_bytes
     analytic = predict(program, accelerator, case.precision, case.dtype, temporaries)
     runner = run.start(compiled, prepared.model, values)
     first, before = measure(runner, canary, choose, options.seconds)
-    replayed, rows = replay(text, program, analytic, accelerator, choose) if options.replay else (None, ())
+    replayed, rows = replay(text, module, program, analytic, accelerator, choose) if options.replay else (None, ())
     again, after = measure(runner, canary, choose, options.seconds)
     peak, measured_peak = compiled.predicted_peak_bytes(), None
     del runner

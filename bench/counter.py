@@ -72,7 +72,7 @@ def write_large(base: str, megabytes: float, file: Path) -> None:
 
 def count(file: Path) -> None:
     """Count one text in this process; prints times and peak memory."""
-    from cr_jax.cost.walk import count_hlo
+    from cr_jax.cost.count import count_hlo
 
     text = file.read_text()
     sample = text[:CANARY]

@@ -12,8 +12,10 @@ from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.catalog.precision import matmul_precision
+from cr_jax.cost.count import count_hlo, count_walk
+from cr_jax.cost.operations import list_operations
 from cr_jax.cost.timeline import timeline
-from cr_jax.cost.walk import collector_paused, count_hlo, count_module
+from cr_jax.cost.walk import Walk, collector_paused
 from cr_jax.data.formats.detect import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
 from cr_jax.hlo.parse import parse
@@ -166,7 +168,7 @@ def profile_devices(
         steps = next(made)
         if require_compiled:
             _compiled(target, steps)
-        counted = [count(step) for step in steps]
+        counted = [count(step, replayed=refine is not None) for step in steps]
         document = report_document(
             spec, config, data, problems, work, target, phases, parameters, counted, versions(), command, settings, refine, rates
         )
@@ -265,18 +267,27 @@ def compiled_for(
     return [made if t["platform"] == "cpu" else list(next(ahead)) for t in targets]
 
 
-def count(step: CompiledStep) -> CountedStep:
-    """Count the traced and the compiled program of a step; the compiled one is read once.
+def count(step: CompiledStep, replayed: bool = False) -> CountedStep:
+    """Count the traced and the compiled program of a step; the compiled one is parsed and walked once.
 
+    replayed: keep the parsed program, which replay cuts into pieces.
     Raises ``Contradiction`` where the compiled program is not the traced step's.
     """
     model = count_hlo(step.model_hlo, step.modules)
     if step.compiled_hlo is None:
         return CountedStep(step, model, None)
     with collector_paused():
-        program = parse(step.compiled_hlo)
-        compiled = count_module(program, step.modules, traced=model)
-        return CountedStep(step, model, compiled, timeline(program, step.modules), kept_bytes(step, program))
+        module = parse(step.compiled_hlo)
+        walk = Walk(module, products=model.products)
+        return CountedStep(
+            step,
+            model,
+            count_walk(walk, step.modules, model),
+            timeline(module, step.modules),
+            kept_bytes(step, module),
+            list_operations(walk),
+            module if replayed else None,
+        )
 
 
 def report_document(
@@ -330,7 +341,11 @@ def report_document(
         "summary": build.summary(counted, turns, account),
         "steps": [
             build.step_entry(s, epochs.get(s.step.labels.get("objective", "")))
-            | {"prediction": prediction_entry(s.step, accelerator_of(target["name"]), work.dtype, refine, rates)}
+            | {
+                "prediction": prediction_entry(
+                    s.step, accelerator_of(target["name"]), work.dtype, refine, rates, s.program, s.module
+                )
+            }
             for s in counted
         ],
         "turns": turns,

@@ -158,6 +158,14 @@ class Origins:
         self._scope, self._products = Scope(root), products or {}
         self._known: dict[tuple[int, int], str] = {}
 
+    def name(self, instruction: Instruction, matmul_flops: int = 0) -> str:
+        """The operation's name, or the best that can be said where the compiler gave it none."""
+        name, root = instruction.op_name, self._scope.root
+        if root and name.startswith(root):
+            return name
+        product = self.product(instruction.shape.leaves[0].elements, matmul_flops) if matmul_flops else ""
+        return product or self.of(instruction)
+
     def product(self, elements: int, flops: int) -> str:
         """The name of a matrix product that only one module of the traced program has, else ""."""
         owners = self._products.get((elements, flops), frozenset())

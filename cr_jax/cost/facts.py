@@ -1,12 +1,13 @@
 """What is inside one operation, fused or not: products, slices, reductions, gathered rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 
 from cr_jax.cost import rules, table
 from cr_jax.cost.matmul import LABELS
 from cr_jax.cost.value import Cost
-from cr_jax.hlo.module import Computation, Instruction
+from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 from cr_jax.hlo.windows import window
 
@@ -98,53 +99,131 @@ class Facts:
         self.sorted_keys = max(self.sorted_keys, other.sorted_keys)
 
 
-def look(inside: Facts, instruction: Instruction) -> None:
-    """Add what one instruction is to ``inside``."""
-    opcode = instruction.opcode
-    operands, many = instruction.operands, len(instruction.operands)
-    if opcode in ("sort", "topk") or (opcode == "custom-call" and rules.call_target(instruction) in table.TOP_K_CALLS):
-        _sorted(inside, instruction)
+class FeatureTable:
+    """Features of a module's instructions. Each fused computation is worked out once."""
+
+    def __init__(self, module: HloModule):
+        self._module = module
+        self._known: dict[str, Facts] = {}
+
+    def of(self, instruction: Instruction) -> Facts:
+        """Features of an instruction, or of everything that is fused into it."""
+        if instruction.opcode == "fusion":
+            return self._inside(instruction.callee or self._module.find(instruction.called("calls"), instruction))
+        found = Facts()
+        rule = _RULES.get(instruction.opcode)
+        if rule is not None:
+            rule(found, instruction)
+        return found
+
+    def _inside(self, computation: Computation) -> Facts:
+        known = self._known.get(computation.name)
+        if known is not None:
+            return known
+        known, rules, sliced = Facts(), _RULES, False
+        for instruction in computation.instructions:
+            opcode = instruction.opcode
+            rule = rules.get(opcode)
+            if rule is not None:
+                rule(known, instruction)
+            elif opcode == "dynamic-slice":
+                sliced = True
+            elif opcode in ("fusion", "call"):
+                name = instruction.called("calls") or instruction.called("to_apply")
+                known.include(self._inside(self._module.find(name, instruction)))
+        if sliced:
+            known.slices = max(known.slices, _slices(computation))
+        self._known[computation.name] = known
+        return known
+
+
+def _custom_call(inside: Facts, instruction: Instruction) -> None:
+    if rules.call_target(instruction) in table.TOP_K_CALLS:
+        _sort(inside, instruction)
+    elif len(instruction.operands) > 1:
+        _library_product(inside, instruction)
+
+
+def _dot(inside: Facts, instruction: Instruction) -> None:
+    inside.products.append(_product(instruction))
+
+
+def _library_product(inside: Facts, instruction: Instruction) -> None:
+    convolved = _convolution(instruction)
+    product = _other_product(instruction)
+    inside.products += [product] if product else []
+    inside.convolutions += [convolved] if convolved and product else []
+
+
+def _transcendental(inside: Facts, instruction: Instruction) -> None:
+    if not instruction.shape.is_float:
         return
-    if opcode == "dot":
-        inside.products.append(_dot(instruction))
-    elif opcode == "convolution" or (opcode == "custom-call" and many > 1):
-        convolved = _convolution(instruction)
-        product = _other_product(instruction)
-        inside.products += [product] if product else []
-        inside.convolutions += [convolved] if convolved and product else []
-    elif opcode in table.TRANSCENDENTAL and instruction.shape.is_float:
-        inside.transcendental = True
-        inside.roots += instruction.shape.elements if opcode in ("sqrt", "rsqrt") else 0
-        inside.powers += instruction.shape.elements if opcode in ("power", "atan2") else 0
-        inside.narrow_tanhs += instruction.shape.elements if opcode == "tanh" and _narrow(instruction.shape) else 0
-    elif opcode in ("divide", "remainder"):
-        inside.divisions += instruction.shape.elements
-    elif opcode == "concatenate":
-        inside.joined |= _joined(instruction)
-    elif opcode in ("copy", "transpose"):
-        inside.transposed += _transposed(instruction)
-    elif opcode == "reduce":
-        elements = operands[0].shape.elements
-        inside.reduced += elements
-        order = operands[0].shape.order
-        if order and order[0] in instruction.numbers("dimensions"):
-            inside.minor += elements
-        elif len(order) > 2 and operands[0].shape.dims[order[-1]] == 1:
-            inside.single += elements
-        if many > 2:
-            inside.argmax += elements
-    elif opcode in ("gather", "scatter"):
-        moved = instruction.shape if opcode == "gather" else operands[-1].shape
-        width = _row(instruction, moved)
-        inside.rows += moved.elements // max(1, width)
-        inside.row_bytes = max(inside.row_bytes, width * moved.bytes // max(1, moved.elements))
+    opcode, elements = instruction.opcode, instruction.shape.elements
+    inside.transcendental = True
+    if opcode in ("sqrt", "rsqrt"):
+        inside.roots += elements
+    elif opcode in ("power", "atan2"):
+        inside.powers += elements
+    elif opcode == "tanh" and _narrow(instruction.shape):
+        inside.narrow_tanhs += elements
 
 
-def _sorted(inside: Facts, instruction: Instruction) -> None:
+def _division(inside: Facts, instruction: Instruction) -> None:
+    inside.divisions += instruction.shape.elements
+
+
+def _concatenation(inside: Facts, instruction: Instruction) -> None:
+    inside.joined |= _joined(instruction)
+
+
+def _reordering(inside: Facts, instruction: Instruction) -> None:
+    inside.transposed += _transposed(instruction)
+
+
+def _reduction(inside: Facts, instruction: Instruction) -> None:
+    operands = instruction.operands
+    shape = operands[0].shape
+    inside.reduced += shape.elements
+    order = shape.order
+    if order and order[0] in instruction.numbers("dimensions"):
+        inside.minor += shape.elements
+    elif len(order) > 2 and shape.dims[order[-1]] == 1:
+        inside.single += shape.elements
+    if len(operands) > 2:
+        inside.argmax += shape.elements
+
+
+def _gathering(inside: Facts, instruction: Instruction) -> None:
+    moved = instruction.shape if instruction.opcode == "gather" else instruction.operands[-1].shape
+    width = _row(instruction, moved)
+    inside.rows += moved.elements // max(1, width)
+    inside.row_bytes = max(inside.row_bytes, width * moved.bytes // max(1, moved.elements))
+
+
+def _sort(inside: Facts, instruction: Instruction) -> None:
     if instruction.operands:
         keys, axis = instruction.operands[0].shape, (instruction.numbers("dimensions") or (-1,))[0]
         inside.sorted_elements += keys.elements
         inside.sorted_keys = max(inside.sorted_keys, keys.dims[axis] if keys.dims else 1)
+
+
+#: What an instruction adds to the features, by opcode; others add nothing.
+_RULES: dict[str, Callable[[Facts, Instruction], None]] = {
+    **dict.fromkeys(table.TRANSCENDENTAL, _transcendental),
+    "dot": _dot,
+    "convolution": _library_product,
+    "custom-call": _custom_call,
+    "divide": _division,
+    "remainder": _division,
+    "concatenate": _concatenation,
+    "copy": _reordering,
+    "transpose": _reordering,
+    "reduce": _reduction,
+    "gather": _gathering,
+    "scatter": _gathering,
+    "sort": _sort,
+    "topk": _sort,
+}
 
 
 def _narrow(shape: Shape) -> bool:
@@ -181,7 +260,7 @@ def _row(instruction: Instruction, moved: Shape) -> int:
     return prod(moved.dims[d] for d in instruction.numbers("update_window_dims"))
 
 
-def _dot(instruction: Instruction) -> Product:
+def _product(instruction: Instruction) -> Product:
     left, right = (o.shape for o in instruction.operands)
     contracted = instruction.numbers("lhs_contracting_dims")
     batch = instruction.numbers("lhs_batch_dims")
@@ -243,7 +322,7 @@ def _convolution(instruction: Instruction) -> Convolution | None:
     )
 
 
-def slices(computation: Computation) -> int:
+def _slices(computation: Computation) -> int:
     """The most slices that one value from a dynamic-slice is cut into."""
     users: dict[int, int] = {}
     origin: dict[int, int] = {}

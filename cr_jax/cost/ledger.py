@@ -1,7 +1,7 @@
 """What the counter books: costs by module, pass and family, with what qualifies them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Literal
 
 from cr_jax.cost.attribute import Products
@@ -79,8 +79,9 @@ class Conditional:
 class Ledger:
     """Costs by module, pass and family, with what qualifies them.
 
-    slack: how much less the program may do, for a cheaper branch, an earlier end of a loop, or a call that does
-    less than it declares.
+    rows: costs by key. loops, conditionals: in the order they are met. missing: number and bytes of operations without a
+    rule, by name. made: the matrix products, whose costs are among the rows too. cycles: the TPU compiler's own
+    estimate. declared: executions and costs of calls that declare them, by target and source.
     """
 
     rows: dict[Key, Cost] = field(default_factory=dict)
@@ -88,7 +89,6 @@ class Ledger:
     missing: dict[str, tuple[int, int]] = field(default_factory=dict)
     made: dict[tuple[int, Key], Made] = field(default_factory=dict)
     cycles: int = 0
-    slack: Cost = field(default_factory=Cost)
     conditionals: list[Conditional] = field(default_factory=list)
     declared: dict[tuple[str, str], tuple[int, Cost]] = field(default_factory=dict)
 
@@ -128,7 +128,6 @@ class Ledger:
         for place, made in other.made.items():
             self.made.setdefault(place, Made()).add(made.cost, made.executions, times)
         self.cycles += times * other.cycles
-        self.slack.add(other.slack, times)
         self.list(other, times)
 
     def list(self, other: "Ledger", times: int) -> None:
@@ -139,6 +138,19 @@ class Ledger:
             self.declare(name, source, cost * times, count * times)
         self.loops += [replace(o, executions=o.executions * times) for o in other.loops]
         self.conditionals += [replace(o, executions=o.executions * times) for o in other.conditionals]
+
+    def reduced_to(self, total: Cost) -> "Ledger":
+        """A copy with its rows made smaller until they add up to ``total``, which is nowhere more than theirs."""
+        made = Ledger()
+        made.include(self, 1)
+        excess = self.total() + total * -1
+        for f in fields(excess):
+            left = getattr(excess, f.name)
+            for row in made.rows.values():
+                taken = min(left, getattr(row, f.name))
+                setattr(row, f.name, getattr(row, f.name) - taken)
+                left -= taken
+        return made
 
     def total(self) -> Cost:
         cost = Cost()

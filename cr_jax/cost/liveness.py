@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from cr_jax.cost.aliasing import Aliasing, leaf_at, pairs
 from cr_jax.cost.attribute import Scope, root_of
-from cr_jax.cost.branches import branch_names
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 
@@ -188,8 +187,7 @@ class _Flow:
         self._next(switch, scope)
         self._read(operands[0])
         ended = []
-        for name, values in zip(branch_names(switch), operands[1:], strict=True):
-            called = self.module.find(name, switch)
+        for called, values in zip(self.module.branches(switch), operands[1:], strict=True):
             ended.append(self.run(called, {0: values}, scope.inside(switch.op_name)))
             self._read(ended[-1])
         results = self.made(switch)

@@ -1,31 +1,29 @@
-"""The operations a program executes, one by one, with how often and what decides their time.
+"""The operations that a program executes, one by one, with how often and what decides their time.
 
-The same walk as the counter's, kept flat: one entry per top-level operation of every executed
-computation, so that the costs times the executions add up to the counter's totals.
+A fold over the walk, kept flat: one entry per operation and call of its computation, so that the costs times the
+executions add up to the counter's totals.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
 
-from cr_jax.cost import rules, table, traffic
-from cr_jax.cost.attribute import Attribution
-from cr_jax.cost.branches import branch_names, passes
-from cr_jax.cost.facts import Convolution, Facts, Product, look, slices
+from cr_jax.cost.facts import Convolution, FeatureTable, Product
 from cr_jax.cost.graph import Node, Places
 from cr_jax.cost.reuse import Reads, Trace, sources
+from cr_jax.cost.totals import Totals
 from cr_jax.cost.value import Cost
-from cr_jax.cost.walk import RANK, Walk, call_family, collector_paused
+from cr_jax.cost.walk import Branching, Called, Executed, Repeated, Run, Walk, collector_paused, nesting_checked
 from cr_jax.errors import BadHlo
-from cr_jax.hlo.loops import Frame, TripCount, trip_count
-from cr_jax.hlo.module import Computation, HloModule, Instruction
+from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.parse import parse
 
 _PARTITIONS = re.compile(r'"outer_dimension_partitions":\[([^\]]*)\]')
+_NUMBER = re.compile(r"\d+")
+_ALIASES = re.compile(r"\{([\d, ]*)\}: \((\d+),")
 #: Operations listed one by one.
 _MOST = 2_000_000
-_ALIASES = re.compile(r"\{([\d, ]*)\}: \((\d+),")
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,8 @@ class LoopRun:
 class Program:
     """Executed operations, loops, and the facts of one call. nodes: the entry computation's, with what
     waits for what. fresh_outputs: bytes of each result that has no argument's buffer. touched_bytes: of
-    distinct buffers, all in all. uncounted: operations whose arithmetic is not known from their shapes. varies:
-    branches or early ends of loops make some runs do less."""
+    distinct buffers, all in all. uncounted: operations whose arithmetic is not known from their shapes. cheapest: the
+    program by the cheapest branches and the earliest ends of loops; ``None`` where every run does the same."""
 
     operations: tuple[Operation, ...]
     loops: tuple[LoopRun, ...]
@@ -113,7 +111,7 @@ class Program:
     fresh_outputs: tuple[int, ...]
     touched_bytes: int
     uncounted: tuple[str, ...] = ()
-    varies: bool = False
+    cheapest: "Program | None" = None
 
     def total(self) -> Cost:
         """The counter's totals."""
@@ -123,200 +121,167 @@ class Program:
         return cost
 
 
-def operations(text: str, trip_counts: Mapping[str, int] | None = None, cheapest: bool = False) -> Program:
-    """The executed operations of one HLO module. Raises ``BadHlo`` as ``count_hlo`` does.
+def operations(text: str, trip_counts: Mapping[str, int] | None = None) -> Program:
+    """The executed operations of one HLO module from its text. Raises ``BadHlo`` as ``count_hlo`` does.
 
-    A loop of unknown trip count runs never and is marked ``known=False``. cheapest: of branches the cheapest, and
-    the earliest ends of loops, instead of the dearest and the latest.
+    trip_counts: as for ``count_hlo``.
     """
     with collector_paused():
-        try:
-            return _List(text, trip_counts or {}, cheapest).program()
-        except RecursionError:
-            raise BadHlo(1, "computations or values are nested too deep") from None
+        return list_operations(Walk(parse(text), trip_counts))
+
+
+def list_operations(walk: Walk) -> Program:
+    """The executed operations of a module that was walked.
+
+    Of branches the most expensive is listed, of a loop the latest end. A loop of unknown trip count runs never and is
+    marked ``known=False``.
+    """
+    with collector_paused(), nesting_checked():
+        most = Totals()
+        varies = walk.open_ended and most.vary(walk.entry)
+        return _List(walk, most).program(_List(walk, Totals(cheapest=True)).program() if varies else None)
+
+
+@dataclass(slots=True, eq=False)
+class _Block:
+    """What all calls of a computation have in common.
+
+    footprint: bytes of distinct buffers that one run touches, nested runs included. reads, writes: of each operation.
+    operations: as of the first call. after: of each entry, as for :class:`Node`.
+    """
+
+    footprint: int
+    reads: list[list[tuple[Instruction, int]]]
+    operations: list[Operation] = field(default_factory=list)
+    after: list[tuple[int, ...]] = field(default_factory=list)
 
 
 class _List:
-    def __init__(self, text: str, given: Mapping[str, int], cheapest: bool):
-        self.module: HloModule = parse(text)
-        self.cheapest, self.varies = cheapest, False
-        self.uncounted: set[str] = set(self.module.doubts)
-        self.walk = Walk(self.module, Attribution(), given)
-        self.given = given
-        self.partitions = _partitions(text)
-        told = _ALIASES.findall(self.module.attribute("input_output_alias") or "")
-        self.aliased = {int(o.split(",")[0]) if o.strip() else 0: int(a) for o, a in told}
-        self._facts: dict[str, Facts] = {}
-        self._costs: dict[int, tuple[Cost, str]] = {}
-        self._footprints: dict[str, int] = {}
+    """operations, loops: found so far."""
 
-    def program(self) -> Program:
-        entry = self.module.entry
-        found: list[Operation] = []
-        loops: list[LoopRun] = []
-        nodes = self.computation(entry, Frame(entry), 1, "", found, loops)
+    def __init__(self, walk: Walk, totals: Totals):
+        self.walk, self.totals = walk, totals
+        self.operations: list[Operation] = []
+        self.loops: list[LoopRun] = []
+        self._features = FeatureTable(walk.module)
+        self._blocks: dict[int, _Block] = {}
+
+    def program(self, cheapest: Program | None = None) -> Program:
+        module = self.walk.module
+        entry = module.entry
+        nodes = self.run(self.walk.entry, 1, "")
+        told = _ALIASES.findall(module.attribute("input_output_alias") or "")
+        aliased = {int(o.split(",")[0]) if o.strip() else 0: int(a) for o, a in told}
         results = entry.result.operands if entry.result.opcode == "tuple" else (entry.result,)
         sizes = [sum(leaf.bytes for leaf in r.shape.leaves) for r in results]
-        fresh = tuple(size for n, size in enumerate(sizes) if n not in self.aliased)
         arguments = list(entry.parameters.values())
         return Program(
-            tuple(found),
-            tuple(loops),
+            tuple(self.operations),
+            tuple(self.loops),
             nodes,
             len(arguments),
-            len(self.aliased),
+            len(aliased),
             sum(a.shape.bytes for a in arguments),
             sum(sizes),
-            fresh,
-            self.footprint(entry),
-            tuple(sorted(self.uncounted)),
-            self.varies,
+            tuple(size for n, size in enumerate(sizes) if n not in aliased),
+            self._block(self.walk.entry).footprint,
+            tuple(sorted(self.walk.uncounted)),
+            cheapest,
         )
 
-    def computation(
-        self, computation: Computation, frame: Frame, times: int, loop: str, found: list[Operation], loops: list[LoopRun]
-    ) -> tuple[Node, ...]:
-        """Its operations and loops, added to ``found`` and ``loops``, and the nodes that point there."""
-        trace = Trace(self.footprint(computation))
-        nodes: list[Node] = []
-        places = Places()
-        if len(found) > _MOST:
+    def run(self, run: Run, times: int, loop: str) -> tuple[Node, ...]:
+        """Add the operations and loops of a run; returns the nodes that point there."""
+        if len(self.operations) > _MOST:
             raise BadHlo(1, f"calls multiply the program to more than {_MOST} operations")
-        for instruction in computation.instructions:
-            opcode = instruction.opcode
-            if opcode in table.FREE:
-                continue
-            after = places.after(instruction)
-            places.add(instruction)
-            if opcode == "while":
-                nodes.append(self.loop(after, instruction, frame, times, found, loops))
-            elif opcode == "conditional":
-                inner = self.conditional(instruction, frame, times, loop, found, loops)
-                nodes.append(Node(after, inner=((1, inner),)))
-            elif opcode in ("call", "async-start") or rules.body_of_call(instruction):
-                called = self.walk.called(instruction)
-                inner = self.computation(called, frame.inside(called, instruction), times, loop, found, loops)
-                nodes.append(Node(after, inner=((1, inner),)))
+        block = self._described(run, times, loop)
+        known, nodes = iter(block.operations), list[Node]()
+        for entry, after in zip(run.entries, block.after, strict=True):
+            if isinstance(entry, Executed):
+                nodes.append(Node(after, operation=len(self.operations)))
+                one = next(known)
+                same = one.times == times and one.loop == loop
+                self.operations.append(one if same else replace(one, times=times, loop=loop))
+            elif isinstance(entry, Repeated):
+                nodes.append(self.loop(after, entry, times))
             else:
-                nodes.append(Node(after, operation=len(found)))
-                found.append(self.operation(instruction, computation.name, times, loop, trace))
-                continue
-            trace.skip(self.inner_bytes(instruction), instruction)
+                inner = entry.run if isinstance(entry, Called) else self.branch(entry)
+                nodes.append(Node(after, inner=((1, self.run(inner, times, loop)),)))
         return tuple(nodes)
 
-    def loop(
-        self, after: tuple[int, ...], loop: Instruction, frame: Frame, times: int, found: list[Operation], loops: list[LoopRun]
-    ) -> Node:
-        body = self.module.find(loop.called("body"), loop)
-        condition = self.module.find(loop.called("condition"), loop)
-        count = trip_count(self.module, loop, frame)
-        if count.count is None and loop.name in self.given:
-            count = TripCount(self.given[loop.name], "given")
-        least, most = passes(count)
-        self.varies = self.varies or least < most
-        turns = least if self.cheapest else most
-        turn = self.computation(body, frame.inside(body, loop), times * turns, loop.name, found, loops)
-        test = self.computation(condition, frame.inside(condition, loop), times * (turns + 1), loop.name, found, loops)
-        loops.append(
-            LoopRun(loop.name, times, times * turns, self.footprint(body), count.count is not None, count.source == "annotated")
-        )
-        return Node(after, loop=len(loops) - 1, inner=((turns, turn), (turns + 1, test)))
+    def loop(self, after: tuple[int, ...], entry: Repeated, times: int) -> Node:
+        name, count, turns = entry.instruction.name, entry.count, self.totals.turns(entry)
+        turn = self.run(entry.body, times * turns, name)
+        test = self.run(entry.condition, times * (turns + 1), name)
+        touched = self._block(entry.body).footprint
+        self.loops.append(LoopRun(name, times, times * turns, touched, count.count is not None, count.source == "annotated"))
+        return Node(after, loop=len(self.loops) - 1, inner=((turns, turn), (turns + 1, test)))
 
-    def conditional(
-        self, switch: Instruction, frame: Frame, times: int, loop: str, found: list[Operation], loops: list[LoopRun]
-    ) -> tuple[Node, ...]:
-        """The dearest branch or the cheapest, chosen as the counter does."""
+    def branch(self, switch: Branching) -> Run:
+        """The most expensive branch or the cheapest, as the counter chooses."""
+        return switch.branches[self.totals.chosen(switch)]
 
-        def weight(branch: Computation) -> tuple[int, int]:
-            taken: list[Operation] = []
-            self.computation(branch, frame.inside(branch, switch), 1, loop, taken, [])
-            total = Cost()
-            for operation in taken:
-                total.add(operation.cost, operation.times)
-            return total.operations, total.hbm_bytes
-
-        weighed = {branch.name: weight(branch) for branch in self.branches(switch)}
-        self.varies = self.varies or len(set(weighed.values())) > 1
-        branch = (min if self.cheapest else max)(self.branches(switch), key=lambda b: weighed[b.name])
-        return self.computation(branch, frame.inside(branch, switch), times, loop, found, loops)
-
-    def branches(self, switch: Instruction) -> Iterator[Computation]:
-        return (self.module.find(name, switch) for name in branch_names(switch))
-
-    def cost(self, instruction: Instruction) -> tuple[Cost, str]:
-        """One execution's cost and its family, as the counter books them."""
-        known = self._costs.get(id(instruction))
+    def _block(self, run: Run) -> _Block:
+        known = self._blocks.get(id(run))
         if known is None:
-            known = self._costs[id(instruction)] = self._cost(instruction)
+            known = self._blocks[id(run)] = self._touched(run)
         return known
 
-    def _cost(self, instruction: Instruction) -> tuple[Cost, str]:
-        if instruction.opcode == "fusion":
-            rows, missing = self.walk.fused(self.module.find(instruction.called("calls"), instruction), instruction)
-            self.uncounted.update(missing)
-            cost = Cost().add(self.walk.fusions.cost(instruction))
-            for _, _, part in rows:
-                cost.add(part)
-            family = max({f for _, f, _ in rows} or {"movement"}, key=lambda f: RANK.get(f, -1))
-            return cost, family
-        family = call_family(instruction, table.FAMILY.get(instruction.opcode, "unknown"))
-        cost = Cost()
-        try:
-            cost.add(traffic.plain(instruction))
-            cost.add(rules.arithmetic(instruction, self.walk.applied))
-        except rules.Uncounted as unknown:
-            self.uncounted.add(str(unknown))  # its bytes count
-        except (IndexError, ValueError) as error:
-            raise BadHlo(instruction.line, f"{instruction.opcode} {instruction.name} is malformed: {error}") from None
-        self.uncounted.update(self.walk.unruled(instruction))
-        return cost, family
-
-    def footprint(self, computation: Computation) -> int:
-        """Bytes of distinct buffers that one run of a computation touches, nested ones included."""
-        known = self._footprints.get(computation.name)
-        if known is not None:
-            return known
+    def _touched(self, run: Run) -> _Block:
         touched: dict[int, int] = {}
-        inner = 0
-        for instruction in computation.instructions:
-            opcode = instruction.opcode
-            if opcode in table.FREE:
+        inner, reads = 0, []
+        for entry in run.entries:
+            if not isinstance(entry, Executed):
+                inner += self._inner_bytes(entry)
                 continue
-            if opcode in ("while", "conditional", "call", "async-start") or rules.body_of_call(instruction):
-                inner += self.inner_bytes(instruction)
-                continue
-            cost, _ = self.cost(instruction)
-            for source, size in sources(instruction, cost):
-                touched[id(source)] = max(touched.get(id(source), 0), size)
-            written = min(instruction.shape.bytes, cost.written_bytes)
-            touched[id(instruction)] = max(touched.get(id(instruction), 0), written)
-        self._footprints[computation.name] = total = inner + sum(touched.values())
-        return total
+            instruction, cost = entry.instruction, entry.cost.total
+            read = sources(instruction, cost)
+            reads.append(read)
+            for source, size in read:
+                if size > touched.get(id(source), 0):
+                    touched[id(source)] = size
+            touched[id(instruction)] = max(touched.get(id(instruction), 0), min(instruction.shape.bytes, cost.written_bytes))
+        return _Block(inner + sum(touched.values()), reads)
 
-    def inner_bytes(self, instruction: Instruction) -> int:
-        """Bytes that one iteration, the dearest branch or the call touches."""
-        if instruction.opcode == "while":
-            return self.footprint(self.module.find(instruction.called("body"), instruction))
-        if instruction.opcode == "conditional":
-            return max(self.footprint(branch) for branch in self.branches(instruction))
-        return self.footprint(self.walk.called(instruction))
+    def _inner_bytes(self, entry: Repeated | Branching | Called) -> int:
+        """Bytes that one iteration, the largest branch or the call touches."""
+        if isinstance(entry, Repeated):
+            return self._block(entry.body).footprint
+        if isinstance(entry, Called):
+            return self._block(entry.run).footprint
+        return max(self._block(branch).footprint for branch in entry.branches)
 
-    def operation(self, instruction: Instruction, where: str, times: int, loop: str, trace: Trace) -> Operation:
-        cost, family = self.cost(instruction)
-        fused = instruction.opcode == "fusion"
-        inside = self.inside(self.module.find(instruction.called("calls"), instruction)) if fused else Facts()
-        if not fused:
-            look(inside, instruction)
-        largest = max(instruction.shape.leaves, key=lambda leaf: leaf.elements)
-        reads = tuple(trace.read(source, size) for source, size in sources(instruction, cost))
-        output = sum(leaf.bytes for leaf in instruction.shape.leaves if not leaf.on_chip)
+    def _described(self, run: Run, times: int, loop: str) -> _Block:
+        """The block of a run with its operations, made at the first call."""
+        block = self._block(run)
+        if block.after or not run.entries:
+            return block
+        trace, places, reads = Trace(block.footprint), Places(), iter(block.reads)
+        for entry in run.entries:
+            instruction = entry.instruction
+            block.after.append(places.after(instruction))
+            places.add(instruction)
+            if isinstance(entry, Executed):
+                made = self._operation(entry, next(reads), trace, computation=run.computation.name, times=times, loop=loop)
+                block.operations.append(made)
+            else:
+                trace.skip(self._inner_bytes(entry), instruction)
+        return block
+
+    def _operation(
+        self, entry: Executed, read: list[tuple[Instruction, int]], trace: Trace, computation: str, times: int, loop: str
+    ) -> Operation:
+        instruction, cost = entry.instruction, entry.cost.total
+        shape, fused = instruction.shape, entry.cost.fused is not None
+        inside = self._features.of(instruction)
+        largest = max(shape.leaves, key=lambda leaf: leaf.elements) if shape.parts else shape
+        reads = tuple([trace.read(source, size) for source, size in read])
+        output = sum([leaf.bytes for leaf in shape.leaves if not leaf.on_chip])
         distance = trace.write(instruction, min(output, cost.written_bytes))
         return Operation(
             name=instruction.name,
             opcode=instruction.opcode,
-            family=family,
-            computation=where,
-            times=times,
+            family=entry.cost.family,
+            computation=computation,
             cost=cost,
             dtype=largest.dtype,
             elements=largest.elements,
@@ -326,51 +291,31 @@ class _List:
             fresh=cost.written_bytes >= output > 0,
             products=tuple(inside.products),
             convolutions=tuple(inside.convolutions),
-            divisions=inside.divisions,
-            powers=inside.powers,
-            cycles=instruction.cycles,
-            sorted_elements=inside.sorted_elements,
-            sorted_keys=inside.sorted_keys,
             scalarised=inside.scalarised,
             argmax_elements=inside.argmax,
             reduced_elements=inside.reduced,
             minor_elements=inside.minor,
             single_elements=inside.single,
             roots=inside.roots,
+            divisions=inside.divisions,
+            powers=inside.powers,
             narrow_tanhs=inside.narrow_tanhs,
             transposed=inside.transposed,
             rows=inside.rows,
             row_bytes=inside.row_bytes,
-            partitions=self.partitions.get(instruction.line, 1),
-            loop=loop,
+            partitions=_partitions(instruction),
             library=fused and "kind=kCustom" in instruction.attributes,
             cut=inside.cut,
             joined=fused and inside.joined,
+            cycles=instruction.cycles,
+            sorted_elements=inside.sorted_elements,
+            sorted_keys=inside.sorted_keys,
+            times=times,
+            loop=loop,
         )
 
-    def inside(self, computation: Computation) -> Facts:
-        """What a fused computation holds, nested ones included."""
-        known = self._facts.get(computation.name)
-        if known is None:
-            known = Facts()
-            for instruction in computation.instructions:
-                if instruction.opcode in ("fusion", "call"):
-                    name = instruction.called("calls") or instruction.called("to_apply")
-                    known.include(self.inside(self.module.find(name, instruction)))
-                else:
-                    look(known, instruction)
-            known.slices = max(known.slices, slices(computation))
-            self._facts[computation.name] = known
-        return known
 
-
-def _partitions(text: str) -> dict[int, int]:
-    """Tasks per operation by its line, where the CPU compiler cut it."""
-    if "outer_dimension_partitions" not in text:
-        return {}
-    found = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        match = _PARTITIONS.search(line) if "outer_dimension_partitions" in line else None
-        if match:
-            found[number] = prod(int(n) for n in re.findall(r"\d+", match[1]))
-    return found
+def _partitions(instruction: Instruction) -> int:
+    """Tasks that the CPU compiler cut an operation into."""
+    found = _PARTITIONS.search(instruction.config) if instruction.config else None
+    return prod(int(n) for n in _NUMBER.findall(found[1])) if found else 1

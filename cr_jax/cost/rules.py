@@ -149,9 +149,9 @@ def body_of_call(instruction: Instruction) -> str | None:
     TPU's compiler gives to the sparse cores; ``None`` for any other instruction."""
     if instruction.opcode != "custom-call":
         return None
-    target, named = call_target(instruction), instruction.attribute("called_computations")
+    target = call_target(instruction)
     known = target in table.FREE_CALLS or target in table.TOP_K_CALLS or target.startswith(("__cudnn$", "__cublas$"))
-    names = [] if known or not named else [name.strip().lstrip("%") for name in named.strip("{}").split(",") if name.strip()]
+    names = [] if known else instruction.all_called("called_computations")
     return names[0] if len(names) == 1 else None
 
 

@@ -47,6 +47,18 @@ class TripCount:
     at_most: bool = False
     disputed: int | None = None
 
+    @property
+    def most(self) -> int:
+        """Iterations at most; none of a loop that nobody knows, for it may never run."""
+        return self.count or 0
+
+    @property
+    def least(self) -> int:
+        """Iterations at least."""
+        if self.at_most:
+            return 0
+        return self.most if self.disputed is None else min(self.disputed, self.most)
+
 
 class Frame:
     """Where a computation is called from: binds its parameters to the caller's operands.

@@ -52,6 +52,11 @@ class Instruction:
         value = self.attribute(key)
         return value.lstrip("%") if value else None
 
+    def all_called(self, key: str) -> list[str]:
+        """The computations that an attribute names: one, or a list in braces."""
+        names = [name.strip().lstrip("%") for name in (self.attribute(key) or "").strip("{}").split(",")]
+        return [name for name in names if name]
+
 
 _INTEGERS = re.compile(r"-?\d{1,30}", re.ASCII)
 
@@ -95,6 +100,12 @@ class HloModule:
         if found is None:
             raise BadHlo(user.line, f"{user.opcode} {user.name} calls {name!r}, which the text does not define above it")
         return found
+
+    def branches(self, switch: Instruction) -> list[Computation]:
+        """The computations that a conditional chooses between."""
+        names = switch.all_called("branch_computations")
+        chosen = names or [switch.called("true_computation"), switch.called("false_computation")]
+        return [self.find(name, switch) for name in chosen]
 
 
 def _attribute(text: str, key: str) -> str | None:

@@ -17,8 +17,9 @@ from cr_jax.hlo.opcodes import RESERVED
 from cr_jax.hlo.shapes import COMMENT, KNOWN_SHAPES, Shape, parse_shape, split_top
 from cr_jax.hlo.verify import Verifier
 
-#: Opcodes whose backend configuration a rule reads.
+#: Opcodes whose backend configuration a rule reads, and a key of it that is read of any opcode.
 _CONFIGURED = frozenset({"while", "custom-call"})
+_PARTITIONED = '"outer_dimension_partitions":'
 _CYCLES = re.compile(r'"estimated_cycles":"(\d{1,18})"', re.ASCII)
 #: Opcodes whose operands are no instructions; a scalar's literal is kept, a table's is not.
 _LITERAL = frozenset({"constant", "iota"})
@@ -267,7 +268,7 @@ class _Parser:
 
 def _configure(instruction: Instruction, text: str) -> None:
     """What is kept of a backend configuration."""
-    if instruction.opcode in _CONFIGURED:
+    if instruction.opcode in _CONFIGURED or _PARTITIONED in text:
         instruction.config = text
     estimate = _CYCLES.search(text)
     if estimate is not None:

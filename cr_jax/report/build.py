@@ -6,10 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cr_jax.cost.ledger import HloCount
 from cr_jax.cost.memory import memory_account
+from cr_jax.cost.operations import Program
 from cr_jax.cost.timeline import Timeline
-from cr_jax.cost.walk import HloCount
 from cr_jax.hlo.fingerprint import fingerprint
+from cr_jax.hlo.module import HloModule
 from cr_jax.records import MODES, CompiledStep, Parameter, plain
 
 SCHEMA_VERSION = "1.1"
@@ -33,6 +35,8 @@ class CountedStep:
 
     timeline: of the memory in use; ``None`` where there is no compiled program, or no order in its text.
     kept_bytes: of the arguments that the compiled program takes (``cr_jax.report.arguments``).
+    program: the operations that the compiled program executes. module: the parsed compiled program; ``None`` unless it
+    will be replayed, for it is many times as large as its operations.
     """
 
     step: CompiledStep
@@ -40,6 +44,8 @@ class CountedStep:
     compiled: HloCount | None
     timeline: Timeline | None = None
     kept_bytes: int | None = None
+    program: Program | None = None
+    module: HloModule | None = None
 
     @property
     def best(self) -> HloCount:

@@ -5,7 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.cost.operations import Program, operations
+from cr_jax.cost.operations import Program, list_operations
+from cr_jax.cost.walk import Walk, collector_paused
+from cr_jax.hlo.module import HloModule
+from cr_jax.hlo.parse import parse
 from cr_jax.predict.rates import Rates, costs
 from cr_jax.predict.roofline import Prediction, predict
 from cr_jax.records import CompiledStep, plain
@@ -14,28 +17,40 @@ from cr_jax.records import CompiledStep, plain
 _LISTED = 8
 #: Loops listed, those first whose kernels take longest to start.
 _LOOPS = 5
-#: Refines a prediction by timing the program's own operations where the device is attached (HLO text,
-#: program, prediction, device -> prediction and a row per operation); ``cr_jax.measure.replay`` has one.
-Refine = Callable[[str, Program, Prediction, Accelerator], tuple[Prediction, Sequence[Mapping[str, Any]]]]
+#: Refines a prediction by timing the program's own operations where the device is attached (HLO text, the same parsed,
+#: its operations, prediction, device -> prediction and a row per operation); ``cr_jax.measure.replay`` has one.
+Refine = Callable[[str, HloModule, Program, Prediction, Accelerator], tuple[Prediction, Sequence[Mapping[str, Any]]]]
 
 
 def prediction_entry(
-    step: CompiledStep, accelerator: Accelerator | None, dtype: str, refine: Refine | None = None, rates: Rates = Rates()
+    step: CompiledStep,
+    accelerator: Accelerator | None,
+    dtype: str,
+    refine: Refine | None = None,
+    rates: Rates = Rates(),
+    program: Program | None = None,
+    module: HloModule | None = None,
 ) -> dict[str, Any]:
-    """What ``step`` would take on ``accelerator``; every figure ``None`` with a reason where that is unknown."""
+    """The time of ``step`` on ``accelerator``; every figure ``None`` with a reason where it is unknown.
+
+    program, module: of the step's compiled program where they are known already.
+    """
     if accelerator is None:
         return _unknown("the device has no accelerator profile")
     if step.compiled_hlo is None:
         why = step.reason or step.outcome
         return _unknown(f"not compiled for {accelerator.name} ({why}): a time follows from the compiled program only")
-    program = operations(step.compiled_hlo)
+    if program is None or (refine is not None and module is None):
+        with collector_paused():
+            module = parse(step.compiled_hlo)
+            program = list_operations(Walk(module))
     found = predict(program, accelerator, step.precision, dtype, step.memory.temp_bytes)
-    if program.varies and found.low_s is not None:  # some runs take a cheaper branch, or leave a loop early
-        least = operations(step.compiled_hlo, cheapest=True)
-        found = replace(found, low_s=predict(least, accelerator, step.precision, dtype, step.memory.temp_bytes).low_s)
-    if refine is None or found.method != "calibrated":
+    if program.cheapest is not None and found.low_s is not None:
+        least = predict(program.cheapest, accelerator, step.precision, dtype, step.memory.temp_bytes)
+        found = replace(found, low_s=least.low_s)
+    if refine is None or module is None or found.method != "calibrated":
         return entry(found, step, accelerator, rates)
-    found, rows = refine(step.compiled_hlo, program, found, accelerator)
+    found, rows = refine(step.compiled_hlo, module, program, found, accelerator)
     return entry(found, step, accelerator, rates) | {"replayed": [dict(row) for row in rows]}
 
 

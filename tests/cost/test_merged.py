@@ -2,7 +2,7 @@
 
 import pytest
 
-from cr_jax.cost.walk import count_hlo
+from cr_jax.cost.count import count_hlo
 
 MODULES = ("net.ahead", "net.back", "net.other", "net.top")
 

@@ -10,6 +10,7 @@ from round_tables import calibration
 
 from cr_jax.catalog.load import accelerator
 from cr_jax.cost.operations import operations
+from cr_jax.hlo.parse import parse
 from cr_jax.measure import replay as replaying
 from cr_jax.predict.roofline import predict
 
@@ -38,7 +39,7 @@ def test_hot_operations_are_replayed_and_the_whole_is_their_sum(case, monkeypatc
     text, program, analytic, device = case
     monkeypatch.setattr(replaying, "_PAIRS_S", 0.0)
     monkeypatch.setattr(replaying, "_LONG_S", 1e-5)
-    found, rows = replaying.replay(text, program, analytic, device)
+    found, rows = replaying.replay(text, parse(text), program, analytic, device)
     assert found.method == "replay" and rows
     assert [r.name for r in rows if r.replay_s is None] == []
     hot = {r.name for r in rows}
@@ -52,11 +53,11 @@ def test_hot_operations_are_replayed_and_the_whole_is_their_sum(case, monkeypatc
 
 def test_equal_operations_share_a_key_and_others_do_not(case):
     text, program, _, _ = case
-    pieces = replaying._Pieces(text)
+    pieces = replaying.Pieces(text, parse(text))
     keys = {o.name: pieces.key(o) for o in program.operations}
     assert len(set(keys.values())) > 3
     doubled = text.replace("metadata={", "metadata={source_line=1 ")
-    again = replaying._Pieces(doubled)
+    again = replaying.Pieces(doubled, parse(doubled))
     assert keys == {o.name: again.key(o) for o in operations(doubled).operations}
 
 
@@ -64,7 +65,7 @@ def test_a_piece_runs_alone_and_counts_the_same_work(case):
     """The loop around a product holds that product, layouts and names aside."""
     text, program, _, _ = case
     product = next(o for o in program.operations if o.products)
-    hlo, shapes = replaying._Pieces(text).looped(product)
+    hlo, shapes = replaying.Pieces(text, parse(text)).looped(product)
     assert [tuple(s.dims) for s in shapes] == [s.dims for s in shapes]
     alone = operations(hlo, {"end": 5})
     assert not alone.loops[0].known or alone.loops[0].iterations == 5
@@ -86,7 +87,7 @@ ENTRY e {
 """
     (update,) = operations(text).operations
     assert not update.fresh
-    hlo, _ = replaying._Pieces(text).looped(update)
+    hlo, _ = replaying.Pieces(text, parse(text)).looped(update)
     carried = next(line for line in hlo.split("\n") if "ROOT %out" in line)
     assert "%before, %w, %p1" in carried  # the result goes where the operand came from
 
@@ -105,7 +106,7 @@ ENTRY e {
 def test_a_part_is_picked_anew_from_another_place_not_from_a_changed_whole():
     """To change one element of the whole would copy it at every turn."""
     (picked,) = operations(SLICE).operations
-    hlo, _ = replaying._Pieces(SLICE).looped(picked)
+    hlo, _ = replaying.Pieces(SLICE, parse(SLICE)).looped(picked)
     assert "dynamic-update-slice" not in hlo
     assert "%p1 = s32[] reshape(%poke)" in hlo and "%p0 = f32[4096,64] reshape(%q0)" in hlo
     assert replaying._compile(hlo)[0] is not None
@@ -122,6 +123,6 @@ def test_a_large_result_that_memory_bounds_keeps_the_models_time():
     device = dataclasses.replace(accelerator("cpu"), calibration=calibration())
     program = operations(text)
     analytic = predict(program, device, "default", "float32")
-    found, (row,) = replaying.replay(text, program, analytic, device)
+    found, (row,) = replaying.replay(text, parse(text), program, analytic, device)
     assert row.replay_s is None and "copy" in (row.reason or "")
     assert found.seconds == pytest.approx(analytic.seconds)

@@ -1,0 +1,63 @@
+"""Total cost of a run, and the branch of a conditional that is chosen by it."""
+
+from cr_jax.cost.value import Cost
+from cr_jax.cost.walk import Branching, Called, Executed, Repeated, Run
+
+
+class Totals:
+    """Totals of runs at most, or at least; each run is added up once.
+
+    cheapest: loops end as early as they may, and of a conditional's branches each figure is the smallest one's; else
+    as late, and the largest one's. declared: whether costs that calls declare are among the totals.
+    """
+
+    def __init__(self, cheapest: bool = False, declared: bool = True):
+        self.cheapest, self._declared = cheapest, declared
+        self._known: dict[int, Cost] = {}
+        self._varies = False
+
+    def of(self, run: Run) -> Cost:
+        """One run's total. Not to be changed by the caller."""
+        known = self._known.get(id(run))
+        if known is None:
+            known = self._known[id(run)] = self._add_up(run)
+        return known
+
+    def vary(self, run: Run) -> bool:
+        """Whether branches or early ends of loops make some runs do less than others."""
+        self.of(run)
+        return self._varies
+
+    def turns(self, loop: Repeated) -> int:
+        """How often the loop's body runs."""
+        return loop.count.least if self.cheapest else loop.count.most
+
+    def branches(self, switch: Branching) -> list[Cost]:
+        """The total of each branch."""
+        return [self.of(branch) for branch in switch.branches]
+
+    def chosen(self, switch: Branching) -> int:
+        """The number of the branch with the most operations, or the fewest; then by bytes, then the first."""
+        totals = self.branches(switch)
+        choose = min if self.cheapest else max
+        return choose(range(len(totals)), key=lambda n: (totals[n].operations, totals[n].hbm_bytes))
+
+    def _add_up(self, run: Run) -> Cost:
+        total = Cost()
+        for entry in run.entries:
+            if isinstance(entry, Executed):
+                cost = entry.cost
+                total.add(cost.total)
+                if cost.declared is not None and self._declared:
+                    total.add(cost.declared.extra)
+            elif isinstance(entry, Repeated):
+                self._varies = self._varies or entry.count.least < entry.count.most
+                turns = self.turns(entry)
+                total.add(self.of(entry.body), turns).add(self.of(entry.condition), turns + 1)
+            elif isinstance(entry, Called):
+                total.add(self.of(entry.run))
+            else:
+                totals = self.branches(entry)
+                self._varies = self._varies or len({(one.operations, one.hbm_bytes) for one in totals}) > 1
+                total.add(Cost.smallest(totals) if self.cheapest else Cost.largest(totals))
+        return total
