@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass, field
 
+from cr_jax.documents.figure import FigureKind
 from cr_jax.records import TextLengths
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a number comes from. kind: printed | solved | measured | derived | assumed."""
+    """Where a number comes from."""
 
-    kind: str
+    kind: FigureKind
     source: str
     date: str | None = None
 

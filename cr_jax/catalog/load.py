@@ -4,11 +4,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from cr_jax.catalog.accelerator import MATMUL_TYPES, VECTOR_TYPES, Accelerator, unreliable
 from cr_jax.catalog.anchors import check_anchors
 from cr_jax.catalog.dataset import Dataset, Origin
 from cr_jax.catalog.times import shipped
+from cr_jax.documents.base import decode
 from cr_jax.documents.check import check
+from cr_jax.documents.dataset_profile import DatasetProfile
+from cr_jax.documents.figure import Figure
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.records import Lengths, TextLengths
@@ -67,32 +72,32 @@ def load_dataset(path: str | Path) -> Dataset:
     return dataset_from(document, str(path), Path(path).stem)
 
 
-def dataset_from(document: Any, where: str, stem: str | None = None) -> Dataset:
+def dataset_from(document: object, where: str, stem: str | None = None) -> Dataset:
     """The data set profile ``document``; ``stem``, when given, is the name it must carry."""
-    check(document, "dataset-profile", where)
+    profile = decode(document, DatasetProfile, where)
     _within_bounds(document, where)
-    _same_name(document, where, stem)
-    origins: dict[str, Origin] = {}
-
-    def take(holder: Mapping[str, Any], key: str, name: str) -> Any:
-        origins[name] = _origin(holder[key])
-        return holder[key]["value"]
-
+    _same_name(profile.name, where, stem)
     lengths: dict[str, Lengths] = {}
     for field, key in _TEXTS.items():
-        value = take(document["lengths"], key, f"lengths.{field}")
-        if not value["p50"] <= value["p95"] <= value["max"] or value["mean"] > value["max"]:
+        value = getattr(profile.lengths, key).value
+        if not value.p50 <= value.p95 <= value.max or value.mean > value.max:
             raise BadInput(where, f"lengths.{key}.value: needs p50 <= p95 <= max and mean <= max")
-        lengths[field] = Lengths(float(value["mean"]), int(value["p50"]), int(value["p95"]), int(value["max"]))
+        lengths[field] = Lengths(value.mean, value.p50, value.p95, value.max)
+    counts: dict[str, Figure[int]] = {key: getattr(profile, key) for key in _COUNTS}
+    paper, printed = (structs.asdict(block) if block else {} for block in (profile.paper, profile.paper_printed))
+    figures: dict[str, Figure[Any]] = {f"lengths.{field}": getattr(profile.lengths, key) for field, key in _TEXTS.items()}
+    figures |= counts | {"turn_histogram": profile.turn_histogram}
+    figures |= {f"paper.{key}": figure for key, figure in paper.items()}
+    figures |= {f"paper_printed.{key}": figure for key, figure in printed.items()}
     result = Dataset(
-        name=document["name"],
-        title=document["title"],
-        **{key: int(take(document, key, key)) for key in _COUNTS},
+        name=profile.name,
+        title=profile.title,
+        **{key: figure.value for key, figure in counts.items()},
         lengths=TextLengths(**lengths),
-        turn_histogram=tuple(map(int, take(document, "turn_histogram", "turn_histogram"))),
-        paper=_table(document, "paper", take),
-        paper_printed=_table(document, "paper_printed", take),
-        origins=origins,
+        turn_histogram=profile.turn_histogram.value,
+        paper={key: figure.value for key, figure in paper.items()},
+        paper_printed={key: figure.value for key, figure in printed.items()},
+        origins={name: _origin_of(figure) for name, figure in figures.items()},
     )
     _consistent(result, where)
     return result
@@ -109,7 +114,7 @@ def load_accelerator(path: str | Path) -> Accelerator:
             raise
         raise BadInput(where, f"{error.reason} (measured by another version? crjax calibrate makes it anew)") from None
     _within_bounds(document, where)
-    _same_name(document, where, Path(path).stem)
+    _same_name(document["name"], where, Path(path).stem)
     target = document["compiler_target"]
     if target is not None and target["platform"] != document["platform"]:
         raise BadInput(
@@ -179,18 +184,17 @@ def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
+def _origin_of(figure: Figure[Any]) -> Origin:
+    return Origin(figure.kind, figure.source, figure.date or None)
+
+
 def _origin(entry: Mapping[str, Any]) -> Origin:
     return Origin(entry["kind"], entry["source"], entry.get("date"))
 
 
-def _table(document: Mapping[str, Any], key: str, take: Callable[..., Any]) -> dict[str, int]:
-    entries = document.get(key, {})
-    return {name: int(take(entries, name, f"{key}.{name}")) for name in entries}
-
-
-def _same_name(document: Mapping[str, Any], where: str, stem: str | None) -> None:
-    if stem is not None and document["name"] != stem:
-        raise BadInput(where, f"name: {document['name']!r} is not the file's name; legal: {stem!r}")
+def _same_name(name: str, where: str, stem: str | None) -> None:
+    if stem is not None and name != stem:
+        raise BadInput(where, f"name: {name!r} is not the file's name; legal: {stem!r}")
 
 
 def _consistent(data: Dataset, where: str) -> None:

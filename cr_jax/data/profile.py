@@ -9,14 +9,19 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec import UNSET
 
 from cr_jax.catalog.dataset import Dataset, Origin
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus_stats import ITEM_WORDS, CorpusStats
+from cr_jax.documents.base import plain
+from cr_jax.documents.dataset_profile import DatasetProfile, LengthFigures, PaperDimensions, PrintedParameters
+from cr_jax.documents.figure import CountFigure, CountOrNoneFigure, Distribution, DistributionFigure, Figure, HistogramFigure
 from cr_jax.records import Lengths, TextLengths
-from cr_jax.resources import schema
 
+F = TypeVar("F", bound=Figure[Any])
 _COUNTS = ("users", "items", "aspects", "values", "turns", "conversations", "words")
 _KEYS = {
     "request": "request_words",
@@ -157,35 +162,40 @@ def assume_from(profile: Dataset, sample: Dataset, described: str) -> Dataset:
     )
 
 
-def document(profile: Dataset) -> dict[str, Any]:
-    """The profile as its JSON document (schema ``dataset-profile``)."""
+def document(profile: Dataset) -> DatasetProfile:
+    """The profile as its JSON document."""
 
-    def entry(name: str, value: Any) -> dict[str, Any]:
+    def entry(figure: type[F], name: str, value: object) -> F:
         origin = profile.origins[name]
-        dated = {"date": origin.date} if origin.date else {}
-        return {"value": value, "kind": origin.kind, "source": origin.source, **dated}
+        return figure(value=value, kind=origin.kind, source=origin.source, date=origin.date or UNSET)
 
-    found: dict[str, Any] = {
-        "schema": schema("dataset-profile")["$id"],
-        "kind": "dataset-profile",
-        "name": profile.name,
-        "title": profile.title,
-        **{key: entry(key, getattr(profile, key)) for key in _COUNTS},
-        "lengths": {
-            key: entry(f"lengths.{field}", dataclasses.asdict(getattr(profile.lengths, field))) for field, key in _KEYS.items()
-        },
-        "turn_histogram": entry("turn_histogram", list(profile.turn_histogram)),
-    }
-    for key in ("paper", "paper_printed"):
-        table: dict[str, int] = getattr(profile, key)
-        if table:
-            found[key] = {name: entry(f"{key}.{name}", value) for name, value in table.items()}
-    return found
+    def lengths(field: str) -> DistributionFigure:
+        found: Lengths = getattr(profile.lengths, field)
+        return entry(DistributionFigure, f"lengths.{field}", Distribution(**dataclasses.asdict(found)))
+
+    def table(key: str, values: dict[str, int]) -> dict[str, CountFigure]:
+        return {name: entry(CountFigure, f"{key}.{name}", value) for name, value in values.items()}
+
+    return DatasetProfile(
+        name=profile.name,
+        title=profile.title,
+        users=entry(CountFigure, "users", profile.users),
+        items=entry(CountFigure, "items", profile.items),
+        aspects=entry(CountOrNoneFigure, "aspects", profile.aspects),
+        values=entry(CountOrNoneFigure, "values", profile.values),
+        turns=entry(CountFigure, "turns", profile.turns),
+        conversations=entry(CountFigure, "conversations", profile.conversations),
+        words=entry(CountFigure, "words", profile.words),
+        lengths=LengthFigures(**{key: lengths(field) for field, key in _KEYS.items()}),
+        turn_histogram=entry(HistogramFigure, "turn_histogram", profile.turn_histogram),
+        paper=PaperDimensions(**table("paper", profile.paper)) if profile.paper else UNSET,
+        paper_printed=PrintedParameters(**table("paper_printed", profile.paper_printed)) if profile.paper_printed else UNSET,
+    )
 
 
 def document_text(profile: Dataset) -> str:
     """The JSON document as text, one number with its origin a line."""
-    return _object(document(profile), "") + "\n"
+    return _object(plain(document(profile)), "") + "\n"
 
 
 def _object(found: dict[str, Any], indent: str) -> str:

@@ -7,6 +7,7 @@ from cr_jax.documents.recommender import AspectValues, DatasetFiles, KnownUser, 
 from cr_jax.paper.table_ii import paper_document
 from cr_jax.report.document import to_json
 from cr_jax.report.hlo_count import hlo_count_document
+from cr_jax.resources import shipped_profile
 
 _HLO = """HloModule m
 
@@ -81,4 +82,8 @@ def recommender():
     )
 
 
-SAMPLES = {"hlo-count": hlo_count, "paper-table": paper_table, "recommender": recommender}
+def dataset_profile():
+    return json.loads(shipped_profile("datasets", "cell-phones").read_text())
+
+
+SAMPLES = {"hlo-count": hlo_count, "paper-table": paper_table, "recommender": recommender, "dataset-profile": dataset_profile}
