@@ -6,13 +6,15 @@ part alone; users, items and aspects are the catalogue and come from all parts.
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data.conversation import Conversation, Problems
+from cr_jax.data.conversations import Conversations, ConversationsInMemory
 from cr_jax.data.corpus_stats import ITEM_WORDS, CorpusStats
 from cr_jax.data.dialogue import Dialogue
 from cr_jax.data.formats import aspect_value, hem, redial, reviews
@@ -20,9 +22,7 @@ from cr_jax.data.formats.detect import REVIEWS, STAND_IN, kind_of, names_of
 from cr_jax.data.profile import profile
 from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.data.split import PARTS, fingerprint, part_of
-from cr_jax.data.store import conversations as store
-from cr_jax.data.store.string_table import Numbered
-from cr_jax.errors import BadInput
+from cr_jax.errors import BadConfig, BadInput
 from cr_jax.files import exists, expanded, is_file, is_folder, open_file, why
 
 #: A larger file of aspect-value text is kept on disk; gzip counts this many times its size.
@@ -45,7 +45,7 @@ class Corpus:
     fingerprint: str
     split: str
     problems: Problems
-    conversations: Mapping[str, Sequence[Conversation]]
+    conversations: Mapping[str, Conversations]
     dialogues: Mapping[str, tuple[Dialogue, ...]]
     users: Sequence[str]
     items: tuple[str, ...]
@@ -78,7 +78,7 @@ def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_f
         if reviews_file is not None:
             reason = f"over {IN_MEMORY_BYTES} bytes, which reviews are not joined to; legal: no reviews, or a smaller file"
             raise BadInput(str(path), reason)
-        digest, stats, talks = store.opened(place, seed, problems)
+        digest, stats, talks = _store(place)(place, seed, problems)
         return _corpus(place, digest, talks, stats, None, problems, split)
     parts = _parts(aspect_value.conversations(place, problems), seed)
     texts = None
@@ -148,14 +148,14 @@ def _conversations(
         for one in parts[part]:
             stats.add(one, part == PARTS[0])
     requests = [one.request for part in PARTS for one in parts[part] if one.request]
-    talks = {part: tuple(parts[part]) for part in PARTS}
+    talks = {part: ConversationsInMemory(parts[part]) for part in PARTS}
     return _corpus(place, fingerprint(_files(place)), talks, stats, texts, problems, split, requests)
 
 
 def _corpus(
     place: Path,
     digest: str,
-    parts: Mapping[str, Sequence[Conversation]],
+    parts: Mapping[str, Conversations],
     stats: CorpusStats,
     texts: Mapping[str, list[str]] | None,
     problems: Problems,
@@ -165,12 +165,8 @@ def _corpus(
     _enough(place, {part: len(parts[part]) for part in PARTS})
     items, aspects = tuple(sorted(stats.items)), tuple(sorted(stats.aspects))
     described = stats.described if texts is None else texts
-    descriptions: Mapping[str, tuple[str, ...]]
-    if isinstance(described, store.Described):  # cut already, and left on disk
-        descriptions = described
-    else:
-        descriptions = {item: tuple(described.get(item, ())[:ITEM_WORDS]) for item in items}
-    users = stats.users.names.ordered() if isinstance(stats.users, Numbered) else tuple(sorted(stats.users))
+    descriptions = {item: tuple(described.get(item, ())[:ITEM_WORDS]) for item in items}
+    users = tuple(sorted(stats.users))
     counted = stats.words()
     for words in descriptions.values():
         counted.update(words)
@@ -192,6 +188,15 @@ def _corpus(
     return Corpus(
         dataset, digest, split, problems, parts, {part: () for part in PARTS}, users, items, aspects, words, descriptions
     )
+
+
+def _store(place: Path) -> Callable[..., Any]:
+    try:
+        from cr_jax.data.store.open import open_store
+    except ImportError:
+        reason = f"{place}: over {IN_MEMORY_BYTES} bytes, which are kept on disk by PyArrow, which is not installed"
+        raise BadConfig(f"{reason}; pip install 'cr-jax[train]'") from None
+    return open_store
 
 
 def _large(place: Path) -> bool:
@@ -230,7 +235,7 @@ def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
         fingerprint(files),
         f"by user, seed {seed}: about 80, 10 and 10%",
         problems,
-        {part: () for part in PARTS},
+        {part: ConversationsInMemory() for part in PARTS},
         {part: tuple(parts[part].values()) for part in PARTS},
         users,
         items,

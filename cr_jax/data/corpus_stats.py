@@ -2,7 +2,6 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cr_jax.data.conversation import Conversation
@@ -20,7 +19,7 @@ class CorpusStats:
     and ``described``: an item's first ``ITEM_WORDS`` words, "." after each turn.
     """
 
-    users: Mapping[str, int] = field(default_factory=dict)
+    users: dict[str, int] = field(default_factory=dict)
     items: dict[str, int] = field(default_factory=dict)
     aspects: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
@@ -28,11 +27,10 @@ class CorpusStats:
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
-    described: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    described: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, found: Conversation, training: bool = False) -> None:
         """Count one conversation."""
-        assert isinstance(self.users, dict)
         self.users.setdefault(found.user, len(self.users))
         self.items.setdefault(found.item, len(self.items))
         self.turns[len(found.turns)] += 1
@@ -42,9 +40,7 @@ class CorpusStats:
         if not training:
             return
         self.requests[found.request] += 1
-        assert isinstance(self.described, dict)
         words = self.described.setdefault(found.item, [])
-        assert isinstance(words, list)
         for turn in found.turns:
             self.asked[turn.aspect] += 1
             self.answered[turn.value] += 1

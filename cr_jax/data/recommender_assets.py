@@ -5,13 +5,15 @@ data it was trained on.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from msgspec import structs
 
+from cr_jax.data.conversations import Conversations
 from cr_jax.data.corpus import Corpus
-from cr_jax.data.store.conversations import ItemsByUser, Talks
+from cr_jax.data.items_by_user import ItemsByUser
 from cr_jax.documents.recommender import AspectValues, DatasetFiles, KnownUser, LongestTexts, RecommendedItem, RecommenderDocument
 from cr_jax.records import Lengths, TextLengths
 
@@ -39,7 +41,7 @@ class RecommenderAssets:
     aspects: tuple[str, ...]
     values: Mapping[str, tuple[str, ...]]
     descriptions: Mapping[str, tuple[str, ...]]
-    talks: Mapping[str, tuple[str, ...]]
+    talks: ItemsByUser
     titles: Mapping[str, str]
     longest: LongestTexts
 
@@ -48,7 +50,7 @@ class RecommenderAssets:
         """Lengths in which every text of the data set has room."""
         return room(self.longest.request, self.longest.question, self.longest.answer)
 
-    def with_talks(self, talks: Mapping[str, tuple[str, ...]]) -> "RecommenderAssets":
+    def with_talks(self, talks: ItemsByUser) -> "RecommenderAssets":
         """The same with other users."""
         return replace(self, talks=talks)
 
@@ -64,17 +66,8 @@ def assets_of(corpus: Corpus, seed: int) -> RecommenderAssets:
     train = corpus.conversations["train"]
     asked: Counter[str] = Counter()
     values: dict[str, Counter[str]] = {aspect: Counter() for aspect in corpus.aspects}
-    talks: Mapping[str, tuple[str, ...]] = {}
-    if isinstance(train, Talks):
-        said, talks = train.said(), ItemsByUser(train, corpus.users)
-    else:
-        said = ((turn.aspect, turn.value, 1) for one in train for turn in one.turns)
-        if train:
-            listed: dict[str, list[str]] = {user: [] for user in corpus.users}
-            for one in train:
-                listed[one.user].append(one.item)
-            talks = {user: tuple(items) for user, items in listed.items()}
-    for aspect, value, number in said:
+    talks = ItemsByUser.of(train, corpus.users if train else ())
+    for aspect, value, number in _said(train):
         asked[aspect] += number
         values[aspect][value] += number
     ordered = sorted(values, key=lambda aspect: (-asked[aspect], aspect))
@@ -96,6 +89,17 @@ def assets_of(corpus: Corpus, seed: int) -> RecommenderAssets:
         corpus.titles,
         longest,
     )
+
+
+def _said(found: Conversations) -> Iterator[tuple[str, str, int]]:
+    """Aspects with values and how often, a pair once or more; in order of their first appearance."""
+    aspects, values = found.tables.aspects, found.tables.values
+    for block in found.blocks():
+        codes = block.aspect * np.int64(len(values)) + block.value
+        pairs, first, number = np.unique(codes, return_index=True, return_counts=True)
+        for place in np.argsort(first):
+            aspect, value = divmod(int(pairs[place]), len(values))
+            yield aspects[aspect], values[value], int(number[place])
 
 
 def document(kept: RecommenderAssets, model: str) -> RecommenderDocument:
@@ -141,7 +145,12 @@ def from_document(document: RecommenderDocument) -> RecommenderAssets:
         tuple(sorted(values)),
         values,
         {row.item: tuple(row.description.split(" ")) if row.description else () for row in document.items},
-        {row.user: tuple(items[number] for number in row.items) for row in document.users},
+        _items_by_user({row.user: row.items for row in document.users}, items),
         {row.item: row.title for row in document.items if row.title is not None},
         document.longest,
     )
+
+
+def _items_by_user(rows: Mapping[str, Sequence[int]], items: tuple[str, ...]) -> ItemsByUser:
+    numbers = [number for row in rows.values() for number in row]
+    return ItemsByUser(tuple(rows), np.array([len(row) for row in rows.values()], np.int64), np.array(numbers, np.int64), items)

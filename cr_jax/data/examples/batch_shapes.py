@@ -22,7 +22,7 @@ def taken(batches: Batches, steps: int) -> tuple[Taken, ...]:
     """The first ``steps`` batches by shape."""
     found = []
     for group, number in batches.taken(steps):
-        rows = group.at(np.arange(batches.batch) % len(group.rows))
+        rows = group.rows[np.arange(batches.batch) % len(group.rows)]
         made = batches.pool.make(rows, group.shape, np.random.default_rng(0))
         arrays = tuple(ArrayShape(name, a.shape, str(a.dtype)) for name, a in made.items())
         found.append(Taken(number, arrays, batches.pool.executed(group.shape)))

@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 
 from cr_jax.data.examples.pool import Arrays, Pool, Shape
-from cr_jax.data.examples.states import Kinds
-from cr_jax.data.store.int_table import Column
 from cr_jax.errors import BadConfig
 
 #: Groups a pool is cut into at most, and batches that a group holds at least.
 GROUPS, BATCHES_PER_GROUP = 6, 4
 #: Examples of which an epoch is shuffled in memory; of more, each batch is drawn when it is taken.
 SHUFFLED = 1 << 21
-#: Rounds of drawing, and rows looked at together.
-ROUNDS, CHUNK = 6, 1 << 20
+#: Rounds of drawing.
+ROUNDS = 6
 #: Batches made ahead of the device; the most batches, and examples, made together. For a small batch the
 #: calls cost more than what they do, most of all after the device's work took their place in the caches.
 AHEAD, TOGETHER, EXAMPLES = 8, 32, 512
@@ -33,16 +31,7 @@ class Group:
     """Rows of a pool that are padded to one shape."""
 
     shape: Shape
-    rows: np.ndarray | range | Column
-
-    def at(self, places: np.ndarray) -> np.ndarray:
-        """The rows at some places among these."""
-        return places if isinstance(self.rows, range) else self.rows[places]
-
-    def shuffled(self, rng: np.random.Generator) -> np.ndarray:
-        """All rows in an order that is drawn."""
-        rows = np.arange(len(self.rows), dtype=np.int32) if isinstance(self.rows, range) else self.rows[:]
-        return rng.permutation(rows)
+    rows: np.ndarray
 
 
 def groups(pool: Pool, batch: int) -> tuple[Group, ...]:
@@ -50,9 +39,7 @@ def groups(pool: Pool, batch: int) -> tuple[Group, ...]:
     if not len(pool):
         raise BadConfig("nothing to train on: the training part holds no example of this objective")
     shapes = pool.shapes()
-    held = np.zeros(len(shapes.table), np.int64)
-    for begin in range(0, len(pool), CHUNK):
-        held += np.bincount(shapes.code[begin : begin + CHUNK], minlength=len(held))
+    held = np.bincount(shapes.code, minlength=len(shapes.table))
     order = sorted(range(len(held)), key=lambda kind: (pool.executed(shapes.table[kind]), shapes.table[kind]))
     enough = max(BATCHES_PER_GROUP * batch, len(pool) // GROUPS)
     runs: list[list[int]] = []
@@ -69,25 +56,10 @@ def groups(pool: Pool, batch: int) -> tuple[Group, ...]:
     return tuple(
         Group(
             tuple(map(max, zip(*(shapes.table[kind] for kind in run), strict=True))),
-            _members(shapes, group, number, int(held[run].sum())),
+            np.flatnonzero(group[shapes.code] == number).astype(np.int32),
         )
         for number, run in enumerate(runs)
     )
-
-
-def _members(shapes: Kinds, group: np.ndarray, number: int, size: int) -> np.ndarray | range | Column:
-    if size == len(shapes):
-        return range(size)
-    parts = (
-        (np.flatnonzero(group[shapes.code[begin : begin + CHUNK]] == number) + begin).astype(np.int32)
-        for begin in range(0, len(shapes), CHUNK)
-    )
-    if isinstance(shapes.code, np.ndarray):
-        return np.concatenate(list(parts))
-    rows = Column(shapes.code.folder, np.int32)
-    for part in parts:
-        rows.append(part)
-    return rows
 
 
 class Batches:
@@ -108,10 +80,10 @@ class Batches:
         rng = np.random.default_rng([self.seed, epoch])
         plan: list[tuple[int, np.ndarray]] = []
         for number, group in enumerate(self.groups):
-            rows = group.shuffled(rng)
+            rows = rng.permutation(group.rows)
             missing = -len(rows) % self.batch
             if missing:
-                rows = np.concatenate([rows, group.at(rng.choice(len(rows), missing)).astype(rows.dtype)])
+                rows = np.concatenate([rows, group.rows[rng.choice(len(rows), missing)]])
             plan += [(number, part) for part in rows.reshape(-1, self.batch)]
         return [plan[i] for i in rng.permutation(len(plan))]
 
@@ -125,7 +97,7 @@ class Batches:
         over = places >= size
         if over.any():
             places[over] = np.random.default_rng([self.seed, epoch, which]).integers(size, size=int(over.sum()))
-        return which, group.at(scattered(places, size, keys[which]))
+        return which, group.rows[scattered(places, size, keys[which])]
 
     def rows(self, step: int) -> tuple[np.ndarray, Shape]:
         """The examples of a step and the shape they are padded to."""
@@ -218,6 +190,6 @@ def in_order(pool: Pool, batch: int, seed: int = 0) -> Iterator[tuple[np.ndarray
     """Every example once, for tests: the rows, and their batch, filled up to size with its first row."""
     for number, group in enumerate(groups(pool, batch)):
         for start in range(0, len(group.rows), batch):
-            rows = group.at(np.arange(start, min(start + batch, len(group.rows))))
+            rows = group.rows[start : start + batch]
             filled = np.concatenate([rows, np.repeat(rows[:1], batch - len(rows))])
             yield rows, pool.make(filled, group.shape, np.random.default_rng([seed, number, start]))

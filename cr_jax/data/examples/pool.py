@@ -9,12 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cr_jax.data.conversation import Conversation
+from cr_jax.data.conversations import Conversations, turn_counts
 from cr_jax.data.examples.ragged import columns
 from cr_jax.data.examples.states import Kinds, Shape, States, kinds
-from cr_jax.data.store.conversations import Talks
-from cr_jax.data.store.int_table import Column, looked_up
-from cr_jax.data.store.string_table import Picked
 from cr_jax.records import bucket
 
 Arrays = dict[str, np.ndarray]
@@ -33,7 +30,7 @@ class Pool:
 
     lengths: Sequence[Shape] | Kinds
     make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays]
-    useful: np.ndarray | Column
+    useful: np.ndarray
     executed: Callable[[Shape], int]
     turns: np.ndarray
     whole: tuple[str, ...] = ()
@@ -51,7 +48,7 @@ class Pool:
         known: dict[Shape, int] = {}
         again = np.array([known.setdefault(padded_to(one), len(known)) for one in found.table], np.uint16)
         # Nothing to look up where all are alike, however many they are.
-        return Kinds(tuple(known), found.code if len(again) == 1 else looked_up(again, found.code))
+        return Kinds(tuple(known), found.code if len(again) == 1 else again[found.code])
 
 
 def padded_to(lengths: Shape) -> Shape:
@@ -121,21 +118,20 @@ def padded(rows: Sequence[Sequence[int]], length: int, lead: int = 0) -> np.ndar
     return columns(((ids,) for ids in rows), (list,))[0].padded(length, lead)
 
 
-def turn_rows(conversations: Sequence[Conversation]) -> States:
+def turn_rows(conversations: Conversations) -> States:
     """(conversation, t) of every state of every conversation: t = 0, the request, to its last turn."""
     return States(conversations)
 
 
-def ranking(pool: Pool, conversations: Sequence[Conversation], items: Mapping[str, int], aspects: Mapping[str, int]) -> Ranking:
+def ranking(pool: Pool, conversations: Conversations, items: Mapping[str, int], aspects: Mapping[str, int]) -> Ranking:
     """The :class:`Ranking` of a pool whose rows are ``turn_rows(conversations)``."""
-    if isinstance(conversations, Talks):
-        lengths, sought, asked, users = _stored(conversations, items, aspects)
-    else:
-        lengths = np.array([len(one.turns) for one in conversations], np.int32)
-        sought = np.array([items[one.item] for one in conversations], np.int32)
-        asked = np.array([aspects[turn.aspect] for one in conversations for turn in one.turns], np.int32)
-        users = tuple(one.user for one in conversations)
-    states = lengths + 1
+    tables, blocks = conversations.tables, list(conversations.blocks())
+    item = np.array([items[text] for text in tables.items], np.int32)
+    aspect = np.array([aspects[text] for text in tables.aspects], np.int32)
+    sought = np.concatenate([item[block.item] for block in blocks])
+    asked = np.concatenate([aspect[block.aspect] for block in blocks])
+    users = tuple(tables.users[user] for block in blocks for user in block.user.tolist())
+    states = turn_counts(conversations) + 1
     ends = np.cumsum(states)
     number = np.repeat(np.arange(len(states), dtype=np.int32), states)
     turns = np.arange(len(number), dtype=np.int32) - np.repeat((ends - states).astype(np.int32), states)
@@ -144,21 +140,3 @@ def ranking(pool: Pool, conversations: Sequence[Conversation], items: Mapping[st
     ahead = np.full(len(number), -1, np.int32)
     ahead[~last] = asked
     return Ranking(pool, np.repeat(sought, states), number, turns, last, users, ahead)
-
-
-def _stored(
-    talks: Talks, items: Mapping[str, int], aspects: Mapping[str, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, Sequence[str]]:
-    """Turns and item of each conversation, the aspect of each turn, and who speaks."""
-    item, aspect = (
-        np.array([number[text] for text in talks.tables[name]], np.int32)
-        for name, number in (("items", items), ("aspects", aspects))
-    )
-    lengths, sought, users = (np.empty(len(talks), np.int32) for _ in range(3))
-    asked, begin = np.empty(len(talks.turns), np.int32), 0
-    for found, turns in talks.chunks():
-        here = slice(begin, begin + len(found))
-        users[here], sought[here], lengths[here] = found[:, 0], item[found[:, 1]], found[:, 3]
-        asked[found[0, 2] : found[0, 2] + len(turns)] = aspect[turns[:, 0]]
-        begin += len(found)
-    return lengths, sought, asked, Picked(talks.users, users)

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from cr_jax.data.conversation import Conversation
+from cr_jax.data.conversations import Conversations, ConversationsInMemory
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples.pool import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
 from cr_jax.data.examples.states import Encoded, Later, States, alike, counts, sums
 from cr_jax.data.examples.turn_encoder import TurnEncoder
 from cr_jax.data.recommender_assets import RecommenderAssets
-from cr_jax.data.store.conversations import Talks
-from cr_jax.data.store.int_table import Column
 from cr_jax.errors import BadConfig
 
 UNKNOWN, FIRST = 2, 3
@@ -36,15 +35,19 @@ def history(found: Conversation, t: int) -> list[str]:
     return words
 
 
-def stored_useful(talks: Talks, limit: int) -> Column:
-    """Words of question and answer of every turn, counted from the tables."""
-    asked, said = (counts(talks.tables[name], lambda text: len(text.split())) for name in ("aspects", "values"))
-    found = Column(talks.folder, np.uint16)
-    for here, turns in talks.chunks():
-        own = asked[turns[:, 0]] + said[turns[:, 1]] + 1
-        before = sums(here, own)[0] - own
-        found.append(np.minimum(limit, before + asked[turns[:, 0]]) + np.minimum(limit, said[turns[:, 1]]))
-    return found
+def words_read(found: Conversations, limit: int) -> np.ndarray:
+    """Words of question and answer of every turn, ``limit`` each at most: uint16 [turns]."""
+    tables = found.tables
+    request, aspect, value = (
+        counts(table, lambda text: len(text.split())) for table in (tables.requests, tables.aspects, tables.values)
+    )
+    parts = []
+    for block in found.blocks():
+        asked, said = aspect[block.aspect], value[block.value]
+        own = asked + said + 1
+        before = sums(block, own)[0] - own + np.repeat(request[block.request], block.turns)
+        parts.append((np.minimum(limit, before + asked) + np.minimum(limit, said)).astype(np.uint16))
+    return np.concatenate(parts)
 
 
 def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
@@ -74,7 +77,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         asked, answer = pairs.columns(chosen)
         return {"source": asked.padded(config.source_words, lead), "target": answer.padded(config.target_words)}
 
-    useful = stored_useful(train, limit) if isinstance(train, Talks) else pairs.lengths().sum(axis=1).astype(np.uint16)
+    useful = words_read(train, limit)
     both = config.source_words + config.target_words
     pool = Pool(alike(len(rows)), pair, useful, lambda shape: both, np.broadcast_to(1.0, len(rows)))
     return Examples(
@@ -105,7 +108,7 @@ def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
         _items(kept, config, index),
         turn,
         lambda found, t: False,
-        lambda found: _histories(found, config, index, kept.seed),
+        lambda found: _histories(ConversationsInMemory(found), config, index, kept.seed),
         index.ids.__contains__,
     )
 
@@ -139,7 +142,7 @@ def _items(source: Corpus | RecommenderAssets, config: Any, index: Index) -> Arr
     return {"words": words}
 
 
-def _histories(found: Sequence[Conversation], config: Any, index: Index, seed: int) -> Pool:
+def _histories(found: Conversations, config: Any, index: Index, seed: int) -> Pool:
     limit = config.max_words
     texts = Encoded(found, turn_rows(found), lambda one, t: (index.encode(history(one, t))[-limit:],), list)
     noise = Noise([seed, 1], config.noise)

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from cr_jax.data.conversation import Conversation
+from cr_jax.data.conversations import Conversations, ConversationsInMemory
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples.pool import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
 from cr_jax.data.examples.states import Encoded, Later, States, counts, kinds_of, sums
 from cr_jax.data.examples.turn_encoder import TurnEncoder
 from cr_jax.data.recommender_assets import RecommenderAssets
-from cr_jax.data.store.conversations import Talks
-from cr_jax.data.store.int_table import looked_up
 from cr_jax.errors import BadConfig
 
 VECTOR_SEED = 50
@@ -45,13 +44,18 @@ def state_of(found: Conversation, t: int, slots: int, index: Index) -> tuple[lis
     return words, ends, index.encode(question.lower().split())
 
 
-def stored_lengths(talks: Talks, slots: int) -> Iterator[np.ndarray]:
-    """Lengths of text and question [turns, 2] at turn 1 and later, counted from the tables; a file has no requests."""
-    asked, said = (counts(talks.tables[name], lambda text: len(text.split())) for name in ("aspects", "values"))
-    for found, turns in talks.chunks():
-        text, t = sums(found, asked[turns[:, 0]] + said[turns[:, 1]] + 1, slots)
-        # The empty request is a sentence of ".", as long as it is among the newest.
-        yield np.stack([text + (t + 1 <= slots), asked[turns[:, 0]]], axis=1)
+def turn_lengths(found: Conversations, slots: int) -> Iterator[np.ndarray]:
+    """Lengths of text and question [turns, 2] at turn 1 and later, block by block."""
+    tables = found.tables
+    request, aspect, value = (
+        counts(table, lambda text: len(text.split())) for table in (tables.requests, tables.aspects, tables.values)
+    )
+    for block in found.blocks():
+        asked = aspect[block.aspect]
+        text, t = sums(block, asked + value[block.value] + 1, slots)
+        # The request is a sentence with its "." too, as long as it is among the newest.
+        first = np.repeat(request[block.request] + 1, block.turns) * (t + 1 <= slots)
+        yield np.stack([text + first, asked], axis=1)
 
 
 def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
@@ -65,7 +69,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
     index, vectors = _index(corpus.words), word_vectors(len(corpus.words), config.embedding)
 
-    def pool(found: Sequence[Conversation], rows: States, answered: bool) -> Pool:
+    def pool(found: Conversations, rows: States, answered: bool) -> Pool:
         return _pool(found, rows, config, index, vectors, items if answered else None)
 
     train = corpus.conversations["train"]
@@ -99,7 +103,7 @@ def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
         None,
         turn,
         lambda found, t: t + 1 > config.facts,
-        lambda found: _pool(found, turn_rows(found), config, index, vectors, None),
+        lambda found: _pool(talks := ConversationsInMemory(found), turn_rows(talks), config, index, vectors, None),
         index.ids.__contains__,
     )
 
@@ -109,7 +113,7 @@ def _index(words: Sequence[str]) -> Index:
 
 
 def _pool(
-    found: Sequence[Conversation], rows: States, config: Any, index: Index, vectors: np.ndarray, items: Mapping[str, int] | None
+    found: Conversations, rows: States, config: Any, index: Index, vectors: np.ndarray, items: Mapping[str, int] | None
 ) -> Pool:
     """States of conversations; with ``items`` also the target, of states from turn 1 on."""
     slots = config.facts
@@ -129,9 +133,6 @@ def _pool(
         }
         return batch if items is None else batch | {"target": sought[0].astype(np.int32)}
 
-    if isinstance(found, Talks) and items is not None:
-        lengths = kinds_of(stored_lengths(found, slots), len(rows), found.folder)
-    else:
-        lengths = kinds_of([states.lengths()[:, [0, 2]]], len(rows))
-    useful = looked_up(np.array([sum(size) for size in lengths.table], np.uint16), lengths.code)
+    lengths = kinds_of([states.lengths()[:, [0, 2]]] if items is None else turn_lengths(found, slots), len(rows))
+    useful = np.array([sum(size) for size in lengths.table], np.uint16)[lengths.code]
     return Pool(lengths, make, useful, sum, np.broadcast_to(1.0, len(rows)))

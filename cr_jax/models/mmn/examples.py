@@ -10,28 +10,28 @@ one that none has trained is noise. PMMN's users with fewer than ``KNOWN_FROM`` 
 therefore share a row of the user table; the table keeps its published size.
 """
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from cr_jax.data.conversation import Conversation
+from cr_jax.data.conversations import Conversations, ConversationsInMemory
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples.pool import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
 from cr_jax.data.examples.states import Encoded, Later, States, alike, counts, sums
 from cr_jax.data.examples.turn_encoder import TurnEncoder
+from cr_jax.data.items_by_user import ItemsByUser
 from cr_jax.data.recommender_assets import RecommenderAssets
-from cr_jax.data.recommender_file import UserItems
-from cr_jax.data.store.conversations import Talks
-from cr_jax.data.store.int_table import Column
-from cr_jax.data.store.string_table import Names, Numbered
 from cr_jax.errors import BadConfig
 
 #: Words of a category and of a description that the public loader keeps.
 CATEGORY_WORDS, DESCRIPTION_WORDS = 10, 100
 #: Training conversations from which on a user has a row alone.
 KNOWN_FROM = 2
+#: Users whose sets of items are kept for later batches.
+USERS_KEPT = 1 << 16
 
 
 def query(request: Sequence[str], turns: Iterable[tuple[str, str]]) -> list[str]:
@@ -67,40 +67,26 @@ def others(rng: np.random.Generator, number: int, taken: Sequence[Collection[int
     return found
 
 
-def user_rows(corpus: Corpus) -> Mapping[str, int]:
+def user_rows(talks: ItemsByUser) -> dict[str, int]:
     """Each user's row of the user table; those too rare for one share that of the first of them."""
-    train = corpus.conversations["train"]
-    if not isinstance(train, Talks):
-        return _user_rows(corpus.users, Counter(one.user for one in train))
-    often = train.known().talks() >= KNOWN_FROM
-    rows = np.empty(len(often), np.int32)
-    rows[train.users.order] = np.arange(len(rows))
-    if not often.all():
-        rows[~often] = rows[~often].min()
-    return Numbered(train.users, rows)
+    few = talks.counts < KNOWN_FROM
+    rows = np.where(few, np.argmax(few), np.arange(len(few)))
+    return dict(zip(talks, rows.tolist(), strict=True))
 
 
-def stored_useful(talks: Talks, index: Index, limit: int) -> Column:
-    """Known words in the window before each turn, counted from the tables; a file has no requests."""
-    asked = counts(talks.tables["aspects"], lambda text: int(text.lower() in index.ids))
-    said = counts(talks.tables["values"], lambda text: len(index.encode(text.lower().split())))
-    found = Column(talks.folder, np.uint16)
-    for here, turns in talks.chunks():
-        own = asked[turns[:, 0]] + said[turns[:, 1]] + int("." in index.ids)
-        found.append(np.minimum(limit, sums(here, own)[0] - own))
-    return found
-
-
-def _known(corpus: Corpus, items: Mapping[str, int]) -> Callable[[str], frozenset[int]]:
-    """The items of a user's training conversations."""
-    train = corpus.conversations["train"]
-    if isinstance(train, Talks):
-        known, users, numbers = train.known(), train.users, [items[item] for item in train.tables["items"]]
-        return lambda user: frozenset(numbers[item] for item in known[users.number(user)])
-    held: dict[str, set[int]] = {}
-    for one in train:
-        held.setdefault(one.user, set()).add(items[one.item])
-    return {user: frozenset(found) for user, found in held.items()}.__getitem__
+def words_read(found: Conversations, index: Index, limit: int) -> np.ndarray:
+    """Known words in the window before each turn, ``limit`` at most: uint16 [turns]."""
+    tables = found.tables
+    request, value = (
+        counts(table, lambda text: len(index.encode(text.lower().split()))) for table in (tables.requests, tables.values)
+    )
+    aspect = counts(tables.aspects, lambda text: int(text.lower() in index.ids))
+    parts = []
+    for block in found.blocks():
+        own = aspect[block.aspect] + value[block.value] + int("." in index.ids)
+        before = sums(block, own)[0] - own + np.repeat(request[block.request], block.turns)
+        parts.append(np.minimum(limit, before).astype(np.uint16))
+    return np.concatenate(parts)
 
 
 def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
@@ -111,7 +97,9 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     index = _index(corpus.words, config)
     items = {item: number for number, item in enumerate(corpus.items)}
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
-    users = user_rows(corpus) if hasattr(config, "users") else None
+    train = corpus.conversations["train"]
+    talks = ItemsByUser.of(train, corpus.users)
+    users = user_rows(talks) if hasattr(config, "users") else None
     for name, wanted in (("items", len(items)), ("aspects", len(aspects)), ("users", len(users or ()))):
         if getattr(config, name, wanted) < wanted:
             raise BadConfig(f"{name}={getattr(config, name)}: legal: {wanted} or more, those of the conversations")
@@ -120,8 +108,11 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     side = _items(corpus, config, index)
     words, ends, aspect_words = (side[name] for name in ("words", "ends", "aspects"))
     common = {"common_words": words[: config.question_items], "common_ends": ends[: config.question_items]}
-    train = corpus.conversations["train"]
-    theirs = _known(corpus, items)
+    row = None if users is None else users.__getitem__
+
+    @lru_cache(maxsize=USERS_KEPT)
+    def theirs(user: str) -> frozenset[int]:
+        return frozenset(items[item] for item in talks[user])
 
     def training() -> Pool:
         rows = States(train, short=1)
@@ -157,13 +148,9 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
                 "positive_aspect": aspect_words.take(asked),
                 "negative_aspect": aspect_words.take(unasked),
             }
-            return batch | _users(users, speakers)
+            return batch | _users(row, speakers)
 
-        if isinstance(train, Talks):
-            useful = stored_useful(train, index, config.query_words)
-        else:
-            useful = states.lengths()[:, 0].astype(np.uint16)
-        return _pool(useful, make, config, tuple(common))
+        return _pool(words_read(train, index, config.query_words), make, config, tuple(common))
 
     bare = sum(not corpus.descriptions[item] for item in corpus.items)
     return Examples(
@@ -171,7 +158,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         items=side,
         rankings=Later(
             {
-                part: lambda found=found: ranking(_histories(found, users, index, config), found, items, aspects)
+                part: lambda found=found: ranking(_histories(found, row, index, config), found, items, aspects)
                 for part in PARTS[1:]
                 if (found := corpus.conversations[part])
             }
@@ -182,7 +169,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
                 []
                 if users is None
                 else [
-                    f"{_different(users) - 1} of {len(users)} users have a user row alone; those "
+                    f"{len(set(users.values())) - 1} of {len(users)} users have a user row alone; those "
                     f"with fewer than {KNOWN_FROM} training conversations share one"
                 ]
             ),
@@ -193,30 +180,26 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
 
 def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
     """The request, then ". aspect value" per turn; both are cut to the newest words of the window."""
-    index, users = _index(kept.words, config), None
+    index, row = _index(kept.words, config), None
     if hasattr(config, "users"):
-        if isinstance(kept.talks, UserItems):
-            names, number = kept.talks.users, kept.talks.counts()
-        else:
-            names, number = Names.of(kept.talks), np.array([len(items) for items in kept.talks.values()])
-        rows, few = np.arange(len(names), dtype=np.int32), number < KNOWN_FROM
+        few = kept.talks.counts < KNOWN_FROM
         # A user that training did not know speaks as the rare ones do.
         rare = int(np.argmax(few)) if few.any() else 0
-        rows[few] = rare
-        users = Numbered(names, rows, rare)
+        rows = dict(zip(kept.talks, np.where(few, rare, np.arange(len(few))).tolist(), strict=True))
+        row = lambda user: rows.get(user, rare)  # noqa: E731
 
     def turn(found: Conversation, t: int) -> Arrays:
         said = query((), [_spoken(found, t - 1)]) if t else found.request.lower().split()
         ids = index.encode(said)[-config.query_words :]
-        return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32)} | _users(users, [found.user])
+        return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32)} | _users(row, [found.user])
 
     return TurnEncoder(
         _items(kept, config, index),
         turn,
         lambda found, t: len(_window(found, t, index, None)) > config.query_words,
-        lambda found: _histories(found, users, index, config),
+        lambda found: _histories(ConversationsInMemory(found), row, index, config),
         index.ids.__contains__,
-        users is not None,
+        row is not None,
         True,
     )
 
@@ -237,11 +220,7 @@ def _items(source: Corpus | RecommenderAssets, config: Any, index: Index) -> Arr
     }
 
 
-def _different(users: Mapping[str, int]) -> int:
-    return users.different() if isinstance(users, Numbered) else len(set(users.values()))
-
-
-def _histories(found: Sequence[Conversation], users: Mapping[str, int] | None, index: Index, config: Any) -> Pool:
+def _histories(found: Conversations, users: Callable[[str], int] | None, index: Index, config: Any) -> Pool:
     states = Encoded(found, turn_rows(found), lambda one, t: (_window(one, t, index, config.query_words), one.user), list, str)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
@@ -253,10 +232,7 @@ def _histories(found: Sequence[Conversation], users: Mapping[str, int] | None, i
 
 
 def _pool(
-    useful: np.ndarray | Column,
-    make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays],
-    config: Any,
-    whole: tuple[str, ...] = (),
+    useful: np.ndarray, make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays], config: Any, whole: tuple[str, ...] = ()
 ) -> Pool:
     number = len(useful)
     return Pool(alike(number), make, useful, lambda shape: config.query_words, np.broadcast_to(1.0, number), whole)
@@ -271,10 +247,5 @@ def _spoken(found: Conversation, turn: int) -> tuple[str, str]:
     return found.turns[turn].aspect.lower(), found.turns[turn].value.lower()
 
 
-def _user_rows(users: Sequence[str], talks: Mapping[str, int]) -> dict[str, int]:
-    rare = next((number for number, user in enumerate(users) if talks.get(user, 0) < KNOWN_FROM), 0)
-    return {user: number if talks.get(user, 0) >= KNOWN_FROM else rare for number, user in enumerate(users)}
-
-
-def _users(users: Mapping[str, int] | None, names: Sequence[str]) -> Arrays:
-    return {} if users is None else {"user": np.array([users[name] for name in names], np.int32)}
+def _users(row: Callable[[str], int] | None, names: Sequence[str]) -> Arrays:
+    return {} if row is None else {"user": np.array([row(name) for name in names], np.int32)}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cr_jax.data.conversation import Conversation
+from cr_jax.data.conversations import Conversations, ConversationsInMemory
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.dialogue import NOT_SAID, Dialogue, Form, from_conversation, turns_of
 from cr_jax.data.examples.dialogue_columns import UTTERANCES, WORDS, DialogueColumns
@@ -20,7 +21,6 @@ from cr_jax.data.examples.ragged import columns
 from cr_jax.data.examples.turn_encoder import TurnEncoder
 from cr_jax.data.formats.redial import LINE_BREAK
 from cr_jax.data.recommender_assets import RecommenderAssets
-from cr_jax.data.store.conversations import Talks
 from cr_jax.errors import BadConfig
 
 HEADS = ("suggested", "seen", "liked")
@@ -192,7 +192,7 @@ def examples(corpus: Corpus, config: Any, seed: int, *, noise: Callable[..., np.
     """
     if config.decoder:
         raise BadConfig("decoder=true: the response decoder has no training data here; legal: decoder=false")
-    if isinstance(corpus.conversations["train"], Talks):
+    if not corpus.conversations["train"].in_memory:
         raise BadConfig(f"{corpus.dataset.name}: srnn-ae needs its dialogues in memory; legal: a smaller file, or dmn, mmn, aim")
     if len(corpus.items) != config.items:
         raise BadConfig(f"items={config.items}: legal: {len(corpus.items)}, the items of the data set")
@@ -254,7 +254,7 @@ def _ranking(
 
 
 def _histories(
-    found: Sequence[Conversation], texts: Texts, items: Mapping[str, int], rated: Mapping[str, Iterable[int]], slots: int
+    found: Conversations, texts: Texts, items: Mapping[str, int], rated: Mapping[str, Iterable[int]], slots: int
 ) -> Pool:
     rows = turn_rows(found)
     whole = [from_conversation(one, mentions=False) for one in found]
@@ -322,7 +322,7 @@ def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
         None,
         turn,
         past,
-        lambda found: _histories(found, texts, items, rated, config.mentions),
+        lambda found: _histories(ConversationsInMemory(found), texts, items, rated, config.mentions),
         texts.index.ids.__contains__,
         not kept.dialogues,
         fill={"words": texts.padding},

@@ -1,5 +1,6 @@
 """A damaged store is made again or refused; it never gives other data. A killed builder leaves nothing behind."""
 
+import errno
 import os
 import shutil
 import signal
@@ -14,9 +15,14 @@ from cr_jax.data import corpus as corpora
 from cr_jax.data.conversation import Problems
 from cr_jax.data.corpus import PARTS, read_corpus
 from cr_jax.data.demo import demo_text
+from cr_jax.data.items_by_user import ItemsByUser
 from cr_jax.data.store import checksums
-from cr_jax.data.store import conversations as store
-from cr_jax.errors import NotWritten
+from cr_jax.errors import BadConfig, NotWritten
+
+pytest.importorskip("pyarrow")
+
+from cr_jax.data.store import build as building
+from cr_jax.data.store import open as opening
 
 
 @pytest.fixture
@@ -41,7 +47,7 @@ def _plain(found):
         dict(found.descriptions),
         found.dataset,
         found.problems.lines(),
-        store.ItemsByUser(found.conversations["train"], found.users).items(),
+        dict(ItemsByUser.of(found.conversations["train"], found.users)),
     ]
 
 
@@ -53,19 +59,13 @@ def _damages(data):
     yield from (data[:-1], data[: len(data) // 2], data[:-4], b"", data + b"\0\0\0\0", data + data, None)
 
 
-NAMES = (
-    "about.json",
-    "items.json",
-    "aspects.json",
-    "values.json",
-    "described.txt",
-    "users.text",
-    "users.ends",
-    "users.order",
-    "train.known",
-    "train.ends",
-    *(f"{part}.{kind}" for part in PARTS for kind in ("talks", "turns")),
-)
+BUILD = """
+import sys
+from pathlib import Path
+from cr_jax.data.store.build import build
+build(Path(sys.argv[1]), 0, False, Path(sys.argv[2]))
+"""
+NAMES = ("about.json", *(f"{name}.arrow" for name in ("users", "items", "aspects", "values", *PARTS)))
 
 
 def test_every_damage_is_found(kept):
@@ -86,7 +86,7 @@ def test_every_damage_is_found(kept):
 
 def test_a_damaged_store_is_made_again(kept):
     path, folder, wanted = kept
-    for name in ("train.turns", "about.json", checksums.SUMS):
+    for name in ("train.arrow", "about.json", checksums.SUMS):
         (folder / name).write_bytes((folder / name).read_bytes()[:-2] + b"9\n")
         assert _plain(read_corpus(path)) == wanted
         assert checksums.fault(folder) is None and os.listdir(folder.parent) == [folder.name]
@@ -97,9 +97,9 @@ def test_a_damaged_store_is_made_again(kept):
 
 def test_a_store_that_cannot_be_made_again_is_refused(kept, monkeypatch):
     path, folder, _ = kept
-    (folder / "train.turns").write_bytes(b"")
-    monkeypatch.setattr(store, "_made", lambda *_: None)
-    with pytest.raises(NotWritten, match="not whole"):
+    (folder / "train.arrow").write_bytes(b"")
+    monkeypatch.setattr(opening, "build", lambda *_: None)
+    with pytest.raises(NotWritten, match="damaged though it was just written"):
         read_corpus(path)
 
 
@@ -108,12 +108,9 @@ def test_a_killed_builder_leaves_nothing_behind(kept, tmp_path, wait):
     path, folder, _ = kept
     large = tmp_path / "large.txt"
     large.write_text("".join(demo_text(seed=seed, conversations=400).replace("user", f"u{seed}_") for seed in range(40)))
-    root = str(Path(store.__file__).parents[3])
+    root = str(Path(opening.__file__).parents[3])
     made = str(folder.with_name("large-0"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cr_jax.data.store.conversations", str(large), "0", "0", made],
-        env=os.environ | {"PYTHONPATH": root},
-    )
+    process = subprocess.Popen([sys.executable, "-c", BUILD, str(large), made], env=os.environ | {"PYTHONPATH": root})
     while not any(name.startswith(".large") for name in os.listdir(folder.parent)):
         assert process.poll() is None
         time.sleep(0.005)
@@ -122,5 +119,41 @@ def test_a_killed_builder_leaves_nothing_behind(kept, tmp_path, wait):
     process.wait()
     left = [name for name in os.listdir(folder.parent) if name.startswith(".large")]
     assert left or Path(made).is_dir()
-    store.opened(path, 0, Problems(str(path)))  # the next run, of whatever file
+    opening.open_store(path, 0, Problems(str(path)))  # the next run, of whatever file
     assert not any(name.startswith(".") for name in os.listdir(folder.parent))
+
+
+def test_a_store_of_an_earlier_version_is_replaced(kept):
+    path, folder, wanted = kept
+    name, _, version = folder.name.rpartition("-")
+    for earlier in range(1, int(version)):
+        folder.with_name(f"{name}-{earlier}").mkdir()
+        (folder.with_name(f"{name}-{earlier}") / "train.talks").write_bytes(b"rows of an earlier version")
+    shutil.rmtree(folder)
+    assert _plain(read_corpus(path)) == wanted
+    assert os.listdir(folder.parent) == [folder.name]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(kept, monkeypatch):
+    path, folder, _ = kept
+    shutil.rmtree(folder)
+
+    def full(folder):
+        raise OSError(errno.ENOSPC, "[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device")
+
+    monkeypatch.setattr(building, "seal", full)
+    with pytest.raises(NotWritten, match=r"not written: No space left on device$"):
+        read_corpus(path)
+    assert not os.listdir(folder.parent)
+
+
+def test_without_pyarrow_large_files_are_refused_and_small_ones_read(tmp_path, monkeypatch):
+    path = tmp_path / "talks.txt"
+    path.write_text(demo_text(seed=5, conversations=80), encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for name in ("cr_jax.data.store.open", "cr_jax.data.store.build"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert len(read_corpus(path).conversations["train"]) > 40
+    monkeypatch.setattr(corpora, "IN_MEMORY_BYTES", 100)
+    with pytest.raises(BadConfig, match=r"pip install 'cr-jax\[train\]'"):
+        read_corpus(path)

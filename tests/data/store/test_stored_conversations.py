@@ -14,14 +14,16 @@ from cr_jax.data.examples import batches
 from cr_jax.data.examples.batches import Batches
 from cr_jax.data.examples.states import States, kinds, kinds_of
 from cr_jax.data.recommender_assets import assets_of, document, users, without_users
-from cr_jax.data.store.conversations import Described, Talks
-from cr_jax.data.store.int_table import Rows, Writer
 from cr_jax.documents.recommender import KnownUser
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.models.aim import examples as examples_aim
 from cr_jax.models.dmn import examples as examples_dmn
 from cr_jax.models.mmn import examples as examples_mmn
 from cr_jax.report.document import ROWS, validate_file, write, write_rows
+
+pytest.importorskip("pyarrow")
+
+from cr_jax.data.store.open import StoredConversations
 
 FAULTS = "cut@it\nuser01@item01,a|b|7\n"
 
@@ -61,7 +63,7 @@ def test_the_corpus_is_the_same(both):
     assert held.problems.lines() == stored.problems.lines() and len(held.problems.lines()) == 3
     for part, found in held.conversations.items():
         talks = stored.conversations[part]
-        assert isinstance(talks, Talks)
+        assert isinstance(talks, StoredConversations) and not talks.in_memory and found.in_memory
         assert tuple(talks) == found == tuple(talks[i] for i in range(len(talks)))
         one, other = States(talks, first=1), States(found, first=1)
         assert list(one) == list(other) == [one[i] for i in range(len(other))] == [other[i] for i in range(len(one))]
@@ -148,7 +150,7 @@ def test_the_fingerprint_without_reading_is_that_of_the_corpus(tmp_path, monkeyp
     held = read_corpus(path)
     monkeypatch.setattr(corpora, "IN_MEMORY_BYTES", 100)
     stored = read_corpus(path)
-    assert isinstance(stored.conversations["train"], Talks)
+    assert isinstance(stored.conversations["train"], StoredConversations)
     assert fingerprint_of(path) == stored.fingerprint == held.fingerprint
 
 
@@ -179,30 +181,7 @@ def test_what_needs_dialogues_in_memory_is_refused(both):
         examples(both[1], SimpleNamespace(decoder=False, items=0), 0, noise=None)
 
 
-def test_descriptions_on_disk(tmp_path):
-    (tmp_path / "described.txt").write_text("größe gut .\n\nklein .\n", encoding="utf-8")
-    found = Described(tmp_path / "described.txt", {"a": 0, "b": 1, "c": 2})
-    assert found == {"a": ("größe", "gut", "."), "b": (), "c": ("klein", ".")} and found.get("d") is None
-    with pytest.raises(BadInput, match="3 lines for 2 items"):
-        Described(tmp_path / "described.txt", {"a": 0, "b": 1})
-
-
-def test_rows_in_a_file(tmp_path):
-    writer = Writer(tmp_path / "rows", 3)
-    for n in range(70_000):
-        writer.add(n, -n, 7)
-    writer.close()
-    rows = Rows(tmp_path / "rows", 3)
-    assert len(rows) == 70_000 and rows.read(65_535, 65_537).tolist() == [[65_535, -65_535, 7], [65_536, -65_536, 7]]
-    assert np.concatenate([part for _, part in rows.chunks(999)])[:, 0].tolist() == list(range(70_000))
-    with pytest.raises(BadInput, match="not all there"):
-        rows.read(69_999, 70_001)
-    (tmp_path / "rows").write_bytes(b"12345")
-    with pytest.raises(BadInput, match="no whole number of rows"):
-        Rows(tmp_path / "rows", 3)
-
-
-def test_lengths_given_both_ways(tmp_path):
+def test_lengths_given_both_ways():
     lengths = np.random.default_rng(2).integers(1, 5, (300, 2))
-    one, other = kinds(map(tuple, lengths.tolist())), kinds_of([lengths[:90], lengths[90:]], 300, tmp_path)
+    one, other = kinds(map(tuple, lengths.tolist())), kinds_of([lengths[:90], lengths[90:]], 300)
     assert [one[i] for i in range(300)] == [other[i] for i in range(300)] == [tuple(row) for row in lengths.tolist()]

@@ -6,6 +6,7 @@ import pytest
 from train.corpora import corpus
 
 from cr_jax.data.examples.pool import Index
+from cr_jax.data.items_by_user import ItemsByUser
 from cr_jax.errors import BadConfig
 from cr_jax.models.mmn.examples import description, examples, item_text, others, query, user_rows
 
@@ -94,7 +95,7 @@ def test_negatives_are_none_of_the_users(tmp_path):
         assert texts[tuple(batch["negative_words"][i])] not in mine[one.user]
         assert aspects[batch["positive_aspect"][i]] == turn.aspect
         assert aspects[batch["negative_aspect"][i]] not in {other.aspect for other in one.turns}
-        assert batch["user"][i] == user_rows(data)[one.user]
+        assert batch["user"][i] == user_rows(ItemsByUser.of(data.conversations["train"], data.users))[one.user]
 
 
 def test_the_window_keeps_its_newest_words(tmp_path):
@@ -116,7 +117,7 @@ def test_held_out_words_are_unknown(tmp_path):
 def test_rare_users_share_a_row(tmp_path):
     data = corpus(tmp_path)
     talks = [one.user for one in data.conversations["train"]]
-    found = user_rows(data)
+    found = user_rows(ItemsByUser.of(data.conversations["train"], data.users))
     rare = {found[user] for user in data.users if talks.count(user) < 2}
     known = [found[user] for user in data.users if talks.count(user) >= 2]
     assert len(rare) == 1 and known and not rare & set(known) and len(set(known)) == len(known)
