@@ -1,4 +1,4 @@
-"""A sixth model, a data set and an accelerator: one file each, dropped in, and nothing else edited."""
+"""A sixth model as one file or one folder, a data set and an accelerator as one file each: nothing else is edited."""
 
 import json
 import sys
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from tiny import dataset_file
+from typer.testing import CliRunner
 
 import cr_jax.models
 from cr_jax import profile
+from cr_jax.cli.main import app
 from cr_jax.models import spec as specs
 from cr_jax.report.document import validate
 
@@ -171,13 +173,30 @@ def test_from_anywhere_on_the_path(user, monkeypatch):
         sys.modules.pop(name)
 
 
-def test_as_one_file_among_the_models(user, monkeypatch):
-    folder = user / "more"
-    folder.mkdir()
-    (folder / "bag.py").write_text(MODEL)
-    monkeypatch.setattr(cr_jax.models, "__path__", [*cr_jax.models.__path__, str(folder)])
-    assert "bag" in specs.names()
-    check(run("bag"))
-    sys.modules.pop("cr_jax.models.bag")
-    monkeypatch.undo()
+@pytest.fixture(params=["file", "folder"])
+def among_the_models(request, user, monkeypatch):
+    """The sixth model beside the others: ``bag.py``, or ``bag/`` with its layers and its ``model.py``."""
+    place = user / "more"
+    place.mkdir()
+    if request.param == "file":
+        (place / "bag.py").write_text(MODEL)
+    else:
+        folder = place / "bag"
+        folder.mkdir()
+        layers, _, rest = MODEL.partition("def loss(")
+        (folder / "__init__.py").touch()
+        (folder / "layers.py").write_text(layers)
+        (folder / "model.py").write_text(f"from cr_jax.models.bag.layers import *\n\n\ndef loss({rest}")
+    with monkeypatch.context() as patch:
+        patch.setattr(cr_jax.models, "__path__", [*cr_jax.models.__path__, str(place)])
+        yield
+    for name in [name for name in sys.modules if name.startswith("cr_jax.models.bag")]:
+        sys.modules.pop(name)
     assert "bag" not in specs.names()
+
+
+def test_beside_the_other_models(among_the_models):
+    assert "bag" in specs.names() and specs.find("cr_jax.models.bag:SPEC") is specs.find("bag")
+    listed = CliRunner().invoke(app, ["list", "models"], env={"COLUMNS": "200"})
+    assert "Bag of words" in listed.output
+    check(run("bag"))

@@ -1,11 +1,12 @@
-"""What a model file states about its architecture; everything else works from this alone."""
+"""The description of an architecture (``Spec``), and the registry that finds one by its name.
+
+Everything outside a model's folder works from its ``Spec`` alone.
+"""
 
 import dataclasses
 import importlib
 import importlib.util
-import math
 import pkgutil
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,151 +21,151 @@ from cr_jax.data.examples.pool import Examples
 from cr_jax.data.examples.turn_encoder import TurnEncoder
 from cr_jax.data.recommender_assets import RecommenderAssets
 from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.models.config_checks import at_most as at_most
+from cr_jax.models.config_checks import positive as positive
+from cr_jax.models.config_checks import read_setting
 from cr_jax.nn.module import Module
 from cr_jax.records import Workload
 
 Inputs = Mapping[str, jax.ShapeDtypeStruct]
 
-#: The largest size of anything: a product of two stays a number of 64 bits, as XLA needs it, with their bytes.
-LARGEST = 10**8
-#: The most of what a program holds one after the other, such as the passes over an episodic memory.
-UNROLLED = 100
-_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
-_REAL = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
-
 
 @dataclass(frozen=True)
 class Objective:
-    """One loss with the parameters it trains; a training step of its own.
-
-    example: what one training example is, in words. batch: the public batch size.
-    supervised_turns(config, work): turns one example supervises, ``None`` where the example is not
-    made of turns. examples_per_epoch(config, dataset): examples in one pass over the data.
-    trains(path, variable): whether this objective updates the variable at that NNX path.
-    loss(model, batch, key) -> (scalar, metrics). inputs(config, work, batch): abstract batch.
-    optimizer(config): an Optax transformation; with ``shared_counter`` its ``update`` is given the
-    keyword ``counter`` (int32 scalar), the count of optimizer steps over all objectives.
-    """
+    """One loss with the parameters it trains; a training step of its own."""
 
     name: str
     example: str
+    """What one training example is, in words."""
     batch: int
+    """The public batch size."""
     supervised_turns: Callable[[Any, Workload], float | None]
+    """(config, work) -> turns that one example supervises; ``None`` if an example is not made of turns."""
     examples_per_epoch: Callable[[Any, Dataset], int]
+    """(config, dataset) -> examples in one pass over the data."""
     trains: Callable[[tuple[Any, ...], nnx.Variable[Any]], bool]
+    """(path, variable) -> whether this objective updates the variable at that NNX path."""
     loss: Callable[[Any, dict[str, jax.Array], jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
+    """(model, batch, key) -> (scalar loss, metrics)."""
     optimizer: Callable[[Any], optax.GradientTransformation]
+    """(config) -> an Optax transformation."""
     inputs: Callable[[Any, Workload, int], Inputs]
+    """(config, work, batch) -> the abstract batch."""
     shared_counter: bool = False
+    """Whether the optimizer's ``update`` takes the keyword ``counter``: an int32 scalar, the steps of all objectives so far."""
 
 
 @dataclass(frozen=True)
 class Positions:
-    """Padding of one program: word positions that carry text, and positions computed."""
+    """Padding of one program, in word positions."""
 
     useful: float
+    """Positions that carry text."""
     executed: int
+    """Positions that are computed."""
 
 
 @dataclass(frozen=True)
 class Conversation:
     """How a model answers a turn. B users, turns t = 0 (the request q0) to T.
 
-    items(config, work): abstract inputs of ``precompute``, ``None`` when the model has no item side.
-    precompute(model, items) -> side: paid once per set of weights.
-    start(model, side, batch) -> state: before the request.
-    turn(model, side, state, utterance) -> (state, outputs): what is new at turn t only.
-    replay(model, side, history) -> outputs: the whole conversation up to turn t again.
-    utterance / history(config, work, t, batch): their abstract inputs, at bucketed lengths.
-    positions(config, work, t, mode): useful and executed word positions per user.
-    outputs: ``item_scores`` [B, items scored] and, where the model has them, ``question_scores``
-    [B, aspects] or ``answer_tokens`` [B, words]. state: a pytree of arrays with leading axis B.
-    carried: in words, what crosses turns; ``None``: nothing does, turn = replay of the window.
-    limits: in words, what of a long history is kept.
+    A state is a pytree of arrays with leading axis B. Outputs are ``item_scores`` [B, items scored] and, where
+    the model has them, ``question_scores`` [B, aspects] or ``answer_tokens`` [B, words].
     """
 
     items: Callable[[Any, Workload], Inputs | None]
+    """(config, work) -> abstract inputs of ``precompute``; ``None`` if the model has no item side."""
     precompute: Callable[[Any, dict[str, jax.Array]], Any]
+    """(model, items) -> the item side: paid once per set of weights."""
     start: Callable[[Any, Any, int], Any]
+    """(model, side, batch) -> the state before the request."""
     turn: Callable[[Any, Any, Any, dict[str, jax.Array]], tuple[Any, dict[str, jax.Array]]]
+    """(model, side, state, utterance) -> (state, outputs); reads only what is new at turn t."""
     replay: Callable[[Any, Any, dict[str, jax.Array]], dict[str, jax.Array]]
+    """(model, side, history) -> outputs; reads the whole conversation up to turn t again."""
     utterance: Callable[[Any, Workload, int, int], Inputs]
+    """(config, work, t, batch) -> abstract inputs of ``turn``, at bucketed lengths."""
     history: Callable[[Any, Workload, int, int], Inputs]
+    """(config, work, t, batch) -> abstract inputs of ``replay``, at bucketed lengths."""
     positions: Callable[[Any, Workload, int, str], Positions]
+    """(config, work, t, mode) -> word positions per user."""
     carried: str | None
+    """What crosses turns, in words; ``None``: nothing does, and ``turn`` replays its window."""
     limits: str
+    """What is kept of a long history, in words."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Part of a training run: ``objectives`` in turn on the same batch, each step of the stage.
-
-    epochs or steps: the published length (one of the two is ``None``). patience: epochs without a
-    better validation figure after which the stage ends, ``None``: it does not end early.
-    """
+    """A part of a training run: its objectives take turns on the same batch, at each step of the stage."""
 
     objectives: tuple[str, ...]
     epochs: int | None = None
+    """The published length, if it is stated in epochs."""
     steps: int | None = None
+    """The published length, if it is stated in steps."""
     patience: int | None = None
+    """Epochs without a better validation figure after which the stage ends; ``None``: it never ends early."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How an architecture is trained: the published schedule, stage after stage, and its examples.
-
-    examples(corpus, config, seed): what it trains on and is tested with. voice(catalogue, config): how
-    the trained model holds a conversation, ``None``: ``crjax recommend`` refuses it. checks: by objective, the
-    forward(model, batch) -> arrays with a row per example that it is validated by (``Examples.checks`` makes
-    figures of them); empty: by ranking.
-    """
+    """How an architecture is trained: the published schedule and its examples."""
 
     stages: tuple[Stage, ...]
     examples: Callable[[Corpus, Any, int], Examples]
-    voice: Callable[[RecommenderAssets, Any], TurnEncoder] | None = None
+    """(corpus, config, seed) -> what it trains on and is tested with."""
+    turn_encoder: Callable[[RecommenderAssets, Any], TurnEncoder] | None = None
+    """(assets, config) -> the inputs of a conversation with the trained model; ``None``: ``crjax recommend`` refuses it."""
     checks: Mapping[str, Callable[[Any, dict[str, jax.Array]], Mapping[str, Any]]] = field(default_factory=dict)
+    """By objective: (model, batch) -> arrays with a row per example, of which ``Examples.checks`` makes the validation
+    figures. Empty: the model is validated by ranking."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """An architecture. ``cr_jax.models.<file>`` defines one or more, ``--model pkg.mod:SPEC`` adds.
+    """An architecture.
 
-    configure(dataset, work) -> config: dimensions for a data set under ``work.preset``; raises
-    ``BadConfig`` for a preset the model cannot honour. build(config, rngs) -> the module, scopes
-    named (``name_scopes``), attribute ``config`` set. published(config): the public
-    implementation's variable name -> (NNX path as dotted string, conversion to ours).
-    paper_count(config, trainable): parameters by the paper's way of counting, at this configuration; ``None`` if
-    its figure does not follow from the public code. scores_subset: ``items_scored`` may be below all items.
-    training: ``None`` for an architecture that is only counted; ``crjax train`` then refuses it.
-    fields: one line of meaning for every configuration key (``--set`` and errors print it).
+    ``cr_jax/models/<folder>/model.py`` defines one or more; ``--model package.module:SPEC`` names one of the user's own.
     """
 
     name: str
     title: str
     paper: str
     code: str
+    """The public implementation and its commit."""
     deviations: tuple[str, ...]
+    """Where this model differs from the public implementation."""
     config: type
+    """The dataclass of its dimensions."""
     fields: Mapping[str, str]
+    """One line of meaning for every configuration key; ``--set`` and errors print it."""
     configure: Callable[[Dataset, Workload], Any]
+    """(dataset, work) -> dimensions under ``work.preset``; raises ``BadConfig`` for a preset the model cannot honour."""
     build: Callable[[Any, nnx.Rngs], Module]
+    """(config, rngs) -> the module, with its scopes named (``name_scopes``) and its attribute ``config`` set."""
     objectives: Callable[[Any], tuple[Objective, ...]]
     conversation: Conversation
     published: Callable[[Any], Mapping[str, tuple[str, Callable[[Any], Any]]]]
+    """(config) -> the public implementation's variable name: (NNX path as a dotted string, conversion to ours)."""
     paper_count: Callable[[Any, int], int | None]
+    """(config, trainable) -> parameters by the paper's way of counting; ``None`` if its figure does not follow from the
+    public code."""
     scores_subset: bool
+    """Whether ``items_scored`` may be below all items."""
     training: Training | None = None
+    """``None`` for an architecture that is only counted; ``crjax train`` refuses it."""
 
 
 def names() -> tuple[str, ...]:
-    """Names of the architectures in this package, without importing JAX-heavy files twice."""
+    """Names of the architectures in this package."""
     return tuple(sorted(_specs()))
 
 
 def find(name: str) -> Spec:
-    """The architecture ``name``, or ``package.module:SPEC`` from outside the package: that imports the module and
-    runs its code, so that ``name`` must come from the user, never from a document.
+    """The architecture ``name``, or ``package.module:SPEC`` from outside the package.
 
+    The second form imports the module and runs its code: such a name must come from the user, never from a document.
     Raises ``UnknownName`` with the nearest legal names, and ``BadConfig`` for a module that gives no ``Spec``.
     """
     if ":" in name:
@@ -173,7 +174,7 @@ def find(name: str) -> Spec:
             raise BadConfig(f"model {name!r}: not a module and a name in it; legal: package.module:SPEC")
         try:
             spec = _attribute(module, attribute)
-        except Exception as error:  # of whatever kind: the module's code is the user's
+        except Exception as error:  # the module's code is the user's and may raise anything
             said = " ".join(str(error).split())[:200]
             raise BadConfig(f"model {name[:100]!r}: {type(error).__name__}: {said}; legal: package.module:SPEC") from error
         if not isinstance(spec, Spec):
@@ -186,59 +187,35 @@ def find(name: str) -> Spec:
 
 
 def _specs() -> dict[str, Spec]:
+    """Every ``Spec`` in ``model.py`` of a folder beside this file, or in a single file there."""
     import cr_jax.models as package
 
-    found: dict[str, Spec] = {}
+    specs: dict[str, Spec] = {}
     for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         module = importlib.import_module(f"{info.name}.model" if info.ispkg else info.name)
-        found.update({v.name: v for v in vars(module).values() if isinstance(v, Spec)})
-    return found
+        specs.update({value.name: value for value in vars(module).values() if isinstance(value, Spec)})
+    return specs
 
 
 def _attribute(module: str, name: str) -> Any:
-    """``name`` in ``module``; where a folder itself lacks it, in the folder's ``model`` file."""
-    found = importlib.import_module(module)
-    if not hasattr(found, name) and hasattr(found, "__path__") and importlib.util.find_spec(f"{module}.model"):
-        found = importlib.import_module(f"{module}.model")
-    return getattr(found, name)
+    """``name`` in ``module``; if a folder itself lacks it, in the folder's ``model.py``."""
+    owner = importlib.import_module(module)
+    if not hasattr(owner, name) and hasattr(owner, "__path__") and importlib.util.find_spec(f"{module}.model"):
+        owner = importlib.import_module(f"{module}.model")
+    return getattr(owner, name)
 
 
 def override(spec: Spec, config: Any, settings: Mapping[str, str]) -> Any:
-    """``config`` with ``--set KEY=VALUE`` applied; values are read as the field's own type.
+    """``config`` with ``--set KEY=VALUE`` applied; a value is read as the field's own type.
 
-    Raises ``BadConfig`` listing every key the model does not read.
+    Raises ``BadConfig`` that lists the legal keys, or what is legal for a key.
     """
     known = {f.name: f for f in dataclasses.fields(config)}
     unread = sorted(set(settings) - set(known))
     if unread:
         raise BadConfig(f"{spec.name} reads no configuration key {', '.join(map(repr, unread))}; legal: {', '.join(known)}")
-    changes: dict[str, Any] = {}
-    for key, text in settings.items():
-        current = getattr(config, key)
-        try:
-            changes[key] = _read(text, current)
-        except ValueError:
-            raise BadConfig(f"{key}={text!r}: legal is a {type(current).__name__}, such as {current}") from None
+    changes = {key: read_setting(key, text, getattr(config, key)) for key, text in settings.items()}
     return dataclasses.replace(config, **changes)
-
-
-def _read(text: str, current: Any) -> Any:
-    if isinstance(current, bool):
-        return (
-            {"true": True, "false": False, "1": True, "0": False}.get(text.lower())
-            if text.lower() in ("true", "false", "1", "0")
-            else _refuse(text)
-        )
-    if isinstance(current, int | float):
-        if not (_WHOLE if isinstance(current, int) else _REAL).fullmatch(text.strip()):
-            return _refuse(text)
-        value = type(current)(text)
-        return value if isinstance(value, int) or math.isfinite(value) else _refuse(text)
-    return text
-
-
-def _refuse(text: str) -> Any:
-    raise ValueError(text)
 
 
 def expect_state(state: Any, expected: Any) -> None:
@@ -254,25 +231,3 @@ def expect_state(state: Any, expected: Any) -> None:
         raise BadConfig(f"turn for {users[1][0]} users was given a state of {users[0]}; legal: a state of {users[1][0]} users")
     if got != want:
         raise BadConfig(f"turn was given a state of shapes {got}; this configuration carries {want}")
-
-
-def positive(**values: float) -> None:
-    """Refuse sizes that are not 1 to ``LARGEST``, and rates (floats) that are not above 0 (``BadConfig``), naming the first."""
-    for name, value in values.items():
-        if isinstance(value, float) and not value > 0:
-            raise BadConfig(f"{name}={value}: must be above 0")
-        if not isinstance(value, float) and value < 1:
-            raise BadConfig(f"{name}={_shown(value)}: must be 1 or more")
-        at_most(LARGEST, **{name: value})
-
-
-def at_most(most: int, **values: float) -> None:
-    """Refuse whole numbers above ``most`` (``BadConfig``), naming the first."""
-    for name, value in values.items():
-        if not isinstance(value, float) and value > most:
-            raise BadConfig(f"{name}={_shown(value)}: must be {most:,} or less")
-
-
-def _shown(value: int) -> str:
-    """The number, or how long it is; Python prints no more than 4,300 digits."""
-    return str(value) if abs(value) < 10**30 else "a number of more than 30 digits"

@@ -1,10 +1,9 @@
 """Modules whose compiled operations carry their name.
 
 NNX, unlike Linen, puts no module name into the compiled program. A :class:`Module` runs its
-``__call__`` (and every method marked with :func:`scoped`) inside ``jax.named_scope``; the scope is
-one token, the module's dotted path in the model (``memory.gate``), set once by
-:func:`name_scopes`. The analyzer finds the innermost known path in ``op_name``, so it does not
-matter where a module is called from.
+``__call__``, and every method marked with :func:`scoped`, inside ``jax.named_scope``. The scope is one
+token: the module's dotted path in the model (``memory.gate``), set once by :func:`name_scopes`. The
+analyzer finds the innermost known path in ``op_name``, wherever a module is called from.
 """
 
 import functools

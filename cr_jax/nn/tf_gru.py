@@ -48,7 +48,7 @@ class GRU(Module):
     def unroll(
         self, projected: Float[Array, "B T 3H"], valid: Bool[Array, "B T"], state: Float[Array, "B H"]
     ) -> tuple[Float[Array, "B T H"], Float[Array, "B H"]]:
-        """Like a call, on inputs that :meth:`project` has seen already."""
+        """Like a call, on inputs that :meth:`project` has projected."""
         return self._unroll(_by_time(projected), _by_time(valid), state)
 
     def _unroll(self, projected, valid, state):
@@ -81,7 +81,7 @@ class GRU(Module):
 
     @scoped
     def project(self, x: Float[Array, "*B E"]) -> Float[Array, "*B 3H"]:
-        """The input half of r, u and c with biases: what does not depend on the state."""
+        """The terms of r, u and c that do not depend on the state: the input half, with biases."""
         return self._project(x)
 
     @scoped

@@ -1,4 +1,4 @@
-"""How each figure of the paper's Table II comes about: a count of parameters in one integer unknown.
+"""Accounts of the figures in the paper's Table II: a count of parameters with one integer unknown.
 
 The unknown is solved for from the printed figure. The counts themselves belong to the models
 (``cr_jax.models.*.paper_count``).
@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadInput
 from cr_jax.models.aim import paper_count as aim
+from cr_jax.models.aim.config import PUBLIC_WORDS
 from cr_jax.models.dmn import paper_count as dmn
+from cr_jax.models.dmn.config import ANSWER_WORDS
 from cr_jax.models.mmn import paper_count as mmn
 from cr_jax.models.srnn_ae import paper_count as srnn_ae
-
-#: AIM's published dictionary, and the words among DMN's answers beside the items.
-PUBLIC_WORDS = 20_002
-ANSWER_WORDS = 150
 
 
 @dataclass(frozen=True)

@@ -44,11 +44,12 @@ _SOLVED_SIZES = {"mmn": ("W",), "pmmn": ("W",)}
 
 
 def beside_table_ii(model: str, data: Dataset, config: Any, counted: int | None) -> dict[str, Any] | None:
-    """A report's parameters by the paper's way of counting, beside what Table II prints.
+    """A report's parameters, counted the paper's way, beside the figure that Table II prints.
 
-    counted: by that way, at ``config``. ``None`` for data that the paper has no figure of, and for a model whose
-    figure does not follow from the public code. solved: keys of the configuration that were solved from the
-    printed figure, so that meeting it says nothing about them. note: both in words.
+    counted: parameters of the model at ``config``, counted the paper's way; ``None`` for a model whose figure
+    does not follow from the public code. Returns ``None`` for such a model and for data without a figure in
+    the paper. ``solved`` in the result: keys of the configuration that were solved from the printed figure, so
+    that a match says nothing about them. ``note``: the comparison in words.
     """
     figure = data.paper_printed.get(model.replace("-", "_"))
     if counted is None or figure is None:
@@ -93,10 +94,10 @@ def cell(model: PaperModel, data: Dataset) -> PaperCell:
 
 
 def inconsistencies(datasets: list[Dataset]) -> tuple[Inconsistency, ...]:
-    """Why the public AIM and sRNN-AE cannot give the printed figures, each with its numbers.
+    """The reasons, in numbers, why the public AIM and sRNN-AE cannot have the printed figures.
 
-    A formula ``step x + constant`` meets all figures only if they leave the same remainder by
-    ``step``; the remainders are given. A floor is what the formula gives with nothing counted.
+    A formula ``step x + constant`` meets all figures only if all leave the same remainder when divided by
+    ``step``; the remainders are given. The floor is the value of the formula at x = 0.
     """
     public: tuple[tuple[PaperModel, str, int, int], ...] = (
         ("aim", "AIM, 902 W + constant", aim.aim(1) - aim.aim(0), aim.aim(0)),
@@ -123,7 +124,7 @@ def inconsistencies(datasets: list[Dataset]) -> tuple[Inconsistency, ...]:
 
 
 def notes(datasets: list[Dataset]) -> tuple[ModelNote, ...]:
-    """One line per model: what its row of Table II is."""
+    """One line per model about its row of Table II."""
     most, least = datasets[0], datasets[-1]
     users = solve(printed(most, "pmmn"), account("pmmn", most).count).value
     texts: dict[PaperModel, str] = {

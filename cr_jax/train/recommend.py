@@ -98,9 +98,9 @@ class Recommender:
         specs.positive(top=top)
         self.top = min(top, len(self.assets.items))
         training = self.spec.training
-        if training is None or training.voice is None:
-            raise BadConfig(f"{self.spec.name} states no voice (Training.voice): it holds no conversations")
-        self.voice = training.voice(self.assets, self.config)
+        if training is None or training.turn_encoder is None:
+            raise BadConfig(f"{self.spec.name} states no turn encoder (Training.turn_encoder): it holds no conversations")
+        self.voice = training.turn_encoder(self.assets, self.config)
         self.finished = found.progress["stage"] == len(found.identity["stages"])
         self.steps = found.progress["total"]
         self._model = abstract_model(self.spec, self.config)

@@ -11,7 +11,8 @@ from cr_jax.cli.hlo import _trip_counts
 from cr_jax.cli.profile import settings as read_settings
 from cr_jax.errors import BadConfig, CrJaxError, NotWritten
 from cr_jax.models import spec as specs
-from cr_jax.models.dmn.model import Config
+from cr_jax.models.config_checks import LARGEST
+from cr_jax.models.dmn.config import Config
 
 LONG, NINES = "a" * 5000, "9" * 5000
 quick = settings(derandomize=True, max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -124,7 +125,7 @@ def test_any_setting_is_read_or_refused(key, value):
         config = specs.override(specs.find("dmn"), Config(20, 10, 3), given_)
     except CrJaxError:
         return
-    assert 1 <= config.hidden <= specs.LARGEST and 0 < config.learning_rate < float("inf")
+    assert 1 <= config.hidden <= LARGEST and 0 < config.learning_rate < float("inf")
 
 
 @quick

@@ -88,16 +88,16 @@ def test_numbers_that_are_none_and_other_faults(whole, tmp_path):
 
 
 def test_users_speak_from_the_same_rows_and_unknown_ones_as_the_rare(whole, tmp_path):
-    from types import SimpleNamespace
-
     from cr_jax.data.conversation import Conversation
-    from cr_jax.models.mmn.examples import KNOWN_FROM, voice
+    from cr_jax.models.mmn.config import PmmnConfig
+    from cr_jax.models.mmn.examples import KNOWN_FROM, turn_encoder
 
     path = tmp_path / "recommender.json"
     path.write_text(json.dumps(whole))
     found = kept.read(path)[1]
-    config = SimpleNamespace(words=90, item_words=9, facts=3, query_words=8, users=len(found.talks))
-    one, other = (voice(source, config) for source in (found, from_document(decode(whole, RecommenderDocument, "whole"))))
+    sizes = dict(items=len(found.items), aspects=len(found.aspects), question_items=1)
+    config = PmmnConfig(words=90, item_words=9, facts=3, query_words=8, users=len(found.talks), **sizes)
+    one, other = (turn_encoder(source, config) for source in (found, from_document(decode(whole, RecommenderDocument, "whole"))))
     few = [place for place, row in enumerate(whole["users"]) if len(row["items"]) < KNOWN_FROM]
     assert 1 < len(few) < len(whole["users"])
     for place, user in enumerate([*found.talks, "nobody"]):

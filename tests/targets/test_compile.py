@@ -40,7 +40,7 @@ def test_any_other_failure_to_print_is_not_hidden():
 
 
 def test_an_array_that_xla_cannot_count_is_one_line(monkeypatch):
-    monkeypatch.setattr("cr_jax.models.spec.LARGEST", 2**31 - 1)  # products of legal sizes can be counted
+    monkeypatch.setattr("cr_jax.models.config_checks.LARGEST", 2**31 - 1)  # products of legal sizes can be counted
     work = dataclasses.replace(tiny.WORK, users=2**31 - 1)
     config = dataclasses.replace(tiny.case("dmn").config, hidden=2**31 - 1)
     step = turn_steps(abstract_model(tiny.case("dmn").spec, config), work)[0]

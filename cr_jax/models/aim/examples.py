@@ -6,7 +6,6 @@ asked; the answer is the value. Ids: 0 padding, 1 GO, 2 unknown, then the words 
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -18,31 +17,32 @@ from cr_jax.data.examples.states import Encoded, Later, States, alike, counts, s
 from cr_jax.data.examples.turn_encoder import TurnEncoder
 from cr_jax.data.recommender_assets import RecommenderAssets
 from cr_jax.errors import BadConfig
+from cr_jax.models.aim.config import Config
 
 UNKNOWN, FIRST = 2, 3
 
 
-def question(found: Conversation, t: int) -> list[str]:
+def question(talk: Conversation, t: int) -> list[str]:
     """The conversation before turn t (1-based) and the aspect that turn t asks."""
-    return [*history(found, t - 1), *found.turns[t - 1].aspect.lower().split()]
+    return [*history(talk, t - 1), *talk.turns[t - 1].aspect.lower().split()]
 
 
-def history(found: Conversation, t: int) -> list[str]:
+def history(talk: Conversation, t: int) -> list[str]:
     """Request and turns 1 to t in words."""
-    words = found.request.lower().split()
-    for turn in found.turns[:t]:
+    words = talk.request.lower().split()
+    for turn in talk.turns[:t]:
         words += [*turn.aspect.lower().split(), *turn.value.lower().split(), "."]
     return words
 
 
-def words_read(found: Conversations, limit: int) -> np.ndarray:
+def words_read(talks: Conversations, limit: int) -> np.ndarray:
     """Words of question and answer of every turn, ``limit`` each at most: uint16 [turns]."""
-    tables = found.tables
+    tables = talks.tables
     request, aspect, value = (
         counts(table, lambda text: len(text.split())) for table in (tables.requests, tables.aspects, tables.values)
     )
     parts = []
-    for block in found.blocks():
+    for block in talks.blocks():
         asked, said = aspect[block.aspect], value[block.value]
         own = asked + said + 1
         before = sums(block, own)[0] - own + np.repeat(request[block.request], block.turns)
@@ -50,8 +50,11 @@ def words_read(found: Conversations, limit: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
-    """One pool for both objectives, which train on the same batch."""
+def examples(corpus: Corpus, config: Config, seed: int) -> Examples:
+    """One pool for both objectives, which train on the same batch.
+
+    Raises ``BadConfig`` for a corpus without aspect-value conversations, too small a dictionary or another number of items.
+    """
     if not corpus.conversations["train"]:
         raise BadConfig(f"{corpus.dataset.name}: aim reads turns of aspect and value; legal: aspect-value conversations")
     if config.words <= FIRST:
@@ -67,7 +70,7 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     pairs = Encoded(
         train,
         rows,
-        lambda one, t: (index.encode(question(one, t))[-limit:], index.encode(one.turns[t - 1].value.lower().split())[:limit]),
+        lambda talk, t: (index.encode(question(talk, t))[-limit:], index.encode(talk.turns[t - 1].value.lower().split())[:limit]),
         list,
         list,
     )
@@ -85,72 +88,72 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         items=_items(corpus, config, index),
         rankings=Later(
             {
-                part: lambda found=found: ranking(_histories(found, config, index, seed), found, items, aspects)
+                part: lambda talks=talks: ranking(_histories(talks, config, index, seed), talks, items, aspects)
                 for part in PARTS[1:]
-                if (found := corpus.conversations[part])
+                if (talks := corpus.conversations[part])
             }
         ),
         notes=("no training example holds an item description: scores come from the discriminator as it is",),
     )
 
 
-def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
-    """Newest words and noise; the window forgets alike in both modes, so that nothing is ever past it."""
-    index = _index(kept.words, config)
+def turn_encoder(assets: RecommenderAssets, config: Config) -> TurnEncoder:
+    """Newest words and noise. Both modes read the same window, so no conversation is ever past what the tests keep."""
+    index = _index(assets.words, config)
 
-    def turn(found: Conversation, t: int) -> Arrays:
-        new = found.request.lower().split() if t == 0 else history(replace(found, request="", turns=found.turns[t - 1 : t]), 1)
+    def turn(talk: Conversation, t: int) -> Arrays:
+        new = talk.request.lower().split() if t == 0 else history(replace(talk, request="", turns=talk.turns[t - 1 : t]), 1)
         ids = index.encode(new)[-config.max_words :]
-        noise = np.random.default_rng([kept.seed, 1, t]).uniform(-1, 1, (1, config.noise)).astype(np.float32)
+        noise = np.random.default_rng([assets.seed, 1, t]).uniform(-1, 1, (1, config.noise)).astype(np.float32)
         return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32), "z": noise}
 
     return TurnEncoder(
-        _items(kept, config, index),
+        _items(assets, config, index),
         turn,
-        lambda found, t: False,
-        lambda found: _histories(ConversationsInMemory(found), config, index, kept.seed),
+        lambda talk, t: False,
+        lambda talks: _histories(ConversationsInMemory(talks), config, index, assets.seed),
         index.ids.__contains__,
     )
 
 
 class Noise:
-    """Rows of uniform noise in [−1, 1), as one array of all rows would hold them, drawn when they are asked for."""
+    """Rows of uniform noise in [−1, 1), equal to the rows of one large array but drawn only on demand."""
 
     def __init__(self, seed: Sequence[int], size: int):
         self._start, self._size = np.random.PCG64(seed).state, size
 
     def rows(self, chosen: np.ndarray) -> np.ndarray:
         """Float32 [chosen, size]."""
-        found = np.empty((len(chosen), self._size), np.float32)
+        noise = np.empty((len(chosen), self._size), np.float32)
         bits = np.random.PCG64(0)
-        for row, number in zip(found, chosen.tolist(), strict=True):
+        for row, number in zip(noise, chosen.tolist(), strict=True):
             bits.state = self._start
             bits.advance(number * self._size)  # one draw a number
             row[:] = np.random.Generator(bits).uniform(-1, 1, self._size)
-        return found
+        return noise
 
 
-def _index(words: Sequence[str], config: Any) -> Index:
+def _index(words: Sequence[str], config: Config) -> Index:
     return Index({word: FIRST + i for i, word in enumerate(words[: config.words - FIRST])}, UNKNOWN)
 
 
-def _items(source: Corpus | RecommenderAssets, config: Any, index: Index) -> Arrays:
+def _items(source: Corpus | RecommenderAssets, config: Config, index: Index) -> Arrays:
     words = np.zeros((len(source.items), config.max_words), np.int32)
-    for row, item in enumerate(source.items):  # no list of all texts beside
+    for row, item in enumerate(source.items):  # one at a time: a list of all texts would be held in memory
         ids = index.encode(source.descriptions[item])[: config.max_words]
         words[row, : len(ids)] = ids
     return {"words": words}
 
 
-def _histories(found: Conversations, config: Any, index: Index, seed: int) -> Pool:
+def _histories(talks: Conversations, config: Config, index: Index, seed: int) -> Pool:
     limit = config.max_words
-    texts = Encoded(found, turn_rows(found), lambda one, t: (index.encode(history(one, t))[-limit:],), list)
+    texts = Encoded(talks, turn_rows(talks), lambda talk, t: (index.encode(history(talk, t))[-limit:],), list)
     noise = Noise([seed, 1], config.noise)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
-        (spoken,) = texts.columns(chosen)
-        return {"words": spoken.padded(limit), "lengths": spoken.length, "z": noise.rows(chosen)}
+        (words,) = texts.columns(chosen)
+        return {"words": words.padded(limit), "lengths": words.length, "z": noise.rows(chosen)}
 
     useful = texts.lengths()[:, 0].astype(np.uint16)
     return Pool(alike(len(texts)), make, useful, lambda shape: config.source_words, np.broadcast_to(1.0, len(texts)))

@@ -1,4 +1,4 @@
-"""AIM's generator and discriminator: word tables normalised at each use, CNN encoders, LSTM decoder.
+"""AIM's generator and discriminator: word tables normalised at each use, CNN encoders, an LSTM decoder.
 
 Axes: B batch, L words of a padded text, T decoder steps, V words of the dictionary, E embedding,
 H units, Z noise, D = H + Z. Decoder outputs are time-major, so a loop's result is never transposed.
@@ -20,27 +20,34 @@ PAD, GO = 0, 1
 
 
 def normalised(x: Float[Array, "*rest E"]) -> Float[Array, "*rest E"]:
-    """Rows at length 1. No epsilon, as published: a zero row is not a number."""
+    """Rows scaled to length 1. No epsilon, as published: a zero row becomes NaN."""
     return x / jnp.sqrt(jnp.sum(x * x, axis=-1, keepdims=True))
 
 
 class Tables(NamedTuple):
-    """What a generator computes once per set of weights: normalised words, tied output matrix."""
+    """A generator's tables, computed once per set of weights."""
 
     words: Float[Array, "V E"]
+    """The normalised words."""
     output: Float[Array, "H V"]
+    """The tied output matrix."""
 
 
 class Start(NamedTuple):
-    """What a decoder run starts from: the cell state, and what H0 and the bias add to every step."""
+    """The start of a decoder run."""
 
     cell: Float[Array, "B H"]
+    """The cell state H0."""
     gates: Float[Array, "B G"]
+    """The terms of H0 and the bias in the gates of every step."""
 
 
 class Synthetic(NamedTuple):
-    """A generated text as weights over words. The GO step stays apart: joining it to the loop's
-    stack would copy T B V numbers, and every use is a product that can be joined after."""
+    """A generated text as weights over words.
+
+    The GO step stays apart: joining it to the loop's stack would copy T B V numbers, and every use is a
+    product whose result can be joined instead.
+    """
 
     first: Float[Array, "B V"]
     rest: Float[Array, "S B V"]
@@ -54,12 +61,12 @@ class WordTable(Module):
 
     @scoped
     def all(self) -> Float[Array, "V E"]:
-        """The whole table normalised, for a step that multiplies by it."""
+        """The whole table, normalised, for a step that multiplies by it."""
         return normalised(self.table[...])
 
     @scoped
     def of(self, words: Int[Array, "B L"]) -> Float[Array, "B L E"]:
-        """Normalised vectors of these words alone, for a step that does not need the whole table."""
+        """Normalised vectors of these words only, for a step that does not need the whole table."""
         return normalised(_rows(self.table[...], words))
 
     @scoped
@@ -123,7 +130,7 @@ class Decoder(Module):
 
     @scoped
     def begin(self, encoded: Float[Array, "B D"]) -> Start:
-        """The start of both kinds of run; ``encoded`` is [encoder output, noise]."""
+        """The start of a teacher-forced or free run; ``encoded`` is [encoder output, noise]."""
         h0 = self.start(encoded)
         return Start(h0, self.cell.project(h0, self.embedding) + self.cell.bias[...][None])
 
@@ -147,9 +154,9 @@ class Decoder(Module):
     ) -> tuple[Any, Any]:
         """T = ``steps`` steps on the decoder's own words.
 
-        choose(logits): the word fed back. vector(word): its embedding, at the next step only.
-        emit(logits, word): what is kept of a step. Returns what the GO step keeps, and what the
-        others keep, stacked along a leading axis T - 1.
+        choose(logits): the word fed back. vector(word): its embedding, computed only at the next step.
+        emit(logits, word): the output of a step. Returns the output of the GO step, and those of the
+        other steps, stacked along a leading axis T - 1.
         """
         state = self._go(start, tables)
         logits = self.output(state[1], tables.output)
@@ -172,7 +179,7 @@ class Decoder(Module):
 class Generator(Module):
     """Encoder CNN and decoder over one word table (the paper's forward or backward model)."""
 
-    def __init__(
+    def __init__(  # Nine parameters: independent sizes of the public configuration.
         self,
         words: int,
         embedding: int,
@@ -191,7 +198,7 @@ class Generator(Module):
 
     @scoped
     def tables(self) -> Tables:
-        """What every use in one step shares."""
+        """The tables that all uses in one step share."""
         words = self.embedding.all()
         return Tables(words, self.decoder.output.tie(words))
 
@@ -228,7 +235,7 @@ class Generator(Module):
 
     @scoped
     def free(self, start: Start, tables: Tables, steps: int, emit: Callable[[Array, Array], Any]) -> tuple[Any, Any]:
-        """The soft-argmax pass with a choice of what is kept of a step (see :meth:`Decoder.free`)."""
+        """The soft-argmax pass; ``emit`` gives the output of a step (see :meth:`Decoder.free`)."""
         return self.decoder.free(
             start,
             tables,
@@ -240,7 +247,7 @@ class Generator(Module):
 
     @scoped
     def greedy(self, start: Start, tables: Tables, steps: int) -> Int[Array, "B T"]:
-        """The most likely word of every step, fed back as one word. In no loss."""
+        """The most likely word of every step, fed back as one word. No loss uses it."""
         return _joined(
             self.decoder.free(
                 start,
@@ -278,7 +285,7 @@ class Discriminator(Module):
 
 
 def most_likely(logits: Float[Array, "*rest V"]) -> Int[Array, "*rest"]:
-    """The first word of the largest logit, int32; V where a logit is not a number.
+    """The first word with the largest logit, int32; V if a logit is NaN.
 
     Two plain reductions: on a processor one ``argmax`` takes ten times as long.
     """
@@ -293,7 +300,7 @@ def cosine(a: Float[Array, "B O"], b: Float[Array, "B O"]) -> Float[Array, " B"]
 
 
 def sequence_loss(logits: Float[Array, "T B V"], target: Int[Array, "B T"]) -> Float[Array, " B"]:
-    """Mean cross-entropy over the targets that count: k < 2, or target k - 2 is not padding."""
+    """Mean cross-entropy over the targets k that count: k < 2, or target k - 2 is not padding."""
     target = target.T
     picked = jnp.take_along_axis(logits, target[..., None], axis=2, mode="clip")[..., 0]
     mask = jnp.concatenate([jnp.ones_like(target[:2], bool), target[:-2] != PAD]).astype(logits.dtype)

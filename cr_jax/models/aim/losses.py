@@ -1,4 +1,4 @@
-"""AIM's costs of one direction of a batch (question to answer, or in DAIM also answer to question).
+"""AIM's losses, by direction of a batch: question to answer, and in DAIM also answer to question.
 
 Axes: B batch, S source words, T target words, Z noise, O score features.
 """
@@ -16,20 +16,23 @@ SIDES = ("", "_rev")
 
 
 class Direction(NamedTuple):
-    """Who writes the target, who reads it back, who judges; the noise of both generators; its weight.
-
-    ``source`` has zeros before its words, ``target`` has none. ``asks`` is ``None`` where no
-    generator reads the answer back.
-    """
+    """One direction of a batch, with the networks that take part in it."""
 
     source: Int[Array, "B S"]
+    """Zeros, the words, zeros."""
     target: Int[Array, "B T"]
+    """The words, zeros."""
     z: Float[Array, "B Z"]
+    """The noise of ``answers``."""
     mi_z: Float[Array, "B Z"]
+    """The noise of ``asks``."""
     answers: Generator
+    """Writes the target from the source."""
     asks: Generator | None
+    """Writes the source from the synthetic target; ``None`` without the mutual information term."""
     judge: Discriminator
     weight: float
+    """The weight of the direction in the loss."""
 
     @property
     def pads(self) -> int:
@@ -51,7 +54,7 @@ def left_padded(words: Int[Array, "B L"], pads: int) -> Int[Array, "B S"]:
 
 
 def begin(d: Direction, tables: Tables) -> Start:
-    """The answering generator's decoder after it read the source."""
+    """The start of the answering generator's decoder, after its encoder read the source."""
     return d.answers.decoder.begin(d.answers.read(d.source, d.z, tables))
 
 
@@ -61,7 +64,7 @@ def synthesise(d: Direction, tables: Tables, start: Start) -> Synthetic:
 
 
 def judge(d: Direction, synthetic: Synthetic) -> Vectors:
-    """What the discriminator sees; the source is encoded once for both of its scores."""
+    """The discriminator's vectors; the source is encoded once for both scores."""
     words, table = d.judge.embedding, d.judge.embedding.all()
     return Vectors(
         source=d.judge.source(words.look_up(d.source, table)),
@@ -85,7 +88,7 @@ def adversarial_cost(real: Float[Array, " B"], fake: Float[Array, " B"]) -> Floa
 
 
 def mi_begin(d: Direction, synthetic: Synthetic, tables: Tables) -> tuple[Generator, Start]:
-    """The reading generator (whose tables these are) and its decoder after the synthetic answer."""
+    """The reading generator, to which ``tables`` belong, and the start of its decoder after the synthetic answer."""
     assert d.asks is not None, "this configuration has no mutual information term"
     return d.asks, d.asks.decoder.begin(d.asks.read_synthetic(synthetic, d.mi_z, tables))
 

@@ -16,7 +16,6 @@ words, V words, E embedding, F features, H hidden, Z noise, O score features, I 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -24,21 +23,17 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from cr_jax.catalog.dataset import Dataset
-from cr_jax.errors import BadConfig
 from cr_jax.models.aim import losses
-from cr_jax.models.aim.examples import examples, voice
+from cr_jax.models.aim.config import FIELDS, Config, configure
+from cr_jax.models.aim.examples import examples, turn_encoder
 from cr_jax.models.aim.layers import Discriminator, Generator, Tables, discriminator_names, generator_names
 from cr_jax.models.aim.losses import Direction
-from cr_jax.models.aim.text_cnn import misfit
 from cr_jax.models.aim.word_window import WordWindow, append, empty_window
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
+from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import Module, name_scopes
 from cr_jax.nn.optimizers import exponential_decay, tf_adam
 from cr_jax.records import Workload, bucket
 
-#: Words of the public dictionary.
-PUBLIC_WORDS = 20_002
 #: Item descriptions encoded at once: bounds the temporaries of ``precompute``.
 ITEM_CHUNK = 512
 #: Most bytes of temporaries of a program at the published sizes, by phase: of ``precompute`` beside a
@@ -46,97 +41,11 @@ ITEM_CHUNK = 512
 TEMPORARY_BYTES = {"precompute": 64 * 2**20, "infer": 16 * 2**20}
 
 
-@dataclass(frozen=True)
-class Config:
-    """Dimensions of AIM; ``Spec.fields`` says what each means."""
-
-    items: int
-    words: int = PUBLIC_WORDS
-    embedding: int = 300
-    features: int = 300
-    filter: int = 5
-    hidden: int = 100
-    score_features: int = 100
-    noise: int = 10
-    max_words: int = 49
-    sides: int = 1
-    mi_weight: float = 0.1
-    supervised_weight: float = 0.001
-    backward_weight: float = 0.5
-    softargmax_scale: float = 1000.0
-    discriminator_rate: float = 1e-4
-    generator_rate: float = 2e-5
-    decay: float = 0.9999
-    decay_steps: int = 3000
-
-    def __post_init__(self) -> None:
-        sizes = "items embedding features filter hidden score_features noise max_words decay_steps"
-        positive(**{name: getattr(self, name) for name in sizes.split()})
-        if self.words < 2:
-            raise BadConfig(f"words={self.words}: word 0 is padding, word 1 GO; legal: 2 or more")
-        if self.sides not in (1, 2):
-            raise BadConfig(f"sides={self.sides}: legal: 1 (AIM) or 2 (DAIM)")
-        if not 0 <= self.mi_weight <= 1:
-            raise BadConfig(f"mi_weight={self.mi_weight}: a share of the generator's cost; legal: 0 to 1")
-        if not 0 < self.supervised_weight < 1:
-            raise BadConfig(
-                f"supervised_weight={self.supervised_weight}: the public code has no adversarial cost at 0, "
-                "and nothing but supervision from 1; legal: above 0 and below 1"
-            )
-        if problem := misfit(self.max_words, self.filter):
-            raise BadConfig(f"max_words={self.max_words} with filter={self.filter}: {problem}")
-
-    @property
-    def source_words(self) -> int:
-        """S: f-1 zeros, the words, zeros."""
-        return self.max_words + 2 * (self.filter - 1)
-
-    @property
-    def target_words(self) -> int:
-        """T: the words, zeros; no zeros before."""
-        return self.max_words + self.filter - 1
-
-
-FIELDS = {
-    "items": "items I whose descriptions are encoded",
-    "words": "dictionary V; word 0 is padding, word 1 GO",
-    "embedding": "length E of a word vector",
-    "features": "filters F of the first convolution, 2F of the second",
-    "filter": "words f under the first two convolutions",
-    "hidden": "units H of the encoder's output and of the LSTM",
-    "score_features": "length O of the discriminator's vectors",
-    "noise": "length Z of the noise beside the encoder's output",
-    "max_words": "words M of a text; longer ones are cut",
-    "sides": "1 = AIM, 2 = DAIM (adds the reverse direction)",
-    "mi_weight": "share m of the mutual information term; 0 leaves it out",
-    "supervised_weight": "share s of supervision beside the adversarial cost",
-    "backward_weight": "weight of the reverse direction (sides=2)",
-    "softargmax_scale": "L in softmax(L * logits)",
-    "discriminator_rate": "Adam's first learning rate of the discriminators",
-    "generator_rate": "Adam's first learning rate of the generators",
-    "decay": "factor on both rates per decay_steps of the shared counter",
-    "decay_steps": "optimizer steps (both objectives count) per decay",
-}
-
-
-def configure(dataset: Dataset, work: Workload) -> Config:
-    """The public dictionary (``published``) or the data set's words (``matched``)."""
-    if work.preset == "paper":
-        raise BadConfig(
-            "preset 'paper': Table II's figures for aim are inconsistent with the public configuration, "
-            "no whole number of words gives one of them; legal: published, matched"
-        )
-    words = {"published": PUBLIC_WORDS, "matched": dataset.words}.get(work.preset)
-    if words is None:
-        raise BadConfig(f"preset {work.preset!r}: aim knows it not; legal: published, matched")
-    return Config(items=dataset.items, words=words)
-
-
 class AIM(Module):
     """Forward and backward generator, and a discriminator per direction.
 
-    ``generator_rev`` is ``None`` where nothing would use it (one side, no mutual information), as in
-    the public graph; ``discriminator_rev`` with one side.
+    As in the public graph, ``generator_rev`` is ``None`` if nothing would use it (one side, no mutual
+    information); ``discriminator_rev`` is ``None`` with one side.
     """
 
     def __init__(self, config: Config, rngs: nnx.Rngs):
@@ -164,8 +73,8 @@ def build(config: Config, rngs: nnx.Rngs) -> AIM:
 def directions(model: AIM, batch: Mapping[str, Array], key: Array) -> tuple[Direction, ...]:
     """The directions of ``batch``: ``source`` [B, S] and ``target`` [B, T], ids.
 
-    Noise ``z`` ~ U(-1, 1), of both directions, and ``mi_z``, ``mi_z_rev`` ~ U(0, 1) [B, Z] is drawn
-    from ``key`` at every step, as in the public graph, unless the batch brings it.
+    The noise [B, Z] is ``z`` ~ U(-1, 1) for both directions, and ``mi_z``, ``mi_z_rev`` ~ U(0, 1). It is
+    drawn from ``key`` at every step, as in the public graph, unless the batch contains it.
     """
     c, source, target = model.config, batch["source"], batch["target"]
     shape, dtype = (source.shape[0], c.noise), model.discriminator.embedding.table[...].dtype
@@ -210,11 +119,12 @@ def _source(words: Int[Array, "B M"], config: Config) -> Int[Array, "B S"]:
 
 
 class Side(NamedTuple):
-    """Paid once per set of weights: item vectors of length 1, and the generator's tables (its
-    normalised words and tied output matrix), which no conversation changes."""
+    """The item side, computed once per set of weights."""
 
     items: Float[Array, "I O"]
+    """Item vectors of length 1."""
     tables: Tables
+    """The generator's tables, which do not depend on the conversation."""
 
 
 def precompute(model: AIM, items: dict[str, Array]) -> Side:
@@ -243,10 +153,10 @@ def start(model: AIM, side: Side, batch: int) -> WordWindow:
 
 
 def turn(model: AIM, side: Side, state: WordWindow, utterance: dict[str, Array]) -> tuple[WordWindow, dict[str, Array]]:
-    """Answer after the newest words: everything is redone over the window.
+    """Answer after the newest words: the whole window is read again.
 
-    utterance: ``words`` [B, U] of which the first ``lengths`` [B] are text, and the generator's noise
-    ``z`` [B, Z]. Outputs ``item_scores`` [B, I] and ``answer_tokens`` [B, M].
+    utterance: ``words`` [B, U], of which the first ``lengths`` [B] are text, and the generator's noise
+    ``z`` [B, Z]. Outputs are ``item_scores`` [B, I] and ``answer_tokens`` [B, M].
     """
     expect_state(state, jax.eval_shape(lambda: start(model, side, utterance["words"].shape[0])))
     with jax.named_scope(model.scope):
@@ -278,7 +188,7 @@ def utterance_inputs(config: Config, work: Workload, t: int, batch: int) -> Inpu
 
 
 def history_inputs(config: Config, work: Workload, t: int, batch: int) -> Inputs:
-    """The conversation up to turn t; whoever feeds it need not cut it, the window does."""
+    """The conversation up to turn t, uncut: the window keeps its newest words."""
     return _text(config, work, batch, work.lengths.request.p95 + t * work.lengths.turn_words)
 
 
@@ -296,7 +206,7 @@ def item_inputs(config: Config, work: Workload) -> Inputs:
 
 
 def positions(config: Config, work: Workload, t: int, mode: str) -> Positions:
-    """Words of the window that carry text, and positions of the source CNN: the same in both modes."""
+    """Words of the window that carry text, and positions of the source CNN; equal in both modes."""
     del mode
     mean = work.lengths
     words = mean.request.mean + t * (mean.question.mean + mean.answer.mean + 1)
@@ -368,5 +278,5 @@ SPEC = Spec(
     published=published,
     paper_count=lambda config, trainable: None,  # inconsistent with the public configuration
     scores_subset=True,
-    training=Training((Stage(("discriminator", "generator"), epochs=1),), examples, voice),
+    training=Training((Stage(("discriminator", "generator"), epochs=1),), examples, turn_encoder),
 )

@@ -1,7 +1,7 @@
 """TensorFlow's ``LSTMCell`` (gates i, j, f, o; forget bias +1 at run time; 4H biases), as AIM uses it.
 
-The public kernel is one matrix on ``[input, h]``. Here its rows are used in parts: whatever is known
-before the loop is multiplied once, outside; only ``h`` times its H rows stays in ``lax.scan``.
+The public kernel is one matrix on ``[input, h]``. Here its rows are used in parts: inputs that are known
+before the loop are multiplied once, outside it; only ``h`` times its H rows stays in ``lax.scan``.
 
 Axes: B batch, T steps, I input size, N part of the input, H units, G = 4H gates.
 """
@@ -30,7 +30,7 @@ class LSTMCell(Module):
 
     @scoped
     def project(self, x: Float[Array, "*rest N"], first_row: int = 0) -> Float[Array, "*rest G"]:
-        """What input features ``first_row`` .. ``first_row + N - 1`` add to the gates."""
+        """The terms of input features ``first_row`` to ``first_row + N - 1`` in the gates."""
         return x @ self.kernel[...][first_row : first_row + x.shape[-1]]
 
     @scoped
@@ -40,7 +40,7 @@ class LSTMCell(Module):
 
     @scoped
     def step(self, state: State, gates: Float[Array, "B G"]) -> State:
-        """One step; ``gates`` is everything but the recurrent product, bias included."""
+        """One step; ``gates`` has every term, bias included, except the recurrent product."""
         c, h = state
         return _activate(c, gates + h @ self.kernel[...][self.inputs :])
 

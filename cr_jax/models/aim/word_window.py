@@ -1,4 +1,4 @@
-"""The newest words of a conversation, for a model that reads a window of fixed size again each turn."""
+"""The newest words of a conversation: a window of fixed size, which the model reads again at each turn."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,21 @@ from jaxtyping import Array, Int
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class WordWindow:
-    """The newest words [B, M], followed by zeros, and how many they are [B]."""
+    """The newest words of B conversations, and their number."""
 
     words: Int[Array, "B M"]
+    """The words, followed by zeros."""
     count: Int[Array, " B"]
+    """The words that are there."""
 
 
 def empty_window(batch: int, size: int) -> WordWindow:
-    """No words yet, for ``batch`` users; ``size`` is M."""
+    """The window of ``batch`` users before their first words; ``size`` is M."""
     return WordWindow(jnp.zeros((batch, size), jnp.int32), jnp.zeros(batch, jnp.int32))
 
 
 def append(window: WordWindow, words: Int[Array, "B U"], lengths: Int[Array, " B"]) -> WordWindow:
-    """The window after the first ``lengths`` of ``words``; the oldest words make room."""
+    """The window with the first ``lengths`` of ``words`` appended; the oldest words fall out."""
     size = window.words.shape[1]
     total = window.count + lengths
     index = jnp.arange(size)[None] + jnp.maximum(total - size, 0)[:, None]

@@ -6,7 +6,6 @@ turn t is turn t's aspect (the request at t = 0). Older sentences than there are
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from cr_jax.data.examples.states import Encoded, Later, States, counts, kinds_of
 from cr_jax.data.examples.turn_encoder import TurnEncoder
 from cr_jax.data.recommender_assets import RecommenderAssets
 from cr_jax.errors import BadConfig
+from cr_jax.models.dmn.config import Config
 
 VECTOR_SEED = 50
 #: Standard deviation of a component, near that of the 50-dimensional GloVe vectors.
@@ -32,35 +32,38 @@ def word_vectors(words: int, size: int) -> np.ndarray:
     return table
 
 
-def state_of(found: Conversation, t: int, slots: int, index: Index) -> tuple[list[int], list[int], list[int]]:
+def state_of(talk: Conversation, t: int, slots: int, index: Index) -> tuple[list[int], list[int], list[int]]:
     """Words of the facts at turn t, the position of each sentence's ".", and words of the question."""
-    texts = [found.request, *(f"{turn.aspect} {turn.value}" for turn in found.turns[:t])][-slots:]
+    texts = [talk.request, *(f"{turn.aspect} {turn.value}" for turn in talk.turns[:t])][-slots:]
     words: list[int] = []
     ends: list[int] = []
     for text in texts:
         words += index.encode([*text.lower().split(), "."])
         ends.append(len(words) - 1)
-    question = found.turns[t - 1].aspect if t else found.request
+    question = talk.turns[t - 1].aspect if t else talk.request
     return words, ends, index.encode(question.lower().split())
 
 
-def turn_lengths(found: Conversations, slots: int) -> Iterator[np.ndarray]:
+def turn_lengths(talks: Conversations, slots: int) -> Iterator[np.ndarray]:
     """Lengths of text and question [turns, 2] at turn 1 and later, block by block."""
-    tables = found.tables
+    tables = talks.tables
     request, aspect, value = (
         counts(table, lambda text: len(text.split())) for table in (tables.requests, tables.aspects, tables.values)
     )
-    for block in found.blocks():
+    for block in talks.blocks():
         asked = aspect[block.aspect]
         text, t = sums(block, asked + value[block.value] + 1, slots)
-        # The request is a sentence with its "." too, as long as it is among the newest.
+        # The request counts as a sentence with its "." while it is among the newest.
         first = np.repeat(request[block.request] + 1, block.turns) * (t + 1 <= slots)
         yield np.stack([text + first, asked], axis=1)
 
 
-def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
-    """Training examples are turns 1 to T; every turn, the request included, is ranked."""
-    del seed  # nothing is drawn: there are no negatives
+def examples(corpus: Corpus, config: Config, seed: int) -> Examples:
+    """Turns 1 to T as training examples; every turn, the request included, as a ranking.
+
+    Raises ``BadConfig`` for a corpus without aspect-value conversations or with another number of items.
+    """
+    del seed  # There are no negatives to draw.
     if not corpus.conversations["train"]:
         raise BadConfig(f"{corpus.dataset.name}: dmn reads turns of aspect and value; legal: aspect-value conversations")
     items = {item: number for number, item in enumerate(corpus.items)}
@@ -69,8 +72,8 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
     index, vectors = _index(corpus.words), word_vectors(len(corpus.words), config.embedding)
 
-    def pool(found: Conversations, rows: States, answered: bool) -> Pool:
-        return _pool(found, rows, config, index, vectors, items if answered else None)
+    def pool(talks: Conversations, rows: States, answered: bool) -> Pool:
+        return _pool(talks, rows, config, index, vectors, items if answered else None)
 
     train = corpus.conversations["train"]
     return Examples(
@@ -78,21 +81,21 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
         items=None,
         rankings=Later(
             {
-                part: lambda found=found: ranking(pool(found, turn_rows(found), False), found, items, aspects)
+                part: lambda talks=talks: ranking(pool(talks, turn_rows(talks), False), talks, items, aspects)
                 for part in PARTS[1:]
-                if (found := corpus.conversations[part])
+                if (talks := corpus.conversations[part])
             }
         ),
         notes=(f"word vectors: fixed, N(0, {SPREAD}²), seed {VECTOR_SEED}; the public code takes GloVe's",),
     )
 
 
-def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
-    """Sentences and questions in word vectors; a text of many turns is encoded from its newest facts on."""
-    index, vectors = _index(kept.words), word_vectors(len(kept.words), config.embedding)
+def turn_encoder(assets: RecommenderAssets, config: Config) -> TurnEncoder:
+    """Sentences and questions in word vectors; of a long conversation only the newest facts are encoded."""
+    index, vectors = _index(assets.words), word_vectors(len(assets.words), config.embedding)
 
-    def turn(found: Conversation, t: int) -> Arrays:
-        words, _, question = state_of(found, t, 1, index)
+    def turn(talk: Conversation, t: int) -> Arrays:
+        words, _, question = state_of(talk, t, 1, index)
         return {
             "words": vectors[[words]],
             "lengths": np.array([len(words)], np.int32),
@@ -102,8 +105,8 @@ def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
     return TurnEncoder(
         None,
         turn,
-        lambda found, t: t + 1 > config.facts,
-        lambda found: _pool(talks := ConversationsInMemory(found), turn_rows(talks), config, index, vectors, None),
+        lambda talk, t: t + 1 > config.facts,
+        lambda given: _pool(talks := ConversationsInMemory(given), turn_rows(talks), config, index, vectors, None),
         index.ids.__contains__,
     )
 
@@ -113,13 +116,13 @@ def _index(words: Sequence[str]) -> Index:
 
 
 def _pool(
-    found: Conversations, rows: States, config: Any, index: Index, vectors: np.ndarray, items: Mapping[str, int] | None
+    talks: Conversations, rows: States, config: Config, index: Index, vectors: np.ndarray, items: Mapping[str, int] | None
 ) -> Pool:
-    """States of conversations; with ``items`` also the target, of states from turn 1 on."""
+    """The states ``rows`` of conversations; with ``items`` each has its target."""
     slots = config.facts
     fields = (list, list, list) if items is None else (list, list, list, int)
     states = Encoded(
-        found, rows, lambda one, t: (*state_of(one, t, slots, index), *(() if items is None else (items[one.item],))), *fields
+        talks, rows, lambda talk, t: (*state_of(talk, t, slots, index), *(() if items is None else (items[talk.item],))), *fields
     )
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
@@ -133,6 +136,6 @@ def _pool(
         }
         return batch if items is None else batch | {"target": sought[0].astype(np.int32)}
 
-    lengths = kinds_of([states.lengths()[:, [0, 2]]] if items is None else turn_lengths(found, slots), len(rows))
+    lengths = kinds_of([states.lengths()[:, [0, 2]]] if items is None else turn_lengths(talks, slots), len(rows))
     useful = np.array([sum(size) for size in lengths.table], np.uint16)[lengths.code]
     return Pool(lengths, make, useful, sum, np.broadcast_to(1.0, len(rows)))

@@ -1,4 +1,4 @@
-"""The parts of DMN: input module, attention gate, episodic memory and answer.
+"""DMN's layers: input module, attention gate, episodic memory and answer.
 
 Letters: B batch, P words of the facts, Q words of the question, E word vector, H hidden, F fact
 slots, V answer classes.
@@ -56,15 +56,18 @@ class AttentionGate(Module):
 
 
 class Recall(NamedTuple):
-    """The last memory, and gates [B, F] and episode [B, H] of every hop."""
+    """The result of all hops over the facts."""
 
     memory: Float[Array, "B H"]
+    """The last memory."""
     gates: tuple[Float[Array, "B F"], ...]
+    """The gates of every hop."""
     episodes: tuple[Float[Array, "B H"], ...]
+    """The episode of every hop."""
 
 
 class EpisodicMemory(Module):
-    """Hops over the facts; the gate and both GRUs are shared by all hops, the first memory is q."""
+    """Hops over the facts. All hops share the gate and both GRUs; the first memory is the question."""
 
     def __init__(self, hidden: int, hops: int, rngs: nnx.Rngs):
         self.hops = hops

@@ -24,80 +24,15 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from cr_jax.catalog.dataset import Dataset
-from cr_jax.errors import BadConfig
-from cr_jax.models.dmn.examples import examples, voice
+from cr_jax.models.dmn.config import FIELDS, Config, configure
+from cr_jax.models.dmn.examples import examples, turn_encoder
 from cr_jax.models.dmn.layers import Answer, EpisodicMemory, InputModule
 from cr_jax.models.dmn.paper_count import with_optimizer
-from cr_jax.models.spec import (
-    UNROLLED,
-    Conversation,
-    Inputs,
-    Objective,
-    Positions,
-    Spec,
-    Stage,
-    Training,
-    at_most,
-    expect_state,
-    positive,
-)
+from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import Module, name_scopes
 from cr_jax.nn.optimizers import tf_adam
 from cr_jax.nn.tf_gru import gru_names, until
 from cr_jax.records import Workload, bucket
-
-#: Answer classes that are words, not items (the paper's Cell Phones and CDs figures are near it).
-ANSWER_WORDS = 150
-
-
-@dataclass(frozen=True)
-class Config:
-    """Dimensions of a DMN; ``Spec.fields`` says what each means."""
-
-    classes: int
-    items: int
-    facts: int
-    embedding: int = 50
-    hidden: int = 32
-    hops: int = 3
-    learning_rate: float = 1e-4
-    l2: float = 1e-3
-
-    def __post_init__(self) -> None:
-        sizes = {"classes": self.classes, "items": self.items, "facts": self.facts}
-        positive(**sizes, embedding=self.embedding, hidden=self.hidden, hops=self.hops, learning_rate=self.learning_rate)
-        at_most(UNROLLED, hops=self.hops)
-        if self.classes < self.items:
-            raise BadConfig(f"classes={self.classes}: every item is a class; legal: {self.items} or more")
-
-
-FIELDS = {
-    "classes": "answer classes V: items and a few words",
-    "items": "items among the classes; they come first",
-    "facts": "fact slots: the request and the turns",
-    "embedding": "length E of the word vectors given as input",
-    "hidden": "units H of every GRU and of the gate",
-    "hops": "passes of the episodic memory over the facts",
-    "learning_rate": "Adam's learning rate",
-    "l2": "weight of half the squared gate and answer matrices in the loss",
-}
-
-
-def configure(dataset: Dataset, work: Workload) -> Config:
-    """Classes are the items and ``ANSWER_WORDS`` words; ``paper``: those that give Table II."""
-    if work.preset == "paper":
-        classes = dataset.paper.get("dmn_classes")
-        if classes is None:
-            raise BadConfig(
-                f"preset 'paper' with data set {dataset.name!r}: Table II has no DMN figure for it; "
-                "legal: a data set of the paper, or preset published, matched"
-            )
-    elif work.preset in ("published", "matched"):
-        classes = dataset.items + ANSWER_WORDS
-    else:
-        raise BadConfig(f"preset {work.preset!r}: dmn knows it not; legal: published, matched, paper")
-    return Config(classes=classes, items=dataset.items, facts=work.turns + 1)
 
 
 class DMN(Module):
@@ -137,13 +72,16 @@ def loss(model: DMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[s
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class State:
-    """What crosses turns: the encoder's state before the last sentence end, the word vector of that
-    end (0 before the request), the facts so far (the newest is zero) and the turns seen."""
+    """The state that is carried between turns."""
 
     encoder: Float[Array, "B H"]
+    """The encoder's state before the last sentence end."""
     end: Float[Array, "B E"]
+    """The word vector of that sentence end; zero before the request."""
     facts: Float[Array, "B F H"]
+    """The facts so far; the newest is zero."""
     turns: Int[Array, "B"]
+    """The turns so far, the request included."""
 
 
 def start(model: DMN, side: None, batch: int) -> State:
@@ -167,7 +105,7 @@ def turn(model: DMN, side: None, state: State, utterance: dict[str, Array]) -> t
     expect_state(state, jax.eval_shape(lambda: start(model, None, words.shape[0])))
     slots = model.config.facts
     spoke, later = lengths > 0, (lengths > 0) & (state.turns > 0)
-    # The previous sentence end is read now, since only now it is not the last one; the new one waits.
+    # The previous sentence end is encoded only now, when it is no longer the last one; the new end waits.
     encoder = model.input_module.encoder
     fact = jnp.where(later[:, None], encoder.step(state.end, state.encoder), state.encoder)
     words_before_end = until(lengths - 1, words.shape[1] - 1)
@@ -313,5 +251,5 @@ SPEC = Spec(
     published=published,
     paper_count=lambda config, trainable: with_optimizer(trainable),
     scores_subset=False,
-    training=Training((Stage(("answer",), steps=100_000),), examples, voice),
+    training=Training((Stage(("answer",), steps=100_000),), examples, turn_encoder),
 )

@@ -1,4 +1,4 @@
-"""Work over many rows, a chunk at a time, so that temporaries stay small."""
+"""A function applied to many rows in chunks, which keeps temporaries small."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +9,11 @@ from jaxtyping import Array
 
 
 def in_chunks(function: Callable[[Any], Array], rows: Any, chunk: int, axis: int) -> Array:
-    """``function(rows)`` computed for at most ``chunk`` rows at once.
+    """``function(rows)``, computed for at most ``chunk`` rows at once.
 
-    rows: a pytree of arrays with the same leading axis, read in place. function: must treat rows
-    one by one; they are on ``axis`` of its result. Chunks are of one size: the last one may overlap
-    the one before it, and then computes the same rows again.
+    rows: a pytree of arrays with the same leading axis, read in place. function: treats each row
+    alone and has the rows on ``axis`` of its result. All chunks have one size: the last one may
+    overlap the one before it and then computes the same rows again.
     """
     total = jax.tree.leaves(rows)[0].shape[0]
     number = -(-total // chunk)

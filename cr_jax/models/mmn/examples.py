@@ -1,18 +1,17 @@
 """MMN's and PMMN's examples: a conversation prefix, a positive and a negative item and aspect.
 
-As the public loader has it: a conversation of T turns gives T prefixes, the request and t of its
-turns for t = 0 to T − 1, and the aspect asked next; the negative item is one the user has no
-training conversation about, the negative aspect one that the conversation does not ask. The public
-loader draws them once; here they are drawn anew, seeded, whenever an example is taken.
+As in the public loader, a conversation of T turns gives T prefixes: the request and t of its turns,
+for t = 0 to T − 1, with the aspect asked next. The negative item is one that the user has no training
+conversation about; the negative aspect is one that the conversation does not ask. The public loader
+draws negatives once; here they are drawn anew, seeded, whenever an example is taken.
 
-A user's vector that one conversation alone has trained says which item that was and nothing else, and
-one that none has trained is noise. PMMN's users with fewer than ``KNOWN_FROM`` training conversations
-therefore share a row of the user table; the table keeps its published size.
+A user's vector that was trained by a single conversation only encodes that conversation's item, and an
+untrained one is noise. PMMN's users with fewer than ``KNOWN_FROM`` training conversations therefore
+share a row of the user table; the table keeps its published size.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -25,10 +24,11 @@ from cr_jax.data.examples.turn_encoder import TurnEncoder
 from cr_jax.data.items_by_user import ItemsByUser
 from cr_jax.data.recommender_assets import RecommenderAssets
 from cr_jax.errors import BadConfig
+from cr_jax.models.mmn.config import MmnConfig, PmmnConfig
 
 #: Words of a category and of a description that the public loader keeps.
 CATEGORY_WORDS, DESCRIPTION_WORDS = 10, 100
-#: Training conversations from which on a user has a row alone.
+#: Training conversations that a user needs for a row of their own.
 KNOWN_FROM = 2
 #: Users whose sets of items are kept for later batches.
 USERS_KEPT = 1 << 16
@@ -55,112 +55,67 @@ def description(words: Sequence[str], index: Index, limit: int, slots: int) -> t
 
 
 def others(rng: np.random.Generator, number: int, taken: Sequence[Collection[int]]) -> np.ndarray:
-    """For each of ``taken`` one of ``number`` that is not in it: all are drawn together, what is taken anew.
-    Raises ``BadConfig`` where nothing is left."""
-    found = rng.integers(number, size=len(taken))
-    again = [i for i, (one, mine) in enumerate(zip(found.tolist(), taken, strict=True)) if one in mine]
+    """For each collection in ``taken``, one of ``number`` integers that is not in it.
+
+    All are drawn together; those that are taken are drawn again. Raises ``BadConfig`` if nothing is left to draw.
+    """
+    drawn = rng.integers(number, size=len(taken))
+    again = [i for i, (one, mine) in enumerate(zip(drawn.tolist(), taken, strict=True)) if one in mine]
     while again:
         if any(len(taken[i]) >= number for i in again):
             raise BadConfig(f"no negative left among {number}; legal: a catalogue larger than one user's conversations")
-        found[again] = rng.integers(number, size=len(again))
-        again = [i for i in again if int(found[i]) in taken[i]]
-    return found
+        drawn[again] = rng.integers(number, size=len(again))
+        again = [i for i in again if int(drawn[i]) in taken[i]]
+    return drawn
 
 
-def user_rows(talks: ItemsByUser) -> dict[str, int]:
-    """Each user's row of the user table; those too rare for one share that of the first of them."""
-    few = talks.counts < KNOWN_FROM
+def user_rows(items: ItemsByUser) -> dict[str, int]:
+    """Each user's row of the user table; rare users share the row of the first of them."""
+    few = items.counts < KNOWN_FROM
     rows = np.where(few, np.argmax(few), np.arange(len(few)))
-    return dict(zip(talks, rows.tolist(), strict=True))
+    return dict(zip(items, rows.tolist(), strict=True))
 
 
-def words_read(found: Conversations, index: Index, limit: int) -> np.ndarray:
+def words_read(talks: Conversations, index: Index, limit: int) -> np.ndarray:
     """Known words in the window before each turn, ``limit`` at most: uint16 [turns]."""
-    tables = found.tables
+    tables = talks.tables
     request, value = (
         counts(table, lambda text: len(index.encode(text.lower().split()))) for table in (tables.requests, tables.values)
     )
     aspect = counts(tables.aspects, lambda text: int(text.lower() in index.ids))
     parts = []
-    for block in found.blocks():
+    for block in talks.blocks():
         own = aspect[block.aspect] + value[block.value] + int("." in index.ids)
         before = sums(block, own)[0] - own + np.repeat(request[block.request], block.turns)
         parts.append(np.minimum(limit, before).astype(np.uint16))
     return np.concatenate(parts)
 
 
-def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
+def examples(corpus: Corpus, config: MmnConfig, seed: int) -> Examples:
     """Training prefixes, item texts and histories; the query window keeps its newest words."""
-    del seed  # what is drawn comes from the pipeline's generator
+    del seed  # Negatives are drawn from the pipeline's generator.
     if not corpus.conversations["train"]:
         raise BadConfig(f"{corpus.dataset.name}: mmn reads turns of aspect and value; legal: aspect-value conversations")
     index = _index(corpus.words, config)
     items = {item: number for number, item in enumerate(corpus.items)}
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
-    train = corpus.conversations["train"]
-    talks = ItemsByUser.of(train, corpus.users)
-    users = user_rows(talks) if hasattr(config, "users") else None
+    items_by_user = ItemsByUser.of(corpus.conversations["train"], corpus.users)
+    users = user_rows(items_by_user) if isinstance(config, PmmnConfig) else None
     for name, wanted in (("items", len(items)), ("aspects", len(aspects)), ("users", len(users or ()))):
         if getattr(config, name, wanted) < wanted:
             raise BadConfig(f"{name}={getattr(config, name)}: legal: {wanted} or more, those of the conversations")
     if config.question_items > len(items):
         raise BadConfig(f"question_items={config.question_items}: legal: 1 to {len(items)}, the items of the conversations")
-    side = _items(corpus, config, index)
-    words, ends, aspect_words = (side[name] for name in ("words", "ends", "aspects"))
-    common = {"common_words": words[: config.question_items], "common_ends": ends[: config.question_items]}
-    row = None if users is None else users.__getitem__
-
-    @lru_cache(maxsize=USERS_KEPT)
-    def theirs(user: str) -> frozenset[int]:
-        return frozenset(items[item] for item in talks[user])
-
-    def training() -> Pool:
-        rows = States(train, short=1)
-        states = Encoded(
-            train,
-            rows,
-            lambda one, t: (
-                _window(one, t, index, config.query_words),
-                items[one.item],
-                aspects[one.turns[t].aspect],
-                one.user,
-                tuple({aspects[turn.aspect] for turn in one.turns}),
-            ),
-            list,
-            int,
-            int,
-            str,
-            tuple,
-        )
-
-        def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
-            del shape
-            windows, target, asked, speakers, taken = states.columns(chosen)
-            negative = others(rng, len(items), [theirs(user) for user in speakers])
-            unasked = others(rng, len(aspects), taken)
-            batch = {
-                "query": windows.padded(config.query_words),
-                "positive_words": words.take(target, axis=0),
-                "positive_ends": ends.take(target, axis=0),
-                "negative_words": words.take(negative, axis=0),
-                "negative_ends": ends.take(negative, axis=0),
-                **common,
-                "positive_aspect": aspect_words.take(asked),
-                "negative_aspect": aspect_words.take(unasked),
-            }
-            return batch | _users(row, speakers)
-
-        return _pool(words_read(train, index, config.query_words), make, config, tuple(common))
-
+    row, side = None if users is None else users.__getitem__, _items(corpus, config, index)
     bare = sum(not corpus.descriptions[item] for item in corpus.items)
     return Examples(
-        pools={"joint": training()},
+        pools={"joint": _training(corpus, config, index, items, aspects, items_by_user, row, side)},
         items=side,
         rankings=Later(
             {
-                part: lambda found=found: ranking(_histories(found, row, index, config), found, items, aspects)
+                part: lambda talks=talks: ranking(_histories(talks, row, index, config), talks, items, aspects)
                 for part in PARTS[1:]
-                if (found := corpus.conversations[part])
+                if (talks := corpus.conversations[part])
             }
         ),
         notes=(
@@ -178,41 +133,86 @@ def examples(corpus: Corpus, config: Any, seed: int) -> Examples:
     )
 
 
-def voice(kept: RecommenderAssets, config: Any) -> TurnEncoder:
-    """The request, then ". aspect value" per turn; both are cut to the newest words of the window."""
-    index, row = _index(kept.words, config), None
-    if hasattr(config, "users"):
-        few = kept.talks.counts < KNOWN_FROM
-        # A user that training did not know speaks as the rare ones do.
+def _training(
+    corpus: Corpus,
+    config: MmnConfig,
+    index: Index,
+    items: Mapping[str, int],
+    aspects: Mapping[str, int],
+    items_by_user: ItemsByUser,
+    row: Callable[[str], int] | None,
+    side: Arrays,
+) -> Pool:
+    """A prefix of each training conversation before each of its turns, with the negatives drawn for it."""
+    train = corpus.conversations["train"]
+    words, ends, aspect_words = (side[name] for name in ("words", "ends", "aspects"))
+    common = {"common_words": words[: config.question_items], "common_ends": ends[: config.question_items]}
+
+    @lru_cache(maxsize=USERS_KEPT)
+    def theirs(user: str) -> frozenset[int]:
+        return frozenset(items[item] for item in items_by_user[user])
+
+    def state(talk: Conversation, t: int) -> tuple[list[int], int, int, str, tuple[int, ...]]:
+        asked = tuple({aspects[turn.aspect] for turn in talk.turns})
+        return _window(talk, t, index, config.query_words), items[talk.item], aspects[talk.turns[t].aspect], talk.user, asked
+
+    states = Encoded(train, States(train, short=1), state, list, int, int, str, tuple)
+
+    def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
+        del shape
+        windows, target, asked, speakers, taken = states.columns(chosen)
+        negative = others(rng, len(items), [theirs(user) for user in speakers])
+        unasked = others(rng, len(aspects), taken)
+        batch = {
+            "query": windows.padded(config.query_words),
+            "positive_words": words.take(target, axis=0),
+            "positive_ends": ends.take(target, axis=0),
+            "negative_words": words.take(negative, axis=0),
+            "negative_ends": ends.take(negative, axis=0),
+            **common,
+            "positive_aspect": aspect_words.take(asked),
+            "negative_aspect": aspect_words.take(unasked),
+        }
+        return batch | _users(row, speakers)
+
+    return _pool(words_read(train, index, config.query_words), make, config, tuple(common))
+
+
+def turn_encoder(assets: RecommenderAssets, config: MmnConfig) -> TurnEncoder:
+    """The request, then ". aspect value" per turn, each cut to the newest words of the window."""
+    index, row = _index(assets.words, config), None
+    if isinstance(config, PmmnConfig):
+        few = assets.talks.counts < KNOWN_FROM
+        # A user who is unknown from training has the rare users' row.
         rare = int(np.argmax(few)) if few.any() else 0
-        rows = dict(zip(kept.talks, np.where(few, rare, np.arange(len(few))).tolist(), strict=True))
+        rows = dict(zip(assets.talks, np.where(few, rare, np.arange(len(few))).tolist(), strict=True))
         row = lambda user: rows.get(user, rare)  # noqa: E731
 
-    def turn(found: Conversation, t: int) -> Arrays:
-        said = query((), [_spoken(found, t - 1)]) if t else found.request.lower().split()
+    def turn(talk: Conversation, t: int) -> Arrays:
+        said = query((), [_turn_words(talk, t - 1)]) if t else talk.request.lower().split()
         ids = index.encode(said)[-config.query_words :]
-        return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32)} | _users(row, [found.user])
+        return {"words": padded([ids], len(ids)), "lengths": np.array([len(ids)], np.int32)} | _users(row, [talk.user])
 
     return TurnEncoder(
-        _items(kept, config, index),
+        _items(assets, config, index),
         turn,
-        lambda found, t: len(_window(found, t, index, None)) > config.query_words,
-        lambda found: _histories(ConversationsInMemory(found), row, index, config),
+        lambda talk, t: len(_window(talk, t, index, None)) > config.query_words,
+        lambda talks: _histories(ConversationsInMemory(talks), row, index, config),
         index.ids.__contains__,
         row is not None,
         True,
     )
 
 
-def _index(words: Sequence[str], config: Any) -> Index:
+def _index(words: Sequence[str], config: MmnConfig) -> Index:
     return Index({word: 1 + i for i, word in enumerate(words[: config.words - 1])} | {"": 0})
 
 
-def _items(source: Corpus | RecommenderAssets, config: Any, index: Index) -> Arrays:
+def _items(source: Corpus | RecommenderAssets, config: MmnConfig, index: Index) -> Arrays:
     words, ends = (np.zeros((len(source.items), size), np.int32) for size in (config.item_words, config.facts))
-    for row, item in enumerate(source.items):  # no list of all texts beside
-        ids, found = description(item_text((), source.descriptions[item]), index, config.item_words, config.facts)
-        words[row, : len(ids)], ends[row, : len(found)] = ids, found
+    for row, item in enumerate(source.items):  # one at a time: a list of all texts would be held in memory
+        ids, places = description(item_text((), source.descriptions[item]), index, config.item_words, config.facts)
+        words[row, : len(ids)], ends[row, : len(places)] = ids, places
     return {
         "words": words,
         "ends": ends,
@@ -220,8 +220,8 @@ def _items(source: Corpus | RecommenderAssets, config: Any, index: Index) -> Arr
     }
 
 
-def _histories(found: Conversations, users: Callable[[str], int] | None, index: Index, config: Any) -> Pool:
-    states = Encoded(found, turn_rows(found), lambda one, t: (_window(one, t, index, config.query_words), one.user), list, str)
+def _histories(talks: Conversations, users: Callable[[str], int] | None, index: Index, config: MmnConfig) -> Pool:
+    states = Encoded(talks, turn_rows(talks), lambda talk, t: (_window(talk, t, index, config.query_words), talk.user), list, str)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape, rng
@@ -232,19 +232,22 @@ def _histories(found: Conversations, users: Callable[[str], int] | None, index: 
 
 
 def _pool(
-    useful: np.ndarray, make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays], config: Any, whole: tuple[str, ...] = ()
+    useful: np.ndarray,
+    make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays],
+    config: MmnConfig,
+    whole: tuple[str, ...] = (),
 ) -> Pool:
     number = len(useful)
     return Pool(alike(number), make, useful, lambda shape: config.query_words, np.broadcast_to(1.0, number), whole)
 
 
-def _window(found: Conversation, t: int, index: Index, size: int | None) -> list[int]:
-    ids = index.encode(query(found.request.lower().split(), [_spoken(found, i) for i in range(t)]))
+def _window(talk: Conversation, t: int, index: Index, size: int | None) -> list[int]:
+    ids = index.encode(query(talk.request.lower().split(), [_turn_words(talk, i) for i in range(t)]))
     return ids if size is None else ids[-size:]
 
 
-def _spoken(found: Conversation, turn: int) -> tuple[str, str]:
-    return found.turns[turn].aspect.lower(), found.turns[turn].value.lower()
+def _turn_words(talk: Conversation, turn: int) -> tuple[str, str]:
+    return talk.turns[turn].aspect.lower(), talk.turns[turn].value.lower()
 
 
 def _users(row: Callable[[str], int] | None, names: Sequence[str]) -> Arrays:

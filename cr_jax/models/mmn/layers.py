@@ -1,8 +1,8 @@
 """The network of MMN and PMMN: tables, gate, episode and memory, and the two scoring heads.
 
-Whatever depends on the item alone (a fact's share of the gate) or on the user alone (the query's
-share of the heads) is a product of its own, so that it is not repeated for every pair of user and
-item. The numbers are those of the published concatenations.
+A product with what depends on the item alone (a fact's share of the gate) or on the user alone (the
+query's share of the heads) is computed separately and not repeated for every pair of user and item.
+The results are those of the published concatenations.
 
 Letters: B users, C candidates (items or aspects) per user, X = B or 1 where all users share the
 candidates, N common items, P words of a description, S fact slots, Q words of the query window,
@@ -44,7 +44,7 @@ class Gate(Module):
 
     @scoped
     def share(self, facts: Float[Array, "X C S H"]) -> Float[Array, "X C S H"]:
-        """What the facts add before the tanh, the same for every user."""
+        """The facts' term before the tanh, which is the same for every user."""
         return facts @ self.w1[: self.hidden] + self.b1[...]
 
     def __call__(
@@ -55,7 +55,7 @@ class Gate(Module):
 
 
 class Recall(NamedTuple):
-    """The memory of each candidate, and how it came about."""
+    """The memory of each candidate, with the gates and the episode that led to it."""
 
     memory: Float[Array, "B C H"]
     gates: Float[Array, "B C S"]
@@ -66,7 +66,7 @@ def _weighted(gates: Float[Array, "B C S"], facts: Float[Array, "X C S H"]) -> F
     """``Σ g·fact`` over the slots."""
     if facts.shape[0] != gates.shape[0]:
         return jnp.sum(gates[..., None] * facts, axis=-2)
-    # In one axis: XLA's CPU reduction is some thirty times slower behind an axis of length 1 (one user).
+    # One merged axis: XLA's CPU reduction is some thirty times slower behind an axis of length 1 (one user).
     b, c, s = gates.shape
     return jnp.sum(gates.reshape(b * c, s, 1) * facts.reshape(b * c, s, -1), axis=1).reshape(b, c, -1)
 
@@ -93,8 +93,10 @@ class Scored(NamedTuple):
 
 
 class Head(Module):
-    """``[before, own, after] → W elu → W/2 elu → 1``: ``own`` belongs to the candidate, ``before``
-    and ``after`` (the user's vector, or nothing) to the user."""
+    """``[before, own, after] → W elu → W/2 elu → 1``.
+
+    ``own`` belongs to the candidate; ``before`` and ``after`` (the user's vector, or nothing) belong to the user.
+    """
 
     def __init__(self, before: int, own: int, after: int, width: int, rngs: nnx.Rngs):
         self.before, self.own = before, own
@@ -108,7 +110,7 @@ class Head(Module):
 
     @scoped
     def share(self, own: Float[Array, "X C D"]) -> Float[Array, "X C W"]:
-        """What the candidates add to the first layer."""
+        """The candidates' term in the first layer."""
         return own @ self.w1[self.before : self.before + self.own]
 
     def __call__(self, before: Float[Array, "B N"], share: Float[Array, "X C W"], after: Float[Array, "B E"] | None) -> Scored:
@@ -119,13 +121,13 @@ class Head(Module):
         return Scored(hidden, (hidden @ self.w3[...] + self.b3[...])[..., 0])
 
     def squares(self) -> Float[Array, ""]:
-        """Σw² of all six, biases included: what the published loss regularises."""
+        """Σw² of all six arrays, biases included, as the published loss regularises them."""
         weights = (self.w1, self.b1, self.w2, self.b2, self.w3, self.b3)
         return sum((jnp.sum(jnp.square(w[...])) for w in weights), start=jnp.zeros((), self.w1.dtype))
 
 
 class Answers(NamedTuple):
-    """Everything that one training example computes; items are [positive, negative]."""
+    """Everything that is computed for a training batch; items are [positive, negative]."""
 
     query: Float[Array, "B H"]
     facts: Float[Array, "B 2 S H"]
@@ -161,7 +163,7 @@ class MultiMemory(Module):
         return self.encoder.last(self.words(words), jnp.ones(words.shape, bool), self.encoder.zeros(words.shape[0]))
 
     def user(self, users: Int[Array, "B"] | None) -> Float[Array, "B E"] | None:
-        """The users' vectors; ``None`` in MMN. Raises ``BadConfig`` where PMMN is told no users."""
+        """The users' vectors; ``None`` in MMN. Raises ``BadConfig`` if PMMN is given no users."""
         if self.users is None:
             return None
         if users is None:
@@ -191,9 +193,12 @@ class MultiMemory(Module):
         return self.question(jnp.concatenate([query, jnp.mean(common, axis=1)], axis=-1), aspects, user)
 
     def __call__(self, batch: dict[str, Array]) -> Answers:
-        """A training batch: ``query`` [B, Q]; ``positive_words`` [B, P], ``positive_ends`` [B, S] and
-        the same of ``negative``; ``common_words`` [N, P], ``common_ends``; ``positive_aspect`` [B] and
-        ``negative_aspect``, word ids; PMMN also ``user`` [B]. All descriptions are encoded in one run."""
+        """The answers to a training batch; all descriptions are encoded in one run.
+
+        batch: ``query`` [B, Q]; ``positive_words`` [B, P], ``positive_ends`` [B, S] and the same of
+        ``negative``; ``common_words`` [N, P], ``common_ends`` [N, S]; ``positive_aspect`` [B] and
+        ``negative_aspect`` [B], word ids; PMMN also ``user`` [B].
+        """
         b = batch["query"].shape[0]
         words = [batch[f"{name}_words"] for name in ("positive", "negative", "common")]
         ends = [batch[f"{name}_ends"] for name in ("positive", "negative", "common")]
@@ -211,7 +216,7 @@ class MultiMemory(Module):
         return Answers(query, pairs(facts), recall, search, facts[2 * b :], common, question)
 
     def regularised(self) -> Float[Array, ""]:
-        """Σw² of what the published loss regularises: the gate's two matrices and both heads."""
+        """Σw² over the gate's two matrices and both heads, which the published loss regularises."""
         gate = self.episodic.gate
         matrices = jnp.sum(jnp.square(gate.w1[...])) + jnp.sum(jnp.square(gate.w2[...]))
         return matrices + self.search.squares() + self.question.squares()

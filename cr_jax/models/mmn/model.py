@@ -21,117 +21,32 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig
 from cr_jax.models.mmn.chunks import in_chunks
-from cr_jax.models.mmn.examples import examples, voice
+from cr_jax.models.mmn.config import FIELDS, LONGEST_DESCRIPTION, MmnConfig, PmmnConfig, configure_mmn, configure_pmmn
+from cr_jax.models.mmn.examples import examples, turn_encoder
 from cr_jax.models.mmn.layers import MultiMemory, public_names
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
+from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import name_scopes
 from cr_jax.nn.optimizers import tf_adam
 from cr_jax.records import Workload, bucket
 
-#: Words of a description that are read at most.
-LONGEST_DESCRIPTION = 128
 #: Most bytes of temporaries of a program at the published sizes, by phase: of ``precompute`` beside a
 #: copy of its result, of ``infer`` for up to 16 users, however many items there are.
 TEMPORARY_BYTES = {"precompute": 32 * 2**20, "infer": 48 * 2**20}
 
 
-@dataclass(frozen=True, kw_only=True)
-class MmnConfig:
-    """Dimensions of MMN; ``Spec.fields`` says what each means."""
-
-    words: int
-    items: int
-    aspects: int
-    item_words: int
-    facts: int
-    query_words: int
-    question_items: int = 10
-    embedding: int = 100
-    hidden: int = 32
-    learning_rate: float = 1e-4
-    l2: float = 1e-3
-    encode_chunk: int = 512
-    score_chunk: int = 16384
-
-    def __post_init__(self) -> None:
-        sizes = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        positive(**{name: value for name, value in sizes.items() if isinstance(value, int)}, learning_rate=self.learning_rate)
-        if self.hidden % 2:
-            raise BadConfig(f"hidden={self.hidden}: the search head halves it; legal: an even number")
-        if self.question_items > self.items:
-            raise BadConfig(f"question_items={self.question_items}: must be 1 to {self.items}, the items")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PmmnConfig(MmnConfig):
-    """MMN's dimensions and the user table's rows."""
-
-    users: int
-
-
-FIELDS = {
-    "words": "rows W of the word table; row 0 is padding and is encoded",
-    "items": "items I of the data set",
-    "aspects": "aspects A that can be asked for",
-    "item_words": "words of an item description, padding included",
-    "facts": "fact slots of an item: sentence ends that are read",
-    "query_words": "the query window: words of request and turns, padding included",
-    "question_items": "items N whose memories are averaged to choose the next question",
-    "embedding": "length E of word and user vectors",
-    "hidden": "units H of the GRUs and of the gate",
-    "learning_rate": "Adam's learning rate",
-    "l2": "weight of half the squares of the gate's matrices and of both heads in the loss",
-    "encode_chunk": "items encoded at once by precompute (limits temporaries)",
-    "score_chunk": "user-item pairs scored at once (limits temporaries)",
-}
-
-
-def _sizes(dataset: Dataset, work: Workload) -> dict[str, int]:
-    if work.preset not in ("published", "matched", "paper"):
-        raise BadConfig(f"preset {work.preset!r}: mmn and pmmn know it not; legal: published, matched, paper")
-    return {
-        "words": _table_ii(dataset, "mmn_words") if work.preset == "paper" else dataset.words,
-        "items": dataset.items,
-        "aspects": dataset.aspects,
-        "item_words": min(LONGEST_DESCRIPTION, bucket(work.lengths.item.p95)),
-        "facts": bucket(work.lengths.item_sentences.p95),
-        "query_words": bucket(work.lengths.request.p95 + work.turns * work.lengths.turn_words),
-        "question_items": work.question_items,
-    }
-
-
-def _table_ii(dataset: Dataset, key: str) -> int:
-    if key not in dataset.paper:
-        raise BadConfig(
-            f"preset 'paper' with data set {dataset.name!r}: Table II has no figure for it ({key}); "
-            "legal: a data set of the paper, or preset published, matched"
-        )
-    return dataset.paper[key]
-
-
-def configure_mmn(dataset: Dataset, work: Workload) -> MmnConfig:
-    """The data set's sizes at the paper's E = 100; ``paper``: the words that give Table II."""
-    return MmnConfig(**_sizes(dataset, work))
-
-
-def configure_pmmn(dataset: Dataset, work: Workload) -> PmmnConfig:
-    """As MMN, with the full user table; ``paper``: the users that give Table II."""
-    users = _table_ii(dataset, "pmmn_users") if work.preset == "paper" else dataset.users
-    return PmmnConfig(**_sizes(dataset, work), users=users)
-
-
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Side:
-    """What is paid once per set of weights: facts of the items, their shares of the gate, and the
-    aspects' shares of the question head."""
+    """The item side, computed once per set of weights."""
 
     facts: Float[Array, "I S H"]
+    """The items' facts."""
     shares: Float[Array, "I S H"]
+    """The facts' shares of the gate."""
     aspects: Float[Array, "A 2H"]
+    """The aspects' shares of the question head."""
 
 
 class MMN(MultiMemory):
@@ -158,8 +73,8 @@ def loss(model: MMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[s
     """Mean ranking loss of items plus that of aspects, plus ½·l2·Σw² over the gate's two matrices
     and both heads, biases included; ``key`` is unused (no dropout)."""
     del key
-    found = model(batch)
-    search, question = ranking_loss(found.search.logits), ranking_loss(found.question.logits)
+    scored = model(batch)
+    search, question = ranking_loss(scored.search.logits), ranking_loss(scored.question.logits)
     regulariser = model.config.l2 * model.regularised() / 2
     metrics = {"search": jnp.mean(search), "question": jnp.mean(question), "regulariser": regulariser}
     return jnp.mean(search + question) + regulariser, metrics
@@ -191,11 +106,14 @@ def answers(model: MMN, side: Side, query: Float[Array, "B H"], users: Array | N
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class State:
-    """What crosses turns: the query's state at its true length, and that length."""
+    """The state that is carried between turns."""
 
     query: Float[Array, "B H"]
+    """The query's state at its true length."""
     words: Int[Array, "B"]
-    model: str = field(metadata={"static": True})  # MMN's states are not PMMN's
+    """That length."""
+    model: str = field(metadata={"static": True})
+    """The model's name: a state of MMN does not fit PMMN."""
 
 
 def start(model: MMN, side: Side, batch: int) -> State:
@@ -209,7 +127,7 @@ def turn(model: MMN, side: Side, state: State, utterance: dict[str, Array]) -> t
 
     utterance: ``words`` [B, L], the first ``lengths`` [B] of them new: the request, or ". aspect
     value"; PMMN also ``user`` [B]. A row of length 0 keeps its state. One loop encodes the new words
-    and goes on over the rest of the window as padding; the state is picked up between the two.
+    and then the rest of the window as padding; the state that is carried is the one between the two.
     """
     words, lengths = utterance["words"], utterance["lengths"]
     batch, longest = words.shape
@@ -279,8 +197,7 @@ def utterance_inputs(config: MmnConfig, work: Workload, t: int, batch: int) -> I
 
 
 def positions(config: MmnConfig, work: Workload, t: int, mode: str) -> Positions:
-    """Query words per user; both modes run through the whole window, ``incremental`` only projects
-    the new words."""
+    """Query words per user. Both modes loop over the whole window; ``incremental`` projects only the new words."""
     mean = work.lengths
     turn_words = mean.question.mean + mean.answer.mean + 1
     if mode == "replay":
@@ -338,7 +255,7 @@ MMN_SPEC = Spec(
     published=lambda config: public_names(users=isinstance(config, PmmnConfig)),
     paper_count=lambda config, trainable: trainable,
     scores_subset=True,
-    training=Training((Stage(("joint",), epochs=3),), examples, voice),
+    training=Training((Stage(("joint",), epochs=3),), examples, turn_encoder),
 )
 
 PMMN_SPEC = dataclasses.replace(

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -18,18 +17,8 @@ from cr_jax.errors import BadConfig
 from cr_jax.models.srnn_ae.torch_linear import TorchLinear, published_linear
 from cr_jax.nn.module import Module, scoped
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"identity": lambda x: x, "sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu}
-
-
-def layer_sizes(text: str) -> tuple[int, ...]:
-    """``"1000"`` or ``"1000,500"`` as sizes of 1 or more; ``BadConfig`` for anything else."""
-    try:
-        sizes = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        sizes = ()
-    if not sizes or min(sizes) < 1:
-        raise BadConfig(f"autorec_layers={text!r}: legal: sizes of 1 or more, such as '1000' or '1000,500'")
-    return sizes
+#: The functions of ``config.ACTIVATIONS``.
+_FUNCTIONS: dict[str, Callable[[Array], Array]] = {"identity": lambda x: x, "sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu}
 
 
 class AutoRec(Module):
@@ -38,8 +27,8 @@ class AutoRec(Module):
     def __init__(self, items: int, sizes: tuple[int, ...], f: str, g: str, bias: float = 0.0, *, rngs: nnx.Rngs):
         """bias: added to the decoder's first biases, since PyTorch's start near 0 rates every item g(0)."""
         for key, name in (("autorec_f", f), ("autorec_g", g)):
-            if name not in ACTIVATIONS:
-                raise BadConfig(f"{key}={name!r}: no such activation; legal: {', '.join(ACTIVATIONS)}")
+            if name not in _FUNCTIONS:
+                raise BadConfig(f"{key}={name!r}: no such activation; legal: {', '.join(_FUNCTIONS)}")
         self.f, self.g = f, g
         widths = (items, *sizes)
         self.encoder = nnx.List([TorchLinear(inputs, outputs, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)])
@@ -49,7 +38,7 @@ class AutoRec(Module):
     @scoped
     def encode(self, ratings: Float[Array, "*B n"], context: Float[Array, "*B K"] | None = None) -> Float[Array, "*B K"]:
         """The user; ``context`` is added before the last layer's activation."""
-        activate = ACTIVATIONS[self.f]
+        activate = _FUNCTIONS[self.f]
         hidden = ratings
         for i, layer in enumerate(self.encoder):
             hidden = layer(hidden)
@@ -65,7 +54,7 @@ class AutoRec(Module):
 
     def __call__(self, ratings: Float[Array, "*B n"]) -> Float[Array, "*B n"]:
         """Ratings with the final activation, as AutoRec is trained."""
-        return ACTIVATIONS[self.g](self.raw(ratings))
+        return _FUNCTIONS[self.g](self.raw(ratings))
 
 
 def reconstruction_loss(output: Float[Array, "B n"], target: Float[Array, "B n"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -74,23 +63,6 @@ def reconstruction_loss(output: Float[Array, "B n"], target: Float[Array, "B n"]
     observed = target != -1
     errors = jnp.where(observed, jnp.square(output.astype(jnp.float32) - target), 0.0)
     return errors.sum(), observed.sum().astype(jnp.float32)
-
-
-def noise_inputs(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The public "random noise" input of a training batch, chosen on the host: which ratings it keeps.
-
-    numbers [B]: of each user's known ratings; bool [their sum], user after user. Of a user's k ratings
-    keeps a random number (1 to k−1, or the only one), chosen without replacement; the others are input
-    as 0, unknown.
-    """
-    user = np.repeat(np.arange(len(numbers)), numbers)
-    drawn = rng.random(len(numbers) + len(user))
-    number = 1 + (drawn[: len(numbers)] * np.maximum(1, numbers - 1)).astype(np.int64)
-    # Each user's ratings in a random order: the first of them are kept.
-    order = (user + drawn[len(numbers) :]).argsort()
-    kept = np.empty(len(user), bool)
-    kept[order] = np.arange(len(user)) < (np.cumsum(numbers) - numbers + number).take(user)
-    return kept
 
 
 def published_autorec(name: str, path: str, layers: int) -> dict[str, tuple[str, bool]]:

@@ -1,4 +1,4 @@
-"""The response decoder of the public recommender: a GRU over words, and a switch word or item.
+"""The response decoder of the public recommender: a GRU over words, and a switch between word and item.
 
 The context (the conversation state before the response) starts every GRU layer, or, with
 ``peephole``, is appended to every input. Log-probabilities cover words then items:
@@ -22,7 +22,7 @@ START, END, PAD, UNKNOWN = 5, 4, 3, 2
 
 
 class SwitchingDecoder(Module):
-    """One response at a time, forced (``__call__``) or free running (``greedy``)."""
+    """Decodes a response, teacher-forced (``__call__``) or free-running (``greedy``)."""
 
     def __init__(
         self, words: int, embedding: int, hidden: int, context: int, layers: int, peephole: bool = False, *, rngs: nnx.Rngs
@@ -79,7 +79,7 @@ class SwitchingDecoder(Module):
     def greedy(self, context: Float[Array, "B X"], scores: Float[Array, "B n"], steps: int) -> Int[Array, "B steps"]:
         """The most probable token at each of ``steps`` steps after ``<s>``; ids from W on are items.
 
-        An item is read back as ``<unk>``; after ``</s>`` come ``<pad>``.
+        An item is read back as ``<unk>``; after ``</s>`` every token is ``<pad>``.
         """
         b = context.shape[0]
         one = jnp.ones((b,), jnp.int32)

@@ -32,24 +32,29 @@ LIKED_WEIGHTS = (1 / 5, 1 / 80, 1 / 15)
 
 
 class Dialogue(NamedTuple):
-    """words: ids. lengths: words per utterance, 0 = no utterance there. senders: 1 user, −1 system,
-    0 padding. mentions: 1 where the word mentions the item, ``None`` for a network without that
-    bit. utterances: per dialogue."""
+    """A batch of dialogues, each about one item."""
 
     words: Int[Array, "N C L"]
+    """Word ids."""
     lengths: Int[Array, "N C"]
+    """Words of each utterance; 0: there is no utterance."""
     senders: Float[Array, "N C"]
+    """1 user, −1 system, 0 padding."""
     mentions: Float[Array, "N C L"] | None
+    """1 where the word mentions the item; ``None`` for a network without that bit."""
     utterances: Int[Array, "N"]
+    """Utterances of each dialogue."""
 
 
 class Encoded(NamedTuple):
-    """sentences; states: the conversation after each utterance, zero past its end; last: every
-    layer's state at its end."""
+    """Encoded dialogues."""
 
     sentences: Float[Array, "N C Z"]
+    """Each utterance, with its sender."""
     states: Float[Array, "N C H"]
+    """The conversation after each utterance; zero past its end."""
     last: Float[Array, "N K H"]
+    """Every layer's state at the end of the conversation."""
 
 
 def dropout(x: Array, rate: float, key: Array | None) -> Array:
@@ -61,7 +66,7 @@ def dropout(x: Array, rate: float, key: Array | None) -> Array:
 
 
 class HRNN(Module):
-    """Sentence bi-GRU and conversation GRU. ``mention_bit``: words carry one more input."""
+    """Sentence bi-GRU and conversation GRU. With ``mention_bit`` each word vector has one more component."""
 
     def __init__(
         self,
@@ -85,7 +90,7 @@ class HRNN(Module):
         state: Float[Array, "N K H"] | None = None,
         key: Array | None = None,
     ) -> Encoded:
-        """Encode ``dialogue``, going on from ``state``; ``key`` switches dropout on."""
+        """Encode ``dialogue``, continuing from ``state``; ``key`` switches dropout on."""
         keys = (None, None, None) if key is None else jax.random.split(key, 3)
         n, c, length, _ = vectors.shape
         words = dropout(vectors, self.dropout, keys[0])
@@ -108,7 +113,7 @@ class HRNN(Module):
 
 
 class Sentiment(Module):
-    """What the two speakers said about one item. ``words`` gives the vectors, ``encoder`` the state."""
+    """The two speakers' answers about one item. ``words`` gives the word vectors, ``encoder`` the state."""
 
     def __init__(self, words: WordTable | GenSen, encoder: HRNN, *, rngs: nnx.Rngs):
         self.words, self.encoder = words, encoder
@@ -156,10 +161,10 @@ def sentiment_loss(
 
 
 def likeliest(outputs: tuple[Array, ...], liked_weights: tuple[float, ...] | None) -> Int[Array, "N 6"]:
-    """The answers of the largest outputs.
+    """The answers with the largest outputs.
 
-    liked_weights: of the loss that the outputs were trained by. A weighted loss learns probabilities that
-    are multiplied by the weights; dividing them out gives the data's own.
+    liked_weights: the class weights of the loss that trained the outputs. A weighted loss learns
+    probabilities multiplied by the weights; dividing by the weights restores those of the data.
     """
     answers = []
     for (name, classes), output in zip(HEADS, outputs, strict=True):

@@ -1,4 +1,4 @@
-"""Padded shapes of a dialogue's texts under a workload, for models that read utterances.
+"""Padded shapes of a dialogue's texts under a workload.
 
 An utterance is ``<s>``, its words, ``</s>``; the request q0 is one utterance (the user's), a turn is
 two (the system's question, the user's answer). Histories are padded to bucketed numbers of
@@ -8,36 +8,34 @@ utterances. Letters: B users, M mention slots, C utterances of a history, U new 
 import jax
 import jax.numpy as jnp
 
+from cr_jax.data.examples.dialogue_columns import UTTERANCES, WORDS
 from cr_jax.records import Lengths, Workload, bucket
-
-#: The public limits: utterances of a conversation, words of an utterance.
-UTTERANCES, WORDS = 40, 80
 
 Shapes = dict[str, jax.ShapeDtypeStruct]
 
 
 def new_texts(work: Workload, t: int) -> tuple[Lengths, ...]:
-    """The texts that turn t adds."""
+    """Lengths of the texts that turn t adds."""
     return (work.lengths.request,) if t == 0 else (work.lengths.question, work.lengths.answer)
 
 
 def texts(work: Workload, t: int) -> tuple[Lengths, ...]:
-    """All texts up to turn t."""
+    """Lengths of all texts up to turn t."""
     return tuple(text for turn in range(t + 1) for text in new_texts(work, turn))
 
 
 def padded_words(some: tuple[Lengths, ...]) -> int:
-    """L: what 95% of each of ``some`` fit in, within the limit."""
+    """L: bucketed words in which 95% of each of ``some`` have room, within the limit."""
     return min(WORDS, bucket(max(text.p95 for text in some) + 2))
 
 
 def padded_utterances(t: int) -> int:
-    """C of a history up to turn t, within the limit."""
+    """C: bucketed utterances of a history up to turn t, within the limit."""
     return min(UTTERANCES, bucket(1 + 2 * t))
 
 
 def mean_words(some: tuple[Lengths, ...]) -> float:
-    """Words of ``some`` texts on average."""
+    """Mean number of words of ``some`` texts together, each within its limit."""
     return sum(min(text.mean + 2, padded_words((text,))) for text in some)
 
 

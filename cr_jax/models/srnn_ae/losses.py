@@ -1,4 +1,4 @@
-"""sRNN-AE's objectives and what its training is judged by. ``key`` ``None`` switches dropout off.
+"""sRNN-AE's losses, and the forward passes of its validation. ``key=None`` switches dropout off.
 
 Letters: N dialogues about one mentioned item each, n items.
 """
@@ -29,7 +29,7 @@ def sentiment_objective(model: DialogueRecommender, batch: Batch, key: Array | N
 
 def autorec_objective(model: DialogueRecommender, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Batch]:
     """Sum of squared errors of ``targets`` (−1 = unobserved) from ``ratings`` (0 = unknown)."""
-    del key  # The random noise is in the batch: cr_jax.models.srnn_ae.autorec.noise_inputs.
+    del key  # The random noise is in the batch: cr_jax.models.srnn_ae.ratings.noise_inputs.
     loss, observed = reconstruction_loss(model.autorec(batch["ratings"]), batch["targets"])
     return loss, {"observed": observed, "mean_squared_error": loss / jnp.maximum(observed, 1.0)}
 
@@ -42,10 +42,10 @@ def response_objective(model: DialogueRecommender, batch: Batch, key: Array | No
 
 
 def classify(model: DialogueRecommender, batch: Batch) -> Batch:
-    """Two answers [N, 6] beside the true ``forms``, and the batch's loss, once per row.
+    """Two kinds of answers [N, 6] beside the true ``forms``, and the batch's loss, repeated for each row.
 
-    guesses: the largest output, as the public code judges. likeliest: the same with the loss's class
-    weights divided out of the outputs, without which rare answers are given too often.
+    guesses: those of the largest outputs, as the public code judges. likeliest: the same with the outputs
+    divided by the loss's class weights, without which rare answers are given too often.
     """
     dialogue = Dialogue._make(batch[k] for k in Dialogue._fields)
     outputs = model.sentiment(model.encode(dialogue).last[:, -1])

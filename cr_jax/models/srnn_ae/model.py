@@ -3,14 +3,12 @@
 Paper: Li et al., "Towards Deep Conversational Recommendations", NeurIPS 2018.
 Public code: RaymondLi0/conversational-recommendations, commit 0430c5d7 (PyTorch).
 
-Deviations from the public code are listed in ``SPEC.deviations``. Letters: B users, M mention slots
+``SPEC.deviations`` lists the deviations from the public code. Letters: B users, M mention slots
 of a user (each holds one item), C utterances of a history, U new utterances, L words, n items,
 K layers and H units of the conversation encoder.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -19,13 +17,14 @@ import numpy as np
 import optax
 from flax import nnx
 
-from cr_jax.catalog.dataset import Dataset
+from cr_jax.data.examples.dialogue_columns import UTTERANCES, WORDS
 from cr_jax.errors import BadConfig
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state, positive
+from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.models.srnn_ae import input_shapes as shapes
 from cr_jax.models.srnn_ae import losses
-from cr_jax.models.srnn_ae.autorec import ACTIVATIONS, AutoRec, layer_sizes, noise_inputs, published_autorec
-from cr_jax.models.srnn_ae.examples import examples, voice
+from cr_jax.models.srnn_ae.autorec import AutoRec, published_autorec
+from cr_jax.models.srnn_ae.config import FIELDS, Config, configure, layer_sizes
+from cr_jax.models.srnn_ae.examples import examples, turn_encoder
 from cr_jax.models.srnn_ae.hred_decoder import SwitchingDecoder, published_decoder
 from cr_jax.models.srnn_ae.hrnn import HEADS, HRNN, Sentiment, published_heads, published_hrnn
 from cr_jax.models.srnn_ae.recommender import ConversationState, DialogueRecommender
@@ -34,85 +33,11 @@ from cr_jax.models.srnn_ae.word_vectors import GenSen, WordTable
 from cr_jax.nn.module import Frozen, name_scopes
 from cr_jax.records import Workload
 
-VOCABULARY = 15_005
-ENCODERS = ("gensen", "table")
 Batch = dict[str, jax.Array]
 
 
-@dataclass(frozen=True)
-class Config:
-    """Dimensions; their meanings are in ``FIELDS``."""
-
-    items: int
-    words: int = VOCABULARY
-    encoder: str = "gensen"
-    embedding: int = 300
-    gensen_embedding: int = 512
-    gensen_hidden: int = 1024
-    gensen_layers: int = 1
-    sentence_hidden: int = 512
-    sentence_layers: int = 2
-    conversation_hidden: int = 512
-    conversation_layers: int = 2
-    dropout: float = 0.4
-    autorec_layers: str = "1000"
-    autorec_f: str = "sigmoid"
-    autorec_g: str = "sigmoid"
-    autorec_bias: float = 0.0
-    liked_weights: bool = True
-    learning_rate: float = 1e-4
-    autorec_learning_rate: float = 1e-3
-    mentions: int = 1
-    new_items_only: bool = False
-    decoder: bool = False
-    decoder_hidden: int = 256
-    response_words: int = 40
-
-    def __post_init__(self) -> None:
-        positive(**{k: v for k, v in vars(self).items() if isinstance(v, int) and not isinstance(v, bool)})
-        positive(learning_rate=self.learning_rate, autorec_learning_rate=self.autorec_learning_rate)
-        if self.encoder not in ENCODERS:
-            raise BadConfig(f"encoder={self.encoder!r}: no such word encoder; legal: {', '.join(ENCODERS)}")
-        for key in ("autorec_f", "autorec_g"):
-            if (name := getattr(self, key)) not in ACTIVATIONS:
-                raise BadConfig(f"{key}={name!r}: no such activation; legal: {', '.join(ACTIVATIONS)}")
-        if not 0 <= self.dropout < 1:
-            raise BadConfig(f"dropout={self.dropout}: is a probability; legal: 0 to below 1")
-        if self.decoder and self.words < 6:
-            raise BadConfig(f"words={self.words}: the decoder reserves the last five; legal: 6 or more")
-        layer_sizes(self.autorec_layers)
-
-
-FIELDS = {
-    "items": "items n that AutoRec reads and scores",
-    "words": "vocabulary W, the last five being <s> </s> <pad> <unk> and the line break",
-    "encoder": "word vectors: gensen (frozen bi-GRU over a frozen table) or table (trained)",
-    "embedding": "dimension of the trained word table",
-    "gensen_embedding": "dimension of GenSen's frozen table and of the response decoder's",
-    "gensen_hidden": "units of each GenSen direction",
-    "gensen_layers": "GenSen layers",
-    "sentence_hidden": "units of each sentence encoder direction",
-    "sentence_layers": "sentence encoder layers",
-    "conversation_hidden": "conversation encoder units",
-    "conversation_layers": "conversation encoder layers",
-    "dropout": "dropout of the sentiment network while training",
-    "autorec_layers": "AutoRec's hidden sizes, comma separated",
-    "autorec_f": "AutoRec's hidden activation: identity, sigmoid, relu",
-    "autorec_g": "AutoRec's output activation while training: identity, sigmoid, relu",
-    "autorec_bias": "added to the decoder's first biases; with sigmoid log(p/(1-p)) starts every rating at p",
-    "liked_weights": "whether the sentiment loss weighs rare answers to 'liked' higher, as published",
-    "learning_rate": "Adam's, of the sentiment network",
-    "autorec_learning_rate": "Adam's, of AutoRec",
-    "mentions": "items a user can have mentioned (slots, each with a conversation state)",
-    "new_items_only": "score 0 for items already mentioned",
-    "decoder": "also answer in words: HRED encoder and switching decoder",
-    "decoder_hidden": "units of the HRED encoders and of the decoder, one layer each",
-    "response_words": "steps of a greedy response",
-}
-
-
 def build(config: Config, rngs: nnx.Rngs) -> DialogueRecommender:
-    """The model, from inner to outer modules."""
+    """The model, built from its inner modules outwards."""
     c = config
     if c.encoder == "gensen":
         words = GenSen(c.words, c.gensen_embedding, c.gensen_hidden, c.gensen_layers, rngs=rngs)
@@ -135,30 +60,15 @@ def build(config: Config, rngs: nnx.Rngs) -> DialogueRecommender:
     return name_scopes(model, "srnn_ae")
 
 
-def configure(dataset: Dataset, work: Workload) -> Config:
-    """published: the public vocabulary; matched: the data set's. ``paper`` is refused."""
-    if work.preset == "paper":
-        raise BadConfig(
-            "preset 'paper' for srnn-ae: the paper's parameter counts follow from no public configuration "
-            "(the sentiment network alone exceeds its Cell Phones figure); legal: published, matched"
-        )
-    words = {"published": VOCABULARY, "matched": dataset.words}.get(work.preset)
-    if words is None:
-        raise BadConfig(f"preset {work.preset!r}: srnn-ae knows it not; legal: published, matched")
-    if work.items_scored not in (None, dataset.items):
-        raise BadConfig(f"items_scored={work.items_scored}: AutoRec scores all items; legal: {dataset.items}")
-    most = (shapes.UTTERANCES - 1) // 2
-    if work.turns > most:
-        raise BadConfig(f"turns={work.turns}: a history holds {shapes.UTTERANCES} utterances; legal: at most {most}")
-    return Config(items=dataset.items, words=words)
-
-
 # Abstract inputs.
 
 
 def utterance_inputs(config: Config, work: Workload, t: int, batch: int) -> Inputs:
-    """What is new at turn t: words [B, U, L], lengths, senders [B, U], utterances [B] (fewer than U
-    for a user who is behind), mentions [B, M, U, L], items [B, M] (−1: no new item in the slot)."""
+    """The utterances of turn t.
+
+    words [B, U, L], lengths and senders [B, U], utterances [B] (fewer than U for a user who is behind),
+    mentions [B, M, U, L], items [B, M] (−1: no new item in the slot).
+    """
     new = shapes.new_texts(work, t)
     return shapes.user_inputs(batch, len(new), shapes.padded_words(new), config.mentions)
 
@@ -304,16 +214,16 @@ SPEC = Spec(
         history=history_inputs,
         positions=positions,
         carried="one conversation state per mentioned item and one without a mention to fork from",
-        limits=f"the newest {shapes.UTTERANCES} utterances, the first {shapes.WORDS} words of each; turn by "
-        f"turn the state carries the whole history, so T is at most {(shapes.UTTERANCES - 1) // 2}",
+        limits=f"the newest {UTTERANCES} utterances, the first {WORDS} words of each; turn by "
+        f"turn the state carries the whole history, so T is at most {(UTTERANCES - 1) // 2}",
     ),
     published=published,
     paper_count=lambda config, trainable: None,
     scores_subset=False,
     training=Training(
         (Stage(("sentiment",), epochs=50, patience=5), Stage(("autorec",), epochs=50, patience=5)),
-        partial(examples, noise=noise_inputs),
-        voice,
+        examples,
+        turn_encoder,
         {"sentiment": losses.classify, "autorec": losses.reconstruct},
     ),
 )

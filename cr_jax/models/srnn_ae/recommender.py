@@ -20,22 +20,26 @@ Batch = dict[str, jax.Array]
 
 
 class ConversationState(NamedTuple):
-    """What crosses turns. memory: slot 0 saw no mention; hred: with the decoder only."""
+    """The state that is carried between turns."""
 
     memory: Float[Array, "B M+1 K H"]
+    """The conversation encoder's states; that of slot 0 has read no mention."""
     mentioned: Bool[Array, "B M"]
+    """Whether each slot's item was mentioned."""
     items: Int[Array, "B M"]
+    """Each slot's item, −1 for an empty slot."""
     hred: Float[Array, "B 1 X"] | None
+    """The response encoder's state; ``None`` without a decoder."""
 
 
 class DialogueRecommender(Module):
     """The sentiment network and AutoRec; with ``response``, the HRED encoder and decoder as well.
 
-    A batch of histories holds words, lengths, senders, utterances as in :class:`Dialogue`, with B
-    for N, and per slot mentions [B, M, C, L] and items [B, M], −1 for an empty slot.
+    A batch of histories has words, lengths, senders and utterances as in :class:`Dialogue`, with B
+    for N, and by slot mentions [B, M, C, L] and items [B, M], −1 for an empty slot.
     """
 
-    #: The configuration it was built from, set by the model file.
+    #: The configuration it was built from, set by ``model.build``.
     config: Any
 
     def __init__(
@@ -92,8 +96,8 @@ class DialogueRecommender(Module):
     def recommend_each(self, batch: Batch, key: Array | None = None) -> tuple[Array, Array, Array]:
         """Every utterance of whole dialogues: scores [B, C, n], likes and mentioned so far [B, M, C].
 
-        likes: liked probability, 0 before the first mention; padded utterances follow the public
-        code, which reads them off a zero state. ``new_items_only`` does not apply.
+        likes: liked probability, 0 before the first mention. At padded utterances it is that of a zero
+        state, as in the public code. ``new_items_only`` does not apply.
         """
         b, m, c, _ = batch["mentions"].shape
         states = self.encode(per_slot(batch), key=key).states.reshape(b, m, c, -1)
@@ -115,13 +119,13 @@ class DialogueRecommender(Module):
 
     @scoped
     def turn(self, state: ConversationState, new: Batch) -> tuple[ConversationState, Batch]:
-        """Read the new utterances on every state; a first mention forks from the one without."""
+        """Read the new utterances on every state; a first mention forks from the state without mentions."""
         b, m = new["items"].shape
         fork = jnp.where(state.mentioned[:, :, None, None], state.memory[:, 1:], state.memory[:, :1])
         memory = jnp.concatenate([state.memory[:, :1], fork], axis=1)
         bits = jnp.concatenate([jnp.zeros_like(new["mentions"][:, :1]), new["mentions"]], axis=1)
         copies = per_slot(new | {"mentions": bits})
-        # Words and their vectors know nothing of mentions: GenSen reads an utterance once.
+        # Word vectors do not depend on mentions: GenSen reads an utterance once.
         vectors = self.sentiment.words(new["words"], new["lengths"])
         vectors = repeat(vectors, m + 1)
         last = self.sentiment.encoder(vectors, copies, memory.reshape(b * (m + 1), *memory.shape[2:])).last

@@ -2,7 +2,7 @@
 
 ``r, z = σ(W x + b_i + U h + b_h)``, ``n = tanh(W x + b_in + r⊙(U h + b_hn))``, ``h' = (1−z)n + z h``,
 gates in the order r, z, n. Variable lengths behave as packed sequences: past a row's length the
-state stands still and outputs are zero, which a mask gives without sorting the rows.
+state does not change and outputs are zero. A mask does this without sorting the rows.
 
 Letters: B rows, T steps, E inputs, H hidden, S states (layers × directions, PyTorch's order:
 layer 0 forward, layer 0 backward, layer 1 forward, ...), D directions.
@@ -18,7 +18,7 @@ from cr_jax.nn.module import Module
 
 
 class Direction(Module):
-    """One layer in one direction, time first. Leaf: all its FLOPs carry its own path."""
+    """One layer in one direction, time first. It has no submodules, so all its FLOPs have its own path."""
 
     def __init__(self, inputs: int, hidden: int, *, reverse: bool, kind: type[nnx.Variable], rngs: nnx.Rngs):
         self.reverse = reverse
@@ -32,7 +32,7 @@ class Direction(Module):
     ) -> tuple[Float[Array, "T B H"], Float[Array, "B H"]]:
         """Outputs (zero where not ``live``) and the state after the last live step."""
         recur, bias = self.hidden_kernel[...], self.hidden_bias[...][None]
-        # The input half of all gates and steps is one matmul outside the loop.
+        # One matmul outside the loop projects the inputs for all gates and steps.
         projected = jnp.matmul(x, self.input_kernel[...]) + self.input_bias[...][None, None]
 
         def step(h: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:

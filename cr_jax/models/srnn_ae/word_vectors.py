@@ -1,4 +1,4 @@
-"""Word vectors of sRNN-AE: a trained table, or GenSen, which is a frozen bi-GRU over a frozen table.
+"""Word vectors of sRNN-AE: a trained table, or GenSen, a frozen bi-GRU over a frozen table.
 
 Letters: N dialogues, C utterances, L words, E the vector of one word.
 """
@@ -27,8 +27,8 @@ class WordTable(Module):
 class GenSen(Module):
     """Subramanian et al. (ICLR 2018), single encoder: table [words, 512] and a bi-GRU 512 -> 2x1024.
 
-    Every weight is :class:`Frozen` and no gradient passes. The outputs at each word, forward then
-    backward, are the word's vector; past an utterance's length they are zero.
+    Every weight is :class:`Frozen` and no gradient passes. A word's vector is the output at the word,
+    forward then backward; it is zero past the utterance's length.
     """
 
     def __init__(self, words: int, embedding: int, hidden: int, layers: int, *, rngs: nnx.Rngs):

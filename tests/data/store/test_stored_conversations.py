@@ -1,7 +1,6 @@
 """A file that is kept on disk gives the corpus, the examples and the batches of one held in memory."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +16,11 @@ from cr_jax.data.recommender_assets import assets_of, document, users, without_u
 from cr_jax.documents.recommender import KnownUser
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.models.aim import examples as examples_aim
+from cr_jax.models.aim.config import Config as AimConfig
 from cr_jax.models.dmn import examples as examples_dmn
+from cr_jax.models.dmn.config import Config as DmnConfig
 from cr_jax.models.mmn import examples as examples_mmn
+from cr_jax.models.mmn.config import PmmnConfig
 from cr_jax.report.document import ROWS, validate_file, write, write_rows
 
 pytest.importorskip("pyarrow")
@@ -72,30 +74,23 @@ def test_the_corpus_is_the_same(both):
     assert any(turn.sentiment is None for one in stored.conversations["train"] for turn in one.turns)
 
 
-def configured(data, **changes):
+MODELS = pytest.mark.parametrize("model", [examples_dmn, examples_mmn, examples_aim], ids=["dmn", "pmmn", "aim"])
+
+
+def configured(model, data):
     """Small windows, so that texts are cut."""
-    sizes = dict(
-        words=data.dataset.words,
-        items=len(data.items),
-        aspects=len(data.aspects),
-        users=len(data.users),
-        item_words=24,
-        facts=3,
-        query_words=8,
-        question_items=4,
-        embedding=3,
-        max_words=9,
-        filter=3,
-        source_words=11,
-        target_words=5,
-        noise=2,
-    )
-    return SimpleNamespace(**sizes | changes)
+    words, items, aspects, users = data.dataset.words, len(data.items), len(data.aspects), len(data.users)
+    if model is examples_dmn:
+        return DmnConfig(classes=items, items=items, facts=3, embedding=3)
+    if model is examples_aim:
+        return AimConfig(items=items, words=words, filter=3, max_words=9, noise=2)
+    sizes = dict(words=words, items=items, aspects=aspects, users=users)
+    return PmmnConfig(**sizes, item_words=24, facts=3, query_words=8, question_items=4)
 
 
-@pytest.mark.parametrize("make", [m.examples for m in (examples_dmn, examples_mmn, examples_aim)], ids=["dmn", "pmmn", "aim"])
-def test_batches_and_rankings_are_the_same(both, make):
-    one, other = (make(data, configured(data), 3) for data in both)
+@MODELS
+def test_batches_and_rankings_are_the_same(both, model):
+    one, other = (model.examples(data, configured(model, data), 3) for data in both)
     assert one.notes == other.notes and list(one.pools) == list(other.pools)
     for name in one.pools:
         a, b = (Batches(found.pools[name], 8, seed=11) for found in (one, other))
@@ -154,15 +149,15 @@ def test_the_fingerprint_without_reading_is_that_of_the_corpus(tmp_path, monkeyp
     assert fingerprint_of(path) == stored.fingerprint == held.fingerprint
 
 
-@pytest.mark.parametrize("made", [examples_dmn, examples_mmn, examples_aim], ids=["dmn", "pmmn", "aim"])
-def test_one_conversation_is_recommended_after_as_it_is_tested(both, made):
+@MODELS
+def test_one_conversation_is_recommended_after_as_it_is_tested(both, model):
     data = both[1]
-    config = configured(data)
-    voice, examples = made.voice(assets_of(data, 3), config), made.examples(data, config, 3)
-    ranked, mine, theirs = examples.rankings["test"].pool, voice.items or {}, examples.items or {}
+    config = configured(model, data)
+    encoder, examples = model.turn_encoder(assets_of(data, 3), config), model.examples(data, config, 3)
+    ranked, mine, theirs = examples.rankings["test"].pool, encoder.items or {}, examples.items or {}
     assert list(mine) == list(theirs) and all((mine[key] == theirs[key]).all() for key in mine)
     talk = data.conversations["test"][0]
-    alone, rows = voice.histories([talk]), np.arange(len(talk.turns) + 1)
+    alone, rows = encoder.histories([talk]), np.arange(len(talk.turns) + 1)
     assert len(alone) == len(rows) and [alone.shape(t) for t in rows] == [ranked.shape(t) for t in rows]
     shape = max(alone.shapes().table)
     one, other = (pool.make(rows, shape, np.random.default_rng(0)) for pool in (alone, ranked))
@@ -175,10 +170,11 @@ def test_noise_by_row_is_that_of_one_draw():
 
 
 def test_what_needs_dialogues_in_memory_is_refused(both):
+    from cr_jax.models.srnn_ae.config import Config
     from cr_jax.models.srnn_ae.examples import examples
 
     with pytest.raises(BadConfig, match="srnn-ae needs its dialogues in memory"):
-        examples(both[1], SimpleNamespace(decoder=False, items=0), 0, noise=None)
+        examples(both[1], Config(items=len(both[1].items)), 0)
 
 
 def test_lengths_given_both_ways():

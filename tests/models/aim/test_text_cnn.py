@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cr_jax.models.aim.text_cnn import TextCNN, misfit, widths
+from cr_jax.models.aim.cnn_widths import misfit, widths
+from cr_jax.models.aim.text_cnn import TextCNN
 
 B, E, F, OUT = 2, 4, 3, 5
 

@@ -1,5 +1,4 @@
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +7,7 @@ from train.corpora import corpus
 from cr_jax.data.examples.pool import Index
 from cr_jax.data.items_by_user import ItemsByUser
 from cr_jax.errors import BadConfig
+from cr_jax.models.mmn.config import PmmnConfig
 from cr_jax.models.mmn.examples import description, examples, item_text, others, query, user_rows
 
 
@@ -77,7 +77,7 @@ def config(data, **changes):
         query_words=16,
         question_items=4,
     )
-    return SimpleNamespace(**sizes | changes)
+    return PmmnConfig(**sizes | changes)
 
 
 def test_negatives_are_none_of_the_users(tmp_path):
@@ -145,4 +145,4 @@ def test_negatives_are_as_likely_as_one_another_and_depend_on_the_generator_alon
 def test_more_question_items_than_items_are_refused(tmp_path):
     data = corpus(tmp_path)
     with pytest.raises(BadConfig, match=f"question_items=999: legal: 1 to {len(data.items)}"):
-        examples(data, config(data, question_items=999), 0)
+        examples(data, config(data, items=1000, question_items=999), 0)

@@ -1,8 +1,4 @@
-"""AutoRec: shapes of its layers, the masked loss, the random-noise inputs."""
-
-import itertools
-import math
-from collections import Counter
+"""AutoRec: shapes of its layers, and the masked loss."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +6,8 @@ import pytest
 from flax import nnx
 
 from cr_jax.errors import BadConfig
-from cr_jax.models.srnn_ae.autorec import AutoRec, layer_sizes, noise_inputs, reconstruction_loss
+from cr_jax.models.srnn_ae.autorec import AutoRec, reconstruction_loss
+from cr_jax.models.srnn_ae.config import layer_sizes
 
 
 def test_two_layers_by_hand_in_float64():
@@ -44,42 +41,6 @@ def test_loss_sums_over_observed_targets_only():
     loss, observed = reconstruction_loss(output, target)
     assert float(loss) == 0.5**2 + 0.0 + 0.5**2
     assert int(observed) == 3
-
-
-def subset_law(k):
-    """P(kept = s) of every subset of k ratings, by hand: a size of 1 to k − 1 with equal chance, then a set of that size."""
-    sizes = range(1, max(1, k - 1) + 1)
-    return {s: 1 / len(sizes) / math.comb(k, n) for n in sizes for s in itertools.combinations(range(k), n)}
-
-
-def public_choice(k, rng):
-    """One user's kept ratings as the public code chooses them, one user after another."""
-    return tuple(sorted(rng.choice(k, rng.integers(1, max(1, k - 1), endpoint=True), replace=False)))
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
-def test_noise_keeps_every_subset_as_often_as_the_law_says(k):
-    draws, law = 20_000, subset_law(k)
-    assert sum(law.values()) == pytest.approx(1)
-    # Among users of other numbers of ratings, so that one user's ratings are told from the next one's.
-    numbers = np.tile([k, 3, 0, 1], draws)
-    kept = noise_inputs(numbers, np.random.default_rng(7))
-    assert kept.shape == (numbers.sum(),) and kept.dtype == bool
-    here = kept[np.repeat(np.arange(len(numbers)) % 4 == 0, numbers)].reshape(draws, k)
-    rng = np.random.default_rng(8)
-    ours = Counter(tuple(np.flatnonzero(row)) for row in here)
-    theirs = Counter(public_choice(k, rng) for _ in range(draws))
-    assert set(ours) == set(theirs) == set(law)
-    for counts in (ours, theirs):
-        # Five standard deviations of a binomial count.
-        assert all(abs(counts[s] - draws * p) <= 5 * math.sqrt(draws * p * (1 - p)) for s, p in law.items())
-
-
-def test_noise_of_many_ratings_keeps_one_to_all_but_one():
-    sizes = [noise_inputs(np.array([0, 40, 0]), np.random.default_rng(seed)).sum() for seed in range(4000)]
-    counts = np.bincount(sizes, minlength=41)
-    assert counts[0] == counts[40] == 0 and counts[1:40].min() > 0
-    assert abs(np.mean(sizes) - 20) < 5 * np.sqrt((39**2 - 1) / 12 / 4000)
 
 
 @pytest.mark.parametrize("text", ["", "0", "12,", "a"])

@@ -1,19 +1,10 @@
+"""sRNN-AE's dialogues as arrays of word ids."""
+
 import numpy as np
-import pytest
 
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.dialogue import SYSTEM, USER, Dialogue, Utterance, from_conversation
-from cr_jax.models.srnn_ae.examples import (
-    Texts,
-    classes,
-    errors,
-    held_out_pool,
-    kappa,
-    macro_f1,
-    ratings_by_user,
-    ratings_pool,
-    sentiment_pool,
-)
+from cr_jax.models.srnn_ae.examples import Texts, sentiment_pool
 
 ONE = Dialogue(
     "k",
@@ -60,32 +51,6 @@ def test_a_conversation_as_a_dialogue():
     assert all(item is None for one in from_conversation(talk, mentions=False).utterances for item in one.mentions)
 
 
-def test_held_out_ratings_are_not_given():
-    items = {"5": 0, "6": 1, "7": 2}
-    rated = ratings_by_user([ONE], items, True)
-    assert rated == {"u": {0: 1.0, 1: 0.0, 2: 1.0}}
-    batch = held_out_pool(list(rated.values()), 4, 0).make(np.array([0]), (), np.random.default_rng(0))
-    asked = batch["targets"][0] != -1
-    assert asked.sum() == 2 and not asked[3] and (batch["ratings"][0][asked] == 0).all()
-
-
-def test_ratings_are_rows_with_a_part_of_them_as_input():
-    rated = [{3: 1.0, 0: 0.0}, {}, {2: 0.5, 1: 1.0, 3: 0.0}]
-    asked = []
-
-    def every_second(numbers, rng):
-        asked.append(numbers.tolist())
-        return np.arange(numbers.sum()) % 2 == 0
-
-    pool = ratings_pool(rated, 4, every_second)
-    batch = pool.make(np.array([2, 1, 0, 2]), (), np.random.default_rng(0))
-    assert asked == [[3, 0, 2, 3]] and pool.useful.tolist() == [2, 0, 3]
-    assert batch["targets"].tolist() == [[-1, 1, 0.5, 0], [-1] * 4, [0, -1, -1, 1], [-1, 1, 0.5, 0]]
-    # Of the eight ratings in order the 1st, 3rd, 5th and 7th: items 2 and 3, item 0, item 1.
-    assert batch["ratings"].tolist() == [[0, 0, 0.5, 0], [0] * 4, [0, 0, 0, 0], [0, 1, 0, 0]]
-    assert all(a.dtype == np.float32 for a in batch.values())
-
-
 def by_word(texts, found, named, shape):
     """``Texts.arrays`` word by word."""
     (c, length), n, m = shape, len(found), len(named[0])
@@ -120,30 +85,3 @@ def test_dialogues_gathered_and_word_by_word():
             for talk in found
         ]
         assert batch["utterances"].tolist() == [min(shape[0], len(talk.utterances)) for talk in found]
-
-
-def test_errors_by_hand():
-    outputs = {"targets": np.array([[1.0, -1, 0.0], [0.0, 1.0, -1]]), "predictions": np.array([[0.5, 9, 0.5], [1.0, 1.0, 9]])}
-    found = errors(outputs, np.array([1.0, 0, 1.0]), np.array([2.0, 0, 2.0]))
-    assert found["rmse"] == pytest.approx(np.sqrt((0.25 + 0.25 + 1 + 0) / 4))
-    assert found["item_mean_rmse"] == found["mean_rmse"] == pytest.approx(0.5)
-    assert found["known.rmse"] == pytest.approx(np.sqrt((0.25 + 0.25 + 1) / 3)) and found["known.ratings"] == 3
-
-
-def test_classes_by_hand():
-    assert macro_f1(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1])) == pytest.approx((2 / 3 + 4 / 5) / 2)
-    # Half agree; by chance 1/2 * 1/4 + 1/2 * 1/2 would.
-    assert kappa(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])) == pytest.approx((1 / 2 - 3 / 8) / (1 - 3 / 8))
-    assert kappa(np.array([0, 1, 1]), np.array([0, 1, 1])) == 1.0
-    assert kappa(np.array([0, 1, 1]), np.array([1, 1, 1])) == 0.0
-    assert kappa(np.array([1, 1]), np.array([1, 1])) == 0.0  # nothing beyond chance to agree in
-    truth, guess = np.zeros((4, 6), int), np.zeros((4, 6), int)
-    truth[:, 2], guess[:, 2] = [1, 1, 1, 0], [1, 1, 0, 0]
-    likeliest = guess.copy()
-    likeliest[3, 2] = 1
-    found = classes({"forms": truth, "guesses": guess, "likeliest": likeliest, "loss": np.ones(4)}, (0, 0, 1, 0, 0, 0))
-    assert found["initiator_liked.likeliest_accuracy"] == 0.5
-    assert "initiator_seen.likeliest_accuracy" not in found  # its loss weighs nothing
-    assert found["initiator_liked.accuracy"] == 0.75 and found["initiator_liked.majority_accuracy"] == 0.75
-    assert found["initiator_liked.majority_macro_f1"] == pytest.approx((0 + 6 / 7) / 2)
-    assert found["respondent_liked.accuracy"] == 1.0

@@ -1,0 +1,54 @@
+"""Checks of a model's configuration, and the text of a setting read as a value."""
+
+import math
+import re
+from typing import Any
+
+from cr_jax.errors import BadConfig
+
+#: The largest size of anything: a product of two sizes, in bytes, still fits the 64 bits that XLA has for it.
+LARGEST = 10**8
+#: The most repetitions of one part in a program that does not loop over them, such as the hops of an episodic memory.
+UNROLLED = 100
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+_REAL = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
+_TRUTH = {"true": True, "false": False, "1": True, "0": False}
+
+
+def read_setting(key: str, text: str, current: Any) -> bool | int | float | str:
+    """``text`` as a value of the type of ``current``: bool, int, finite float, or else the text itself.
+
+    Raises ``BadConfig`` with ``key``, the text and what is legal.
+    """
+    if isinstance(current, bool):
+        if text.lower() in _TRUTH:
+            return _TRUTH[text.lower()]
+        raise BadConfig(f"{key}={text!r}: legal: true or false")
+    if isinstance(current, int | float):
+        whole = isinstance(current, int)
+        if (_WHOLE if whole else _REAL).fullmatch(text.strip()) and (whole or math.isfinite(float(text))):
+            return type(current)(text)
+        raise BadConfig(f"{key}={text!r}: legal: {'a whole number' if whole else 'a number'}, such as {current}")
+    return text
+
+
+def positive(**values: float) -> None:
+    """Refuse sizes outside 1 to ``LARGEST`` and rates (floats) not above 0: ``BadConfig`` names the first."""
+    for name, value in values.items():
+        if isinstance(value, float) and not value > 0:
+            raise BadConfig(f"{name}={value}: must be above 0")
+        if not isinstance(value, float) and value < 1:
+            raise BadConfig(f"{name}={_shown(value)}: must be 1 or more")
+        at_most(LARGEST, **{name: value})
+
+
+def at_most(most: int, **values: float) -> None:
+    """Refuse whole numbers above ``most``: ``BadConfig`` names the first."""
+    for name, value in values.items():
+        if not isinstance(value, float) and value > most:
+            raise BadConfig(f"{name}={_shown(value)}: must be {most:,} or less")
+
+
+def _shown(value: int) -> str:
+    """The number, or how long it is; Python prints no more than 4,300 digits."""
+    return str(value) if abs(value) < 10**30 else "a number of more than 30 digits"
