@@ -34,10 +34,13 @@ class Places:
 
     def after(self, instruction: Instruction) -> tuple[int, ...]:
         """What ``instruction`` waits for: who makes its operands, and its control predecessors."""
-        found = frozenset[int]().union(*(self._made(operand) for operand in instruction.operands))
+        behind, found = self._behind, set[int]()
+        for operand in instruction.operands:
+            places = behind.get(id(operand))
+            found.update(self._made(operand) if places is None else places)
         if "control-predecessors=" in instruction.attributes:
             named = _NAME.findall(instruction.attribute("control-predecessors") or "")
-            found |= {self.names[name] for name in named if name in self.names}
+            found.update(self.names[name] for name in named if name in self.names)
         return tuple(sorted(found))
 
     def add(self, instruction: Instruction) -> None:

@@ -25,15 +25,15 @@ class Trace:
         self.footprint, self.clock = footprint, 0
         self.last: dict[int, int] = {}
 
-    def _distance(self, value: Instruction) -> int:
-        before = self.last.get(id(value))
-        return self.footprint if before is None else min(self.footprint, self.clock - before)
-
     def read(self, value: Instruction, size: int) -> Reads:
-        distance = max(size, self._distance(value))
-        self.clock += size if id(value) not in self.last else 0
+        """The read of ``size`` bytes of a value's buffer; one that is read for the first time is touched."""
+        before, distance = self.last.get(id(value)), self.footprint
+        if before is None:
+            self.clock += size
+        elif self.clock - before < distance:
+            distance = self.clock - before
         self.last[id(value)] = self.clock
-        return Reads(size, distance)
+        return Reads(size, distance if distance > size else size)
 
     def write(self, value: Instruction, size: int) -> int:
         """A result goes to a buffer used before in this run or the one before."""
@@ -46,6 +46,10 @@ class Trace:
         self.last[id(value)] = self.clock
 
 
+def _size(operand: Instruction) -> int:
+    return 0 if operand.shape.parts else operand.shape.bytes
+
+
 def sources(instruction: Instruction, cost: Cost) -> list[tuple[Instruction, int]]:
     """Buffers an operation reads, reinterpretations looked through, with a share of its bytes.
 
@@ -53,7 +57,8 @@ def sources(instruction: Instruction, cost: Cost) -> list[tuple[Instruction, int
     """
     left = cost.read_bytes
     found: dict[int, tuple[Instruction, int]] = {}
-    for operand in sorted(instruction.operands, key=lambda o: o.shape.bytes if not o.shape.parts else 0):
+    operands = instruction.operands
+    for operand in operands if len(operands) == 1 else sorted(operands, key=_size):
         size = min(left, operand.shape.bytes if not operand.shape.on_chip else 0)
         value = operand
         while value.opcode == "bitcast":
