@@ -1,1 +1,1 @@
-"""What a program costs, counted from its HLO text. Imports no JAX."""
+"""Costs of programs, counted from their HLO text. Imports no JAX."""

@@ -1,4 +1,4 @@
-"""Which result of an operation lies in the buffer of which operand: always, or when the operand dies there.
+"""Buffers that results share with operands: always, or where the operand is not read again.
 
 The rules are XLA's own (``HloDataflowAnalysis``): an in-place update changes its target's buffer, which
 the compiler has copied beforehand if anyone else needs it; an element-wise operation may write over an

@@ -1,4 +1,4 @@
-"""Whose work an operation is: module and pass, from its ``op_name``.
+"""Attribution of an operation to a module and a pass, by its ``op_name``.
 
 ``jit(step)/transpose(jvp(memory.gate))/while/body/dot_general``: the innermost known module path is
 the owner (``memory.gate``), the transformations around it name the pass. JAX renames the other
@@ -85,7 +85,7 @@ def _pass(op_name: str) -> str:
 
 
 def root_of(op_names: Iterable[str]) -> str:
-    """What every full name in a program starts with, such as ``jit(step)``; "" where nothing says.
+    """The prefix of every full name in a program, such as ``jit(step)``; "" where there is none.
 
     In an unoptimised program the names inside a called computation are relative to the call, and may
     themselves begin with ``jit(...)``.
@@ -94,7 +94,7 @@ def root_of(op_names: Iterable[str]) -> str:
 
 
 class Scope(NamedTuple):
-    """Where a computation is called from, as far as names are concerned.
+    """The naming context of a called computation.
 
     root: see ``root_of``. context: the caller's full name; an operation without a full name of its
     own belongs there. own, shared: compilers merge equal loop bodies, whose names then say the first
@@ -159,7 +159,7 @@ class Origins:
         self._known: dict[tuple[int, int], str] = {}
 
     def name(self, instruction: Instruction, matmul_flops: int = 0) -> str:
-        """The operation's name, or the best that can be said where the compiler gave it none."""
+        """The operation's name; where the compiler gave it none, the name that its operands or its size suggest."""
         name, root = instruction.op_name, self._scope.root
         if root and name.startswith(root):
             return name

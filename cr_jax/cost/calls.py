@@ -1,4 +1,4 @@
-"""Custom calls whose arithmetic their shapes alone do not tell: declared by the call, or a textbook formula.
+"""Costs of custom calls that do not follow from their shapes alone: declared by the call, or a textbook formula.
 
 Mosaic kernels, Pallas's among them, carry a ``cost_estimate`` in their configuration (JAX,
 ``_src/tpu_custom_call.py``). Linear algebra is counted by the leading terms of G. Golub and C. Van Loan, *Matrix
@@ -52,7 +52,7 @@ _COMPLEX = 4
 
 @dataclass(frozen=True)
 class Stated:
-    """What is said of a call's cost. source: ``declared`` or ``formula``; moved_bytes: declared, 0 where they are not."""
+    """The stated cost of a call. source: ``declared`` or ``formula``; moved_bytes: as declared, else 0."""
 
     source: str
     cost: Cost

@@ -1,4 +1,4 @@
-"""What is inside one operation, fused or not: products, slices, reductions, gathered rows."""
+"""Features of an operation, fused or not, that decide its time: products, slices, reductions, gathered rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -48,8 +48,8 @@ class Convolution:
 
 
 @dataclass
-class Facts:
-    """Facts of one operation, gathered over what is fused into it."""
+class Features:
+    """Features of one operation, summed over everything fused into it; see :class:`cr_jax.cost.operations.Operation`."""
 
     products: list[Product] = field(default_factory=list)
     convolutions: list[Convolution] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Facts:
     def scalarised(self) -> bool:
         return self.cut and self.transcendental
 
-    def include(self, other: "Facts") -> None:
+    def include(self, other: "Features") -> None:
         self.products += other.products
         self.convolutions += other.convolutions
         self.slices = max(self.slices, other.slices)
@@ -104,23 +104,23 @@ class FeatureTable:
 
     def __init__(self, module: HloModule):
         self._module = module
-        self._known: dict[str, Facts] = {}
+        self._known: dict[str, Features] = {}
 
-    def of(self, instruction: Instruction) -> Facts:
+    def of(self, instruction: Instruction) -> Features:
         """Features of an instruction, or of everything that is fused into it."""
         if instruction.opcode == "fusion":
             return self._inside(instruction.callee or self._module.find(instruction.called("calls"), instruction))
-        found = Facts()
+        found = Features()
         rule = _RULES.get(instruction.opcode)
         if rule is not None:
             rule(found, instruction)
         return found
 
-    def _inside(self, computation: Computation) -> Facts:
+    def _inside(self, computation: Computation) -> Features:
         known = self._known.get(computation.name)
         if known is not None:
             return known
-        known, rules, sliced = Facts(), _RULES, False
+        known, rules, sliced = Features(), _RULES, False
         for instruction in computation.instructions:
             opcode = instruction.opcode
             rule = rules.get(opcode)
@@ -137,25 +137,25 @@ class FeatureTable:
         return known
 
 
-def _custom_call(inside: Facts, instruction: Instruction) -> None:
+def _custom_call(inside: Features, instruction: Instruction) -> None:
     if rules.call_target(instruction) in table.TOP_K_CALLS:
         _sort(inside, instruction)
     elif len(instruction.operands) > 1:
         _library_product(inside, instruction)
 
 
-def _dot(inside: Facts, instruction: Instruction) -> None:
+def _dot(inside: Features, instruction: Instruction) -> None:
     inside.products.append(_product(instruction))
 
 
-def _library_product(inside: Facts, instruction: Instruction) -> None:
+def _library_product(inside: Features, instruction: Instruction) -> None:
     convolved = _convolution(instruction)
     product = _other_product(instruction)
     inside.products += [product] if product else []
     inside.convolutions += [convolved] if convolved and product else []
 
 
-def _transcendental(inside: Facts, instruction: Instruction) -> None:
+def _transcendental(inside: Features, instruction: Instruction) -> None:
     if not instruction.shape.is_float:
         return
     opcode, elements = instruction.opcode, instruction.shape.elements
@@ -168,19 +168,19 @@ def _transcendental(inside: Facts, instruction: Instruction) -> None:
         inside.narrow_tanhs += elements
 
 
-def _division(inside: Facts, instruction: Instruction) -> None:
+def _division(inside: Features, instruction: Instruction) -> None:
     inside.divisions += instruction.shape.elements
 
 
-def _concatenation(inside: Facts, instruction: Instruction) -> None:
+def _concatenation(inside: Features, instruction: Instruction) -> None:
     inside.joined |= _joined(instruction)
 
 
-def _reordering(inside: Facts, instruction: Instruction) -> None:
+def _reordering(inside: Features, instruction: Instruction) -> None:
     inside.transposed += _transposed(instruction)
 
 
-def _reduction(inside: Facts, instruction: Instruction) -> None:
+def _reduction(inside: Features, instruction: Instruction) -> None:
     operands = instruction.operands
     shape = operands[0].shape
     inside.reduced += shape.elements
@@ -193,14 +193,14 @@ def _reduction(inside: Facts, instruction: Instruction) -> None:
         inside.argmax += shape.elements
 
 
-def _gathering(inside: Facts, instruction: Instruction) -> None:
+def _gathering(inside: Features, instruction: Instruction) -> None:
     moved = instruction.shape if instruction.opcode == "gather" else instruction.operands[-1].shape
     width = _row(instruction, moved)
     inside.rows += moved.elements // max(1, width)
     inside.row_bytes = max(inside.row_bytes, width * moved.bytes // max(1, moved.elements))
 
 
-def _sort(inside: Facts, instruction: Instruction) -> None:
+def _sort(inside: Features, instruction: Instruction) -> None:
     if instruction.operands:
         keys, axis = instruction.operands[0].shape, (instruction.numbers("dimensions") or (-1,))[0]
         inside.sorted_elements += keys.elements
@@ -208,7 +208,7 @@ def _sort(inside: Facts, instruction: Instruction) -> None:
 
 
 #: What an instruction adds to the features, by opcode; others add nothing.
-_RULES: dict[str, Callable[[Facts, Instruction], None]] = {
+_RULES: dict[str, Callable[[Features, Instruction], None]] = {
     **dict.fromkeys(table.TRANSCENDENTAL, _transcendental),
     "dot": _dot,
     "convolution": _library_product,

@@ -1,4 +1,4 @@
-"""Which operations wait for which: what a runtime with several threads may run at the same time."""
+"""Dependencies between the operations of a computation: a runtime with several threads may run the others together."""
 
 import re
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Places:
     _behind: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def after(self, instruction: Instruction) -> tuple[int, ...]:
-        """What ``instruction`` waits for: who makes its operands, and its control predecessors."""
+        """The entries that ``instruction`` waits for: producers of its operands, and its control predecessors."""
         behind, found = self._behind, set[int]()
         for operand in instruction.operands:
             places = behind.get(id(operand))

@@ -1,4 +1,4 @@
-"""What the counter books: costs by module, pass and family, with what qualifies them."""
+"""A count: costs by module, pass and family, with loops, conditionals and what is not counted."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -8,14 +8,13 @@ from cr_jax.cost.attribute import Products
 from cr_jax.cost.merged import Made, Merged, Table
 from cr_jax.cost.value import Cost, Key
 
-#: Whether a figure is what the program does (exact), or it does at least or at most that, or something between the
-#: least and the figure (range).
+#: The relation of a figure to what the program does: exact, a lower or an upper bound, or the upper end of a range.
 Bound = Literal["exact", "lower", "upper", "range"]
 
 
 @dataclass(frozen=True)
 class Loop:
-    """One ``while``: how often its body runs per entry, how that is known, and how often it is entered in all.
+    """One ``while``: iterations per entry, the source of that number, and entries in all.
 
     A loop of unknown trip count adds nothing to the totals, for it may never run. at_most: it may end earlier.
     disputed: another, smaller trip count that the compiler or the inference comes to.
@@ -57,7 +56,7 @@ class Declared:
 
 @dataclass(frozen=True)
 class Branch:
-    """What one run of a conditional's branch costs at most."""
+    """The largest cost of one run of a conditional's branch."""
 
     computation: str
     flops: int
@@ -131,7 +130,7 @@ class Ledger:
         self.list(other, times)
 
     def list(self, other: "Ledger", times: int) -> None:
-        """What ``other`` holds beside costs. What is missing in a part that never runs is missing all the same."""
+        """Add everything of ``other`` but its costs. Operations without a rule are listed even where they never run."""
         for name, (count, size) in other.missing.items():
             self.miss(name, max(1, times) * count, times * size)
         for (name, source), (count, cost) in other.declared.items():
@@ -161,38 +160,40 @@ class Ledger:
 
 @dataclass(frozen=True)
 class HloCount:
-    """What ``count_hlo`` found. Numbers are whole operations and bytes of one run of the program.
-
-    ``complete``: every operation has a rule, every trip count is known, and the text says nothing that is not
-    understood; otherwise the figures are lower bounds (an unknown loop is listed, and adds nothing). ``least``: what
-    the program does at least; the total where it is exact or a lower bound. ``products``: who owns the matrix
-    products of each size; given with the traced program's, ``count_hlo`` can name those of the
-    compiled program whose names the compiler dropped. ``made``: the matrix products by size and owner,
-    with which ``count_hlo`` finds merged ones; ``merged``: what it found. ``estimated_cycles``: the TPU compiler's own
-    estimate, loops multiplied; a hint, never a prediction.
-    """
+    """The count of one run of a program, in whole operations and bytes."""
 
     name: str
     total: Cost
+    #: By module, pass and family.
     rows: Mapping[Key, Cost]
     loops: tuple[Loop, ...]
+    #: Operations without a rule; with any of them the figures are lower bounds.
     uncounted: tuple[Missing, ...]
     instructions: int
+    #: Owners of the matrix products of each size. Given with the traced program's, ``count_hlo`` can name the products of
+    #: the compiled program that the compiler left without a name.
     products: Products
+    #: The matrix products by size and owner, and those found to be several traced ones merged by the compiler.
     made: Table
     merged: Merged
+    #: The TPU compiler's own estimate, loops multiplied; a hint, never a prediction.
     estimated_cycles: int | None = None
+    #: What the program does at least; equal to the total where that is exact or a lower bound.
     least: Cost = field(default_factory=Cost)
     conditionals: tuple[Conditional, ...] = ()
     declared: tuple[Declared, ...] = ()
 
     @property
     def complete(self) -> bool:
+        """Whether every operation has a rule, every trip count is known, and nothing in the text is not understood.
+
+        Otherwise the figures are lower bounds: an unknown loop is listed, and adds nothing.
+        """
         return not self.uncounted and all(loop.trip_count is not None for loop in self.loops)
 
     @property
     def bound(self) -> Bound:
-        """What the figures are to what the program does."""
+        """The relation of the figures to what the program does."""
         if not self.complete:
             return "lower"
         if any(loop.at_most for loop in self.loops):

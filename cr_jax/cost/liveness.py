@@ -1,4 +1,4 @@
-"""From when to when each buffer of a scheduled program holds something anyone still reads.
+"""Live ranges of the buffers of a scheduled program.
 
 The order of a scheduled text is the order in which it runs. The entry computation is followed once, the
 bodies of loops, branches and calls in their place; values that the compiler keeps in one buffer (a loop's
@@ -234,7 +234,7 @@ def _starts_with(shape: Shape, leaves: list[Value]) -> bool:
 
 
 def _waited(done: Instruction, started: list[Value]) -> list[Value]:
-    """What a start began, without the operands and contexts around it."""
+    """The results of an asynchronous start, without the operands and contexts beside them."""
     start, wanted = done.operands[0], len(done.shape.leaves)
     if start.opcode == "copy-start":
         return started[:1]

@@ -1,4 +1,4 @@
-"""What one run of a step holds in memory, by role."""
+"""Memory that one run of a step holds, by role."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Matrix products that the compiler carries out as one.
 
 XLA for GPUs merges products that share an operand (the input projections of a GRU's two directions) into
-one, which carries the name of one of them. The traced program tells who else is in it: products of the
+one, which carries the name of one of them. The traced program shows the others: products of the
 same pass, of an equal part of its size, that the compiled program nowhere carries out on their own.
 """
 
@@ -51,7 +51,7 @@ class Merged:
 
 
 def merged(traced: Table, compiled: Table) -> Merged:
-    """Who owns the parts of products that the traced program has only in parts.
+    """The owners of the parts of products that the traced program has only in parts.
 
     A product of F FLOPs under a module that traced none of F, but some of f = F / r, may be r of those.
     It is, if the compiled program misses as many products of f, over all modules of that pass, as the
@@ -112,7 +112,7 @@ def _totals(table: Table) -> dict[Owner, int]:
 
 
 def _balance(excess: Mapping[Owner, int], moves: list[Move]) -> dict[Owner, int]:
-    """What the owners in ``moves`` have too much or too little after them."""
+    """The surplus or shortage that remains with the owners in ``moves`` after them."""
     after: dict[Owner, int] = {}
     for move in moves:
         for owner, sign in ((move.source[:2], -1), (move.target[:2], 1)):
@@ -130,7 +130,7 @@ def _executions(table: Table) -> dict[tuple[int, Owner], int]:
 
 
 def _shared(places: list[tuple[tuple[int, Key], int]], compiled: Table, missing: Mapping[Owner, int]) -> list[Move]:
-    """What modules miss, taken from the candidates: first each module's own, then the others in turn."""
+    """Products that modules miss, taken from the candidates: first each module's own, then the others in turn."""
     needed, room = dict(missing), {}
     for place, parts in places:
         own = place[1][:2]

@@ -28,93 +28,107 @@ _MOST = 2_000_000
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation. ``cost`` is one execution's; ``times`` is how often it runs in all.
-
-    elements: of the result (of the largest one). reads: by buffer. written_distance: as for reads,
-    of the result's buffer. output_bytes: whole result; fresh: it is no in-place update.
-    cut: two or more slices of one dynamic-slice, and joined: computed parts are joined within a row; both
-    lose vector code on CPU. scalarised: cut, and a transcendental. argmax_elements: read by a reduction over
-    several arrays; reduced_elements: read by any reduction, minor_elements: those whose fastest axis is folded,
-    single_elements: those of the others whose slowest axis has one place (which the CPU's library folds slowly).
-    roots, powers: of the transcendentals, those that are square roots, and powers; divisions: of the other FLOPs, those
-    that are divisions. convolutions: each of them is among the products too. cycles: the TPU compiler's own estimate.
-    sorted_elements, sorted_keys: of sorts, in all and in a row. narrow_tanhs: tanhs in short rows. transposed:
-    elements whose order in memory changes. rows, row_bytes: of gathers and scatters. partitions: tasks the CPU
-    compiler cuts a loop into (1: one thread). loop: name of the innermost loop, empty outside. library: a fusion
-    that a library runs (kCustom).
-    """
+    """One operation of an executed computation. Elements, bytes and costs are of one execution."""
 
     name: str
     opcode: str
     family: str
     computation: str
+    #: Executions in all.
     times: int
     cost: Cost
+    #: Element type and number of elements of the largest result.
     dtype: str
     elements: int
+    #: By buffer.
     reads: tuple[Reads, ...]
+    #: As ``Reads.distance``, of the result's buffer.
     written_distance: int
+    #: The whole result, in main memory.
     output_bytes: int
+    #: Whether the whole result is written, so that it is no in-place update.
     fresh: bool
     products: tuple[Product, ...]
+    #: Each of them is among the products too.
     convolutions: tuple[Convolution, ...]
+    #: Cut, and with a transcendental: the CPU compiler makes no vector code of it.
     scalarised: bool
+    #: Elements read by a reduction over several arrays.
     argmax_elements: int
+    #: Elements read by any reduction; of them, those whose fastest axis is reduced.
     reduced_elements: int
     minor_elements: int
+    #: Of the other reduced elements, those whose slowest axis has one place. The CPU's library reduces them slowly.
     single_elements: int
+    #: Of the transcendentals, the square roots.
     roots: int
+    #: Of the floating-point operations that are no products, the divisions.
     divisions: int
+    #: Of the transcendentals, the powers.
     powers: int
+    #: Hyperbolic tangents of arrays with short rows.
     narrow_tanhs: int
+    #: Elements whose order in memory changes.
     transposed: int
+    #: Gathered or scattered rows, and the bytes of one.
     rows: int
     row_bytes: int
+    #: Tasks that the CPU compiler cut the operation into; 1: it runs on one thread.
     partitions: int
+    #: Name of the innermost loop; empty outside of loops.
     loop: str
+    #: Whether a library runs the fusion (``kCustom``).
     library: bool
+    #: Whether one dynamic-slice is cut into two or more slices, and whether computed parts are joined within a row. The
+    #: CPU compiler makes slower code of either.
     cut: bool
     joined: bool
+    #: The TPU compiler's own estimate.
     cycles: int
+    #: Sorted elements in all, and in one row.
     sorted_elements: int
     sorted_keys: int
 
 
 @dataclass(frozen=True)
 class LoopRun:
-    """One ``while``: entries and iterations in all, bytes that one iteration touches, and whether
-    its body is a chain of loop fusions only (compiled as one piece on CPU). counted: the compiler
-    knows the trip count."""
+    """One ``while`` of a program."""
 
     name: str
+    #: Entries and iterations in all.
     entries: int
     iterations: int
+    #: Bytes of distinct buffers that one iteration touches.
     body_bytes: int
+    #: Whether the trip count is known to us, and to the compiler.
     known: bool
     counted: bool = True
 
 
 @dataclass(frozen=True)
 class Program:
-    """Executed operations, loops, and the facts of one call. nodes: the entry computation's, with what
-    waits for what. fresh_outputs: bytes of each result that has no argument's buffer. touched_bytes: of
-    distinct buffers, all in all. uncounted: operations whose arithmetic is not known from their shapes. cheapest: the
-    program by the cheapest branches and the earliest ends of loops; ``None`` where every run does the same."""
+    """The executed operations of a program and the facts of one call."""
 
     operations: tuple[Operation, ...]
     loops: tuple[LoopRun, ...]
+    #: The entry computation's operations, loops and calls with their dependencies.
     nodes: tuple[Node, ...]
+    #: Number of arguments, and of those that give their buffer to a result.
     arguments: int
     donated: int
     argument_bytes: int
     output_bytes: int
+    #: Bytes of each result that has no argument's buffer.
     fresh_outputs: tuple[int, ...]
+    #: Bytes of distinct buffers that one call touches.
     touched_bytes: int
+    #: Operations whose arithmetic is not known from their shapes.
     uncounted: tuple[str, ...] = ()
+    #: The program with the cheapest branches and the earliest ends of loops; ``None`` where every run does the same.
     cheapest: "Program | None" = None
 
     def total(self) -> Cost:
-        """The counter's totals."""
+        """The total cost of one call, as the counter comes to it."""
         cost = Cost()
         for operation in self.operations:
             cost.add(operation.cost, operation.times)
@@ -144,7 +158,7 @@ def list_operations(walk: Walk) -> Program:
 
 @dataclass(slots=True, eq=False)
 class _Block:
-    """What all calls of a computation have in common.
+    """Everything that the calls of a computation share.
 
     footprint: bytes of distinct buffers that one run touches, nested runs included. reads, writes: of each operation.
     operations: as of the first call. after: of each entry, as for :class:`Node`.

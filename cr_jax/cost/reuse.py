@@ -1,4 +1,4 @@
-"""Which buffers an operation reads, and how much else a program touched since it last did."""
+"""Buffers that an operation reads, and the bytes that the program touched since it last used them."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Which rule counts which operation. An opcode that is in none of these sets is reported.
+"""The rule of each opcode. An opcode that is in none of these sets is reported as not counted.
 
 Criterion for FREE: the operation names, groups or reinterprets values (or ends an asynchronous one
 whose start was counted); it computes nothing and moves no byte of an array.
@@ -58,8 +58,8 @@ SPECIAL = frozenset({
 #: Operations that run other computations; handled by the walk.
 CONTROL = frozenset({"fusion", "call", "while", "conditional", "async-start"})
 
-#: What one element of the result costs, for operations without a rule of their own: a name of ``Cost``'s fields,
-#: for ``ARITHMETIC`` that of a float; "" for nothing.
+#: The field of ``Cost`` that one element of the result adds 1 to, for operations without a rule of their own; of
+#: ``ARITHMETIC``, where the element is a float. "": none.
 PER_ELEMENT = (
     dict.fromkeys(FREE | MOVEMENT | GATHER, "") | dict.fromkeys(ARITHMETIC, "other_flops")
     | dict.fromkeys(INTEGER, "integer_ops") | dict.fromkeys(TRANSCENDENTAL, "transcendentals")
@@ -81,7 +81,7 @@ FAMILY = (
 #: ``PER_ELEMENT`` and ``FAMILY`` of the operations that have both; the free ones have no family.
 SIMPLE = {name: (kind, "" if name in FREE else FAMILY[name]) for name, kind in PER_ELEMENT.items()}
 
-#: A fusion's bytes belong to the dearest family inside it.
+#: Families from the cheapest to the most expensive. A fusion's bytes belong to the most expensive one inside it.
 RANK = ("movement", "elementwise", "random", "reduce", "gather", "scatter", "sort", "fft", "linear-algebra",
         "custom-call", "collective", "matmul", "convolution")
 
@@ -106,5 +106,5 @@ TOP_K_CALLS = frozenset({
 
 
 def known(opcode: str) -> bool:
-    """Whether some rule decides about this opcode."""
+    """Whether an opcode has a rule."""
     return opcode in FREE or opcode in FAMILY or opcode in CONTROL

@@ -1,4 +1,4 @@
-"""How the memory in use goes over a compiled program, and what is alive where it is fullest."""
+"""The memory in use over a compiled program, and the buffers alive at its peak."""
 
 import re
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Point:
-    """Bytes alive at one operation of the schedule, and whose the operation is."""
+    """Bytes alive at one operation of the schedule, with the operation's module and pass (``which``)."""
 
     position: int
     live_bytes: int
@@ -130,7 +130,7 @@ def _live(found: Liveness) -> list[int]:
 
 
 class _Names:
-    """Who owns an operation or a buffer."""
+    """Owners of operations and buffers."""
 
     def __init__(self, module: HloModule, modules: tuple[str, ...]):
         root = attribute.root_of(i.op_name for i in module.entry.instructions)

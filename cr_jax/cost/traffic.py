@@ -150,7 +150,7 @@ class Fusions:
         return value if _target(value).opcode == "parameter" else None
 
     def _bound(self, fusion: Instruction, inner: Computation) -> Instruction | None:
-        """What the parameter that a fusion updates is in the computation around it."""
+        """The value in the surrounding computation that a fusion updates through its parameter."""
         update = _behind(inner.result, ("bitcast",))
         if update.opcode == "fusion":
             parameter = self._bound(update, self._module.find(update.called("calls"), update))
@@ -251,7 +251,7 @@ def _together(operands: tuple[Instruction, ...], demanded: dict[int, int]) -> It
 
 
 def _roots(computation: Computation) -> tuple[Instruction, ...]:
-    """What a fused computation writes: the parts of its tuple, or its one root."""
+    """The values that a fused computation writes: the parts of its tuple, or its one root."""
     root = computation.result
     return root.operands if root.opcode == "tuple" else (root,)
 

@@ -83,7 +83,7 @@ class Cost:
 
     @property
     def operations(self) -> int:
-        """Everything that is executed, to choose a conditional's dearest branch."""
+        """Operations of every kind, by which a conditional's most expensive branch is chosen."""
         return self.flops + self.integer_ops + self.transcendentals
 
     def as_dict(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""How often a counter passes its loop's test, in the arithmetic of its type."""
+"""Iterations of a loop that follow from its counter, in the arithmetic of the counter's type."""
 
 from dataclasses import dataclass
 from math import gcd
@@ -24,7 +24,7 @@ class Counter:
     signed: bool
 
     def iterations(self, limit: int, sense: str) -> int | None:
-        """Tests passed, as in ``counter LT limit``, before one fails; ``None`` where none ever does, or nobody knows."""
+        """Tests passed, as in ``counter LT limit``, before one fails; ``None`` where none ever does, or it is unknown."""
         if not _holds(self.first, limit, sense):
             return 0
         if self.step == 0:

@@ -49,7 +49,7 @@ class TripCount:
 
     @property
     def most(self) -> int:
-        """Iterations at most; none of a loop that nobody knows, for it may never run."""
+        """Iterations at most; 0 of a loop of unknown trip count, for it may never run."""
         return self.count or 0
 
     @property
@@ -61,7 +61,7 @@ class TripCount:
 
 
 class Frame:
-    """Where a computation is called from: binds its parameters to the caller's operands.
+    """The call of a computation: binds its parameters to the caller's operands.
 
     escaped: whether anything was looked up outside of the computation, so that another caller might
     come to another result.
@@ -92,7 +92,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class _Form:
-    """A scalar: ``base + offset``, where the base is a value nobody knows; without a base, a constant."""
+    """A scalar: ``base + offset``, where the base is an unknown value; without a base, a constant."""
 
     base: tuple[int, int, int] | None
     offset: int
@@ -107,7 +107,7 @@ class _Linear:
 
 
 def trip_count(module: HloModule, loop: Instruction, frame: Frame) -> TripCount:
-    """How often ``loop``, an instruction of ``frame.computation``, runs its body."""
+    """Iterations of ``loop``, an instruction of ``frame.computation``."""
     known = _KNOWN.search(loop.config)
     found = _Inference(module).count(loop, frame)
     count, at_most = found or (None, False)
@@ -209,7 +209,7 @@ class _Inference:
         return None
 
     def _step(self, body: Computation, index: int, frame: Frame) -> int | None:
-        """What one iteration adds to tuple element ``index``; ``None`` if that is no constant."""
+        """The constant that one iteration adds to tuple element ``index``, else ``None``."""
         linear = self._linear_part(body.result, index, frame, _DEPTH)
         return linear.step if linear and linear.index == index else None
 

@@ -168,7 +168,7 @@ def wrapped(opcode: str) -> str | None:
 
 
 def attributes(opcode: str) -> frozenset[str] | None:
-    """What ``opcode`` may have beside the common attributes; ``None`` for an unknown opcode."""
+    """The attributes that ``opcode`` may have beside the common ones; ``None`` for an unknown opcode."""
     known = ATTRIBUTES.get(opcode)
     if known is not None:
         return known

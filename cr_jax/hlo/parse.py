@@ -243,7 +243,7 @@ class _Parser:
             raise BadHlo(number, f"the parameters of {computation.name[:60]} are not numbered 0 to {count - 1}")
 
     def _literal(self, instruction: Instruction, text: str) -> str:
-        """What is kept of a constant's literal; an iota has none."""
+        """The part of a constant's literal that is kept; an iota has none."""
         if instruction.opcode == "constant":
             return literals.check(instruction.name, instruction.line, instruction.shape, text)
         if text.strip():
@@ -251,7 +251,7 @@ class _Parser:
         return ""
 
     def _parameter(self, computation: Computation, parameter: Instruction) -> None:
-        """A parameter whose number is no short one, or was there before."""
+        """Read the number of a parameter that is long, or was there before."""
         number = parameter.literal.strip()
         if not (number.isdecimal() and number.isascii() and len(number) < 10):
             raise BadHlo(parameter.line, f"parameter({number[:60]}) has no number")
@@ -267,7 +267,7 @@ class _Parser:
 
 
 def _configure(instruction: Instruction, text: str) -> None:
-    """What is kept of a backend configuration."""
+    """Keep the parts of a backend configuration that a rule reads."""
     if instruction.opcode in _CONFIGURED or _PARTITIONED in text:
         instruction.config = text
     estimate = _CYCLES.search(text)

@@ -1,4 +1,4 @@
-"""How a shape rule compares an instruction's shape with the one that follows from its operands."""
+"""Comparison of an instruction's shape with the one that follows from its operands."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""What makes HLO text a program, checked before anything is counted; after XLA's own ``HloVerifier``.
+"""Checks that HLO text is a consistent program, after XLA's own ``HloVerifier``.
 
 A text that was cut or damaged, and whose parts contradict each other, is refused. What this version does
 not know (an attribute of a later XLA) is no contradiction: it is noted as a doubt, and the count is then
@@ -123,7 +123,7 @@ class Verifier:
         self._doubts[what] = self._doubts.get(what, 0) + 1
 
     def _fusion(self, instruction: Instruction) -> _Checked | None:
-        """What :meth:`_check` would say of a plain fusion, the most frequent caller, where it is right."""
+        """The result of :meth:`_check` for a correct plain fusion, the most frequent caller; else ``None``."""
         plain = _FUSION.match(instruction.attributes) if instruction.opcode == "fusion" else None
         callee = self._computations.get(plain[1]) if plain else None
         if callee is None or len(callee.parameters) != len(instruction.operands):
@@ -137,7 +137,7 @@ class Verifier:
         return (), callee.depth
 
     def _check(self, instruction: Instruction) -> _Checked:
-        """What is not known of an instruction, and the depth of what it calls. Raises ``BadHlo``."""
+        """The doubts about an instruction, and the depth of the computations it calls. Raises ``BadHlo``."""
         opcode, operands = instruction.opcode, instruction.operands
         names = grammar.ATTRIBUTE_NAME.findall(instruction.attributes) if instruction.attributes else []
         if len(set(names)) < len(names):

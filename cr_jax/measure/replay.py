@@ -28,7 +28,7 @@ from cr_jax.measure.replay_loop import TYPES, loop_module
 from cr_jax.predict.host import Parts
 from cr_jax.predict.roofline import Prediction, Timed, assemble
 
-#: Operations are replayed from the dearest down to this share of the predicted time, and no more than so many.
+#: Operations are replayed from the longest down, to this share of the predicted time and at most so many.
 SHARE, MOST = 0.97, 40
 _TAIL = re.compile(r", (?:metadata|backend_config|frontend_attributes|sharding)=\{.*$")
 _LAYOUT = re.compile(r"(\[[\d,]*\])\{[^}]*\}")
@@ -170,7 +170,7 @@ class Pieces:
         return self._by_name[operation.computation][operation.name]
 
     def key(self, operation: Operation) -> str:
-        """What two operations must share to take the same time: the opcode, shapes and fused text, names aside."""
+        """Equal for operations that take the same time: opcode, shapes and fused text, names aside."""
         instruction = self.instruction(operation)
         called = self.called(instruction)
         inside = "".join(self._clean(line) for name in called for line in self.bodies[name])

@@ -1,1 +1,1 @@
-"""How long a counted program takes on a device, and what that costs. Imports no JAX."""
+"""Time, energy and price of a counted program on a device. Imports no JAX."""

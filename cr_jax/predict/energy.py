@@ -14,7 +14,7 @@ ACTIVE_SHARE = {"compute": 0.9, "memory": 0.6, "overhead": 0.15}
 
 @dataclass(frozen=True)
 class Site:
-    """Where the device stands. host_w: what its host draws for one device. pue: the building's power over
+    """The site of a device. host_w: power of its host for one device. pue: the building's power over
     its machines'. grid_g_per_kwh: carbon of the grid, grams of CO2 equivalent; ``None``: not given."""
 
     host_w: float = 0.0

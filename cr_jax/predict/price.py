@@ -1,4 +1,4 @@
-"""What a predicted time costs to rent."""
+"""The rent of a device for a predicted time."""
 
 from typing import Any
 

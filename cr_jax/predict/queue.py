@@ -1,4 +1,4 @@
-"""How long a turn waits and is served on a device that answers up to B users at once.
+"""Waiting and service time of a turn on a device that answers up to B users at once.
 
 The model is the bulk-service queue M/D[1,B]/1: turns arrive as a Poisson stream; a device that is free
 takes what waits, at most B, at once, or the next turn when nothing waits, and is busy for a constant

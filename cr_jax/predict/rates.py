@@ -1,4 +1,4 @@
-"""What the user says of money, building and grid, and the energy and price that follow for a step."""
+"""The user's prices, building and grid, and the energy and price of a step that follow from them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class Rates:
 
     @property
     def given(self) -> bool:
-        """Whether the user said anything."""
+        """Whether the user gave any figure."""
         return bool(self.per_hour_usd) or self.site != Site()
 
     def hourly(self, device: str) -> float | None:
@@ -47,7 +47,7 @@ def read_rates(
 ) -> Rates:
     """The options of the command line. prices: ``2.99``, or ``h100=2.99,l4=0.8`` by device.
 
-    devices: those that will be asked about. Raises ``BadConfig`` and ``UnknownName``.
+    devices: the legal names. Raises ``BadConfig`` and ``UnknownName``.
     """
     _least("--pue", pue, 1.0)
     _least("--host-w", host_w, 0.0)

@@ -149,7 +149,7 @@ def _sums(timed: tuple[Timed, ...], overhead_s: float) -> dict[str, float]:
 
 
 def validation(accelerator: Accelerator, method: str) -> Mapping[str, Any] | str:
-    """What the method was held against on this class of device."""
+    """The comparisons that validate a method on this class of device."""
     return next((found for found in accelerator.validated_on if found["method"] == method), NOT_VALIDATED)
 
 

@@ -94,7 +94,7 @@ def _kind_factors(rows: Sequence[Mapping[str, Any]], plain: Mapping[tuple[int, i
 
 
 class Tables:
-    """A profile's ``calibration`` block, ready to be asked."""
+    """A profile's ``calibration`` block as functions."""
 
     def __init__(self, calibration: Mapping[str, Any]):
         tables = calibration["tables"]

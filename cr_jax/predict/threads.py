@@ -1,4 +1,4 @@
-"""How long a program takes on a CPU whose threads run independent operations at the same time.
+"""Time of a program on a CPU whose threads run independent operations at the same time.
 
 XLA's CPU runtime runs the entry computation from queues of operations whose operands are there, one queue a thread.
 Another thread comes in where a large product runs in the background. Loops, branches and calls run what they hold in

@@ -1,1 +1,1 @@
-"""What predicts the time of operations on accelerators: one module per mechanism, its constants as data."""
+"""Formulas for the time of operations on accelerators: one module per mechanism, its constants as data."""

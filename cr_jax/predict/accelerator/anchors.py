@@ -45,7 +45,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Rule:
-    """Which constants a group of operations says something about, scaled alike. least, most: the factor's bounds."""
+    """Constants that a group of operations anchors, scaled alike. least, most: the factor's bounds."""
 
     group: str
     constants: tuple[str, ...]
@@ -70,7 +70,7 @@ class Anchors:
 
 
 def rules(card: Card) -> tuple[Rule, ...]:
-    """What the groups anchor on a card; those first that the others' operations meet too."""
+    """The constants that each group anchors on a card, those first that the other groups' operations depend on too."""
     if card.platform == "tpu":
         return (
             Rule("enqueue", ("tpu.floor_s",), 0.05, 20),
@@ -103,7 +103,7 @@ def rules(card: Card) -> tuple[Rule, ...]:
 
 
 def judging(count: int) -> list[bool]:
-    """Which of a group's operations, by size, judge: every other one, and the constants come from the rest."""
+    """The operations of a group that judge: every other one by size. The constants come from the rest."""
     return [count > 1 and place % 2 == 0 for place in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""What the formulas read of an accelerator: its sizes and rates, and the constants of each mechanism."""
+"""Sizes, rates and constants of an accelerator, as the formulas of each mechanism read them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -66,7 +66,7 @@ class Executions:
         return known
 
     def computed_in(self, dtype: str) -> str:
-        """What products of inputs of an HLO type are computed in. Raises ``MissingConstant``."""
+        """The precision that products of inputs of an HLO type are computed in. Raises ``MissingConstant``."""
         accelerator = self.card.accelerator
         name = TYPES.get(dtype) or (f"float8_{dtype[2:]}" if dtype.startswith("f8") else dtype)
         found = matmul_precision(accelerator, self.precision, name)
@@ -95,7 +95,7 @@ class Executions:
         return Execution(streams.seconds(card, parts), parts, kind)
 
     def _products(self, operation: Operation) -> Execution:
-        """Every product; what else the fusion reads and computes rides on the dearest."""
+        """Every product; the rest that the fusion reads and computes is added to the longest one."""
         products = operation.products
         extra = max(0.0, operation.cost.hbm_bytes - sum(self._own_bytes(product, operation) for product in products))
         alone = len(products) == 1

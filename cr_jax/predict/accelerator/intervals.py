@@ -51,7 +51,7 @@ class ClassError:
 
 
 def errors(card: Card, seconds: Mapping[str, float]) -> tuple[ClassError, ...]:
-    """The error of every class, the dearest first. seconds: by class."""
+    """The error of every class, the longest first. seconds: by class."""
     return tuple(_error(card, kind, spent) for kind, spent in sorted(seconds.items(), key=lambda item: -item[1]))
 
 

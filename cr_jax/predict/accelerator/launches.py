@@ -1,4 +1,4 @@
-"""What starting kernels costs on a GPU: the host enqueues, the device runs behind it, and the slower of the two counts.
+"""Time to start kernels on a GPU: the host enqueues, the device runs behind it, and the slower of the two counts.
 
 XLA walks the thunks of a program on the host. A kernel launched singly takes the host ``enqueue_s`` and the device its
 execution and ``gap_s``. Runs of ``SMALLEST_GRAPH`` thunks and more become one CUDA graph (``xla_gpu_graph_min_graph_size``
@@ -35,7 +35,7 @@ _NOT_IN_GRAPHS = (
 
 @dataclass(frozen=True)
 class Clock:
-    """Where the host and the device are, in seconds since the step began. busy_s: execution on the device so far."""
+    """The clocks of host and device, in seconds since the step began. busy_s: execution on the device so far."""
 
     host: float = 0.0
     device: float = 0.0

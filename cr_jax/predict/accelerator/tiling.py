@@ -1,4 +1,4 @@
-"""What products on plain lanes and on tensor cores share: tiles, waves, bytes and the power limit.
+"""Tiles, waves, bytes and the power limit of products, on plain lanes and on tensor cores.
 
 A kernel cuts the output [m, n] of each batch into tiles, and may cut k into splits whose partial sums a second kernel adds.
 Sizes are scalars or arrays [rows]; everything here answers with arrays [rows, choices] over the pairs of tile and split.
@@ -35,7 +35,7 @@ class ProductTime(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Which dimension of each operand lies contiguous, booleans or arrays like the sizes. JAX's ``x @ w`` is the default;
+    """The contiguous dimension of each operand, booleans or arrays like the sizes. JAX's ``x @ w`` is the default;
     a layer that keeps its weights as [n, k] has ``rhs_along_k``.
     """
 

@@ -58,7 +58,7 @@ class Products:
         return on_tensor_cores(on.accelerator, self.computed_in)
 
     def in_lanes(self, on: Card) -> str:
-        """What plain lanes compute them in. Raises ``MissingConstant``."""
+        """The precision that plain lanes compute them in. Raises ``MissingConstant``."""
         if self.computed_in == "float32":
             return "float32"
         stored = "float32" if self.computed_in == "tf32" else self.computed_in
@@ -100,7 +100,7 @@ class Products:
         return found.seconds + found.start
 
     def skinny(self) -> np.ndarray:
-        """Where few rows or columns make a product what a recurrent step does."""
+        """Products of few rows or columns, as in a recurrent step."""
         return (self.batch == 1) & (np.minimum(self.m, self.n) <= SKINNY)
 
     def classes(self, on: Card) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the kinds of rows share."""
+"""Functions that all kinds of measured rows share."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
