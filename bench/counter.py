@@ -1,26 +1,35 @@
-"""How fast the counter reads compiled programs, whether that is linear, and what memory it takes.
+"""Speed, linearity and peak memory of the counter, and the time from text to prediction.
 
-    python bench/counter.py [--sizes 1,5,20,100] [--out]
+    python bench/counter.py [--sizes 1,5,20,100] [--out] [--against CHECKOUT]
 
 The text is a real one: the DMN training step compiled for this processor, its computations copied
 under new names until the wanted size is reached, and an entry that calls every copy. Each size is
 counted in a process of its own. The canary (``re.findall`` of words) reads the same text beside it:
 the ratio of the two holds on a busy machine, where MB/s do not. Aim 20 MB/s, 2 GB for 100 MB.
+
+*End to end* is the processor time of parsing, counting, listing the operations and predicting their time on an H100, the
+least of several runs. ``--against`` times an earlier checkout on the same text, in turn with this one.
 """
 
 import argparse
+import gc
+import importlib.util
 import json
 import re
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from machine import finish, fresh, table
 
 AIM_MB_S = 20.0
 AIM_PEAK_GB = 2.0
+#: Runs of a process end to end, of which the least counts, and processes of each checkout.
+RUNS, TURNS = 5, 3
 CANARY = 4_000_000  # characters
 _NAME = re.compile(r"%([\w.\-]+)")
 _PARAMETER = re.compile(r"(?<=[( ])([\w.\-]+): (?=[a-z(])")
@@ -101,14 +110,69 @@ def count(file: Path) -> None:
     )
 
 
+def end_to_end(file: Path) -> None:
+    """Parse, count, list and predict one text in this process; prints the least processor time."""
+    text, stages = file.read_text(), _stages()
+    taken = []
+    for _ in range(RUNS):
+        gc.collect()
+        started = time.process_time()
+        stages(text)
+        taken.append(time.process_time() - started)
+    print(min(taken))
+
+
+def _stages() -> Callable[[str], Any]:
+    """Text to prediction. A checkout from before the walk parses the text twice."""
+    from cr_jax.catalog.load import accelerator
+
+    device = accelerator("h100")
+    if importlib.util.find_spec("cr_jax.cost.totals") is None:
+        earlier = {
+            name: importlib.import_module(f"cr_jax.{name}") for name in ("cost.walk", "cost.operations", "predict.roofline")
+        }
+
+        def twice(text: str) -> Any:
+            earlier["cost.walk"].count_hlo(text)
+            program = earlier["cost.operations"].operations(text)
+            return earlier["predict.roofline"].predict(program, device, "default", "float32")
+
+        return twice
+    from cr_jax.cost.count import count_walk
+    from cr_jax.cost.operations import list_operations
+    from cr_jax.cost.walk import Walk, collector_paused
+    from cr_jax.hlo.parse import parse
+    from cr_jax.predict.roofline import predict
+
+    def once(text: str) -> Any:
+        with collector_paused():
+            walk = Walk(parse(text))
+            count_walk(walk)
+            return predict(list_operations(walk), device, "default", "float32")
+
+    return once
+
+
+def least_end_to_end(text: Path, checkouts: list[Path | None]) -> list[float]:
+    """Seconds of each checkout (``None``: this one), their processes in turn."""
+    least = [float("inf")] * len(checkouts)
+    for _ in range(TURNS):
+        for place, checkout in enumerate(checkouts):
+            environment = {} if checkout is None else {"PYTHONPATH": str(checkout)}
+            seconds = float(fresh([__file__, "--child", "end-to-end", str(text)], **environment).output)
+            least[place] = min(least[place], seconds)
+    return least
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="1,5,20,100", help="megabytes, with commas between")
     parser.add_argument("--out", action="store_true", help="write bench/results/counter.json")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="an earlier checkout, timed in turn with this one")
     parser.add_argument("--child", nargs=2, metavar=("WHAT", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        {"compile": compile_base, "count": count}[options.child[0]](Path(options.child[1]))
+        {"compile": compile_base, "count": count, "end-to-end": end_to_end}[options.child[0]](Path(options.child[1]))
         return 0
     rows, figures = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -118,6 +182,9 @@ def main() -> int:
             write_large(base.read_text(), size, large)
             one = json.loads(fresh([__file__, "--child", "count", str(large)]).output)
             one["ratio_to_canary"] = one["mb_per_cpu_s"] / one["canary_mb_per_cpu_s"]
+            against = [] if options.against is None else [options.against]
+            one["end_to_end_s"], *earlier = least_end_to_end(large, [None, *against])
+            one["times_as_fast"] = earlier[0] / one["end_to_end_s"] if earlier else None
             figures.append(one)
             rows.append(
                 (
@@ -128,9 +195,12 @@ def main() -> int:
                     f"{one['canary_mb_per_cpu_s']:.1f}",
                     f"{one['ratio_to_canary']:.2f}",
                     f"{one['peak_bytes'] / 1e6:,.0f}",
+                    f"{one['end_to_end_s']:.2f}",
+                    *([f"{earlier[0]:.2f}", f"{one['times_as_fast']:.2f}"] if earlier else []),
                 )
             )
-    table(("text", "instructions", "cpu s", "MB/s", "canary MB/s", "ratio", "peak MB"), rows)
+    heads = ("text", "instructions", "cpu s", "MB/s", "canary MB/s", "ratio", "peak MB", "end to end s")
+    table((*heads, "earlier s", "times as fast") if options.against else heads, rows)
     # A copy left out would show here: every size does the same work per instruction.
     per_copy = [one["matmul_flops"] / one["instructions"] for one in figures]
     assert max(per_copy) < 1.1 * min(per_copy), "the copies were not all counted"
