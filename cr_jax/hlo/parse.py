@@ -120,9 +120,9 @@ class _Parser:
     def _read(self, computation: Computation) -> None:
         """Fill in a computation up to its closing brace."""
         text, size, number, position = self.text, self.size, self.number, self.position
-        match_line, shapes, numbers = grammar.LINE.match, KNOWN_SHAPES, _NUMBERS
+        match_line, shapes = grammar.LINE.match, KNOWN_SHAPES
         verified, clean = self.verifier.known, self.verifier.clean
-        instructions, by_name, parameters = computation.instructions, dict[str, Instruction](), computation.parameters
+        instructions, by_name = computation.instructions, dict[str, Instruction]()
         while position < size:
             number += 1
             match = match_line(text, position)
@@ -157,40 +157,9 @@ class _Parser:
                 _configure(instruction, configured)
             if facts:
                 self.verifier.metadata(facts, number)
-            if opcode == "parameter":
-                instruction.literal = inner
-                place = numbers.get(inner)
-                if place is not None and place not in parameters:
-                    parameters[place] = instruction
-                else:
-                    self._parameter(computation, instruction)
-                key: tuple[object, ...] | None = (opcode, attributes) if attributes else None
-            elif opcode in _LITERAL:
-                key = (opcode, attributes, id(shape)) if attributes or opcode != "constant" else None
-                instruction.literal = self._literal(instruction, inner)
-                if "\n" in inner:  # a literal printed over several lines
-                    number += inner.count("\n")
-            elif inner:
-                try:
-                    if inner[0] == "%":
-                        if "," in inner:
-                            operands = tuple([by_name[part] for part in inner[1:].split(", %")])
-                        else:
-                            operands = (by_name[inner[1:]],)
-                    else:
-                        operands = tuple([by_name[part] for part in inner.split(", ")])
-                except KeyError:  # shapes or comments stand with the names, or one is not there
-                    operands = _operands(instruction, inner, by_name, computation)
-                instruction.operands = operands
-                # Shapes are kept by the instructions: within a module, one identity is one shape.
-                if len(operands) == 1:
-                    key = (opcode, attributes, id(shape), id(operands[0].shape))
-                elif len(operands) == 2:
-                    key = (opcode, attributes, id(shape), id(operands[0].shape), id(operands[1].shape))
-                else:
-                    key = (opcode, attributes, id(shape), *[id(o.shape) for o in operands])
-            else:
-                key = (opcode, attributes, id(shape))
+            key = self._complete(computation, instruction, inner, by_name)
+            if "\n" in inner:  # a literal printed over several lines
+                number += inner.count("\n")
             if key is not None and verified.get(key) is not clean:
                 self.verifier.instruction(computation, instruction, key)
             if attributes and "control-predecessors=" in attributes:
@@ -203,6 +172,44 @@ class _Parser:
                     raise BadHlo(number, f"{name[:60]} is a second ROOT in {computation.name[:60]}; legal: one")
                 computation.root = instruction
         raise BadHlo(_last_line(text), f"the text ends inside computation {computation.name[:60]}; is the file cut?")
+
+    def _complete(
+        self, computation: Computation, instruction: Instruction, inner: str, by_name: dict[str, Instruction]
+    ) -> tuple[object, ...] | None:
+        """Fill in what stands in the instruction's brackets: number, literal or operands.
+
+        Returns a key that equal instructions of the module share, ``None`` where there is nothing to verify.
+        """
+        opcode, attributes, shape = instruction.opcode, instruction.attributes, instruction.shape
+        if opcode == "parameter":
+            instruction.literal = inner
+            place = _NUMBERS.get(inner)
+            if place is not None and place not in computation.parameters:
+                computation.parameters[place] = instruction
+            else:
+                self._parameter(computation, instruction)
+            return (opcode, attributes) if attributes else None
+        if opcode in _LITERAL:
+            instruction.literal = self._literal(instruction, inner)
+            return (opcode, attributes, id(shape)) if attributes or opcode != "constant" else None
+        if not inner:
+            return opcode, attributes, id(shape)
+        try:
+            if inner[0] != "%":
+                operands = tuple([by_name[part] for part in inner.split(", ")])
+            elif "," in inner:
+                operands = tuple([by_name[part] for part in inner[1:].split(", %")])
+            else:
+                operands = (by_name[inner[1:]],)
+        except KeyError:  # shapes or comments stand with the names, or one is not there
+            operands = _operands(instruction, inner, by_name, computation)
+        instruction.operands = operands
+        # Shapes are kept by the instructions: within a module, one identity is one shape.
+        if len(operands) == 1:
+            return opcode, attributes, id(shape), id(operands[0].shape)
+        if len(operands) == 2:
+            return opcode, attributes, id(shape), id(operands[0].shape), id(operands[1].shape)
+        return opcode, attributes, id(shape), *[id(o.shape) for o in operands]
 
     def _shape(self, text: str, number: int) -> Shape:
         try:
