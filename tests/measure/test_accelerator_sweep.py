@@ -19,6 +19,7 @@ from cr_jax.measure import accelerator_points, accelerator_sweep
 from cr_jax.predict.accelerator.anchors import Measured, block, derive, error, judging
 from cr_jax.predict.accelerator.card import card
 from cr_jax.predict.accelerator.products_plain import parts
+from cr_jax.predict.accelerator.tiling import ProductBatch
 from cr_jax.predict.roofline import predict
 from cr_jax.resources import shipped_profile
 
@@ -121,7 +122,7 @@ def product(size, judged=False, factor=1.0, group="plain"):
     real = shipped.with_anchors({"products_plain.utilisation_128": usual * factor})
 
     def seconds(at):
-        found = parts(at, 1, size, size, size)
+        found = parts(at, ProductBatch(1, size, size, size))
         return (float(found.seconds) + found.start,)
 
     return Measured(group, (f"{size}",), ("products_float32",), seconds(real), seconds, judged)

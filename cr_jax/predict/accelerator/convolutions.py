@@ -12,7 +12,7 @@ NeuSight's measurements. A card at its power limit cannot hold its clock: so man
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cr_jax.cost.reuse import Reads
 from cr_jax.predict.accelerator import streams
@@ -26,29 +26,36 @@ PRODUCT_TILES = ((32, 128), (64, 64), (128, 64), (128, 32))
 FUSED, UNFUSED, WINDOW = 16, 36, 9
 
 
+class ImageBatch(NamedTuple):
+    """Convolutions of one size, or arrays of sizes. height, width: of the result's images. window: places of the window,
+    9 for 3 x 3. Of grouped ones: the channels of one group, and ``batch`` times the groups."""
+
+    batch: Any
+    height: Any
+    width: Any
+    channels_in: Any
+    channels_out: Any
+    window: Any
+
+
 def parts(
     card: Card,
     reads: Sequence[Reads],
     written: Any,
     written_distance: Any,
+    of: ImageBatch,
     *,
-    batch: Any,
-    height: Any,
-    width: Any,
-    channels_in: Any,
-    channels_out: Any,
-    window: Any,
     winograd: bool = False,
     peak: float | None = None,
     item: int = 4,
 ) -> Parts:
     """One convolution.
 
-    reads: input and weights, bytes and distance. written: bytes of the result. height, width: of its images. window: places
-    of the window, 9 for 3 x 3. winograd: the window is 3 x 3, moves by one, is not dilated, and an algorithm may be chosen.
-    peak: FLOP/s of the tensor cores where they compute it; else the plain lanes do. item: bytes of one element. Of grouped
-    ones: the channels of one group, and ``batch`` times the groups.
+    reads: input and weights, bytes and distance. written: bytes of the result. winograd: the window is 3 x 3, moves by one,
+    is not dilated, and an algorithm may be chosen. peak: FLOP/s of the tensor cores where they compute it; else the plain
+    lanes do. item: bytes of one element.
     """
+    batch, height, width, channels_in, channels_out, window = of
     memory = streams.traffic(card, reads, written, written_distance, card.cores)
     ways = [_direct(card, memory, batch * height * width, channels_in, channels_out, window, peak)]
     if winograd and peak is None:

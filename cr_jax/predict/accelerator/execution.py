@@ -104,7 +104,8 @@ class Executions:
         if extra and not alone:
             done[longest] = self._product(products[longest], operation, extra)
         cost = operation.cost
-        beside = streams.arithmetic(self.card, cost.other_flops + cost.integer_ops, transcendentals=cost.transcendentals)
+        lanes = streams.LaneWork(cost.other_flops + cost.integer_ops, transcendentals=cost.transcendentals)
+        beside = streams.arithmetic(self.card, lanes)
         parts = Parts(sum(one.parts.compute_s for one in done) + beside, sum(one.parts.memory_s for one in done))
         return Execution(sum(one.seconds for one in done), parts, done[longest].kind)
 
@@ -127,9 +128,8 @@ class Executions:
         item = ITEM_BYTES.get(computed_in, 4)
         layout = tiling.Layout(lhs_along_k=product.kind[0] == "n", rhs_along_k=product.kind[1] == "t")
         tensor = on_tensor_cores(self.card.accelerator, computed_in)
-        found = (products_tensor if tensor else products_plain).parts(
-            self.card, product.batch, product.m, product.n, product.k, computed_in, item, out, layout=layout, extra_bytes=extra
-        )
+        batch = tiling.ProductBatch(product.batch, product.m, product.n, product.k, computed_in, item, out, layout, extra)
+        found = (products_tensor if tensor else products_plain).parts(self.card, batch)
         kind = f"products_{computed_in}"
         if not tensor and product.batch == 1 and min(product.m, product.n) <= SKINNY:
             kind = "products_skinny"
@@ -148,12 +148,7 @@ class Executions:
                 operation.reads,
                 operation.cost.written_bytes / many,
                 operation.written_distance,
-                batch=one.batch,
-                height=one.height,
-                width=one.width,
-                channels_in=one.channels_in,
-                channels_out=one.channels_out,
-                window=one.window,
+                convolutions.ImageBatch(one.batch, one.height, one.width, one.channels_in, one.channels_out, one.window),
                 winograd=one.plain,
                 peak=peak,
                 item=ITEM_BYTES.get(computed_in, 4),

@@ -30,7 +30,7 @@ def parts(
     beside = _beside(card, rows, row_bytes)
     near = Reads((1 - first) * (gathered + beside), least(table, far))
     memory = streams.traffic(card, (*reads, Reads(first * beside, far), near), written, written_distance, blocks)
-    return Parts(streams.arithmetic(card, flops, blocks=blocks), memory)
+    return Parts(streams.arithmetic(card, streams.LaneWork(flops), blocks), memory)
 
 
 def scatter_parts(
@@ -51,7 +51,7 @@ def scatter_parts(
     memory = streams.traffic(card, (*reads, beside), written, written_distance, blocks)
     clocks = card.constants("gathers")["atomic_clocks"] * rows * _sectors(card, row_bytes) if atomic else 0.0 * rows
     compute = clocks / (least(blocks, card.cores) * card.clock_hz)
-    return Parts(compute + streams.arithmetic(card, flops, blocks=blocks), memory)
+    return Parts(compute + streams.arithmetic(card, streams.LaneWork(flops), blocks), memory)
 
 
 def of_operation(card: Card, operation: Operation) -> Parts:

@@ -8,12 +8,11 @@ Constants, where they were fitted and their errors: ``products_plain.*`` in ``pr
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.tiling import (
-    Layout,
+    ProductBatch,
     ProductTime,
     Tile,
     choices,
@@ -54,7 +53,6 @@ _THREADS, _LEAST_ELEMENTS, _MOST_ELEMENTS = 64, 16, 64
 _WIDTH = 128
 #: A limit within a fifth of the free rate costs little more than products of other boards err by.
 _CLEARLY = 0.8
-_JAX = Layout()
 _SIMPLE: tuple[Tile, ...] = tuple(tile for tile in TILES if min(tile) > 16 and tile not in ((64, 128), (32, 64)))
 _FROM_AMPERE = ("ampere-datacenter", "ampere", "ada", "hopper")
 
@@ -97,34 +95,19 @@ def limited(card: Card) -> bool:
 
 
 def parts(
-    card: Card,
-    batch: ArrayLike,
-    m: ArrayLike,
-    n: ArrayLike,
-    k: ArrayLike,
-    computed_in: str = "float32",
-    item_bytes: float = 4.0,
-    out_bytes: float = 4.0,
-    *,
-    layout: Layout = _JAX,
-    extra_bytes: ArrayLike = 0.0,
-    tiles: Sequence[Tile] = TILES,
-    lasts: float | None = None,
-    warm: bool = True,
+    card: Card, of: ProductBatch, *, tiles: Sequence[Tile] = TILES, lasts: float | None = None, warm: bool = True
 ) -> ProductTime:
-    """Seconds of ``batch`` products [m, k] @ [k, n].
+    """Seconds of a batch of products.
 
-    computed_in: type of the multiplications. item_bytes, out_bytes: of an element of the operands and of the result.
-    extra_bytes: what a fused epilogue reads, such as a bias of n elements. tiles: those the library chooses among.
-    lasts: seconds that such work goes on, for the board's power limit; ``None``: this product alone. warm: operands that
-    fit into half the cache lie there. Raises ``MissingConstant``.
+    tiles: those the library chooses among. lasts: seconds that such work goes on, for the board's power limit; ``None``:
+    this batch alone. warm: operands that fit into half the cache lie there. Raises ``MissingConstant``.
     """
     c = card.constants("products_plain")
-    sizes = columns(batch, m, n, k)
+    sizes = columns(of.batch, of.m, of.n, of.k)
     batches, rows, cols, depth = sizes
-    most = peak(card, computed_in)
+    most = peak(card, of.computed_in)
     free = most * (c["utilisation_128"] if card.lanes >= 128 else c["utilisation"])
-    joules = 1e-12 * c["picojoules_per_flop_nm"] * c["process_nm"] * item_bytes / 4
+    joules = 1e-12 * c["picojoules_per_flop_nm"] * c["process_nm"] * of.item_bytes / 4
     flops = 2 * batches * rows * cols * depth
     rate = held_rate(free, card.watts * (1 - c["idle_share"]) / joules, flops, c["burst_s"], lasts)
 
@@ -135,15 +118,15 @@ def parts(
     elements = np.clip(tm * tn / _THREADS, _LEAST_ELEMENTS, _MOST_ELEMENTS)
     chain = chosen.per / chosen.resident * steps * c["latency"] * elements * _WIDTH / card.lanes / card.clock_hz
     compute = np.maximum(lanes, chain) * split ** c["split_loss"]
-    both = layout.both_along_k()
-    compute = compute / factor(unvectorised(sizes, item_bytes, layout), c["unvectorised"])
+    both = of.layout.both_along_k()
+    compute = compute / factor(unvectorised(sizes, of.item_bytes, of.layout), c["unvectorised"])
     compute = compute / factor(both, c["both_along_k_rate"])
 
-    shape = np.broadcast(batch, m, n, k).shape
-    moved, own = traffic(card.cores, card.cache_bytes, sizes, chosen, item_bytes, out_bytes, layout, c["unaligned"])
+    shape = np.broadcast(of.batch, of.m, of.n, of.k).shape
+    moved, own = traffic(card.cores, card.cache_bytes, sizes, chosen, of.item_bytes, of.out_bytes, of.layout, c["unaligned"])
     share = c["bandwidth_share"] * (c["ramp"] + (1 - c["ramp"]) * np.minimum(1.0, chosen.blocks / card.cores))
     share = share * factor(both, c["both_along_k_bandwidth"])
     if warm:
         share = share * factor(own < card.cache_bytes / 2, c["cache_speedup"])
-    memory = (moved + column(extra_bytes)) / (card.bandwidth * share)
+    memory = (moved + column(of.extra_bytes)) / (card.bandwidth * share)
     return fastest(compute, memory, c["overlap"], c["split_s"] * (split > 1), c["start_s"], shape)

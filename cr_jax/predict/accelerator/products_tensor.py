@@ -9,12 +9,11 @@ Constants, where they were fitted and their errors: ``products_tensor.*`` in ``p
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.tiling import (
-    Layout,
+    ProductBatch,
     ProductTime,
     Tile,
     choices,
@@ -54,64 +53,49 @@ SPLITS = (1, 2, 4, 8, 16)
 _LEAST_DEPTH = 64
 #: Output elements that a core has at work at once: two tiles of 128 x 128, whose sums fill half the registers.
 _RESIDENT_ELEMENTS = 32768
-_JAX = Layout()
 
 
 def parts(
-    card: Card,
-    batch: ArrayLike,
-    m: ArrayLike,
-    n: ArrayLike,
-    k: ArrayLike,
-    computed_in: str,
-    item_bytes: float,
-    out_bytes: float,
-    *,
-    layout: Layout = _JAX,
-    extra_bytes: ArrayLike = 0.0,
-    tiles: Sequence[Tile] | None = None,
-    lasts: float | None = None,
-    warm: bool = True,
+    card: Card, of: ProductBatch, *, tiles: Sequence[Tile] | None = None, lasts: float | None = None, warm: bool = True
 ) -> ProductTime:
-    """Seconds of ``batch`` products [m, k] @ [k, n]; arguments as in ``products_plain.parts``.
+    """Seconds of a batch of products; arguments as in ``products_plain.parts``.
 
-    item_bytes: of an element as it is loaded; tf32 loads float32. Raises ``MissingConstant`` where the profile has no
-    peak for ``computed_in``.
+    Raises ``MissingConstant`` where the profile has no peak for the type that they are computed in.
     """
     c = card.constants("products_tensor")
-    peak = card.peaks.get(computed_in)
+    peak = card.peaks.get(of.computed_in)
     if peak is None:
         raise MissingConstant(
-            f"{card.name}: the peak rate of matrix products in {computed_in} is not known "
+            f"{card.name}: the peak rate of matrix products in {of.computed_in} is not known "
             "(matmul_flops_per_s in its profile); the maker's data sheet would give it"
         )
-    sizes = columns(batch, m, n, k)
+    sizes = columns(of.batch, of.m, of.n, of.k)
     batches, rows, cols, depth = sizes
     free, feed_rate = peak * c["utilisation"], c["feed_bytes_per_clock"] * card.clock_hz
     chip_rate = c["chip_bytes_per_clock"] * card.cores * card.clock_hz
-    if computed_in == "tf32":
+    if of.computed_in == "tf32":
         free, chip_rate = free * c["tf32_rate"], chip_rate * c["tf32_feed"]
-    joules = 1e-12 * c["picojoules_per_flop_nm"] * c["process_nm"] * item_bytes / 2
+    joules = 1e-12 * c["picojoules_per_flop_nm"] * c["process_nm"] * of.item_bytes / 2
     flops = 2 * batches * rows * cols * depth
     rate = held_rate(free, card.watts * (1 - c["idle_share"]) / joules, flops, c["burst_s"], lasts)
 
     if tiles is None:
-        tiles = LARGE_TOO if computed_in == "tf32" else TILES
+        tiles = LARGE_TOO if of.computed_in == "tf32" else TILES
     chosen = choices(card.cores, sizes, tiles, SPLITS, _LEAST_DEPTH, c["wave_share"], _RESIDENT_ELEMENTS)
     tm, tn, split = chosen.tm, chosen.tn, chosen.split
     steps = depth / split
     units = chosen.per * 2 * tm * tn * (steps + c["overhead_steps"])
     units = units / (rate / card.cores * edge_efficiency(c["edge"], tm, tn, 256))
-    feed = np.maximum(chosen.per / feed_rate, chosen.blocks / chip_rate) * (tm + tn) * steps * item_bytes
+    feed = np.maximum(chosen.per / feed_rate, chosen.blocks / chip_rate) * (tm + tn) * steps * of.item_bytes
     rounds = np.ceil(chosen.per / chosen.resident)
-    chain = rounds * steps * item_bytes / 2 * c["latency_cycles"] / card.clock_hz
+    chain = rounds * steps * of.item_bytes / 2 * c["latency_cycles"] / card.clock_hz
     compute = np.maximum(np.maximum(units, feed), chain) + rounds * c["tile_s"]
 
-    shape = np.broadcast(batch, m, n, k).shape
-    moved, own = traffic(card.cores, card.cache_bytes, sizes, chosen, item_bytes, out_bytes, layout, c["unaligned"])
+    shape = np.broadcast(of.batch, of.m, of.n, of.k).shape
+    moved, own = traffic(card.cores, card.cache_bytes, sizes, chosen, of.item_bytes, of.out_bytes, of.layout, c["unaligned"])
     share = c["bandwidth_share"] * (c["ramp"] + (1 - c["ramp"]) * np.minimum(1.0, chosen.blocks / card.cores))
-    share = share * factor(layout.both_along_k(), c["both_along_k_bandwidth"])
+    share = share * factor(of.layout.both_along_k(), c["both_along_k_bandwidth"])
     if warm:
         share = share * factor(own < card.cache_bytes / 2, c["cache_speedup"])
-    memory = (moved + column(extra_bytes)) / (card.bandwidth * share)
+    memory = (moved + column(of.extra_bytes)) / (card.bandwidth * share)
     return fastest(compute, memory, c["overlap"], c["split_s"] * (split > 1), c["start_s"], shape)

@@ -12,7 +12,7 @@ is what a full machine, where other warps hide the chain, spends.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cr_jax.cost.operations import Operation
 from cr_jax.cost.reuse import Reads
@@ -55,23 +55,25 @@ def moved(card: Card, size: Any, distance: Any, blocks: Any, share: Any = 1.0) -
     return traffic(card, (Reads(size, distance),), 0, 1, blocks, share)
 
 
-def arithmetic(
-    card: Card,
-    flops: Any,
-    divisions: Any = 0,
-    transcendentals: Any = 0,
-    roots: Any = 0,
-    powers: Any = 0,
-    blocks: Any = None,
-    slower: Any = 1.0,
-) -> Any:
-    """Seconds on the lanes. flops: other than those named; transcendentals: without roots and powers. slower: than
+class LaneWork(NamedTuple):
+    """Operations on the lanes. flops: other than those named; transcendentals: without roots and powers. slower: than
     float32, for other types (float64: by the ratio of the card's peaks)."""
+
+    flops: Any = 0
+    divisions: Any = 0
+    transcendentals: Any = 0
+    roots: Any = 0
+    powers: Any = 0
+    slower: Any = 1.0
+
+
+def arithmetic(card: Card, work: LaneWork, blocks: Any = None) -> Any:
+    """Seconds on the lanes. blocks: of the kernel; ``None``: all cores are busy."""
     known = card.constants("streams")
-    clocks = flops * known["flop_cycles"] + divisions * known["division_cycles"] + roots * known["root_cycles"]
-    clocks = clocks + transcendentals * known["transcendental_cycles"] + powers * known["power_cycles"]
+    clocks = work.flops * known["flop_cycles"] + work.divisions * known["division_cycles"] + work.roots * known["root_cycles"]
+    clocks = clocks + work.transcendentals * known["transcendental_cycles"] + work.powers * known["power_cycles"]
     busy = card.cores if blocks is None else least(blocks, card.cores)
-    return clocks * slower / (busy * card.lanes * card.clock_hz)
+    return clocks * work.slower / (busy * card.lanes * card.clock_hz)
 
 
 def parts(
@@ -81,20 +83,14 @@ def parts(
     written_distance: Any,
     *,
     elements: Any,
-    flops: Any = 0,
-    divisions: Any = 0,
-    transcendentals: Any = 0,
-    roots: Any = 0,
-    powers: Any = 0,
+    work: LaneWork = LaneWork(),
     reduced: Any = 0,
     minor: Any = 0,
-    slower: Any = 1.0,
 ) -> Parts:
     """One execution of a fusion without products.
 
     reads: by buffer, bytes and distance. written: bytes, to a buffer touched ``written_distance`` bytes ago. elements: of
-    the largest result. flops to powers: as ``arithmetic`` has them. reduced: elements read by a reduction, of which
-    ``minor`` fold their fastest axis.
+    the largest result. reduced: elements read by a reduction, of which ``minor`` fold their fastest axis.
     """
     known = card.constants("streams")
     blocks = most(whole(most(elements, reduced), BLOCK), 1)
@@ -102,7 +98,7 @@ def parts(
     slow = columns / known["column_share"] + (1 - columns) / known["row_share"]
     share = 1 / (1 + (reduced > 0) * (slow - 1))
     memory = traffic(card, reads, written, written_distance, blocks, share)
-    return Parts(arithmetic(card, flops, divisions, transcendentals, roots, powers, blocks, slower), memory)
+    return Parts(arithmetic(card, work, blocks), memory)
 
 
 def of_operation(card: Card, operation: Operation) -> Parts:
@@ -116,14 +112,16 @@ def of_operation(card: Card, operation: Operation) -> Parts:
         cost.written_bytes,
         operation.written_distance,
         elements=operation.elements,
-        flops=max(0, cost.other_flops - operation.divisions) + cost.integer_ops,
-        divisions=operation.divisions,
-        transcendentals=max(0, plain),
-        roots=operation.roots,
-        powers=operation.powers,
+        work=LaneWork(
+            max(0, cost.other_flops - operation.divisions) + cost.integer_ops,
+            operation.divisions,
+            max(0, plain),
+            operation.roots,
+            operation.powers,
+            fast / wide if operation.dtype == "f64" and fast and wide else 1.0,
+        ),
         reduced=operation.reduced_elements,
         minor=operation.minor_elements,
-        slower=fast / wide if operation.dtype == "f64" and fast and wide else 1.0,
     )
 
 

@@ -55,6 +55,24 @@ class Layout(NamedTuple):
         return _where(self.lhs_along_k, k, m), _where(self.rhs_along_k, k, n), _where(self.out_along_n, n, m)
 
 
+class ProductBatch(NamedTuple):
+    """``batch`` products [m, k] @ [k, n]. Sizes may be arrays of one shape.
+
+    computed_in: type of the multiplications. item_bytes: of an element of the operands as it is loaded (tf32 loads
+    float32). out_bytes: of an element of the result. extra_bytes: read by a fused epilogue, such as a bias of n elements.
+    """
+
+    batch: ArrayLike
+    m: ArrayLike
+    n: ArrayLike
+    k: ArrayLike
+    computed_in: str = "float32"
+    item_bytes: float = 4.0
+    out_bytes: float = 4.0
+    layout: Layout = Layout()
+    extra_bytes: ArrayLike = 0.0
+
+
 class Choices(NamedTuple):
     """tm, tn: the tile [choices]. split [rows, choices]. blocks: of all batches. per: tiles that the busiest core computes
     one after the other, partly filled waves weighted. resident: of them, at work at once.

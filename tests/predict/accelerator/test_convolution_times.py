@@ -23,12 +23,7 @@ def convolution(card, batch=32, side=28, channels_in=256, channels_out=256, wind
         reads,
         images * channels_out,
         FAR,
-        batch=batch,
-        height=side,
-        width=side,
-        channels_in=channels_in,
-        channels_out=channels_out,
-        window=window,
+        convolutions.ImageBatch(batch, side, side, channels_in, channels_out, window),
         item=item,
         **more,
     )

@@ -11,7 +11,7 @@ from cr_jax.catalog.load import accelerator
 from cr_jax.catalog.times import MissingConstant, Times, shipped
 from cr_jax.predict.accelerator import products_plain, products_tensor
 from cr_jax.predict.accelerator.card import Card, card
-from cr_jax.predict.accelerator.tiling import Layout, held_rate
+from cr_jax.predict.accelerator.tiling import Layout, ProductBatch, held_rate
 
 MEASURED = Path(__file__).parents[4] / "shared" / "measured"
 NAMES = ("p100-pcie", "v100", "t4", "a100-40gb-pcie", "h100")
@@ -23,10 +23,10 @@ def card_of(name: str) -> Card:
 
 
 def seconds(on: Card, computed_in: str, batch, m, n, k, **more) -> np.ndarray:
-    if computed_in == "float32":
-        return products_plain.parts(on, batch, m, n, k, **more).seconds
-    item = 4.0 if computed_in == "tf32" else 2.0
-    return products_tensor.parts(on, batch, m, n, k, computed_in, item, item, **more).seconds
+    item = {"float32": 4.0, "tf32": 4.0}.get(computed_in, 2.0)
+    own = {key: more.pop(key) for key in ("layout", "extra_bytes") if key in more}
+    of = ProductBatch(batch, m, n, k, computed_in, item, item, **own)
+    return (products_plain if computed_in == "float32" else products_tensor).parts(on, of, **more).seconds
 
 
 def kinds() -> list[tuple[str, str]]:
@@ -86,9 +86,11 @@ def test_one_tile_more_than_a_wave_costs_a_step(one: tuple[Card, str]) -> None:
 
     def compute(blocks: int) -> float:
         if computed_in == "float32":
-            return float(products_plain.parts(on, blocks, 128, 128, 4096, tiles=((128, 128),), lasts=60.0).compute)
+            return float(products_plain.parts(on, ProductBatch(blocks, 128, 128, 4096), tiles=((128, 128),), lasts=60.0).compute)
         return float(
-            products_tensor.parts(on, blocks, 128, 128, 4096, computed_in, 2.0, 2.0, tiles=((128, 128),), lasts=60.0).compute
+            products_tensor.parts(
+                on, ProductBatch(blocks, 128, 128, 4096, computed_in, 2.0, 2.0), tiles=((128, 128),), lasts=60.0
+            ).compute
         )
 
     assert compute(on.cores + 1) > 1.5 * compute(on.cores)
@@ -97,15 +99,15 @@ def test_one_tile_more_than_a_wave_costs_a_step(one: tuple[Card, str]) -> None:
 
 def test_splitting_k_helps_small_results_of_long_sums() -> None:
     on = card_of("a100-40gb-pcie")
-    whole = products_plain.parts(on, 2, 64, 64, 32768)  # a batch is not split
-    split = products_plain.parts(on, 1, 64, 64, 32768)
+    whole = products_plain.parts(on, ProductBatch(2, 64, 64, 32768))  # a batch is not split
+    split = products_plain.parts(on, ProductBatch(1, 64, 64, 32768))
     assert split.seconds < whole.seconds / 4
 
 
 def test_the_power_limit_bites_after_a_while() -> None:
     on = card_of("t4")
-    alone = products_plain.parts(on, 1, 1024, 1024, 1024).seconds
-    held = products_plain.parts(on, 1, 1024, 1024, 1024, lasts=60.0).seconds
+    alone = products_plain.parts(on, ProductBatch(1, 1024, 1024, 1024)).seconds
+    held = products_plain.parts(on, ProductBatch(1, 1024, 1024, 1024), lasts=60.0).seconds
     assert held > 1.2 * alone
     assert products_plain.limited(on)
     assert not products_plain.limited(card_of("v100"))
@@ -114,30 +116,30 @@ def test_the_power_limit_bites_after_a_while() -> None:
 
 def test_layouts_and_ragged_rows_cost_memory_time() -> None:
     on = card_of("v100")
-    good = products_plain.parts(on, 1, 16, 4096, 4096)
-    assert products_plain.parts(on, 1, 16, 4096, 4096, layout=Layout(True, True, True)).memory > good.memory
-    assert products_plain.parts(on, 1, 16, 4097, 4096).memory > 1.1 * good.memory
-    assert products_plain.parts(on, 1, 16, 4096, 4096, extra_bytes=1e8).memory > good.memory
+    good = products_plain.parts(on, ProductBatch(1, 16, 4096, 4096))
+    assert products_plain.parts(on, ProductBatch(1, 16, 4096, 4096, layout=Layout(True, True, True))).memory > good.memory
+    assert products_plain.parts(on, ProductBatch(1, 16, 4097, 4096)).memory > 1.1 * good.memory
+    assert products_plain.parts(on, ProductBatch(1, 16, 4096, 4096, extra_bytes=1e8)).memory > good.memory
 
 
 def test_a_missing_peak_or_constant_is_named() -> None:
     t4 = card_of("t4")
     with pytest.raises(MissingConstant, match="t4: the peak rate of matrix products in bfloat16"):
-        products_tensor.parts(t4, 1, 64, 64, 64, "bfloat16", 2.0, 2.0)
+        products_tensor.parts(t4, ProductBatch(1, 64, 64, 64, "bfloat16", 2.0, 2.0))
     unknown = replace(t4, accelerator=replace(t4.accelerator, vector_flops_per_s={}), _known={})
     with pytest.raises(MissingConstant, match="float64"):
-        products_plain.parts(unknown, 1, 64, 64, 64, "float64", 8.0, 8.0)
+        products_plain.parts(unknown, ProductBatch(1, 64, 64, 64, "float64", 8.0, 8.0))
     every = dict(shipped().constants)
     every["products_plain.edge"] = replace(every["products_plain.edge"], value=None, would_give="a measurement")
     with pytest.raises(MissingConstant, match="a measurement would give one"):
-        products_plain.parts(replace(t4, times=Times(every, {}), _known={}), 1, 64, 64, 64)
+        products_plain.parts(replace(t4, times=Times(every, {}), _known={}), ProductBatch(1, 64, 64, 64))
 
 
 def test_every_constant_serves_a_generation_nobody_has_seen() -> None:
     h100 = card_of("h100")
     new = replace(h100, accelerator=replace(h100.accelerator, name="new", generation="new"), generation="new", _known={})
-    assert products_plain.parts(new, 1, 512, 512, 512).seconds > 0
-    assert products_tensor.parts(new, 1, 512, 512, 512, "float16", 2.0, 2.0).seconds > 0
+    assert products_plain.parts(new, ProductBatch(1, 512, 512, 512)).seconds > 0
+    assert products_tensor.parts(new, ProductBatch(1, 512, 512, 512, "float16", 2.0, 2.0)).seconds > 0
 
 
 @pytest.mark.skipif(not MEASURED.is_dir(), reason="../shared/measured is not here")

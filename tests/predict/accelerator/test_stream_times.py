@@ -21,7 +21,8 @@ def stream(card, elements, distance=FAR, **more):
     """Seconds of one read and one write of float32."""
     size = 4 * elements
     reads = (Reads(size, distance),)
-    return streams.seconds(card, streams.parts(card, reads, size, distance, elements=elements, **more))
+    work = streams.LaneWork(**{key: more.pop(key) for key in streams.LaneWork._fields if key in more})
+    return streams.seconds(card, streams.parts(card, reads, size, distance, elements=elements, work=work, **more))
 
 
 @pytest.mark.parametrize("card", [h100(), t4()], ids=["h100", "t4"])
@@ -72,8 +73,8 @@ def test_few_blocks_do_not_fill_the_machine():
 def test_exponentials_make_a_stream_bound_by_arithmetic():
     card, n = h100(), 10**8
     reads = (Reads(4 * n, FAR),)
-    few = streams.parts(card, reads, 4 * n, FAR, elements=n, flops=2 * n)
-    many = streams.parts(card, reads, 4 * n, FAR, elements=n, transcendentals=20 * n)
+    few = streams.parts(card, reads, 4 * n, FAR, elements=n, work=streams.LaneWork(2 * n))
+    many = streams.parts(card, reads, 4 * n, FAR, elements=n, work=streams.LaneWork(transcendentals=20 * n))
     assert few.compute_s < few.memory_s and many.compute_s > many.memory_s
     assert few.memory_s == many.memory_s
 
@@ -81,13 +82,15 @@ def test_exponentials_make_a_stream_bound_by_arithmetic():
 def test_kinds_of_arithmetic_cost_in_order():
     card, n = h100(), 10**8
     kinds = ("flops", "divisions", "roots", "transcendentals", "powers")
-    costs = [streams.arithmetic(card, **({"flops": 0} | {kind: n})) for kind in kinds]
+    costs = [streams.arithmetic(card, streams.LaneWork(**{kind: n})) for kind in kinds]
     assert costs == sorted(costs) and costs[0] == pytest.approx(n / (card.cores * card.lanes * card.clock_hz))
 
 
 def test_slower_types_take_longer():
     card = t4()
-    assert streams.arithmetic(card, 10**6, slower=32) == pytest.approx(32 * streams.arithmetic(card, 10**6))
+    assert streams.arithmetic(card, streams.LaneWork(10**6, slower=32)) == pytest.approx(
+        32 * streams.arithmetic(card, streams.LaneWork(10**6))
+    )
 
 
 def test_a_reduction_over_columns_is_dearer_than_one_over_rows():
@@ -143,9 +146,7 @@ def test_a_softmax_of_a_compiled_program_reads_and_writes_once():
         4 * n,
         operation.written_distance,
         elements=n,
-        flops=n - 4096,
-        divisions=n,
-        transcendentals=n,
+        work=streams.LaneWork(n - 4096, divisions=n, transcendentals=n),
         reduced=n,
         minor=n,
     )

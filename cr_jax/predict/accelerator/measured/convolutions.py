@@ -73,12 +73,7 @@ class Convolutions:
             reads,
             result,
             call,
-            batch=self.batch,  # type: ignore[arg-type]
-            height=self.out,
-            width=self.out,
-            channels_in=self.channels_in,
-            channels_out=self.channels_out,
-            window=self.side**2,
+            convolutions.ImageBatch(self.batch, self.out, self.out, self.channels_in, self.channels_out, self.side**2),
             winograd=winograd,
         )
         return convolutions.seconds(board, of)

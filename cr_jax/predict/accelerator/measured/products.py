@@ -14,7 +14,7 @@ from cr_jax.predict.accelerator.execution import ITEM_BYTES, SKINNY
 from cr_jax.predict.accelerator.measured import cards
 from cr_jax.predict.accelerator.measured.rows import taken
 from cr_jax.predict.accelerator.measured.table import Table
-from cr_jax.predict.accelerator.tiling import Layout, ProductTime
+from cr_jax.predict.accelerator.tiling import Layout, ProductBatch, ProductTime
 
 #: Seconds that the clock itself adds to a row, by kind.
 OFFSETS = {"bmm": 27e-6, "linear": 48e-6, "deepbench": 0.0, "tensor": 0.0}
@@ -68,31 +68,18 @@ class Products:
         return found
 
     def time(self, on: Card) -> ProductTime:
-        """What the product's own code says. Raises ``MissingConstant``."""
+        """The time of the products by the code that predicts them. Raises ``MissingConstant``."""
         lasts = _LASTS if self.kind == "deepbench" else None
         item = float(ITEM_BYTES[self.computed_in])
         if self.on_units(on):
-            return products_tensor.parts(
-                on, self.batch, self.m, self.n, self.k, self.computed_in, item, item, layout=self.layout, lasts=lasts
-            )
+            batch = ProductBatch(self.batch, self.m, self.n, self.k, self.computed_in, item, item, self.layout)
+            return products_tensor.parts(on, batch, lasts=lasts)
         tiles = products_plain.TILES
         if self.kind in ("bmm", "linear"):
             tiles = products_plain.library_tiles(on.generation, self.kind == "bmm")
         bias = 4 * self.n if self.kind == "linear" else 0.0
-        return products_plain.parts(
-            on,
-            self.batch,
-            self.m,
-            self.n,
-            self.k,
-            self.in_lanes(on),
-            item,
-            item,
-            layout=self.layout,
-            extra_bytes=bias,
-            tiles=tiles,
-            lasts=lasts,
-        )
+        batch = ProductBatch(self.batch, self.m, self.n, self.k, self.in_lanes(on), item, item, self.layout, bias)
+        return products_plain.parts(on, batch, tiles=tiles, lasts=lasts)
 
     def predicted(self, on: Card) -> np.ndarray:
         """Seconds, without what the clock adds."""

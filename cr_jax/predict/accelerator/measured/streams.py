@@ -69,9 +69,7 @@ class Streams:
             self.written,
             call,
             elements=self.elements,
-            flops=self.flops,
-            powers=self.powers,
-            transcendentals=self.transcendentals,
+            work=streams.LaneWork(self.flops, transcendentals=self.transcendentals, powers=self.powers),
             reduced=self.reduced,
             minor=self.reduced,
         )
