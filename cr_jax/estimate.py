@@ -12,7 +12,7 @@ from cr_jax.data.corpus import Corpus, read_corpus
 from cr_jax.data.examples.batch_shapes import ends, taken
 from cr_jax.data.examples.batches import Batches
 from cr_jax.data.examples.pool import Pool
-from cr_jax.data.formats.detect import known_profile
+from cr_jax.data.find_dataset import known_profile
 from cr_jax.data.split import PARTS, VALIDATION
 from cr_jax.errors import BadConfig, CrJaxError
 from cr_jax.predict.rates import Rates

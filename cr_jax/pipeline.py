@@ -16,7 +16,7 @@ from cr_jax.cost.count import count_hlo, count_walk
 from cr_jax.cost.operations import list_operations
 from cr_jax.cost.timeline import timeline
 from cr_jax.cost.walk import Walk, collector_paused
-from cr_jax.data.formats.detect import find_dataset
+from cr_jax.data.find_dataset import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
 from cr_jax.hlo.parse import parse
 from cr_jax.paper.table_ii import beside_table_ii

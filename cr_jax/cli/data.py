@@ -27,7 +27,7 @@ def stats(
     out: Annotated[Path | None, typer.Option(help="Write the data set profile (JSON) to this file.")] = None,
 ) -> None:
     """Print a row of the paper's Table I and the text lengths of a data set."""
-    from cr_jax.data.formats.detect import find_dataset, read_dataset
+    from cr_jax.data.find_dataset import find_dataset, read_dataset
     from cr_jax.data.profile import document_text
     from cr_jax.files import expanded
     from cr_jax.render.catalog import datasets, lengths

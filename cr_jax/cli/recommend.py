@@ -102,19 +102,19 @@ def _problems(path: Path, strict: bool) -> "Problems":
 
 def _read(found: "Recommender", path: Path, problems: "Problems") -> "Iterator[tuple[str, Talk]]":
     """The conversations with their names, one by one: dialogues for a model trained on such."""
-    from cr_jax.data.formats import aspect_value, hem, redial
-    from cr_jax.files import is_folder
+    from cr_jax.data.formats.recognise import files_of, format_of
+    from cr_jax.errors import BadInput
 
-    if found.assets.dialogues:
-        files = sorted(path.glob("*.jsonl")) if is_folder(path) else [path]
-        yield from ((one.key, one) for file in files for one in redial.dialogues(file, problems))
-        return
-    talks = (
-        hem.conversations(hem.open_directory(path, problems), problems)
-        if is_folder(path)
-        else (aspect_value.conversations(path, problems))
-    )
-    yield from ((f"{one.user}@{one.item}", one) for one in talks)
+    form = format_of(path)
+    if found.assets.dialogues and form.dialogues is not None:
+        yield from ((one.key, one) for file in files_of(path) for one in form.dialogues(file, problems, None))
+    elif not found.assets.dialogues and form.open is not None:
+        source = form.open(path, problems)
+        talks = itertools.chain(source.conversations(), source.test() if source.test is not None else ())
+        yield from ((f"{one.user}@{one.item}", one) for one in talks)
+    else:
+        legal = "free dialogues" if found.assets.dialogues else "conversations of aspects and values"
+        raise BadInput(str(path), f"{form.name}, which this model was not trained on; legal: {legal}")
 
 
 def _answered(found: "Recommender", talks: "Iterable[tuple[str, Talk]]") -> Iterator[str]:

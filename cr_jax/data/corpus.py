@@ -17,18 +17,21 @@ from cr_jax.data.conversation import Conversation, Problems
 from cr_jax.data.conversations import Conversations, ConversationsInMemory
 from cr_jax.data.corpus_stats import ITEM_WORDS, CorpusStats
 from cr_jax.data.dialogue import Dialogue
-from cr_jax.data.formats import aspect_value, hem, redial, reviews
-from cr_jax.data.formats.detect import REVIEWS, STAND_IN, kind_of, names_of
+from cr_jax.data.find_dataset import REVIEWS, STAND_IN, names_of, titles_of
+from cr_jax.data.formats import aspect_value, reviews
+from cr_jax.data.formats.format import Format
+from cr_jax.data.formats.recognise import files_of, format_of
 from cr_jax.data.profile import profile
 from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.data.split import PARTS, fingerprint, part_of
 from cr_jax.errors import BadConfig, BadInput
-from cr_jax.files import exists, expanded, is_file, is_folder, open_file, why
+from cr_jax.files import exists, expanded, open_file, why
 
 #: A larger file of aspect-value text is kept on disk; gzip counts this many times its size.
 IN_MEMORY_BYTES, PACKED = 64 << 20, 8
 #: Places in a word table beside the words: padding and the marks a model needs.
 RESERVED = 5
+_DRAWN = "by user and item, seed {}: 80, 10 and 10% of the conversations"
 
 
 @dataclass(frozen=True)
@@ -58,33 +61,36 @@ class Corpus:
 def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_file: str | Path | None = None) -> Corpus:
     """The corpus in a file or folder, whatever its layout.
 
-    It is held in memory, but for aspect-value text of more than ``IN_MEMORY_BYTES``, which goes to the
-    cache first. A folder with ``users.txt`` is the directory of Bi et al. with its published test part;
-    a ``.jsonl`` file, or a folder of such, is ReDial; any other file is aspect-value text. reviews_file:
-    5-core reviews of the same items; those of training conversations become the descriptions. Without
-    texts an item's description is its training conversations. Raises ``BadInput``.
+    It is held in memory, but for aspect-value text of more than ``IN_MEMORY_BYTES``, which goes to the cache first.
+    reviews_file: 5-core reviews of the same items; those of training conversations become the descriptions. Without
+    texts an item's description is its training conversations. Raises ``BadInput``, and ``BadConfig`` where PyArrow,
+    which the cache needs, is not installed.
     """
     place = expanded(path)
     problems = Problems(str(path), strict)
-    kind = kind_of(place)
-    if kind == "hem":
-        return _hem(place, seed, problems)
-    if kind == "redial":
-        return _redial(place, seed, problems)
-    if kind == "reviews":
+    form = format_of(place)
+    if form.dialogues is not None:
+        return _of_dialogues(form, place, seed, problems)
+    if form.open is None:
         raise BadInput(str(path), f"{REVIEWS}; legal: what crjax data derive writes from them")
-    split = f"by user and item, seed {seed}: 80, 10 and 10% of the conversations"
-    if _large(place):
+    if form is aspect_value.FORMAT and _large(place):
         if reviews_file is not None:
             reason = f"over {IN_MEMORY_BYTES} bytes, which reviews are not joined to; legal: no reviews, or a smaller file"
             raise BadInput(str(path), reason)
         digest, stats, talks = _store(place)(place, seed, problems)
-        return _corpus(place, digest, talks, stats, None, problems, split)
-    parts = _parts(aspect_value.conversations(place, problems), seed)
+        return _corpus(place, digest, talks, stats, None, problems, _DRAWN.format(seed))
+    source = form.open(place, problems)
+    if source.test is None:
+        parts, split = _parts(source.conversations(), seed), _DRAWN.format(seed)
+    else:
+        parts = _parts(source.conversations(), seed, ("train", "validation"))
+        parts["test"] = list(source.test())
+        split = f"test as published (query_split); validation 10% of the published training part, seed {seed}"
     texts = None
-    if reviews_file is not None:
-        kept = {(c.user, c.item) for c in parts["train"]}
-        texts = _review_texts(reviews_file, kept, problems)
+    if source.item_texts is not None:
+        texts = {item: [*words, "."] for item, words in source.item_texts(ITEM_WORDS)}
+    elif reviews_file is not None:
+        texts = _review_texts(reviews_file, {(c.user, c.item) for c in parts["train"]}, problems)
     return _conversations(place, parts, texts, problems, split)
 
 
@@ -103,13 +109,7 @@ def fingerprint_of(path: str | Path) -> str:
     place = expanded(path)
     if not exists(place):
         raise BadInput(str(path), "no such file or folder")
-    return fingerprint(_files(place))
-
-
-def _files(place: Path) -> list[Path]:
-    if not is_folder(place):
-        return [place]
-    return sorted(place.glob("*.jsonl*")) or sorted(file for file in place.rglob("*") if is_file(file))
+    return fingerprint(files_of(place))
 
 
 def _parts(found: Iterable[Conversation], seed: int, only: Sequence[str] = PARTS) -> dict[str, list[Conversation]]:
@@ -129,17 +129,6 @@ def _review_texts(path: str | Path, kept: set[tuple[str, str]], problems: Proble
     return texts
 
 
-def _hem(place: Path, seed: int, problems: Problems) -> Corpus:
-    opened = hem.open_directory(place, problems)
-    parts = _parts(hem.conversations(opened, problems, ("train",)), seed, ("train", "validation"))
-    parts["test"] = list(hem.conversations(opened, problems, ("test",)))
-    texts = {
-        item: [*words, "."] for item, words in zip(opened.products, hem.item_texts(opened, problems, ITEM_WORDS), strict=True)
-    }
-    split = f"test as published (query_split); validation 10% of the published training part, seed {seed}"
-    return _conversations(place, parts, texts, problems, split)
-
-
 def _conversations(
     place: Path, parts: Mapping[str, list[Conversation]], texts: Mapping[str, list[str]] | None, problems: Problems, split: str
 ) -> Corpus:
@@ -149,7 +138,7 @@ def _conversations(
             stats.add(one, part == PARTS[0])
     requests = [one.request for part in PARTS for one in parts[part] if one.request]
     talks = {part: ConversationsInMemory(parts[part]) for part in PARTS}
-    return _corpus(place, fingerprint(_files(place)), talks, stats, texts, problems, split, requests)
+    return _corpus(place, fingerprint(files_of(place)), talks, stats, texts, problems, split, requests)
 
 
 def _corpus(
@@ -208,17 +197,17 @@ def _large(place: Path) -> bool:
         raise BadInput(str(place), why(error)) from None
 
 
-def _redial(place: Path, seed: int, problems: Problems) -> Corpus:
-    files = _files(place)
+def _of_dialogues(form: Format, place: Path, seed: int, problems: Problems) -> Corpus:
+    assert form.dialogues is not None
+    files = files_of(place)
     parts: dict[str, dict[str, Dialogue]] = {part: {} for part in PARTS}
     for file in files:
-        for one in redial.dialogues(file, problems):
+        for one in form.dialogues(file, problems, None):
             parts[part_of(seed, one.user)].setdefault(one.key, one)
     _enough(place, {part: len(parts[part]) for part in PARTS})
     everything = [one for part in PARTS for one in parts[part].values()]
-    table = (place if is_folder(place) else place.parent) / "movies_with_mentions.csv"
     mentioned = {item for one in everything for item in (*one.forms, *one.ratings)}
-    titles = redial.movies(table) if is_file(table) else {}
+    titles = titles_of(form, place) or {}
     items = tuple(sorted(mentioned | set(titles)))
     words = _by_count(Counter(w for one in parts["train"].values() for u in one.utterances for w in u.words))
     users = tuple(sorted({one.user for one in everything}))

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from cr_jax.data.conversation import Problems
 from cr_jax.data.corpus import read_corpus, sentences
 from cr_jax.data.demo import demo_text
+from cr_jax.data.find_dataset import find_dataset, read_dataset
 from cr_jax.data.formats import derive, hem, redial, reviews
-from cr_jax.data.formats.detect import find_dataset, kind_of, read_dataset
 from cr_jax.data.formats.lexicon import read_lexicon
+from cr_jax.data.formats.recognise import format_of
 from cr_jax.errors import BadInput, CrJaxError
 
 MARKS = {str(100 + j): {"suggested": j % 2, "seen": 1, "liked": j} for j in range(3)}
@@ -220,7 +221,7 @@ def test_adversarial_lines_take_linear_time(tmp_path, line, no_hang):
         lambda place: find_dataset(str(place)),
         lambda place: reviews.sizes_per_item(place, Problems("x"), 128),
         lambda place: read_lexicon(place, Problems("x"), 10),
-        kind_of,
+        format_of,
     )
     for text in (line, f"u@i,{line}", f"[1]\ta|{line}\t20\t1", json.dumps(REVIEW | {"reviewText": line[:900_000]})):
         place = _file(tmp_path, "x.txt", text[: (1 << 20) - 1] + "\n")

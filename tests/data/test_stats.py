@@ -7,7 +7,7 @@ import pytest
 from cr_jax.catalog import load
 from cr_jax.cli.main import app
 from cr_jax.data.corpus import read_corpus
-from cr_jax.data.formats.detect import find_dataset, read_dataset
+from cr_jax.data.find_dataset import find_dataset, read_dataset
 from cr_jax.data.profile import document_text
 from cr_jax.errors import BadInput
 from cr_jax.records import Lengths

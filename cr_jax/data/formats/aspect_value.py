@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cr_jax.data.conversation import Conversation, Problems, Turn, text_lines
+from cr_jax.data.formats.format import Format, Match, Place, Source
 from cr_jax.data.hash_set import HashSet
 from cr_jax.errors import BadInput
 
@@ -84,3 +85,14 @@ def _turn(triple: str) -> Turn:
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _recognises(place: Place) -> Match:
+    return Match.NO if place.is_folder else Match.ANY
+
+
+def _open(path: Path, problems: Problems) -> Source:
+    return Source(lambda: conversations(path, problems))
+
+
+FORMAT = Format("aspect-value text", _recognises, _open)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cr_jax.data.conversation import Conversation, Problems, Turn, text_lines
 from cr_jax.data.formats import aspect_value
+from cr_jax.data.formats.format import Format, Match, Place, Source
 from cr_jax.errors import BadInput
 from cr_jax.files import is_file
 
@@ -152,3 +153,23 @@ def _words(ids: str, vocabulary: Sequence[str]) -> str | None:
     if None in found:
         return None
     return " ".join(vocabulary[index] for index in found if index is not None)
+
+
+def _recognises(place: Place) -> Match:
+    return Match.ANY if place.is_folder else Match.NO
+
+
+def _open(path: Path, problems: Problems) -> Source:
+    opened = open_directory(path, problems)
+    return Source(
+        lambda: conversations(opened, problems, SPLITS[:1]),
+        lambda: conversations(opened, problems, SPLITS[1:]),
+        lambda limit: list(zip(opened.products, item_texts(opened, problems, limit), strict=True)),
+        opened.queries,
+        len(opened.users),
+        len(opened.products),
+        len(opened.vocabulary),
+    )
+
+
+FORMAT = Format("directory of Bi et al.", _recognises, _open)

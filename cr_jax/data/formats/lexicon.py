@@ -4,11 +4,13 @@
 value first. A public lexicon holds junk: values made of stop words alone ("of the").
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cr_jax.data.conversation import Problems, text_lines
+from cr_jax.data.formats.format import Format, Match, Place
 from cr_jax.errors import BadInput
 
 #: Pairs met fewer times are left out by default.
@@ -104,3 +106,13 @@ def _pair(text: str) -> tuple[int, Words, Words, int]:
     if not all(count.isascii() and count.isdigit() and len(count) <= _DIGITS for count in counts):
         raise _Refused("unreadable count", f"{text[:60]!r}; {_FORM}")
     return _SIGNS[columns[0].strip()], tuple(pair[0].split()), tuple(pair[1].split()), sum(map(int, counts))
+
+
+def _recognises(place: Place) -> Match:
+    is_pair = re.match(r"\[-?\d+\]\t[^\t]*\|", place.first_line) is not None
+    return Match.CERTAIN if is_pair and not place.has_json_lines_name else Match.NO
+
+
+FORMAT = Format(
+    "lexicon", _recognises, refusal="an aspect-value lexicon, no conversations; legal: reviews, with this as --lexicon"
+)

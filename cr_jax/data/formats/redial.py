@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from cr_jax.data.conversation import Problems, text_lines
 from cr_jax.data.dialogue import NOT_SAID, SYSTEM, USER, Dialogue, Form, Utterance
+from cr_jax.data.formats.format import Format, Match, Place
 from cr_jax.errors import BadInput
 from cr_jax.files import open_file
 from cr_jax.json_text import NotJson, parse_line
@@ -144,3 +145,12 @@ def words_of_text(text: str, titles: Mapping[str, str]) -> tuple[tuple[str, ...]
         words += named
         mentions += [item] * len(named)
     return tuple(words), tuple(mentions)
+
+
+def _recognises(place: Place) -> Match:
+    if place.is_json and '"messages"' in place.first_line:
+        return Match.CERTAIN
+    return Match.LIKELY if place.has_json_lines_name else Match.NO
+
+
+FORMAT = Format("ReDial", _recognises, dialogues=dialogues, titles_file="movies_with_mentions.csv", titles=movies)

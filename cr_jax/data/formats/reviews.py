@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cr_jax.data.conversation import Problems, text_lines
+from cr_jax.data.formats.format import Format, Match, Place
 from cr_jax.errors import BadInput
 from cr_jax.json_text import NotJson, parse_line
 
@@ -94,3 +95,10 @@ def sizes_per_item(path: str | Path, problems: Problems, limit: int) -> dict[str
             at, number, open_sentence = at + 1, number + end, not end
         used[review.item], found[review.item] = at, (words, number)
     return found
+
+
+def _recognises(place: Place) -> Match:
+    return Match.LIKELY if place.is_json and not place.has_json_lines_name else Match.NO
+
+
+FORMAT = Format("5-core reviews", _recognises)

@@ -1,18 +1,21 @@
 """A data set from a name, a profile or a file of conversations, whatever its layout."""
 
+import itertools
 import re
 from pathlib import Path
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
-from cr_jax.data.conversation import Problems, text_lines
+from cr_jax.data.conversation import Conversation, Problems
 from cr_jax.data.corpus_stats import ITEM_WORDS
-from cr_jax.data.formats import aspect_value, derive, hem, redial, reviews
+from cr_jax.data.formats import derive, reviews
+from cr_jax.data.formats.format import Format, Source
 from cr_jax.data.formats.lexicon import MIN_COUNT, read_lexicon
+from cr_jax.data.formats.recognise import files_of, format_of
 from cr_jax.data.profile import profile_conversations
 from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.errors import BadInput, UnknownName
-from cr_jax.files import exists, expanded, is_file, is_folder, mode, names_in, open_file, why
+from cr_jax.files import exists, expanded, is_file, is_folder, mode, open_file, why
 
 #: The shipped profile whose text lengths stand in for what a file says nothing about.
 STAND_IN = "cell-phones"
@@ -63,52 +66,50 @@ def read_dataset(
     ``assumed``. Raises ``BadInput``.
     """
     place, problems = Path(path), Problems(str(path), strict)
-    stem, name = names_of(place)
-    stand_in, kind = load.dataset(STAND_IN), kind_of(place)
-    if lexicon_file is not None and kind != "reviews":
+    form = format_of(place)
+    if form.dialogues is not None and lexicon_file is None:
+        return _of_dialogues(form, place, problems), problems
+    if lexicon_file is not None and form is not reviews.FORMAT:
         raise BadInput(str(path), "a lexicon derives conversations from 5-core reviews (JSON lines), which this is not")
-    if kind == "redial":
-        return _redial(place, name, stand_in, problems), problems
-    if kind == "reviews":
-        if lexicon_file is None:
-            legal = "with --lexicon FILE, which derives them (crjax data derive writes them)"
-            raise BadInput(str(path), f"{REVIEWS}; legal: {legal}")
-        pairs = read_lexicon(lexicon_file, problems, MIN_COUNT)
-        talks = list(derive.conversations(place, pairs, problems))
-        if not talks:
-            raise BadInput(str(path), f"no review mentions one of the {pairs.kept:,} pairs of {lexicon_file}")
-        reviews_file = place
+    if form.open is not None:
+        source = form.open(place, problems)
+    elif lexicon_file is None:
+        raise BadInput(str(path), f"{REVIEWS}; legal: with --lexicon FILE, which derives them (crjax data derive writes them)")
     else:
-        talks = None
+        source, reviews_file = Source(_derived(place, Path(lexicon_file), problems).__iter__), place
     sizes: list[tuple[int, int]] = []
     if reviews_file is not None:
         # Reviews that conversations were derived from are read a second time: their faults are counted.
-        again = problems if kind != "reviews" else Problems(str(place))
+        again = problems if form is not reviews.FORMAT else Problems(str(place))
         sizes = list(reviews.sizes_per_item(reviews_file, again, ITEM_WORDS).values())
     read = [Path(file).name for file in (lexicon_file, reviews_file) if file is not None and file != place]
-    source = " with ".join([place.name, *read])
-    words, ends = [words for words, _ in sizes], [sentences for _, sentences in sizes]
-    if kind != "hem":
-        found = aspect_value.conversations(place, problems) if talks is None else talks
-        profile = profile_conversations(
-            found, name=name, title=stem, source=source, assumed=stand_in, item_words=words, item_sentences=ends
-        )
-        return profile, problems
-    opened = hem.open_directory(place, problems)
+    title, name = names_of(place)
+    if source.item_texts is None:
+        item_words = [words for words, _ in sizes]
+    else:
+        item_words = [len(words) for _, words in source.item_texts(ITEM_WORDS)]
     profile = profile_conversations(
-        hem.conversations(opened, problems),
+        itertools.chain(source.conversations(), source.test() if source.test is not None else ()),
         name=name,
-        title=stem,
-        source=source,
-        assumed=stand_in,
-        users=len(opened.users),
-        items=len(opened.products),
-        words=len(opened.vocabulary),
-        requests=opened.queries,
-        item_words=[len(words) for words in hem.item_texts(opened, problems, ITEM_WORDS)],
-        item_sentences=ends,
+        title=title,
+        source=" with ".join([place.name, *read]),
+        assumed=load.dataset(STAND_IN),
+        users=source.users,
+        items=source.items,
+        words=source.words,
+        requests=source.requests,
+        item_words=item_words,
+        item_sentences=[sentences for _, sentences in sizes],
     )
     return profile, problems
+
+
+def _derived(place: Path, lexicon_file: Path, problems: Problems) -> list[Conversation]:
+    pairs = read_lexicon(lexicon_file, problems, MIN_COUNT)
+    talks = list(derive.conversations(place, pairs, problems))
+    if not talks:
+        raise BadInput(str(place), f"no review mentions one of the {pairs.kept:,} pairs of {lexicon_file}")
+    return talks
 
 
 def names_of(place: Path) -> tuple[str, str]:
@@ -118,36 +119,24 @@ def names_of(place: Path) -> tuple[str, str]:
     return stem, re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "conversations"
 
 
-def kind_of(place: Path) -> str:
-    """``redial``, ``reviews``, ``hem`` or ``text``; raises ``BadInput`` for a known file without conversations."""
-    if is_folder(place):
-        names = names_in(place)
-        if any(".qrels" in name for name in names):
-            raise BadInput(
-                str(place),
-                "a split of queries and reviews (qrels), no conversations; legal: a file of "
-                "conversations, a folder in the layout of Bi et al. or of ReDial",
-            )
-        return "redial" if any(name.endswith((".jsonl", ".jsonl.gz")) for name in names) else "hem"
-    if place.name.removesuffix(".gz").endswith(".jsonl"):
-        return "redial"
-    line = next(text_lines(place, Problems(str(place))), (0, "", True))[1]
-    first = line.lstrip("[").strip()
-    if first.startswith("{") or (not first and ".json" in place.suffixes):
-        return "redial" if '"messages"' in first else "reviews"
-    if re.match(r"\[-?\d+\]\t[^\t]*\|", line):
-        raise BadInput(str(place), "an aspect-value lexicon, no conversations; legal: reviews, with this as --lexicon")
-    return "text"
-
-
-def _redial(place: Path, name: str, stand_in: Dataset, problems: Problems) -> Dataset:
-    files = sorted(place.glob("*.jsonl*")) if is_folder(place) else [place]
+def _of_dialogues(form: Format, place: Path, problems: Problems) -> Dataset:
+    assert form.dialogues is not None
     seen: set[str] = set()
-    talks = [one for file in files for one in redial.dialogues(file, problems, seen)]
-    table = (place if is_folder(place) else place.parent) / "movies_with_mentions.csv"
+    talks = [one for file in files_of(place) for one in form.dialogues(file, problems, seen)]
     items = {item for one in talks for item in (*one.forms, *one.ratings)}
-    titled = is_file(table)
-    items |= set(redial.movies(table)) if titled else set()
+    titles = titles_of(form, place)
     words = {word for one in talks for spoken in one.utterances for word in spoken.words}
-    source = place.name if not titled else f"{place.name} with {table.name}"
-    return profile_dialogues(talks, name=name, source=source, assumed=stand_in, items=len(items), words=len(words))
+    return profile_dialogues(
+        talks,
+        name=names_of(place)[1],
+        source=place.name if titles is None else f"{place.name} with {form.titles_file}",
+        assumed=load.dataset(STAND_IN),
+        items=len(items | set(titles or ())),
+        words=len(words),
+    )
+
+
+def titles_of(form: Format, place: Path) -> dict[str, str] | None:
+    """Titles of the items of dialogues, ``None`` where no file beside them has such. Raises ``BadInput``."""
+    table = (place if is_folder(place) else place.parent) / form.titles_file
+    return form.titles(table) if form.titles is not None and is_file(table) else None

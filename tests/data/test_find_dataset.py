@@ -8,8 +8,8 @@ import pytest
 from cr_jax.catalog import load
 from cr_jax.data import demo
 from cr_jax.data.conversation import Problems
+from cr_jax.data.find_dataset import find_dataset, read_dataset
 from cr_jax.data.formats import aspect_value, hem
-from cr_jax.data.formats.detect import find_dataset, read_dataset
 from cr_jax.data.profile import assume_from, document_text, lengths_of, scaled_histogram
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.records import Lengths
