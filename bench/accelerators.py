@@ -4,7 +4,7 @@
     python bench/accelerators.py --products FILE... --streams FILE... --convolutions FILE... --collectives FILE... [--card J.json]
 
 Without files: the rows of the folder, each card predicted with constants fitted on the others. With files: every row by the
-shipped constants. Formats are those of ``../shared/measured``; a card is a profile of the catalogue, a short name of the
+shipped constants. Formats are those of ``../shared/measured``; a card is a profile of the catalog, a short name of the
 source (``cr_jax/predict/accelerator/measured/cards.py``: v100 of NeuSight is the PCIe card, of DeepBench the SXM2), or the
 name of a profile given with ``--card``.
 

@@ -102,7 +102,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--dataset", default="cell-phones")
     parser.add_argument("--seconds", type=float, default=1.0, help="of samples per step at least")
     parser.add_argument("--sweep-seconds", type=float, default=90.0, help="that the sweep may take")
-    parser.add_argument("--profile", help="the card's, where the catalogue does not know its title")
+    parser.add_argument("--profile", help="the card's, where the catalog does not know its title")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results")
     parser.add_argument("--sweep", action="store_true", help=argparse.SUPPRESS)  # in a process of its own
     options = parser.parse_args()

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from cr_jax.models.spec import Conversation, Objective, Positions, Spec, expect_state, positive
+from cr_jax.models.spec import ConversationalModel, Objective, Positions, Spec, expect_state, positive
 from cr_jax.nn.module import Module, name_scopes, scoped
 from cr_jax.records import bucket
 
@@ -111,7 +111,7 @@ SPEC = Spec(
             inputs=lambda config, work, batch: {**texts(config, work, work.turns, batch), "target": ints(batch)},
         ),
     ),
-    conversation=Conversation(
+    conversation=ConversationalModel(
         items=lambda config, work: None,
         precompute=lambda model, items: None,
         start=start,

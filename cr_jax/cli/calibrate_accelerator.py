@@ -31,7 +31,7 @@ def run(
     attached = None
     if files:
         if profile is None:
-            raise BadConfig("--from needs --profile: the card that the rows are of; legal: a catalogue's name, or a JSON file")
+            raise BadConfig("--from needs --profile: the card that the rows are of; legal: a catalog's name, or a JSON file")
     else:
         attached = _attached(device)
         profile = profile or known(attached)
@@ -84,14 +84,14 @@ def _attached(device: str) -> Any:
 
 
 def known(device: Any) -> str:
-    """The catalogue's name of an attached device. Raises ``BadConfig``."""
+    """The catalog's name of an attached device. Raises ``BadConfig``."""
     from cr_jax.errors import BadConfig
     from cr_jax.targets.resolve import profile_name
 
     found = profile_name(device.device_kind, PLATFORMS.get(device.platform, "cuda"))
     if found is None:
         raise BadConfig(
-            f"no profile of the catalogue is titled {device.device_kind!r}; legal: --profile NAME of the nearest "
+            f"no profile of the catalog is titled {device.device_kind!r}; legal: --profile NAME of the nearest "
             "card (crjax list devices), or --profile FILE.json that describes this one"
         )
     return found

@@ -1,7 +1,7 @@
 """A data set ready to train on: conversations or dialogues in three parts, words and item texts.
 
 Everything that is learned from text (the vocabulary, item descriptions) comes from the training
-part alone; users, items and aspects are the catalogue and come from all parts.
+part alone; users, items and aspects come from all parts.
 """
 
 import os

@@ -13,7 +13,7 @@ from cr_jax.records import TextLengths
 def profile_dialogues(found: Sequence[Dialogue], *, name: str, source: str, assumed: Dataset, items: int, words: int) -> Dataset:
     """A turn is a pair of utterances after the first; a request, question and answer is an utterance.
 
-    items, words: of the catalogue and the vocabulary. Free dialogues have no aspects, values or item
+    items, words: how many there are in the data and in the vocabulary. Free dialogues have no aspects, values or item
     texts: the former are 0, the latter's lengths are those of ``assumed``, tagged so.
     """
     spoken = lengths_of(len(one.words) for talk in found for one in talk.utterances)

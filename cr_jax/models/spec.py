@@ -66,7 +66,7 @@ class Positions:
 
 
 @dataclass(frozen=True)
-class Conversation:
+class ConversationalModel:
     """How a model answers a turn. B users, turns t = 0 (the request q0) to T.
 
     A state is a pytree of arrays with leading axis B. Outputs are ``item_scores`` [B, items scored] and, where
@@ -145,7 +145,7 @@ class Spec:
     build: Callable[[Any, nnx.Rngs], Module]
     """(config, rngs) -> the module, with its scopes named (``name_scopes``) and its attribute ``config`` set."""
     objectives: Callable[[Any], tuple[Objective, ...]]
-    conversation: Conversation
+    conversation: ConversationalModel
     published: Callable[[Any], Mapping[str, tuple[str, Callable[[Any], Any]]]]
     """(config) -> the public implementation's variable name: (NNX path as a dotted string, conversion to ours)."""
     paper_count: Callable[[Any, int], int | None]

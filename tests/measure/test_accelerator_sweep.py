@@ -321,7 +321,7 @@ def test_imported_measurements_become_the_users_profile(tmp_path, monkeypatch):
     assert "products_bfloat16" in result.output
 
 
-def test_a_sweep_on_an_attached_card_is_written_under_the_catalogues_name(swept, tmp_path, monkeypatch):
+def test_a_sweep_on_an_attached_card_is_written_under_the_catalogs_name(swept, tmp_path, monkeypatch):
     from cr_jax.measure import device
 
     monkeypatch.setenv("CRJAX_PROFILES", str(tmp_path))

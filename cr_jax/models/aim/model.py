@@ -29,7 +29,7 @@ from cr_jax.models.aim.examples import examples, turn_encoder
 from cr_jax.models.aim.layers import Discriminator, Generator, Tables, discriminator_names, generator_names
 from cr_jax.models.aim.losses import Direction
 from cr_jax.models.aim.word_window import WordWindow, append, empty_window
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
+from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import Module, name_scopes
 from cr_jax.nn.optimizers import exponential_decay, tf_adam
 from cr_jax.records import Workload, bucket
@@ -263,7 +263,7 @@ SPEC = Spec(
     configure=configure,
     build=build,
     objectives=objectives,
-    conversation=Conversation(
+    conversation=ConversationalModel(
         items=item_inputs,
         precompute=precompute,
         start=start,

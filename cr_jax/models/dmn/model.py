@@ -28,7 +28,7 @@ from cr_jax.models.dmn.config import FIELDS, Config, configure
 from cr_jax.models.dmn.examples import examples, turn_encoder
 from cr_jax.models.dmn.layers import Answer, EpisodicMemory, InputModule
 from cr_jax.models.dmn.paper_count import with_optimizer
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
+from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import Module, name_scopes
 from cr_jax.nn.optimizers import tf_adam
 from cr_jax.nn.tf_gru import gru_names, until
@@ -236,7 +236,7 @@ SPEC = Spec(
     configure=configure,
     build=build,
     objectives=objectives,
-    conversation=Conversation(
+    conversation=ConversationalModel(
         items=lambda config, work: None,
         precompute=lambda model, items: None,
         start=start,

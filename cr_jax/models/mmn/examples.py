@@ -63,7 +63,7 @@ def others(rng: np.random.Generator, number: int, taken: Sequence[Collection[int
     again = [i for i, (one, mine) in enumerate(zip(drawn.tolist(), taken, strict=True)) if one in mine]
     while again:
         if any(len(taken[i]) >= number for i in again):
-            raise BadConfig(f"no negative left among {number}; legal: a catalogue larger than one user's conversations")
+            raise BadConfig(f"no negative left among {number}; legal: more of them than one user's conversations hold")
         drawn[again] = rng.integers(number, size=len(again))
         again = [i for i in again if int(drawn[i]) in taken[i]]
     return drawn

@@ -26,7 +26,7 @@ from cr_jax.models.mmn.chunks import in_chunks
 from cr_jax.models.mmn.config import FIELDS, LONGEST_DESCRIPTION, MmnConfig, PmmnConfig, configure_mmn, configure_pmmn
 from cr_jax.models.mmn.examples import examples, turn_encoder
 from cr_jax.models.mmn.layers import MultiMemory, public_names
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
+from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import name_scopes
 from cr_jax.nn.optimizers import tf_adam
 from cr_jax.records import Workload, bucket
@@ -239,7 +239,7 @@ MMN_SPEC = Spec(
     configure=configure_mmn,
     build=build,
     objectives=objectives,
-    conversation=Conversation(
+    conversation=ConversationalModel(
         items=item_inputs,
         precompute=precompute,
         start=start,

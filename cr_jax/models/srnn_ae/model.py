@@ -19,7 +19,7 @@ from flax import nnx
 
 from cr_jax.data.examples.dialogue_columns import UTTERANCES, WORDS
 from cr_jax.errors import BadConfig
-from cr_jax.models.spec import Conversation, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
+from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.models.srnn_ae import input_shapes as shapes
 from cr_jax.models.srnn_ae import losses
 from cr_jax.models.srnn_ae.autorec import AutoRec, published_autorec
@@ -204,7 +204,7 @@ SPEC = Spec(
     configure=configure,
     build=build,
     objectives=objectives,
-    conversation=Conversation(
+    conversation=ConversationalModel(
         items=lambda config, work: None,
         precompute=lambda model, items: None,
         start=lambda model, side, batch: model.start(batch),

@@ -50,7 +50,7 @@ KINDS = tuple(dict.fromkeys(one.kind for one in FORMATS))
 def read_rows(path: str | Path, kind: str | None = None, given: Collection[str] = ()) -> list[Rows]:
     """The measurements in a file, by card and method.
 
-    kind: one of ``KINDS`` that the file must hold; ``None``: any. given: names of cards that are legal beside the catalogue's
+    kind: one of ``KINDS`` that the file must hold; ``None``: any. given: names of cards that are legal beside the catalog's
     and the sources' short ones. Raises ``BadInput`` with file, line, reason and what is legal.
     """
     table = read_table(path)

@@ -1,4 +1,4 @@
-"""The cards that measurement files name, as profiles of the catalogue.
+"""The cards that measurement files name, as profiles of the catalog.
 
 The sources have short names of their own, and mean different models by them: NeuSight's P100, V100 and A100 are PCIe cards,
 DeepBench's V100 is the SXM2 of a DGX-1. A name that is not listed here is that of a profile.
