@@ -62,7 +62,7 @@ def recommend(
     )
     if not found.finished:
         _say("this training has not finished; the weights are those of its newest checkpoint")
-    if user and not found.voice.uses_user:
+    if user and not found.encoder.uses_user:
         _say(f"{found.spec.name} does not look at who speaks: --user changes nothing")
     elif user and user not in kept.talks:
         _say(f"user {user!r} is not in the training data: taken as one it does not know")
@@ -90,7 +90,7 @@ def recommend(
 
 def _prepared(found: "Recommender", talks: "Iterable[Talk] | None", users: int = 1) -> None:
     programs, seconds = found.prepare(talks, users)
-    side = "" if found.voice.items is None else " and the item side computed"
+    side = "" if found.encoder.items is None else " and the item side computed"
     _say(f"{programs} programs compiled{side} in {seconds:.2f} s, before the first turn")
 
 
@@ -152,7 +152,7 @@ def _line(found: "Recommender", name: str, talk: "Talk", t: int, answer: "Answer
     from cr_jax.data.conversation import Conversation
 
     line: dict[str, Any] = {"conversation": name, "t": t, **_said(talk, t)}
-    line["unknown"] = [word for word in _words(talk, t, found.voice.aspect_is_word) if not found.voice.knows(word)]
+    line["unknown"] = [word for word in _words(talk, t, found.encoder.aspect_is_word) if not found.encoder.knows(word)]
     line["items"] = [{"item": item, "score": score} for item, score in answer.items]
     line["rank"] = None
     if isinstance(talk, Conversation):

@@ -116,7 +116,7 @@ class Terminal:
         if len(words) > FREE_WORDS:
             print(f"Only the last {FREE_WORDS} of {len(words)} words are read.")
             words = words[-FREE_WORDS:]
-        unknown = list(dict.fromkeys(word for word in words if not self.found.voice.knows(word.lower())))
+        unknown = list(dict.fromkeys(word for word in words if not self.found.encoder.knows(word.lower())))
         if unknown:
             print(visible(f"Unknown words, left unread: {', '.join(unknown)}"))
         return " ".join(words), sum(word not in unknown for word in words)

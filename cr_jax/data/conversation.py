@@ -1,4 +1,4 @@
-"""A conversation as the readers give it, and the account of what a file had wrong with it."""
+"""A conversation as the readers give it, and the account of a file's faults."""
 
 import gzip
 import zlib

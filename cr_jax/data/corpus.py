@@ -36,25 +36,27 @@ _DRAWN = "by user and item, seed {}: 80, 10 and 10% of the conversations"
 
 @dataclass(frozen=True)
 class Corpus:
-    """dataset: its measured sizes, what ``configure`` is given. fingerprint: of the files' bytes.
+    """A data set in three parts. Conversations are empty for a corpus of dialogues, and the other way round."""
 
-    conversations: of aspects and values, by part, empty for a corpus of dialogues; dialogues: the
-    other way round. Conversations of a large file lie on disk and are made one by one. words: of the
-    training part, the most frequent first, then every aspect of more than one word. descriptions: words
-    of an item with "." at each sentence end. split: in words. titles: of items, where the data has such.
-    """
-
+    #: Measured sizes, from which a model is configured.
     dataset: Dataset
+    #: SHA-256 of the files' bytes.
     fingerprint: str
+    #: How the parts were drawn, in words.
     split: str
     problems: Problems
+    #: By part; those of a large file lie on disk.
     conversations: Mapping[str, Conversations]
+    #: By part.
     dialogues: Mapping[str, tuple[Dialogue, ...]]
-    users: Sequence[str]
+    users: tuple[str, ...]
     items: tuple[str, ...]
     aspects: tuple[str, ...]
+    #: Words of the training part, the most frequent first, then every aspect of more than one word.
     words: tuple[str, ...]
+    #: Words of each item's description, "." at each sentence end.
     descriptions: Mapping[str, tuple[str, ...]]
+    #: Titles of items, where the data has such.
     titles: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -1,4 +1,4 @@
-"""What one pass over conversations counts: sizes and lengths for a profile, words for a vocabulary."""
+"""Statistics of conversations from one pass: sizes and lengths for a profile, words for a vocabulary."""
 
 import sys
 from collections import Counter
@@ -12,21 +12,21 @@ ITEM_WORDS = 128
 
 @dataclass
 class CorpusStats:
-    """users, items: a number each, in order of appearance. aspects, values: how often each occurs, in
-    all conversations; turns: conversations by number of turns.
+    """Counts over all conversations, and over those of the training part alone."""
 
-    Of training conversations alone: ``asked`` and ``answered`` like aspects and values, ``requests``,
-    and ``described``: an item's first ``ITEM_WORDS`` words, "." after each turn.
-    """
-
+    #: Users and items with a number each, in order of their appearance.
     users: dict[str, int] = field(default_factory=dict)
     items: dict[str, int] = field(default_factory=dict)
+    #: How often each aspect and value occurs in all conversations.
     aspects: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
+    #: Conversations by their number of turns.
     turns: Counter[int] = field(default_factory=Counter)
+    #: How often each aspect, value and request occurs in training conversations.
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
+    #: The first ``ITEM_WORDS`` words of an item's training conversations, "." after each turn.
     described: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, found: Conversation, training: bool = False) -> None:

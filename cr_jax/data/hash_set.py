@@ -1,4 +1,4 @@
-"""A set of whole numbers that takes few bytes for each: ten million in about 120 MB."""
+"""A set of 64-bit hashes in 12 bytes each: ten million in about 120 MB, where a Python set takes 700 MB."""
 
 from array import array
 

@@ -1,7 +1,7 @@
-"""What a trained model needs beside its weights to hold a conversation: words, items, aspects, users.
+"""The assets that a trained model needs beside its weights to hold a conversation: words, items, aspects, users.
 
-``crjax train`` writes it as JSON beside the checkpoints, so that a recommender works without the
-data it was trained on.
+``crjax train`` writes them as JSON beside the checkpoints, so that a recommender works without the data it was
+trained on.
 """
 
 from collections import Counter
@@ -17,32 +17,34 @@ from cr_jax.data.items_by_user import ItemsByUser
 from cr_jax.documents.recommender import AspectValues, DatasetFiles, KnownUser, LongestTexts, RecommendedItem, RecommenderDocument
 from cr_jax.records import Lengths, TextLengths
 
-#: Values kept per aspect, as examples of an answer.
+#: Values assets per aspect, as examples of an answer.
 VALUES = 8
 
 
 @dataclass(frozen=True)
 class RecommenderAssets:
-    """sha256: of the data set's files. seed: of the run. dialogues: whether it was trained on free
-    dialogues, which have no aspects.
+    """Vocabulary, items and users of a training run."""
 
-    values: aspect -> values said in training, both the most frequent first; every aspect has an entry.
-    talks: user -> items of their training conversations in order, every user has an entry. titles:
-    item -> title, where the data has such. longest: words of the longest request, question and answer.
-    words, items, aspects, descriptions: as in :class:`~cr_jax.data.corpus.Corpus`.
-    """
-
+    #: Name of the data set.
     dataset: str
+    #: Of the data set's files.
     sha256: str
+    #: Of the run.
     seed: int
+    #: Whether the model was trained on free dialogues, which have no aspects.
     dialogues: bool
+    #: As in :class:`~cr_jax.data.corpus.Corpus`, like items, aspects and descriptions.
     words: tuple[str, ...]
     items: tuple[str, ...]
     aspects: tuple[str, ...]
+    #: Aspect -> values said in training, both the most frequent first; every aspect has an entry.
     values: Mapping[str, tuple[str, ...]]
     descriptions: Mapping[str, tuple[str, ...]]
+    #: The items of each user's training conversations; every user has an entry.
     talks: ItemsByUser
+    #: Item -> title, where the data has such.
     titles: Mapping[str, str]
+    #: Words of the longest request, question and answer.
     longest: LongestTexts
 
     @property
@@ -62,7 +64,7 @@ def room(request: int, question: int, answer: int) -> TextLengths:
 
 
 def assets_of(corpus: Corpus, seed: int) -> RecommenderAssets:
-    """What is kept of ``corpus``; the users' items of conversations on disk stay there."""
+    """The assets of a corpus."""
     train = corpus.conversations["train"]
     asked: Counter[str] = Counter()
     values: dict[str, Counter[str]] = {aspect: Counter() for aspect in corpus.aspects}
@@ -102,30 +104,30 @@ def _said(found: Conversations) -> Iterator[tuple[str, str, int]]:
             yield aspects[aspect], values[value], int(number[place])
 
 
-def document(kept: RecommenderAssets, model: str) -> RecommenderDocument:
+def document(assets: RecommenderAssets, model: str) -> RecommenderDocument:
     """The document. Items are numbers where they repeat."""
-    return structs.replace(without_users(kept, model), users=tuple(users(kept)))
+    return structs.replace(without_users(assets, model), users=tuple(users(assets)))
 
 
-def users(kept: RecommenderAssets) -> Iterator[KnownUser]:
+def users(assets: RecommenderAssets) -> Iterator[KnownUser]:
     """The document's rows ``users``, of which there may be many."""
-    number = {item: i for i, item in enumerate(kept.items)}
-    return (KnownUser(user=user, items=tuple(number[item] for item in items)) for user, items in kept.talks.items())
+    number = {item: i for i, item in enumerate(assets.items)}
+    return (KnownUser(user=user, items=tuple(number[item] for item in items)) for user, items in assets.talks.items())
 
 
-def without_users(kept: RecommenderAssets, model: str) -> RecommenderDocument:
+def without_users(assets: RecommenderAssets, model: str) -> RecommenderDocument:
     """The document with no rows in its last field, ``users``."""
     return RecommenderDocument(
         model=model,
-        dataset=DatasetFiles(name=kept.dataset, sha256=kept.sha256),
-        seed=kept.seed,
-        dialogues=kept.dialogues,
-        longest=kept.longest,
-        words=kept.words,
-        aspects=tuple(AspectValues(aspect=aspect, values=values) for aspect, values in kept.values.items()),
+        dataset=DatasetFiles(name=assets.dataset, sha256=assets.sha256),
+        seed=assets.seed,
+        dialogues=assets.dialogues,
+        longest=assets.longest,
+        words=assets.words,
+        aspects=tuple(AspectValues(aspect=aspect, values=values) for aspect, values in assets.values.items()),
         items=tuple(
-            RecommendedItem(item=item, title=kept.titles.get(item), description=" ".join(kept.descriptions.get(item, ())))
-            for item in kept.items
+            RecommendedItem(item=item, title=assets.titles.get(item), description=" ".join(assets.descriptions.get(item, ())))
+            for item in assets.items
         ),
         users=(),
     )

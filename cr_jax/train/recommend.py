@@ -100,7 +100,7 @@ class Recommender:
         training = self.spec.training
         if training is None or training.turn_encoder is None:
             raise BadConfig(f"{self.spec.name} states no turn encoder (Training.turn_encoder): it holds no conversations")
-        self.voice = training.turn_encoder(self.assets, self.config)
+        self.encoder = training.turn_encoder(self.assets, self.config)
         self.finished = found.progress["stage"] == len(found.identity["stages"])
         self.steps = found.progress["total"]
         self._model = abstract_model(self.spec, self.config)
@@ -131,10 +131,10 @@ class Recommender:
         begin, longest = time.perf_counter(), structs.asdict(self.assets.longest)
         self.users = users
         talk = self.spec.conversation
-        if self.voice.items is not None:
+        if self.encoder.items is not None:
             merge = self._model.merger(Frozen)
             side = jax.jit(lambda weights, frozen, items: talk.precompute(merge(frozen, weights), items))
-            self._side = jax.block_until_ready(side(*self._tree.unflatten(self._held), dict(self.voice.items)))
+            self._side = jax.block_until_ready(side(*self._tree.unflatten(self._held), dict(self.encoder.items)))
         self._starts.clear()
         if talks is None:
             free = max(FREE_WORDS, *longest.values())
@@ -171,15 +171,15 @@ class Recommender:
     def turns(self, state: Any, talks: Sequence[Talk], t: int) -> tuple[Any, list[Answer]]:
         """The same of several conversations at once, ``users`` at most; those that have ended at turn t
         are left out at the end of ``talks``. The latency of each is that of all."""
-        past = [place for place, talk in enumerate(talks) if self.voice.past(talk, t)]
+        past = [place for place, talk in enumerate(talks) if self.encoder.past(talk, t)]
         for place in past:  # compiled before the clock starts
             self._program("replay", self._window([self._read(talks[place], t)]))
         begin = time.perf_counter()
-        rows = [self.voice.turn(talk, t) for talk in talks]
+        rows = [self.encoder.turn(talk, t) for talk in talks]
         shape = next((s for s in self._shapes[t == 0] if all(fits(row, s) for row in rows)), None)
         if shape is None:
             raise BadConfig(f"turn {t}: longer than the programs that were compiled; legal: prepare() with this conversation")
-        row = together(rows, shape, self.voice.fill, self.users)
+        row = together(rows, shape, self.encoder.fill, self.users)
         state, best = self._run(self._program("incremental", row), state, row)
         found = [("incremental", best, place) for place in range(len(talks))]
         windows: dict[str, list[tuple[int, Arrays]]] = {}
@@ -198,8 +198,8 @@ class Recommender:
     def _noted(self, talk: Talk) -> Talk:
         """The same; the programs are compiled that its windows past the model's limit need."""
         last = turn_count(talk) - 1
-        for t in range(last + 1) if self.voice.past(talk, last) else ():
-            if self.voice.past(talk, t):
+        for t in range(last + 1) if self.encoder.past(talk, last) else ():
+            if self.encoder.past(talk, t):
                 row = self._window([self._read(talk, t)])
                 if ("replay", _shaped(row)) not in self._programs:
                     self._replayed(self._program("replay", row), row)
@@ -223,7 +223,7 @@ class Recommender:
 
     def _read(self, talk: Talk, t: int) -> Arrays:
         """The window of one conversation, to be read again."""
-        pool = self.voice.histories([talk])
+        pool = self.encoder.histories([talk])
         return pool.make(np.array([t]), pool.shape(t), np.random.default_rng(0))
 
     def _window(self, read: Sequence[Arrays]) -> Arrays:
@@ -240,7 +240,7 @@ class Recommender:
         turns = [Turn(aspect, values[0], None) for aspect, values in self.assets.values.items() if values]
         turns = (turns * (1 + ENDLESS // max(1, len(turns))))[:ENDLESS]
         talk = Conversation("", "", tuple(turns))
-        first = next((t for t in range(len(turns) + 1) if self.voice.past(talk, t)), None)
+        first = next((t for t in range(len(turns) + 1) if self.encoder.past(talk, t)), None)
         return () if first is None else (dataclasses.replace(talk, turns=talk.turns[:first]),)
 
     def _answer(self, best: Arrays, mode: str, latency: float, row: int = 0) -> Answer:

@@ -118,11 +118,11 @@ def test_past_the_limit_the_window_is_read_again(name, runs):
     turns = tuple(Turn(aspect, found.assets.values[aspect][0], 1) for aspect in found.assets.aspects[:14])
     talk = Conversation(trained.corpus.users[0], trained.corpus.items[0], turns)
     given = answers(found, talk, len(turns) + 1)
-    pool = found.voice.histories([talk])
-    limit = next(t for t in range(len(turns) + 1) if found.voice.past(talk, t))
+    pool = found.encoder.histories([talk])
+    limit = next(t for t in range(len(turns) + 1) if found.encoder.past(talk, t))
     assert [a.mode for a in given] == ["incremental"] * limit + ["replay"] * (len(turns) + 1 - limit)
     module = found._model.merger()(trained.weights)
-    side = None if found.voice.items is None else found.spec.conversation.precompute(module, dict(found.voice.items))
+    side = None if found.encoder.items is None else found.spec.conversation.precompute(module, dict(found.encoder.items))
     for t, answer in enumerate(given):
         row = pool.make(np.array([t]), pool.shape(t), np.random.default_rng(0))
         scores = np.asarray(found.spec.conversation.replay(module, side, row)["item_scores"])[0]
@@ -247,8 +247,8 @@ def test_free_dialogues(tmp_path, monkeypatch, capsys):
     found.prepare([talk])
     last = answers(found, talk, 2)[-1]
     # All of it at once gives the same as turn by turn.
-    joined = found.voice.turn(talk, 1)
-    first = found.voice.turn(talk, 0)
+    joined = found.encoder.turn(talk, 1)
+    first = found.encoder.turn(talk, 0)
     size = max(first["words"].shape[2], joined["words"].shape[2])
     row = {}
     for name in ("words", "lengths", "senders", "mentions"):

@@ -1,4 +1,4 @@
-"""The padded shapes that training's batches take, and how often each."""
+"""The padded shapes of a training run's batches, and how often each occurs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

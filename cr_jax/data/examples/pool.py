@@ -1,7 +1,7 @@
-"""What a model trains on and is tested with: pools of examples that are padded on demand.
+"""Pools of examples that a model trains on and is tested with, padded on demand.
 
-A model's hook (``Spec.training``) makes an :class:`Examples` from a corpus; the batches it gives are
-NumPy arrays of the objective's ``inputs`` at bucketed lengths.
+A model's hook (``Spec.training``) makes :class:`Examples` from a corpus. A batch consists of NumPy arrays, the
+objective's ``inputs`` at bucketed lengths.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,20 +19,19 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Pool:
-    """Examples of one kind.
+    """Examples of one kind."""
 
-    lengths[i]: lengths of example i that are padded, such as words of facts and question; () where
-    nothing is. make(rows, shape, rng): a batch of these examples padded to ``shape``; whatever is
-    drawn (negatives, noise) comes from ``rng``. useful[i]: positions that carry text;
-    executed(shape): positions computed for one example. turns[i]: turns it supervises.
-    whole: the arrays of a batch that have no row per example.
-    """
-
+    #: The lengths of each example that are padded, such as words of facts and question; () where nothing is padded.
     lengths: Sequence[Shape] | Kinds
+    #: (rows, shape, rng): a batch of these examples padded to ``shape``; negatives and noise are drawn from ``rng``.
     make: Callable[[np.ndarray, Shape, np.random.Generator], Arrays]
+    #: Positions of each example that carry text.
     useful: np.ndarray
+    #: Positions computed for one example that is padded to a shape.
     executed: Callable[[Shape], int]
+    #: Turns that each example supervises.
     turns: np.ndarray
+    #: Names of the arrays of a batch that have no row per example.
     whole: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -58,53 +57,61 @@ def padded_to(lengths: Shape) -> Shape:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Histories to rank items after: ``history`` of the model's conversation, one row per turn t.
-
-    target: index of the item sought. conversation: rows of one conversation share a number; t: the
-    turn; last: whether it is the conversation's last. user: per conversation number. aspect: index
-    of the aspect asked next, −1 where the conversation ends.
-    """
+    """Histories after which items are ranked: ``history`` of the model's conversation, a row per turn."""
 
     pool: Pool
+    #: Index of the item sought.
     target: np.ndarray
+    #: Number of the conversation that a row belongs to.
     conversation: np.ndarray
+    #: The turn; 0 is the request.
     t: np.ndarray
+    #: Whether the turn is the conversation's last.
     last: np.ndarray
+    #: The user of each conversation number.
     user: Sequence[str]
+    #: Index of the aspect asked next, −1 where the conversation ends.
     aspect: np.ndarray
 
 
 @dataclass(frozen=True)
 class Check:
-    """A test beside ranking. metrics(outputs): figures from the outputs for all examples, ``criterion``
-    one of them, ``higher`` whether more is better. objective: which objective's training it judges; the
-    model's ``Training.checks`` has its forward."""
+    """A test beside ranking. The model's ``Training.checks`` holds its forward pass."""
 
     name: str
+    #: The objective whose training is judged.
     objective: str
     pool: Pool
+    #: Figures from the outputs for all examples.
     metrics: Callable[[Mapping[str, np.ndarray]], dict[str, float]]
+    #: The figure that early stopping looks at.
     criterion: str
+    #: Whether more of it is better.
     higher: bool
 
 
 @dataclass(frozen=True)
 class Examples:
-    """pools: by objective. items: inputs of ``precompute``. rankings and checks: by part. notes:
-    what the reader of a report should know about how the examples were made."""
+    """Everything a model trains on and is tested with."""
 
+    #: By objective.
     pools: Mapping[str, Pool]
+    #: Inputs of ``precompute``.
     items: Arrays | None
+    #: By part.
     rankings: Mapping[str, Ranking]
+    #: By part.
     checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)
+    #: Facts about how the examples were made that a reader of the report should know.
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Index:
-    """Words to ids; ``unknown`` for a word that has none, ``None``: it is left out."""
+    """Ids of words."""
 
     ids: Mapping[str, int]
+    #: The id of a word without one; ``None``: such words are left out.
     unknown: int | None = None
 
     def encode(self, words: Sequence[str]) -> list[int]:

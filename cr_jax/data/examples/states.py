@@ -1,6 +1,6 @@
-"""The states of many conversations, in memory or on disk: which they are, their texts, their lengths.
+"""The states of many conversations: their places, their encoded texts, their lengths.
 
-What holds a row per state is small (a few bytes) or made on demand.
+Whatever has a row per state takes a few bytes of it, or is made on demand.
 """
 
 from array import array
@@ -54,8 +54,7 @@ class States(Sequence[tuple[int, int]]):
 
 
 class Encoded:
-    """``encode(conversation, t)`` of each state, as columns: kept for conversations in memory, made on
-    demand for those on disk."""
+    """``encode(conversation, t)`` of each state, as columns: held for conversations in memory, made on demand for others."""
 
     def __init__(self, found: Conversations, states: States, encode: Callable[[Conversation, int], Sequence[Any]], *fields: type):
         """fields: what encode gives, as :func:`columns` takes it."""

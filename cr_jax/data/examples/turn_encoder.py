@@ -1,4 +1,4 @@
-"""How one user's conversation becomes a model's inputs, turn by turn."""
+"""Turns one user's conversation into a model's inputs, turn by turn."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,30 +10,30 @@ from cr_jax.data.conversation import Conversation
 from cr_jax.data.dialogue import Dialogue, turns_of
 from cr_jax.data.examples.pool import Arrays, Pool
 
-#: What is said: of aspects and values, or freely.
+#: A conversation about aspects and values, or a free dialogue.
 Talk = Conversation | Dialogue
 
 
 @dataclass(frozen=True)
 class TurnEncoder:
-    """A model's mouth and ears. t: 0 is the request, of a dialogue the user's first words.
+    """Makes the inputs of one turn. Turn 0 is the request, of a dialogue the user's first words."""
 
-    items: inputs of ``precompute``. turn(talk, t): the utterance of turn t for one user, unpadded;
-    texts longer than the model reads are cut as in its tests. past(talk, t): whether the
-    conversation up to t is longer than the model's tests keep, so that the carried state holds more.
-    histories(talks): the pool that tests rank after; its row t of one talk alone is its turn t.
-    knows(word): whether the model tells the word from others. uses_user: whether who speaks matters.
-    aspect_is_word: whether an aspect is one word to the model, also where it is written as several.
-    fill: by input, what pads it, 0 where nothing is said.
-    """
-
+    #: Inputs of ``precompute``.
     items: Arrays | None
+    #: (talk, t): the unpadded inputs of turn t for one user; longer texts than the model reads are cut as in its tests.
     turn: Callable[[Any, int], Arrays]
+    #: (talk, t): whether the conversation up to t is longer than the model's tests keep, so that the carried state
+    #: holds more than they do.
     past: Callable[[Any, int], bool]
+    #: (talks): the pool whose rows tests rank after; row t of the pool of one talk is its turn t.
     histories: Callable[[Sequence[Any]], Pool]
+    #: (word): whether the model tells the word from others.
     knows: Callable[[str], bool]
+    #: Whether the answer depends on who speaks.
     uses_user: bool = False
+    #: Whether the model reads an aspect as one word, also where it is written as several.
     aspect_is_word: bool = False
+    #: Padding of each input, 0 where nothing is stated.
     fill: Mapping[str, int] = field(default_factory=dict)
 
 

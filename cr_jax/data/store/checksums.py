@@ -1,7 +1,7 @@
-"""A folder of files with a check sum of each, so that a damaged one is noticed before anything is read from it.
+"""Checksums of all files of a folder, by which damage is found before anything is read.
 
-The sums are CRC-32: any one flipped, missing or added byte changes them, and other damage goes unnoticed once in
-four billion times. They guard against disks and crashes, not against forgery.
+They are CRC-32: one flipped, missing or added byte always changes them; other damage goes unnoticed once in four
+billion times. They guard against faulty disks and crashes, not against forgery.
 """
 
 import os
