@@ -49,7 +49,7 @@ class Convolution:
 
 @dataclass
 class Features:
-    """Features of one operation, summed over everything fused into it; see :class:`cr_jax.cost.operations.Operation`."""
+    """Features of one operation, summed over everything fused into it; ``Operation`` says what each is."""
 
     products: list[Product] = field(default_factory=list)
     convolutions: list[Convolution] = field(default_factory=list)
@@ -120,10 +120,10 @@ class FeatureTable:
         known = self._known.get(computation.name)
         if known is not None:
             return known
-        known, rules, sliced = Features(), _RULES, False
+        known, by_opcode, sliced = Features(), _RULES, False
         for instruction in computation.instructions:
             opcode = instruction.opcode
-            rule = rules.get(opcode)
+            rule = by_opcode.get(opcode)
             if rule is not None:
                 rule(known, instruction)
             elif opcode == "dynamic-slice":

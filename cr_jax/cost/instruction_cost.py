@@ -135,7 +135,7 @@ class InstructionCosts:
             if not kind:
                 continue
             shape = instruction.shape
-            if kind == "other_flops" and opcode != "multiply" and shape.is_float:  # as ``rules.per_element``, without a Cost
+            if kind == "other_flops" and opcode != "multiply" and shape.is_float:  # as ``per_element``, without a Cost
                 row.other_flops += shape.elements
             elif kind == "transcendentals":
                 row.transcendentals += shape.elements

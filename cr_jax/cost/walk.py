@@ -1,7 +1,7 @@
 """The walk over a module: the tree of its executed computations, with trip counts, branches and costs.
 
-The counter (``cr_jax.cost.count``) and the list of operations (``cr_jax.cost.operations``) are folds over this
-tree. Opcodes that run other computations are told apart here and nowhere else.
+The counter (``cost.counting``) and the list of operations (``cost.operations``) are folds over this tree. Opcodes that
+run other computations are told apart here and nowhere else.
 """
 
 import gc
