@@ -30,7 +30,8 @@ from machine import RESULTS, finish, machine, table
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.cost.operations import Program, list_operations
+from cr_jax.cost.operations.operation_list import list_operations
+from cr_jax.cost.operations.program import Program
 from cr_jax.cost.walk import Walk
 from cr_jax.errors import CrJaxError
 from cr_jax.hlo.parse import parse
@@ -38,7 +39,7 @@ from cr_jax.measure import calibrate, inputs, memory, points, run, worker
 from cr_jax.measure.case import Case, Prepared, prepare
 from cr_jax.measure.clock import Plan, interleave
 from cr_jax.measure.replay import replay
-from cr_jax.predict.roofline import predict
+from cr_jax.predict.program_time import predict
 from cr_jax.records import plain
 
 MODELS = ("dmn", "mmn", "pmmn", "aim", "srnn-ae")

@@ -81,7 +81,7 @@ def write_large(base: str, megabytes: float, file: Path) -> None:
 
 def count(file: Path) -> None:
     """Count one text in this process; prints times and peak memory."""
-    from cr_jax.cost.count import count_hlo
+    from cr_jax.cost.counting.count import count_hlo
 
     text = file.read_text()
     sample = text[:CANARY]
@@ -138,11 +138,11 @@ def _stages() -> Callable[[str], Any]:
             return earlier["predict.roofline"].predict(program, device, "default", "float32")
 
         return twice
-    from cr_jax.cost.count import count_walk
-    from cr_jax.cost.operations import list_operations
+    from cr_jax.cost.counting.count import count_walk
+    from cr_jax.cost.operations.operation_list import list_operations
     from cr_jax.cost.walk import Walk, collector_paused
     from cr_jax.hlo.parse import parse
-    from cr_jax.predict.roofline import predict
+    from cr_jax.predict.program_time import predict
 
     def once(text: str) -> Any:
         with collector_paused():

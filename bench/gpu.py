@@ -28,13 +28,13 @@ sys.path.insert(0, str(ROOT))
 
 from cr_jax.catalog.accelerator import Accelerator  # noqa: E402
 from cr_jax.catalog.load import load_accelerator  # noqa: E402
-from cr_jax.cost.operations import operations  # noqa: E402
+from cr_jax.cost.operations.operation_list import operations  # noqa: E402
 from cr_jax.errors import CrJaxError  # noqa: E402
 from cr_jax.json_text import read_json  # noqa: E402
 from cr_jax.measure.case import Case  # noqa: E402
 from cr_jax.measure.clock import Plan  # noqa: E402
 from cr_jax.measure.sweep import Budget, cells, finished, run_cell  # noqa: E402
-from cr_jax.predict.roofline import Prediction, predict  # noqa: E402
+from cr_jax.predict.program_time import Prediction, predict  # noqa: E402
 from cr_jax.resources import shipped_profile, write_atomically  # noqa: E402
 
 MODELS = ("dmn", "mmn", "pmmn", "aim", "srnn-ae")

@@ -2,8 +2,8 @@
 
 __version__ = "0.1.0"
 
-from cr_jax.cost.count import count_hlo
-from cr_jax.cost.ledger import HloCount
+from cr_jax.cost.counting.count import count_hlo
+from cr_jax.cost.counting.hlo_count import HloCount
 from cr_jax.errors import CrJaxError
 from cr_jax.pipeline import profile
 

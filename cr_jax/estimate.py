@@ -15,7 +15,7 @@ from cr_jax.data.examples.pool import Pool
 from cr_jax.data.find_dataset import known_profile
 from cr_jax.data.split import PARTS, VALIDATION
 from cr_jax.errors import BadConfig, CrJaxError
-from cr_jax.predict.rates import Rates
+from cr_jax.predict.money.pricing import Rates
 from cr_jax.records import ArrayShape
 from cr_jax.report.build import step_entry
 from cr_jax.report.document import validate

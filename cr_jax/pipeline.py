@@ -12,15 +12,15 @@ from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.catalog.precision import matmul_precision
-from cr_jax.cost.count import count_hlo, count_walk
-from cr_jax.cost.operations import list_operations
-from cr_jax.cost.timeline import timeline
+from cr_jax.cost.counting.count import count_hlo, count_walk
+from cr_jax.cost.memory.timeline import timeline
+from cr_jax.cost.operations.operation_list import list_operations
 from cr_jax.cost.walk import Walk, collector_paused
 from cr_jax.data.find_dataset import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled, UnknownName
 from cr_jax.hlo.parse import parse
 from cr_jax.paper.table_ii import beside_table_ii
-from cr_jax.predict.rates import Rates
+from cr_jax.predict.money.pricing import Rates
 from cr_jax.records import MODES, PHASES, PRECISIONS, ArrayShape, CompiledStep, Workload, plain
 from cr_jax.report import build
 from cr_jax.report.arguments import kept_bytes

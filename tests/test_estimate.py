@@ -18,8 +18,8 @@ from cr_jax.data.examples.batches import Batches
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.estimate import estimate, estimates
 from cr_jax.pipeline import configured, profile_devices
-from cr_jax.predict.energy import Site
-from cr_jax.predict.rates import Rates, costs
+from cr_jax.predict.money.energy import Site
+from cr_jax.predict.money.pricing import Rates, costs
 from cr_jax.render.cost import show
 from cr_jax.render.estimate import duration, render_estimate
 from cr_jax.report.measured import measured_steps

@@ -17,7 +17,7 @@ from cr_jax.errors import BadConfig, CrJaxError, MissingExtra, UnknownName
 from cr_jax.records import PHASES
 
 if TYPE_CHECKING:
-    from cr_jax.predict.rates import Rates
+    from cr_jax.predict.money.pricing import Rates
     from cr_jax.report.compare import Cell
 
 FORMATS = ("table", "md", "csv", "latex")
@@ -64,7 +64,7 @@ def compare(
 
     Exit code 1 when no row has figures; a single failed row is shown and leaves the others alone.
     """
-    from cr_jax.predict.rates import read_rates
+    from cr_jax.predict.money.pricing import read_rates
     from cr_jax.report import capacity
     from cr_jax.report import compare as comparing
 

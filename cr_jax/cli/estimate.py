@@ -53,7 +53,7 @@ def estimate(
 
     os.environ["JAX_PLATFORMS"] = "cpu"  # this process only traces; attached cards are a worker's business
     from cr_jax import estimate as estimating
-    from cr_jax.predict.rates import read_rates
+    from cr_jax.predict.money.pricing import read_rates
     from cr_jax.report.document import to_json, write
 
     check_file("--out", out)

@@ -26,7 +26,7 @@ def hlo(
     trip_count: Annotated[list[str] | None, typer.Option(help="LOOP=N for a loop of unknown trip count.")] = None,
 ) -> None:
     """Count FLOPs and bytes of HLO text of any backend, loops multiplied by their trip counts."""
-    from cr_jax.cost.count import count_hlo
+    from cr_jax.cost.counting.count import count_hlo
     from cr_jax.errors import BadHlo
     from cr_jax.report.document import to_json
     from cr_jax.report.hlo_count import hlo_count_document

@@ -67,7 +67,7 @@ def profile(
     profile counts, bench measures, estimate answers for a whole run. Nothing is run on data.
     """
     from cr_jax import pipeline
-    from cr_jax.predict.rates import read_rates
+    from cr_jax.predict.money.pricing import read_rates
     from cr_jax.report.document import get_field, to_json, write
 
     # This process only traces, and compiles for the CPU; attached cards are a worker's business.

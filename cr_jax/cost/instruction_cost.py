@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cr_jax.cost import calls, rules, table, traffic
-from cr_jax.cost.attribute import Origins
-from cr_jax.cost.value import Cost
+from cr_jax.cost.attribution import Origins
+from cr_jax.cost.cost import Cost
+from cr_jax.cost.rules import custom_calls, instruction_rules, opcode_rules, traffic
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 
-_RANK = {family: rank for rank, family in enumerate(table.RANK)}
+_RANK = {family: rank for rank, family in enumerate(opcode_rules.RANK)}
 
 
 class Row(NamedTuple):
@@ -96,8 +96,8 @@ class InstructionCosts:
         declared = None
         try:
             cost = traffic.plain(instruction)
-            cost.add(rules.arithmetic(instruction, self._application))
-        except rules.Uncounted as unknown:  # raised by the arithmetic: the bytes are known
+            cost.add(instruction_rules.arithmetic(instruction, self._application))
+        except instruction_rules.Uncounted as unknown:  # raised by the arithmetic: the bytes are known
             declared = _declaration(instruction, cost)
             if declared is None:
                 missing[str(unknown)] = 1, cost.hbm_bytes
@@ -118,7 +118,7 @@ class InstructionCosts:
     def _work_out(self, computation: Computation) -> Fused:
         sums: dict[tuple[str, str], Cost] = {}
         missing: dict[str, int] = {}
-        simple = table.SIMPLE
+        simple = opcode_rules.SIMPLE
         for instruction in computation.instructions:
             opcode = instruction.opcode
             rule = simple.get(opcode)
@@ -142,7 +142,7 @@ class InstructionCosts:
             elif kind == "integer_ops":
                 row.integer_ops += shape.elements
             else:
-                row.add(rules.per_element(instruction, kind))
+                row.add(instruction_rules.per_element(instruction, kind))
         return Fused([Row(name, family, cost) for (name, family), cost in sums.items()], missing)
 
     def _add_special(self, sums: dict[tuple[str, str], Cost], missing: dict[str, int], instruction: Instruction) -> None:
@@ -156,8 +156,8 @@ class InstructionCosts:
                 missing[operation] = missing.get(operation, 0) + count
             return
         try:
-            cost = rules.arithmetic(instruction, self._application)
-        except rules.Uncounted as unknown:
+            cost = instruction_rules.arithmetic(instruction, self._application)
+        except instruction_rules.Uncounted as unknown:
             missing[str(unknown)] = missing.get(str(unknown), 0) + 1
             cost = Cost()
         except (IndexError, ValueError) as error:
@@ -189,8 +189,8 @@ class InstructionCosts:
 
 def _declaration(instruction: Instruction, cost: Cost) -> Declaration | None:
     """The cost that an operation without a rule states beyond its bytes, in ``cost``."""
-    target = rules.call_target(instruction) if instruction.opcode == "custom-call" else ""
-    stated = calls.stated(instruction, target) if target else None
+    target = instruction_rules.call_target(instruction) if instruction.opcode == "custom-call" else ""
+    stated = custom_calls.stated(instruction, target) if target else None
     if stated is None:
         return None
     extra = Cost().add(stated.cost)
@@ -211,12 +211,12 @@ def _malformed(instruction: Instruction, error: Exception) -> BadHlo:
 
 def _family(instruction: Instruction) -> str:
     """The family of an instruction that is no fusion; library calls belong to that of their operation."""
-    family = table.FAMILY.get(instruction.opcode, "unknown")
+    family = opcode_rules.FAMILY.get(instruction.opcode, "unknown")
     if family != "custom-call":
         return family
-    target = rules.call_target(instruction)
+    target = instruction_rules.call_target(instruction)
     if target.startswith("__cudnn$conv"):
         return "convolution"
     if target.startswith("__cublas$"):
         return "matmul"
-    return "sort" if target in table.TOP_K_CALLS else family
+    return "sort" if target in opcode_rules.TOP_K_CALLS else family

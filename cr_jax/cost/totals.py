@@ -1,6 +1,6 @@
 """Total cost of a run, and the branch of a conditional that is chosen by it."""
 
-from cr_jax.cost.value import Cost
+from cr_jax.cost.cost import Cost
 from cr_jax.cost.walk import Branching, Called, Executed, Repeated, Run
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cr_jax.cost import attribute, rules, table
-from cr_jax.cost.attribute import Origins, Products
+from cr_jax.cost import attribution
+from cr_jax.cost.attribution import Origins, Products
 from cr_jax.cost.instruction_cost import InstructionCost, InstructionCosts
+from cr_jax.cost.rules import instruction_rules, opcode_rules
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.loops import Frame, TripCount, trip_count
 from cr_jax.hlo.module import Computation, HloModule, Instruction
@@ -82,7 +83,7 @@ class Walk:
 
     def __init__(self, module: HloModule, trip_counts: Mapping[str, int] | None = None, products: Products | None = None):
         self.module, self._given = module, trip_counts or {}
-        self.root = attribute.root_of(i.op_name for i in module.entry.instructions)
+        self.root = attribution.root_of(i.op_name for i in module.entry.instructions)
         self.names = Origins(self.root, products)
         self.open_ended, self.uncounted = False, set(module.doubts)
         self._costs = InstructionCosts(module, self.names)
@@ -95,7 +96,7 @@ class Walk:
         known = self._runs.get(computation.name)
         if known is None:
             self._work = within_limit(self._work + len(computation.instructions))
-            free, entry = table.FREE, self._entry
+            free, entry = opcode_rules.FREE, self._entry
             known = Run(computation, [entry(i, frame) for i in computation.instructions if i.opcode not in free])
             if not frame.escaped:  # no trip count follows from who calls it
                 self._runs[computation.name] = known
@@ -109,7 +110,7 @@ class Walk:
             self.open_ended = True
             branches = self.module.branches(instruction)
             return Branching(instruction, tuple(self._inner(one, instruction, frame) for one in branches))
-        name = rules.body_of_call(instruction)
+        name = instruction_rules.body_of_call(instruction)
         if name is not None or opcode in ("call", "async-start"):
             name = instruction.called("to_apply") or instruction.called("calls") or name
             return Called(instruction, self._inner(self.module.find(name, instruction), instruction, frame))

@@ -19,7 +19,8 @@ import jax
 import numpy as np
 
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.cost.operations import Program, operations
+from cr_jax.cost.operations.operation_list import operations
+from cr_jax.cost.operations.program import Program
 from cr_jax.errors import CrJaxError
 from cr_jax.measure.accelerator_points import UNKNOWN_TURNS, Array, Point, that_fit
 from cr_jax.measure.clock import Clock, timed

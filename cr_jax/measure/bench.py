@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from cr_jax import __version__
-from cr_jax.cost.count import count_hlo
+from cr_jax.cost.counting.count import count_hlo
 from cr_jax.errors import BadConfig, NotWritten
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.measure import device as devices

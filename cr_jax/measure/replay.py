@@ -20,13 +20,13 @@ import numpy as np
 from jaxlib import xla_client
 
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.cost.operations import Operation, Program
+from cr_jax.cost.operations.program import Operation, Program
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.opcodes import CALLING
 from cr_jax.hlo.shapes import Shape
 from cr_jax.measure.replay_loop import TYPES, loop_module
-from cr_jax.predict.host import Parts
-from cr_jax.predict.roofline import Prediction, Timed, assemble
+from cr_jax.predict.program_time import Prediction, Timed, assemble
+from cr_jax.predict.time_parts import TimeParts
 
 #: Operations are replayed from the longest down, to this share of the predicted time and at most so many.
 SHARE, MOST = 0.97, 40
@@ -77,7 +77,7 @@ def replay(
     ranked = sorted(groups.values(), key=lambda g: -sum(t.seconds for t in g))
     wanted = SHARE * sum(t.seconds for t in prediction.operations)
     found: list[Replayed] = []
-    measured: dict[int, Parts] = {}
+    measured: dict[int, TimeParts] = {}
     covered = 0.0
     for number, group in enumerate(ranked):
         if covered >= wanted or number >= MOST:
@@ -102,12 +102,12 @@ def replay(
     return assemble(operations, prediction.extras, accelerator, "replay", program), tuple(found)
 
 
-def _scaled(parts: Parts, seconds: float) -> Parts:
+def _scaled(parts: TimeParts, seconds: float) -> TimeParts:
     """The measured seconds, not below fetching its operands, bound by what the model says bounds them."""
     seconds = max(seconds, parts.memory_s)
     if parts.bound == "overhead":
-        return Parts(overhead_s=seconds)
-    return Parts(compute_s=seconds) if parts.bound == "compute" else Parts(memory_s=seconds)
+        return TimeParts(overhead_s=seconds)
+    return TimeParts(compute_s=seconds) if parts.bound == "compute" else TimeParts(memory_s=seconds)
 
 
 def _seconds(hlo: tuple[str, list[Shape]], guess: float, statistic: Callable[[list[float]], float]) -> float:

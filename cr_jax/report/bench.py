@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cr_jax.cost.ledger import HloCount
+from cr_jax.cost.counting.hlo_count import HloCount
 from cr_jax.records import plain
 
 SCHEMA_VERSION = "1.0"

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cr_jax.cost.ledger import HloCount
-from cr_jax.cost.memory import memory_account
-from cr_jax.cost.operations import Program
-from cr_jax.cost.timeline import Timeline
+from cr_jax.cost.counting.hlo_count import HloCount
+from cr_jax.cost.memory.memory_account import memory_account
+from cr_jax.cost.memory.timeline import Timeline
+from cr_jax.cost.operations.program import Program
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.hlo.module import HloModule
 from cr_jax.records import MODES, CompiledStep, Parameter, plain

@@ -5,9 +5,9 @@ from typing import Any
 
 from cr_jax.catalog import load
 from cr_jax.errors import BadConfig
-from cr_jax.predict.price import MONTH_HOURS, price
-from cr_jax.predict.queue import FULLEST, Fleet, smallest_fleet
-from cr_jax.predict.rates import Rates
+from cr_jax.predict.money.price import MONTH_HOURS, price
+from cr_jax.predict.money.pricing import Rates
+from cr_jax.predict.serving_queue import FULLEST, Fleet, smallest_fleet
 from cr_jax.units import scaled, time_text
 
 #: Users answered at once that are tried, each a program of its own: 1, 2, 4, ... up to this.

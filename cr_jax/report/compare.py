@@ -9,7 +9,7 @@ from typing import Any
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.errors import BadConfig, UnknownName
-from cr_jax.predict.rates import Rates
+from cr_jax.predict.money.pricing import Rates
 from cr_jax.report.prediction import recost
 from cr_jax.report.rows import figures, ratios
 from cr_jax.report.timing import grounds, rank

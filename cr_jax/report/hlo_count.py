@@ -2,7 +2,7 @@
 
 from msgspec import convert
 
-from cr_jax.cost.ledger import HloCount
+from cr_jax.cost.counting.hlo_count import HloCount
 from cr_jax.documents.counts import CountedConditional, CountedLoop, DeclaredCall, OperationCosts, UncountedOperation
 from cr_jax.documents.hlo_count import HloCountDocument
 

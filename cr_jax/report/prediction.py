@@ -5,12 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.cost.operations import Program, list_operations
+from cr_jax.cost.operations.operation_list import list_operations
+from cr_jax.cost.operations.program import Program
 from cr_jax.cost.walk import Walk, collector_paused
 from cr_jax.hlo.module import HloModule
 from cr_jax.hlo.parse import parse
-from cr_jax.predict.rates import Rates, costs
-from cr_jax.predict.roofline import Prediction, predict
+from cr_jax.predict.money.pricing import Rates, costs
+from cr_jax.predict.program_time import Prediction, predict
 from cr_jax.records import CompiledStep, plain
 
 #: Operations listed, dearest first.

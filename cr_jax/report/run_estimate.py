@@ -8,7 +8,7 @@ from typing import Any
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.data.split import TEST, VALIDATION
 from cr_jax.errors import BadConfig
-from cr_jax.predict.rates import Rates, costs
+from cr_jax.predict.money.pricing import Rates, costs
 
 #: Conversation states that evaluation ranks at once, as ``cr_jax.train.evaluate`` does.
 EVALUATED = 64

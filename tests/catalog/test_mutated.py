@@ -8,10 +8,10 @@ import pytest
 
 from cr_jax.catalog.accelerator import unreliable
 from cr_jax.catalog.load import load_accelerator, load_dataset
-from cr_jax.cost.operations import operations
+from cr_jax.cost.operations.operation_list import operations
 from cr_jax.errors import CrJaxError
-from cr_jax.predict.rates import Rates, costs
-from cr_jax.predict.roofline import predict
+from cr_jax.predict.money.pricing import Rates, costs
+from cr_jax.predict.program_time import predict
 from cr_jax.resources import shipped_profile
 
 JUNK = [

@@ -6,7 +6,7 @@ import pytest
 from reports import sample, step
 
 from cr_jax import pipeline
-from cr_jax.predict.rates import Rates
+from cr_jax.predict.money.pricing import Rates
 from cr_jax.report.document import to_json, validate
 
 BAD = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cr_jax import count_hlo
-from cr_jax.cost.ledger import HloCount
+from cr_jax.cost.counting.hlo_count import HloCount
 from cr_jax.errors import BadHlo, BadInput
 from cr_jax.render.cost import show
 from cr_jax.render.hlo import render_hlo

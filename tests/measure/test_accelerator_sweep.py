@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cr_jax.catalog import load
 from cr_jax.cli.main import app
-from cr_jax.cost.operations import operations
+from cr_jax.cost.operations.operation_list import operations
 from cr_jax.documents.check import check
 from cr_jax.errors import CrJaxError
 from cr_jax.json_text import read_json
@@ -20,7 +20,7 @@ from cr_jax.predict.accelerator.anchors import Measured, block, derive, error, j
 from cr_jax.predict.accelerator.card import card
 from cr_jax.predict.accelerator.products_plain import parts
 from cr_jax.predict.accelerator.tiling import ProductBatch
-from cr_jax.predict.roofline import predict
+from cr_jax.predict.program_time import predict
 from cr_jax.resources import shipped_profile
 
 H100 = load.load_accelerator(shipped_profile("accelerators", "h100"))

@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 
 from cr_jax.catalog import load
 from cr_jax.cli.main import app
-from cr_jax.cost.operations import operations
+from cr_jax.cost.operations.operation_list import operations
 from cr_jax.documents.check import check
 from cr_jax.errors import CrJaxError
 from cr_jax.measure import calibrate, points
-from cr_jax.predict.roofline import predict
-from cr_jax.predict.tables import Tables
+from cr_jax.predict.cpu.calibration_tables import Tables
+from cr_jax.predict.program_time import predict
 from cr_jax.resources import shipped_profile
 
 VALIDATED = json.loads(shipped_profile("accelerators", "cpu").read_text())["validated_on"]

@@ -9,10 +9,10 @@ from jax import lax
 from round_tables import calibration
 
 from cr_jax.catalog.load import accelerator
-from cr_jax.cost.operations import operations
+from cr_jax.cost.operations.operation_list import operations
 from cr_jax.hlo.parse import parse
 from cr_jax.measure import replay as replaying
-from cr_jax.predict.roofline import predict
+from cr_jax.predict.program_time import predict
 
 
 def recurrent(x, w, table, ids):

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from cr_jax.cost.memory import memory_account
+from cr_jax.cost.memory.memory_account import memory_account
 from cr_jax.errors import CrJaxError
 from cr_jax.hlo.parse import parse
 from cr_jax.records import Argument, CompiledStep, JaxprCount, MemoryFigures

@@ -10,9 +10,9 @@ from reports import sample, second_objective, step
 from cr_jax.catalog.load import accelerator
 from cr_jax.documents.check import check
 from cr_jax.errors import BadConfig, UnknownName
-from cr_jax.predict.energy import Site, energy
-from cr_jax.predict.queue import smallest_fleet
-from cr_jax.predict.rates import Rates, costs, read_rates
+from cr_jax.predict.money.energy import Site, energy
+from cr_jax.predict.money.pricing import Rates, costs, read_rates
+from cr_jax.predict.serving_queue import smallest_fleet
 from cr_jax.render import compare as rendering
 from cr_jax.report import capacity
 from cr_jax.report.compare import Cell, compare, saved

@@ -14,7 +14,7 @@ NeuSight's measurements. A card at its power limit cannot hold its clock: so man
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cr_jax.cost.reuse import Reads
+from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.either import Parts, least, together, whole

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from cr_jax.catalog.precision import matmul_precision, on_tensor_cores
 from cr_jax.catalog.times import MissingConstant
-from cr_jax.cost.facts import Product
-from cr_jax.cost.operations import Operation
+from cr_jax.cost.operations.products import Product
+from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator import convolutions, gathers, products_plain, products_tensor, sorts, streams, tiling, tpu
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.either import Parts

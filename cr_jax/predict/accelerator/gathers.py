@@ -11,8 +11,8 @@ No public measurement of these was found: the constants are printed or assumed, 
 from collections.abc import Sequence
 from typing import Any
 
-from cr_jax.cost.operations import Operation
-from cr_jax.cost.reuse import Reads
+from cr_jax.cost.operations.buffer_reuse import Reads
+from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.either import Parts, least, most, whole

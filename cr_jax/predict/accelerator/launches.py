@@ -10,8 +10,8 @@ other the host reads the condition back in every iteration and waits (xla/backen
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cr_jax.cost.graph import Node
-from cr_jax.cost.operations import Operation, Program
+from cr_jax.cost.operations.dependencies import Node
+from cr_jax.cost.operations.program import Operation, Program
 
 #: Thunks that have to follow each other for XLA to make one CUDA graph of them.
 SMALLEST_GRAPH = 5

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision
 from cr_jax.catalog.times import MissingConstant
-from cr_jax.cost.operations import Operation, Program
+from cr_jax.cost.operations.program import Operation, Program
 from cr_jax.predict.accelerator import intervals
 from cr_jax.predict.accelerator.card import Card, card
 from cr_jax.predict.accelerator.execution import TYPES, Execution, Executions
 from cr_jax.predict.accelerator.intervals import ClassError
 from cr_jax.predict.accelerator.launches import Launches, LoopTime
 from cr_jax.predict.accelerator.tpu import PASSES
-from cr_jax.predict.host import Parts
+from cr_jax.predict.time_parts import TimeParts
 
 #: By everything that an accelerator's profile says, and the precision.
 _EXECUTIONS: dict[str, tuple[Card, Executions]] = {}
@@ -29,7 +29,7 @@ class StepTime:
     low_s: float
     high_s: float
     coverage: float | None
-    operations: tuple[tuple[Operation, Parts], ...]
+    operations: tuple[tuple[Operation, TimeParts], ...]
     starting_s: float
     loops: tuple[LoopTime, ...]
     classes: tuple[ClassError, ...]
@@ -82,7 +82,7 @@ def _whole(
         kinds[one.kind] += one.seconds * times  # type: ignore[assignment]
         longer = max(one.parts.compute_s, one.parts.memory_s)
         share = min(1.0, one.seconds / longer) if longer else 1.0
-        parts = Parts(one.parts.compute_s * share, one.parts.memory_s * share, max(0.0, one.seconds - longer))
+        parts = TimeParts(one.parts.compute_s * share, one.parts.memory_s * share, max(0.0, one.seconds - longer))
         operations.append((operation if operation.times == times else replace(operation, times=times), parts))
     seconds = sum(kinds.values()) + starting
     kinds["launches" if at.platform == "cuda" else "tpu"] += starting  # type: ignore[assignment]

@@ -14,8 +14,8 @@ is what a full machine, where other warps hide the chain, spends.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cr_jax.cost.operations import Operation
-from cr_jax.cost.reuse import Reads
+from cr_jax.cost.operations.buffer_reuse import Reads
+from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.either import Parts, least, most, together, whole
 

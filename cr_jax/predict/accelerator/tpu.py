@@ -9,8 +9,8 @@ that; elsewhere it is often absurd, and the formulas hold.
 from math import ceil
 
 from cr_jax.catalog.times import MissingConstant
-from cr_jax.cost.facts import Product
-from cr_jax.cost.operations import Operation
+from cr_jax.cost.operations.products import Product
+from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.either import Parts
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stream_cards import h100, t4
 
-from cr_jax.cost.reuse import Reads
+from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.predict.accelerator import convolutions
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -3,7 +3,7 @@
 import pytest
 from stream_cards import h100, t4
 
-from cr_jax.cost.reuse import Reads
+from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.predict.accelerator import gathers, sorts, streams
 
 FAR = 10**12
@@ -88,7 +88,7 @@ ENTRY main {
 
 
 def test_a_lookup_of_a_compiled_program():
-    from cr_jax.cost.operations import operations
+    from cr_jax.cost.operations.operation_list import operations
 
     card = h100()
     (operation,) = operations(LOOKUP).operations

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cr_jax.cost.operations import operations
+from cr_jax.cost.operations.operation_list import operations
 from cr_jax.predict.accelerator.launches import Launches
 
 TIMES = {"enqueue_s": 3.0, "gap_s": 1.0, "graph_s": 5.0, "graph_kernel_s": 0.5, "wait_s": 10.0, "call_s": 20.0}

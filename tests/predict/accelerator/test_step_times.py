@@ -7,9 +7,9 @@ import pytest
 
 from cr_jax.catalog.load import accelerator, accelerator_names
 from cr_jax.catalog.times import shipped
-from cr_jax.cost.operations import operations
+from cr_jax.cost.operations.operation_list import operations
 from cr_jax.predict.accelerator import step
-from cr_jax.predict.roofline import predict
+from cr_jax.predict.program_time import predict
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "hlo"
 GPUS = [name for name in accelerator_names() if accelerator(name).platform == "cuda"]

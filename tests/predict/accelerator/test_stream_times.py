@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from stream_cards import h100, t4
 
-from cr_jax.cost.reuse import Reads
+from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.predict.accelerator import streams
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -135,7 +135,7 @@ ENTRY main {
 
 
 def test_a_softmax_of_a_compiled_program_reads_and_writes_once():
-    from cr_jax.cost.operations import operations
+    from cr_jax.cost.operations.operation_list import operations
 
     card, n = h100(), 4096 * 1024
     (operation,) = operations(SOFTMAX).operations

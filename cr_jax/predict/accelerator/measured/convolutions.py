@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cr_jax.cost.reuse import Reads
+from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.predict.accelerator import convolutions
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.measured import cards

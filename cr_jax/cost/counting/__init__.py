@@ -1,0 +1,1 @@
+"""The count of a program: costs by module, pass and family."""

@@ -1,0 +1,149 @@
+"""Matrix products that the compiler carries out as one.
+
+XLA for GPUs merges products that share an operand (the input projections of a GRU's two directions) into
+one, which carries the name of one of them. The traced program shows the others: products of the
+same pass, of an equal part of its size, that the compiled program nowhere carries out on their own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cr_jax.cost.cost import Cost, Key, Owner
+
+#: Most products looked for in one.
+_MOST = 16
+
+
+@dataclass(slots=True)
+class Made:
+    """Matrix products of one size and owner: how often they run, and what all of them cost."""
+
+    executions: int = 0
+    cost: Cost = field(default_factory=Cost)
+
+    def add(self, cost: Cost, executions: int = 1, times: int = 1) -> None:
+        self.executions += executions * times
+        self.cost.add(cost, times)
+
+
+#: By FLOPs of one execution and owner.
+Table = Mapping[tuple[int, Key], Made]
+
+
+@dataclass(frozen=True)
+class Move:
+    """Cost that stands under one key and belongs under another."""
+
+    source: Key
+    target: Key
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Merged:
+    """moves: what merged products cost, given to the modules they came from. flops: of all merged
+    products of several modules that could be told apart. left_flops: of those that could not, which
+    stay with the module whose name they carry."""
+
+    moves: tuple[Move, ...] = ()
+    flops: int = 0
+    left_flops: int = 0
+
+
+def merged(traced: Table, compiled: Table) -> Merged:
+    """The owners of the parts of products that the traced program has only in parts.
+
+    A product of F FLOPs under a module that traced none of F, but some of f = F / r, may be r of those.
+    It is, if the compiled program misses as many products of f, over all modules of that pass, as the
+    candidates of that part can hold, and if it brings every module nearer to what it traced; otherwise
+    nothing is moved.
+    """
+    had, has = _executions(traced), _executions(compiled)
+    left = 0
+    groups: dict[tuple[int, str], list[tuple[tuple[int, Key], int]]] = {}
+    for place in sorted(compiled):
+        flops, (module, which, _) = place
+        if had.get((flops, (module, which))):
+            continue  # a product as traced
+        own = [(r, (flops // r, (module, which))) for r in range(2, _MOST + 1) if flops % r == 0]
+        parts = [r for r, part in own if had.get(part, 0) > has.get(part, 0)]
+        if len(parts) == 1:
+            groups.setdefault((flops // parts[0], which), []).append((place, parts[0]))
+        elif parts:
+            left += compiled[place].cost.matmul_flops
+    excess = _totals(compiled)
+    for owner, flops in _totals(traced).items():
+        excess[owner] = excess.get(owner, 0) - flops
+    moves: list[Move] = []
+    known = 0
+    for (flops, which), places in sorted(groups.items()):
+        absent = {
+            owner: n - has.get((size, owner), 0)
+            for (size, owner), n in had.items()
+            if size == flops and n > has.get((size, owner), 0)
+        }
+        missing = {owner: n for owner, n in absent.items() if owner[1] == which}
+        named = {(key[0], key[1]) for (_, key), _ in places}
+        if len(named) == 1 and set(absent) <= named:
+            continue  # all of one module
+        held = sum(parts * compiled[place].executions for place, parts in places)
+        total = sum(compiled[place].cost.matmul_flops for place, _ in places)
+        if held != sum(missing.values()) or not named <= set(missing):
+            left += total
+            continue
+        found = _shared(places, compiled, missing)
+        after = _balance(excess, found)
+        # Whoever gives must have had more than was traced, whoever gets, less: else it was a coincidence.
+        if any(abs(after[owner]) > abs(excess.get(owner, 0)) or after[owner] * excess.get(owner, 0) < 0 for owner in after):
+            left += total
+            continue
+        excess |= after
+        known += total
+        moves += found
+    return Merged(tuple(moves), known, left)
+
+
+def _totals(table: Table) -> dict[Owner, int]:
+    """FLOPs of all matrix products of each owner."""
+    found: dict[Owner, int] = {}
+    for (_, (module, which, _)), made in table.items():
+        found[module, which] = found.get((module, which), 0) + made.cost.matmul_flops
+    return found
+
+
+def _balance(excess: Mapping[Owner, int], moves: list[Move]) -> dict[Owner, int]:
+    """The surplus or shortage that remains with the owners in ``moves`` after them."""
+    after: dict[Owner, int] = {}
+    for move in moves:
+        for owner, sign in ((move.source[:2], -1), (move.target[:2], 1)):
+            after[owner] = after.get(owner, excess.get(owner, 0)) + sign * move.cost.matmul_flops
+    return after
+
+
+def _executions(table: Table) -> dict[tuple[int, Owner], int]:
+    """How often each owner's products of each size run, whatever family the compiler makes of them."""
+    found: dict[tuple[int, Owner], int] = {}
+    for (flops, (module, which, _)), made in table.items():
+        place = flops, (module, which)
+        found[place] = found.get(place, 0) + made.executions
+    return found
+
+
+def _shared(places: list[tuple[tuple[int, Key], int]], compiled: Table, missing: Mapping[Owner, int]) -> list[Move]:
+    """Products that modules miss, taken from the candidates: first each module's own, then the others in turn."""
+    needed, room = dict(missing), {}
+    for place, parts in places:
+        own = place[1][:2]
+        room[place] = parts * compiled[place].executions
+        taken = min(room[place], needed[own])
+        room[place], needed[own] = room[place] - taken, needed[own] - taken
+    moves = []
+    for place, parts in places:
+        made = compiled[place]
+        for owner in sorted(needed):
+            taken = min(room[place], needed[owner])
+            if taken:
+                room[place], needed[owner] = room[place] - taken, needed[owner] - taken
+                part = made.cost.part(taken, parts * made.executions)
+                moves.append(Move(place[1], (*owner, place[1][2]), part))
+    return moves

@@ -1,0 +1,70 @@
+"""Buffers that an operation reads, and the bytes that the program touched since it last used them."""
+
+from dataclasses import dataclass
+
+from cr_jax.cost.cost import Cost
+from cr_jax.hlo.module import Instruction
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Bytes read of one buffer, and the bytes that the program touched since it was last touched.
+
+    distance: bytes of other buffers in between; what is still in a cache of that size need not come
+    from further out.
+    """
+
+    bytes: int
+    distance: int
+
+
+class Trace:
+    """Bytes touched between two uses of a buffer, in the order a computation runs."""
+
+    def __init__(self, footprint: int):
+        self.footprint, self.clock = footprint, 0
+        self.last: dict[int, int] = {}
+
+    def read(self, value: Instruction, size: int) -> Reads:
+        """The read of ``size`` bytes of a value's buffer; one that is read for the first time is touched."""
+        before, distance = self.last.get(id(value)), self.footprint
+        if before is None:
+            self.clock += size
+        elif self.clock - before < distance:
+            distance = self.clock - before
+        self.last[id(value)] = self.clock
+        return Reads(size, distance if distance > size else size)
+
+    def write(self, value: Instruction, size: int) -> int:
+        """A result goes to a buffer used before in this run or the one before."""
+        self.clock += size
+        self.last[id(value)] = self.clock
+        return max(size, self.footprint)
+
+    def skip(self, size: int, value: Instruction) -> None:
+        self.clock += size
+        self.last[id(value)] = self.clock
+
+
+def _size(operand: Instruction) -> int:
+    return 0 if operand.shape.parts else operand.shape.bytes
+
+
+def sources(instruction: Instruction, cost: Cost) -> list[tuple[Instruction, int]]:
+    """Buffers an operation reads, reinterpretations looked through, with a share of its bytes.
+
+    The counter knows the bytes of the whole operation; operands share them by size, none above its own.
+    """
+    left = cost.read_bytes
+    found: dict[int, tuple[Instruction, int]] = {}
+    operands = instruction.operands
+    for operand in operands if len(operands) == 1 else sorted(operands, key=_size):
+        size = min(left, operand.shape.bytes if not operand.shape.on_chip else 0)
+        value = operand
+        while value.opcode == "bitcast":
+            value = value.operands[0]
+        if size > 0:
+            before = found.get(id(value), (value, 0))[1]
+            found[id(value)] = (value, before + size)
+        left -= size
+    return list(found.values())

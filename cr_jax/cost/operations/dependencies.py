@@ -1,0 +1,65 @@
+"""Dependencies between the operations of a computation: a runtime with several threads may run the others together."""
+
+import re
+from dataclasses import dataclass, field
+
+from cr_jax.cost.rules import opcode_rules
+from cr_jax.hlo.module import Instruction
+
+_NAME = re.compile(r"[^\s{},%]+")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One entry of a computation, in the order of its text.
+
+    after: places of the entries of the same computation that have to end first. operation: its place in
+    ``Program.operations``; loop: in ``Program.loops``. inner: computations it runs one after the other,
+    each so many times in one execution.
+    """
+
+    after: tuple[int, ...]
+    operation: int | None = None
+    loop: int | None = None
+    inner: tuple[tuple[int, tuple["Node", ...]], ...] = ()
+
+
+@dataclass
+class Places:
+    """The entries of one computation so far. Tuples, their elements and reinterpretations are looked through;
+    parameters and constants wait for nothing."""
+
+    names: dict[str, int] = field(default_factory=dict)
+    _behind: dict[int, frozenset[int]] = field(default_factory=dict)
+
+    def after(self, instruction: Instruction) -> tuple[int, ...]:
+        """The entries that ``instruction`` waits for: producers of its operands, and its control predecessors."""
+        behind, found = self._behind, set[int]()
+        for operand in instruction.operands:
+            places = behind.get(id(operand))
+            found.update(self._made(operand) if places is None else places)
+        if "control-predecessors=" in instruction.attributes:
+            named = _NAME.findall(instruction.attribute("control-predecessors") or "")
+            found.update(self.names[name] for name in named if name in self.names)
+        return tuple(sorted(found))
+
+    def add(self, instruction: Instruction) -> None:
+        """``instruction`` is the next entry."""
+        self._behind[id(instruction)] = frozenset((len(self.names),))
+        self.names[instruction.name] = len(self.names)
+
+    def _made(self, value: Instruction) -> frozenset[int]:
+        waiting = [value]
+        while waiting:  # no recursion: chains of reinterpretations can be long
+            last = waiting[-1]
+            if id(last) in self._behind:
+                waiting.pop()
+                continue
+            unknown = [o for o in last.operands if id(o) not in self._behind] if last.opcode in opcode_rules.FREE else []
+            if unknown:
+                waiting += unknown
+                continue
+            parts = (self._behind[id(o)] for o in last.operands) if last.opcode in opcode_rules.FREE else ()
+            self._behind[id(last)] = frozenset[int]().union(*parts)
+            waiting.pop()
+        return self._behind[id(value)]

@@ -1,0 +1,226 @@
+"""The operations that a program executes, one by one, with how often and what decides their time.
+
+A fold over the walk, kept flat: one entry per operation and call of its computation, so that the costs times the
+executions add up to the counter's totals.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+
+from cr_jax.cost.operations.buffer_reuse import Trace, sources
+from cr_jax.cost.operations.dependencies import Node, Places
+from cr_jax.cost.operations.operation_features import FeatureTable
+from cr_jax.cost.operations.program import LoopRun, Operation, Program
+from cr_jax.cost.totals import Totals
+from cr_jax.cost.walk import Branching, Called, Executed, Repeated, Run, Walk, collector_paused, nesting_checked
+from cr_jax.errors import BadHlo
+from cr_jax.hlo.module import Instruction
+from cr_jax.hlo.parse import parse
+
+_PARTITIONS = re.compile(r'"outer_dimension_partitions":\[([^\]]*)\]')
+_NUMBER = re.compile(r"\d+")
+_ALIASES = re.compile(r"\{([\d, ]*)\}: \((\d+),")
+#: Operations listed one by one.
+_MOST = 2_000_000
+
+
+def operations(text: str, trip_counts: Mapping[str, int] | None = None) -> Program:
+    """The executed operations of one HLO module from its text. Raises ``BadHlo`` as ``count_hlo`` does.
+
+    trip_counts: as for ``count_hlo``.
+    """
+    with collector_paused():
+        return list_operations(Walk(parse(text), trip_counts))
+
+
+def list_operations(walk: Walk) -> Program:
+    """The executed operations of a module that was walked.
+
+    Of branches the most expensive is listed, of a loop the latest end. A loop of unknown trip count runs never and is
+    marked ``known=False``.
+    """
+    with collector_paused(), nesting_checked():
+        most = Totals()
+        varies = walk.open_ended and most.vary(walk.entry)
+        return _List(walk, most).program(_List(walk, Totals(cheapest=True)).program() if varies else None)
+
+
+@dataclass(slots=True, eq=False)
+class _Block:
+    """Everything that the calls of a computation share.
+
+    footprint: bytes of distinct buffers that one run touches, nested runs included. reads, writes: of each operation.
+    operations: as of the first call. after: of each entry, as for :class:`Node`.
+    """
+
+    footprint: int
+    reads: list[list[tuple[Instruction, int]]]
+    operations: list[Operation] = field(default_factory=list)
+    after: list[tuple[int, ...]] = field(default_factory=list)
+
+
+class _List:
+    """operations, loops: found so far."""
+
+    def __init__(self, walk: Walk, totals: Totals):
+        self.walk, self.totals = walk, totals
+        self.operations: list[Operation] = []
+        self.loops: list[LoopRun] = []
+        self._features = FeatureTable(walk.module)
+        self._blocks: dict[int, _Block] = {}
+
+    def program(self, cheapest: Program | None = None) -> Program:
+        module = self.walk.module
+        entry = module.entry
+        nodes = self.run(self.walk.entry, 1, "")
+        told = _ALIASES.findall(module.attribute("input_output_alias") or "")
+        aliased = {int(o.split(",")[0]) if o.strip() else 0: int(a) for o, a in told}
+        results = entry.result.operands if entry.result.opcode == "tuple" else (entry.result,)
+        sizes = [sum(leaf.bytes for leaf in r.shape.leaves) for r in results]
+        arguments = list(entry.parameters.values())
+        return Program(
+            tuple(self.operations),
+            tuple(self.loops),
+            nodes,
+            len(arguments),
+            len(aliased),
+            sum(a.shape.bytes for a in arguments),
+            sum(sizes),
+            tuple(size for n, size in enumerate(sizes) if n not in aliased),
+            self._block(self.walk.entry).footprint,
+            tuple(sorted(self.walk.uncounted)),
+            cheapest,
+        )
+
+    def run(self, run: Run, times: int, loop: str) -> tuple[Node, ...]:
+        """Add the operations and loops of a run; returns the nodes that point there."""
+        if len(self.operations) > _MOST:
+            raise BadHlo(1, f"calls multiply the program to more than {_MOST} operations")
+        block = self._described(run, times, loop)
+        known, nodes = iter(block.operations), list[Node]()
+        for entry, after in zip(run.entries, block.after, strict=True):
+            if isinstance(entry, Executed):
+                nodes.append(Node(after, operation=len(self.operations)))
+                one = next(known)
+                same = one.times == times and one.loop == loop
+                self.operations.append(one if same else replace(one, times=times, loop=loop))
+            elif isinstance(entry, Repeated):
+                nodes.append(self.loop(after, entry, times))
+            else:
+                inner = entry.run if isinstance(entry, Called) else self.branch(entry)
+                nodes.append(Node(after, inner=((1, self.run(inner, times, loop)),)))
+        return tuple(nodes)
+
+    def loop(self, after: tuple[int, ...], entry: Repeated, times: int) -> Node:
+        name, count, turns = entry.instruction.name, entry.count, self.totals.turns(entry)
+        turn = self.run(entry.body, times * turns, name)
+        test = self.run(entry.condition, times * (turns + 1), name)
+        touched = self._block(entry.body).footprint
+        self.loops.append(LoopRun(name, times, times * turns, touched, count.count is not None, count.source == "annotated"))
+        return Node(after, loop=len(self.loops) - 1, inner=((turns, turn), (turns + 1, test)))
+
+    def branch(self, switch: Branching) -> Run:
+        """The most expensive branch or the cheapest, as the counter chooses."""
+        return switch.branches[self.totals.chosen(switch)]
+
+    def _block(self, run: Run) -> _Block:
+        known = self._blocks.get(id(run))
+        if known is None:
+            known = self._blocks[id(run)] = self._touched(run)
+        return known
+
+    def _touched(self, run: Run) -> _Block:
+        touched: dict[int, int] = {}
+        inner, reads = 0, []
+        for entry in run.entries:
+            if not isinstance(entry, Executed):
+                inner += self._inner_bytes(entry)
+                continue
+            instruction, cost = entry.instruction, entry.cost.total
+            read = sources(instruction, cost)
+            reads.append(read)
+            for source, size in read:
+                if size > touched.get(id(source), 0):
+                    touched[id(source)] = size
+            touched[id(instruction)] = max(touched.get(id(instruction), 0), min(instruction.shape.bytes, cost.written_bytes))
+        return _Block(inner + sum(touched.values()), reads)
+
+    def _inner_bytes(self, entry: Repeated | Branching | Called) -> int:
+        """Bytes that one iteration, the largest branch or the call touches."""
+        if isinstance(entry, Repeated):
+            return self._block(entry.body).footprint
+        if isinstance(entry, Called):
+            return self._block(entry.run).footprint
+        return max(self._block(branch).footprint for branch in entry.branches)
+
+    def _described(self, run: Run, times: int, loop: str) -> _Block:
+        """The block of a run with its operations, made at the first call."""
+        block = self._block(run)
+        if block.after or not run.entries:
+            return block
+        trace, places, reads = Trace(block.footprint), Places(), iter(block.reads)
+        for entry in run.entries:
+            instruction = entry.instruction
+            block.after.append(places.after(instruction))
+            places.add(instruction)
+            if isinstance(entry, Executed):
+                made = self._operation(entry, next(reads), trace, computation=run.computation.name, times=times, loop=loop)
+                block.operations.append(made)
+            else:
+                trace.skip(self._inner_bytes(entry), instruction)
+        return block
+
+    def _operation(
+        self, entry: Executed, read: list[tuple[Instruction, int]], trace: Trace, computation: str, times: int, loop: str
+    ) -> Operation:
+        instruction, cost = entry.instruction, entry.cost.total
+        shape, fused = instruction.shape, entry.cost.fused is not None
+        inside = self._features.of(instruction)
+        largest = max(shape.leaves, key=lambda leaf: leaf.elements) if shape.parts else shape
+        reads = tuple([trace.read(source, size) for source, size in read])
+        output = sum([leaf.bytes for leaf in shape.leaves if not leaf.on_chip])
+        distance = trace.write(instruction, min(output, cost.written_bytes))
+        return Operation(
+            name=instruction.name,
+            opcode=instruction.opcode,
+            family=entry.cost.family,
+            computation=computation,
+            cost=cost,
+            dtype=largest.dtype,
+            elements=largest.elements,
+            reads=reads,
+            written_distance=distance,
+            output_bytes=output,
+            fresh=cost.written_bytes >= output > 0,
+            products=tuple(inside.products),
+            convolutions=tuple(inside.convolutions),
+            scalarised=inside.scalarised,
+            argmax_elements=inside.argmax,
+            reduced_elements=inside.reduced,
+            minor_elements=inside.minor,
+            single_elements=inside.single,
+            roots=inside.roots,
+            divisions=inside.divisions,
+            powers=inside.powers,
+            narrow_tanhs=inside.narrow_tanhs,
+            transposed=inside.transposed,
+            rows=inside.rows,
+            row_bytes=inside.row_bytes,
+            partitions=_partitions(instruction),
+            library=fused and "kind=kCustom" in instruction.attributes,
+            cut=inside.cut,
+            joined=fused and inside.joined,
+            cycles=instruction.cycles,
+            sorted_elements=inside.sorted_elements,
+            sorted_keys=inside.sorted_keys,
+            times=times,
+            loop=loop,
+        )
+
+
+def _partitions(instruction: Instruction) -> int:
+    """Tasks that the CPU compiler cut an operation into."""
+    found = _PARTITIONS.search(instruction.config) if instruction.config else None
+    return prod(int(n) for n in _NUMBER.findall(found[1])) if found else 1

@@ -1,0 +1,1 @@
+"""The rules that cost one instruction: arithmetic by opcode, and traffic."""

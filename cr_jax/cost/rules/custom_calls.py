@@ -1,0 +1,117 @@
+"""Costs of custom calls that do not follow from their shapes alone: declared by the call, or a textbook formula.
+
+Mosaic kernels, Pallas's among them, carry a ``cost_estimate`` in their configuration (JAX,
+``_src/tpu_custom_call.py``). Linear algebra is counted by the leading terms of G. Golub and C. Van Loan, *Matrix
+Computations*, and LAPACK Working Note 41; iterative ones (eigenvalues, singular values) with vectors.
+"""
+
+import re
+from dataclasses import dataclass
+from math import prod
+
+from cr_jax.cost.cost import Cost
+from cr_jax.hlo.module import Instruction
+from cr_jax.hlo.shapes import Shape
+
+#: Digits of a declared figure; more is no count of operations.
+_ESTIMATE = re.compile(r'\\?"cost_estimate\\?"\s*:\s*\{([^{}]*)\}')
+_FIGURE = re.compile(r'\\?"(\w+)\\?"\s*:\s*\\?"?(\d{1,24})(?!\d)', re.ASCII)
+_ROUTINE = re.compile(
+    r"(?:lapack|(?:cu|hip|gpu)solver|(?:cu|hip)blas|(?:cu|hip)sparse|magma)_"
+    r"([a-z]+?)2?(?:_batched)?(?:_ffi)?\Z",
+    re.ASCII,
+)
+_NAMED = {
+    "__cusolver$cholesky": "potrf",
+    "Cholesky": "potrf",
+    "__cublas$triangularSolve": "trsm",
+    "LuDecomposition": "getrf",
+    "Qr": "geqrf",
+    "ProductOfElementaryHouseholderReflectors": "orgqr",
+    "HouseholderProduct": "orgqr",
+    "Eigh": "syevd",
+    "EighTpu": "syevd",
+}
+#: Other precisions and algorithms of a routine.
+_SAME = {
+    "ungqr": "orgqr",
+    "heevd": "syevd",
+    "syevj": "syevd",
+    "heevj": "syevd",
+    "gesdd": "gesvd",
+    "gesvdj": "gesvd",
+    "gesvdp": "gesvd",
+    "gesvdx": "gesvd",
+    "hetrd": "sytrd",
+    "geqp": "geqrf",
+}
+_ROUTINES = frozenset({"potrf", "getrf", "geqrf", "orgqr", "syevd", "sytrd", "gehrd", "gesvd", "geev", "gees", "trsm", "gtsv"})
+#: A complex multiply-add is four real ones.
+_COMPLEX = 4
+
+
+@dataclass(frozen=True)
+class Stated:
+    """The stated cost of a call. source: ``declared`` or ``formula``; moved_bytes: as declared, else 0."""
+
+    source: str
+    cost: Cost
+    moved_bytes: int = 0
+
+
+def stated(instruction: Instruction, target: str) -> Stated | None:
+    """The cost that a custom call declares, or that is known of its routine; ``None`` where there is neither."""
+    found = _ESTIMATE.search(instruction.config)
+    if found is not None:
+        figures = {name: int(value) for name, value in _FIGURE.findall(found[1])}
+        if "flops" in figures:
+            cost = Cost(other_flops=figures["flops"], transcendentals=figures.get("transcendentals", 0))
+            return Stated("declared", cost, figures.get("bytes_accessed", 0))
+    flops = _formula(instruction, target)
+    return None if flops is None else Stated("formula", Cost(other_flops=flops))
+
+
+def _formula(instruction: Instruction, target: str) -> int | None:
+    routine = _routine(target)
+    matrices = [o.shape for o in instruction.operands if len(o.shape.dims) >= 2]
+    if not routine or not matrices:
+        return None
+    first = matrices[0]
+    if routine == "gtsv":  # tridiagonal: elimination and back substitution
+        return _times(first, 8 * first.elements)
+    if routine == "trsm":
+        return _times(first, matrices[-1].elements * first.dims[-1]) if len(matrices) > 1 else None
+    tall, wide = max(first.dims[-2:]), min(first.dims[-2:])
+    flops = _flops(routine, tall, wide)
+    return None if flops is None else _times(first, prod(first.dims[:-2]) * flops // 3)
+
+
+def _routine(target: str) -> str:
+    """The routine behind a call, its letter for the precision left out; "" for another call."""
+    named = _ROUTINE.match(target)
+    name = _NAMED.get(target) or (named[1] if named else "")
+    for candidate in (name, name[1:] if name[:1] in tuple("sdcz") else ""):
+        routine = _SAME.get(candidate, candidate)
+        if routine in _ROUTINES:
+            return routine
+    return ""
+
+
+def _flops(routine: str, m: int, n: int) -> int | None:
+    """Three times the operations on one matrix of m rows and n columns, m >= n."""
+    return {
+        "potrf": n**3,
+        "getrf": 3 * m * n**2 - n**3,
+        "geqrf": 6 * m * n**2 - 2 * n**3,
+        "orgqr": 6 * m * n**2 - 2 * n**3,
+        "syevd": 27 * n**3,
+        "sytrd": 4 * n**3,
+        "gehrd": 10 * n**3,
+        "gesvd": min(42 * m * n**2 + 24 * n**3, 18 * m * n**2 + 60 * n**3),
+        "geev": 75 * n**3,
+        "gees": 75 * n**3,
+    }.get(routine)
+
+
+def _times(matrix: Shape, flops: int) -> int:
+    return flops * (_COMPLEX if matrix.dtype.startswith("c") else 1)

@@ -1,0 +1,1 @@
+"""The time of a program on a calibrated CPU."""

@@ -1,0 +1,1 @@
+"""Energy and price of a predicted time."""

@@ -1,0 +1,189 @@
+"""Seconds of a counted program on a device: per operation, and what the call and its loops add."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.times import MissingConstant
+from cr_jax.cost.operations.program import Operation, Program
+from cr_jax.predict.accelerator.intervals import UNKNOWN_FACTOR
+from cr_jax.predict.accelerator.launches import LoopTime
+from cr_jax.predict.cpu.calibration_tables import Tables
+from cr_jax.predict.cpu.cpu_model import at_once, call_parts, operation_parts
+from cr_jax.predict.time_parts import TimeParts
+
+NOT_VALIDATED = "not validated on this device class"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """An operation with its predicted parts; ``seconds`` counts every execution."""
+
+    operation: Operation
+    parts: TimeParts
+
+    @property
+    def seconds(self) -> float:
+        return self.parts.seconds * self.operation.times
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Seconds of one step, or ``None`` with the reason.
+
+    method: ``calibrated`` (tables measured on the device), ``replay`` (its operations timed on the
+    device) or ``model`` (formulas fitted on other cards). low_s, high_s hold ``coverage`` of the comparisons in
+    ``validated_on``; ``None``: nothing was compared, the interval is an assumption. bound: compute,
+    memory or overhead, whichever takes most; ``shares`` of the seconds each takes. extras: seconds that belong
+    to no operation; ``at once`` is below 0, by what operations that run at the same time save.
+    utilisation: of the peak rates, for the whole step; over 1 is an error of the profile. loops: of a GPU's step, with what
+    starting their kernels takes, the longest first.
+    """
+
+    seconds: float | None
+    low_s: float | None
+    high_s: float | None
+    coverage: float | None
+    bound: str | None
+    shares: Mapping[str, float]
+    method: str | None
+    reason: str | None
+    validated_on: Mapping[str, Any] | str
+    utilisation: Mapping[str, float | None]
+    profile_error: str | None
+    operations: tuple[Timed, ...]
+    extras: Mapping[str, float]
+    loops: tuple[LoopTime, ...] = ()
+
+
+def predict(program: Program, accelerator: Accelerator, precision: str, dtype: str, temp_bytes: int | None = None) -> Prediction:
+    """The time of ``program``, which was compiled for ``accelerator``, on it.
+
+    temp_bytes: the compiler's temporaries. A CPU needs a calibrated profile, any other device what the formulas read. What
+    is missing gives no time and a reason.
+    """
+    unknown = sorted(x.name for x in program.loops if not x.known)
+    if unknown:
+        return _none(f"the trip count of {', '.join(unknown)} is unknown", accelerator)
+    if program.uncounted:
+        return _none(f"what it does in {', '.join(program.uncounted)} is not counted", accelerator)
+    if accelerator.calibration is not None:
+        tables = Tables(accelerator.calibration)
+        timed = tuple(Timed(o, operation_parts(o, tables)) for o in program.operations)
+        extras = call_parts(program, temp_bytes, tables)
+        return assemble(timed, extras, accelerator, "calibrated", program)
+    if accelerator.platform == "cpu":
+        return _none(f"{accelerator.name}: no rates are known; crjax calibrate measures them on this machine", accelerator)
+    return _on_accelerator(program, accelerator, precision)
+
+
+def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) -> Prediction:
+    """By the formulas of each mechanism, with the constants that come with cr_jax."""
+    from cr_jax.predict.accelerator import step  # imports numpy, which the command line's start does without
+
+    try:
+        found = step.timed(program, accelerator, precision)
+    except MissingConstant as missing:
+        return _none(str(missing), accelerator)
+    timed = tuple(Timed(operation, parts) for operation, parts in found.operations)
+    sums = _sums(timed, found.starting_s)
+    used, error = _utilisation(program, found.seconds, accelerator, step.matmul_peak(program, accelerator, precision))
+    return Prediction(
+        seconds=found.seconds,
+        low_s=found.low_s,
+        high_s=found.high_s,
+        coverage=found.coverage,
+        bound=max(sums, key=lambda k: sums[k]),
+        shares={k: v / found.seconds for k, v in sums.items()},
+        method="model",
+        reason=None,
+        validated_on={"method": "model", "classes": [one.plain() for one in found.classes]},
+        utilisation=used,
+        profile_error=error,
+        operations=timed,
+        extras={"starting kernels": found.starting_s},
+        loops=found.loops,
+    )
+
+
+def assemble(
+    timed: tuple[Timed, ...], extras: Mapping[str, float], accelerator: Accelerator, method: str, program: Program
+) -> Prediction:
+    """A CPU's step from its parts; its threads run some operations at the same time."""
+    loops = extras.get("loops", 0.0)
+    sums = _sums(timed, loops)
+    if accelerator.calibration is not None:
+        saved = at_once(program, [t.parts for t in timed], Tables(accelerator.calibration))
+        extras = {**extras, "at once": saved}
+        summed = sum(sums.values())
+        sums = {name: value * (1 + saved / summed) for name, value in sums.items()} if summed else sums
+        loops += saved
+    sums["overhead"] += sum(extras.values()) - loops
+    seconds = sum(sums.values())
+    low, high, coverage = interval(seconds, accelerator, method)
+    return Prediction(
+        seconds=seconds,
+        low_s=low,
+        high_s=high,
+        coverage=coverage,
+        bound=max(sums, key=lambda k: sums[k]),
+        shares={k: v / seconds if seconds else 0.0 for k, v in sums.items()},
+        method=method,
+        reason=None,
+        validated_on=validation(accelerator, method),
+        utilisation={"matmul": None, "memory": None},
+        profile_error=None,
+        operations=timed,
+        extras=dict(extras),
+    )
+
+
+def _sums(timed: tuple[Timed, ...], overhead_s: float) -> dict[str, float]:
+    """Seconds by what they go to. overhead_s: of no operation."""
+    sums = {"compute": 0.0, "memory": 0.0, "overhead": overhead_s}
+    for entry in timed:
+        parts, times = entry.parts, entry.operation.times
+        sums["overhead"] += parts.overhead_s * times
+        sums["compute" if parts.compute_s >= parts.memory_s else "memory"] += max(parts.compute_s, parts.memory_s) * times
+    return sums
+
+
+def validation(accelerator: Accelerator, method: str) -> Mapping[str, Any] | str:
+    """The comparisons that validate a method on this class of device."""
+    return next((found for found in accelerator.validated_on if found["method"] == method), NOT_VALIDATED)
+
+
+def interval(seconds: float, accelerator: Accelerator, method: str) -> tuple[float, float, float | None]:
+    """(low, high, coverage): what nine of ten past comparisons measured, else a wide assumption of unknown coverage."""
+    found = validation(accelerator, method)
+    if isinstance(found, str):
+        return seconds / UNKNOWN_FACTOR, seconds * UNKNOWN_FACTOR, None
+    return seconds * min(1.0, found["ratio_low"]), seconds * max(1.0, found["ratio_high"]), 0.9
+
+
+def tie(a: Prediction, b: Prediction) -> bool:
+    """Whether two predictions cannot be told apart: their intervals overlap, or one has no time."""
+    if a.low_s is None or b.low_s is None or a.high_s is None or b.high_s is None:
+        return True
+    return a.low_s <= b.high_s and b.low_s <= a.high_s
+
+
+def _utilisation(
+    program: Program, seconds: float, accelerator: Accelerator, matmul_peak: float | None
+) -> tuple[Mapping[str, float | None], str | None]:
+    """Shares of the peaks that the step would use, and what is wrong with the profile if one is over 1."""
+    total, bandwidth = program.total(), accelerator.memory_bandwidth_bytes_per_s
+    used: dict[str, float | None] = {
+        "matmul": total.matmul_flops / seconds / matmul_peak if matmul_peak else None,
+        "memory": total.hbm_bytes / seconds / bandwidth if bandwidth else None,
+    }
+    over = [f"{name} {share:.0%}" for name, share in used.items() if share is not None and share > 1]
+    if not over:
+        return used, None
+    return used, f"{accelerator.name}: utilisation over 100% ({', '.join(over)}): a rate in its profile is wrong"
+
+
+def _none(reason: str, accelerator: Accelerator) -> Prediction:
+    nothing = {"matmul": None, "memory": None}
+    return Prediction(None, None, None, None, None, {}, None, reason, NOT_VALIDATED, nothing, None, (), {})

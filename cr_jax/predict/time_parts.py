@@ -1,0 +1,23 @@
+"""The time of one execution of an operation, in parts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TimeParts:
+    """Seconds of one execution, by what they go to."""
+
+    compute_s: float = 0.0
+    memory_s: float = 0.0
+    overhead_s: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Arithmetic and traffic overlap; the overhead does not."""
+        return max(self.compute_s, self.memory_s) + self.overhead_s
+
+    @property
+    def bound(self) -> str:
+        if self.overhead_s >= max(self.compute_s, self.memory_s):
+            return "overhead"
+        return "compute" if self.compute_s >= self.memory_s else "memory"
