@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import msgspec
 from machine import RESULTS, finish, machine, table
 
 from cr_jax.catalog import load
@@ -33,6 +34,7 @@ from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.cost.operations.operation_list import list_operations
 from cr_jax.cost.operations.program import Program
 from cr_jax.cost.walk import Walk
+from cr_jax.documents.calibration import Calibration
 from cr_jax.errors import CrJaxError
 from cr_jax.hlo.parse import parse
 from cr_jax.measure import calibrate, inputs, memory, points, run, worker
@@ -284,11 +286,11 @@ def one(case: Case, accelerator: Accelerator, options: Any) -> tuple[list[dict[s
     return rows, failed
 
 
-def apart(case: Case, block: dict[str, Any], options: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def apart(case: Case, block: Calibration, options: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """:func:`one` in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
-        request.write_text(json.dumps({"case": plain(case), "calibration": block, "options": vars(options)}))
+        request.write_text(json.dumps({"case": plain(case), "calibration": msgspec.to_builtins(block), "options": vars(options)}))
         done = subprocess.run([sys.executable, __file__, "--child", str(request), str(answer)], check=False)
         if done.returncode == 0:
             found = json.loads(answer.read_text())
@@ -298,7 +300,7 @@ def apart(case: Case, block: dict[str, Any], options: Any) -> tuple[list[dict[st
 
 def child(request: Path, answer: Path) -> None:
     told = json.loads(request.read_text())
-    accelerator = dataclasses.replace(load.accelerator("cpu"), calibration=told["calibration"])
+    accelerator = dataclasses.replace(load.accelerator("cpu"), calibration=msgspec.convert(told["calibration"], Calibration))
     rows, failed = one(Case(**told["case"]), accelerator, argparse.Namespace(**told["options"]))
     answer.write_text(json.dumps({"rows": rows, "failed": failed}))
 
@@ -327,12 +329,13 @@ def main() -> int:
             print("calibrating", file=sys.stderr)
             blocks.append(calibrate.calibrate(statistic=options.statistic))
         for case in cases(models, [dataset]):
-            found, lost = apart(case, dict(given or blocks[-1]), options)
+            found, lost = apart(case, given or blocks[-1], options)
             rows += found
             failed += lost
     figures = summary(rows)
     show(rows, figures)
-    about = [{key: block[key] for key in ("created", "statistic", "fit", "canary")} for block in (blocks or [given])]
+    kept = [msgspec.to_builtins(block) for block in (blocks or [given])]
+    about = [{key: block[key] for key in ("created", "statistic", "fit", "canary")} for block in kept]
     finish(
         "accuracy",
         {

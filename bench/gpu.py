@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from cr_jax.catalog.accelerator import Accelerator  # noqa: E402
 from cr_jax.catalog.load import load_accelerator  # noqa: E402
 from cr_jax.cost.operations.operation_list import operations  # noqa: E402
+from cr_jax.documents.accelerator_profile import AnchorsBlock  # noqa: E402
 from cr_jax.errors import CrJaxError  # noqa: E402
 from cr_jax.json_text import read_json  # noqa: E402
 from cr_jax.measure.case import Case  # noqa: E402
@@ -179,7 +180,7 @@ def compare(reports: list[dict[str, Any]], texts: Path, swept: dict[str, Any] | 
     found = []
     for report in reports if swept is not None else ():
         plain = _accelerator(swept["profile"])  # type: ignore[index]
-        anchored = replace(plain, anchors=swept["anchors"]) if swept["anchors"] else None  # type: ignore[index]
+        anchored = replace(plain, anchors=convert(swept["anchors"], AnchorsBlock)) if swept["anchors"] else None  # type: ignore[index]
         for step in report["steps"]:
             case = Case(**{k: v for k, v in report["case"].items() if k != "turns"})
             file = next(texts.glob(f"*{case.slug()}_{step['name'].replace('/', '-')}.txt.gz"), None)

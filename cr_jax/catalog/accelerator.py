@@ -1,10 +1,12 @@
 """Accelerator profiles."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cr_jax.catalog.dataset import Origin
+from cr_jax.documents.accelerator_profile import AnchorsBlock, CudaConfig, CudaTarget, Generation, Price, TpuTarget
+from cr_jax.documents.base import plain
+from cr_jax.documents.calibration import Calibration, Validation
+from cr_jax.documents.fields import Platform
 
 #: Input types of a matrix product that a peak rate is given for; ``tf32`` is float32 in tf32 passes, ``float8`` any
 #: of the 8-bit floating-point types, ``int8`` counted in integer operations.
@@ -36,7 +38,7 @@ class Accelerator:
 
     name: str
     title: str
-    platform: str
+    platform: Platform
     memory_bytes: int | None
     memory_bandwidth_bytes_per_s: float | None
     cache_bytes: int | None
@@ -47,37 +49,41 @@ class Accelerator:
     matmul_flops_per_s: dict[str, float | None]
     vector_flops_per_s: dict[str, float | None]
     measured: dict[str, float | None]
-    compiler_target: dict[str, Any] | None
+    compiler_target: TpuTarget | CudaTarget | None
     origins: dict[str, Origin]
-    calibration: Mapping[str, Any] | None = None
-    validated_on: tuple[Mapping[str, Any], ...] = ()
-    price: Mapping[str, str] | None = None
+    calibration: Calibration | None = None
+    validated_on: tuple[Validation, ...] = ()
+    price: Price | None = None
     idle_power_w: float | None = None
-    generation: str | None = None
+    generation: Generation | None = None
     lanes_per_core: int | None = None
     memory_kind: str | None = None
     sustained_clock_hz: float | None = None
     link_bytes_per_s: float | None = None
-    anchors: Mapping[str, Any] | None = None
+    anchors: AnchorsBlock | None = None
 
 
-def unreliable(calibration: Mapping[str, Any]) -> str | None:
+def unreliable(calibration: Calibration) -> str | None:
     """Why a calibration cannot be relied on, in words; ``None``: it can. No error that was found with others holds
     for its predictions."""
-    if calibration["passes"] < 2:
+    if calibration.passes < 2:
         return "of a single pass nothing says how far passes lie apart"
-    spread = calibration["canary"]["spread"]
+    spread = calibration.canary.spread
     if spread > CANARY_SPREAD:
         return f"the canary's times lie {spread:.0%} apart, more than {CANARY_SPREAD:.0%}: other work ran on this machine"
     return None
 
 
-def target_config_text(config: Mapping[str, Any], indent: str = "") -> str:
+def target_config_text(config: CudaConfig) -> str:
     """A CUDA target's ``config`` as the text proto that the ahead-of-time compiler reads."""
+    return _proto_text(plain(config), "")
+
+
+def _proto_text(fields: dict[str, object], indent: str) -> str:
     lines = []
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            lines.append(f"{indent}{key} {{\n{target_config_text(value, indent + '  ')}{indent}}}\n")
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            lines.append(f"{indent}{key} {{\n{_proto_text(value, indent + '  ')}{indent}}}\n")
         elif isinstance(value, str) and key not in _ENUMS:
             escaped = value.replace("\\", "\\\\").replace('"', '\\"')
             lines.append(f'{indent}{key}: "{escaped}"\n')

@@ -1,8 +1,6 @@
 """Anchors of an accelerator profile: constants of predicted times that were measured on this very card."""
 
 import difflib
-from collections.abc import Mapping
-from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.times import MissingConstant, Times
@@ -17,14 +15,14 @@ _SHARES = ("share", "utilisation", "utilisation_128", "rate", "tf32_feed")
 
 def check_anchors(accelerator: Accelerator, times: Times, where: str) -> None:
     """Raises ``BadInput`` with the first constant that is unknown, of another platform or of another unit."""
-    for name, entry in (accelerator.anchors or {}).get("constants", {}).items():
-        reason = refusal(accelerator, times, name, entry)
+    for name, entry in accelerator.anchors.constants.items() if accelerator.anchors else ():
+        reason = refusal(accelerator, times, name, entry.value, entry.unit or None)
         if reason is not None:
             raise BadInput(where, f"anchors.constants.{name}: {reason}")
 
 
-def refusal(accelerator: Accelerator, times: Times, name: str, entry: Mapping[str, Any]) -> str | None:
-    """Why one constant cannot hold for a device; ``None``: it can."""
+def refusal(accelerator: Accelerator, times: Times, name: str, value: float, unit: str | None = None) -> str | None:
+    """Why a value of a constant cannot hold for a device; ``None``: it can. unit: the constant's own where not given."""
     known = times.constants.get(name)
     if known is None:
         near = difflib.get_close_matches(name, list(times.constants), n=3, cutoff=0.5)
@@ -32,8 +30,7 @@ def refusal(accelerator: Accelerator, times: Times, name: str, entry: Mapping[st
         return f"no constant; {hint}"
     if accelerator.platform != ("tpu" if name.startswith("tpu.") else "cuda"):
         return f"not read for a device of platform {accelerator.platform}"
-    value, unit = float(entry["value"]), entry.get("unit", known.unit)
-    if unit != known.unit:
+    if unit not in (None, known.unit):
         return f"in {unit}; legal: {known.unit}"
     if name.endswith(_SHARES) and known.unit == "1" and value > MOST_SHARE:
         return f"{value:g}: a share; legal: above 0, up to {MOST_SHARE:g}"

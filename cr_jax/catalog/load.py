@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from cr_jax.catalog.accelerator import MATMUL_TYPES, VECTOR_TYPES, Accelerator, unreliable
 from cr_jax.catalog.anchors import check_anchors
 from cr_jax.catalog.dataset import Dataset, Origin
 from cr_jax.catalog.times import shipped
+from cr_jax.documents.accelerator_profile import AcceleratorProfile, TpuTarget
 from cr_jax.documents.base import decode
-from cr_jax.documents.check import check
 from cr_jax.documents.dataset_profile import DatasetProfile
 from cr_jax.documents.figure import Figure
 from cr_jax.errors import BadInput, UnknownName
@@ -97,7 +97,7 @@ def dataset_from(document: object, where: str, stem: str | None = None) -> Datas
         turn_histogram=profile.turn_histogram.value,
         paper={key: figure.value for key, figure in paper.items()},
         paper_printed={key: figure.value for key, figure in printed.items()},
-        origins={name: _origin_of(figure) for name, figure in figures.items()},
+        origins={name: _origin(figure) for name, figure in figures.items()},
     )
     _consistent(result, where)
     return result
@@ -108,37 +108,46 @@ def load_accelerator(path: str | Path) -> Accelerator:
     document = read_json(path)
     where = str(path)
     try:
-        check(document, "accelerator-profile", where)
+        profile = decode(document, AcceleratorProfile, where)
     except BadInput as error:
         if not error.reason.startswith("calibration."):
             raise
         raise BadInput(where, f"{error.reason} (measured by another version? crjax calibrate makes it anew)") from None
     _within_bounds(document, where)
-    _same_name(document["name"], where, Path(path).stem)
-    target = document["compiler_target"]
-    if target is not None and target["platform"] != document["platform"]:
-        raise BadInput(
-            where, f"compiler_target.platform: {target['platform']!r} is not the profile's platform {document['platform']!r}"
-        )
-    calibration = document.get("calibration")
+    _same_name(profile.name, where, Path(path).stem)
+    target = profile.compiler_target
+    of = profile.platform if target is None else "tpu" if isinstance(target, TpuTarget) else "cuda"
+    if of != profile.platform:
+        raise BadInput(where, f"compiler_target.platform: {of!r} is not the profile's platform {profile.platform!r}")
+    found = _accelerator(profile)
+    if found.anchors is not None:
+        check_anchors(found, shipped(), where)
+    return found
+
+
+def _accelerator(profile: AcceleratorProfile) -> Accelerator:
+    calibration = profile.calibration or None
     doubtful = calibration is not None and unreliable(calibration) is not None
     origins: dict[str, Origin] = {}
 
     def number(key: str) -> Any:
-        if document.get(key) is None:
+        figure: Figure[float] | None = getattr(profile, key) or None
+        if figure is None:
             return None
-        origins[key] = _origin(document[key])
-        return document[key]["value"]
+        origins[key] = _origin(figure)
+        return figure.value
 
     def table(key: str, types: tuple[str, ...] = ()) -> dict[str, float | None]:
-        entries = dict.fromkeys(types) | document.get(key, {})
+        block = getattr(profile, key)
+        figures: dict[str, Figure[float] | None] = structs.asdict(block) if block else {}
+        entries = dict.fromkeys(types) | {k: v for k, v in figures.items() if v is not UNSET}
         origins.update({f"{key}.{k}": _origin(v) for k, v in entries.items() if v is not None})
-        return {k: None if v is None else float(v["value"]) for k, v in entries.items()}
+        return {k: None if v is None else float(v.value) for k, v in entries.items()}
 
-    found = Accelerator(
-        name=document["name"],
-        title=document["title"],
-        platform=document["platform"],
+    return Accelerator(
+        name=profile.name,
+        title=profile.title,
+        platform=profile.platform,
         memory_bytes=_whole(number("memory_bytes")),
         memory_bandwidth_bytes_per_s=number("memory_bandwidth_bytes_per_s"),
         cache_bytes=_whole(number("cache_bytes")),
@@ -149,22 +158,19 @@ def load_accelerator(path: str | Path) -> Accelerator:
         matmul_flops_per_s=table("matmul_flops_per_s", MATMUL_TYPES),
         vector_flops_per_s=table("vector_flops_per_s", VECTOR_TYPES),
         measured=table("measured"),
-        compiler_target=target,
+        compiler_target=profile.compiler_target,
         origins=origins,
         calibration=calibration,
-        validated_on=() if doubtful else tuple(document.get("validated_on", ())),
-        price=document.get("price"),
+        validated_on=() if doubtful else profile.validated_on or (),
+        price=profile.price or None,
         idle_power_w=number("idle_power_w"),
-        generation=document.get("generation"),
+        generation=profile.generation or None,
         lanes_per_core=_whole(number("lanes_per_core")),
-        memory_kind=document.get("memory_kind"),
+        memory_kind=profile.memory_kind or None,
         sustained_clock_hz=number("sustained_clock_hz"),
         link_bytes_per_s=number("link_bytes_per_s"),
-        anchors=document.get("anchors"),
+        anchors=profile.anchors or None,
     )
-    if found.anchors is not None:
-        check_anchors(found, shipped(), where)
-    return found
 
 
 def _within_bounds(value: Any, where: str, path: str = "") -> None:
@@ -184,12 +190,8 @@ def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _origin_of(figure: Figure[Any]) -> Origin:
+def _origin(figure: Figure[Any]) -> Origin:
     return Origin(figure.kind, figure.source, figure.date or None)
-
-
-def _origin(entry: Mapping[str, Any]) -> Origin:
-    return Origin(entry["kind"], entry["source"], entry.get("date"))
 
 
 def _same_name(name: str, where: str, stem: str | None) -> None:

@@ -13,6 +13,7 @@ a conversion (JAX 0.10.2, jax/_src/pallas/mosaic/tpu_info.py, ``is_matmul_suppor
 """
 
 from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.documents.accelerator_profile import CudaTarget
 
 _Capability = tuple[int, int]
 
@@ -50,9 +51,8 @@ _TPU_NATIVE: dict[str | None, dict[str, str]] = {
 
 def compute_capability(accelerator: Accelerator) -> tuple[int, int] | None:
     """(major, minor) of an NVIDIA GPU, ``None`` where the profile has no compiler target."""
-    target = accelerator.compiler_target or {}
-    found = target.get("config", {}).get("gpu_device_info", {}).get("cuda_compute_capability")
-    return (int(found["major"]), int(found["minor"])) if found else None
+    target = accelerator.compiler_target
+    return target.config.compute_capability if isinstance(target, CudaTarget) else None
 
 
 def matmul_precision(accelerator: Accelerator, precision: str, dtype: str) -> str | None:

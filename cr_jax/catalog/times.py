@@ -7,10 +7,11 @@ values by generation, by kind of memory or by card beside it; the most special o
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from pathlib import Path
 
 from cr_jax.catalog.accelerator import Accelerator
-from cr_jax.documents.check import check
+from cr_jax.documents.accelerator_times import AcceleratorTimes, Residuals
+from cr_jax.documents.base import decode, plain
 from cr_jax.errors import CrJaxError, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.resources import times_file
@@ -60,10 +61,10 @@ class Constant:
 
 @dataclass(frozen=True)
 class Times:
-    """constants: by name. residuals: by class of operation and kinship of the card, as the file has them."""
+    """constants: by name. residuals: by class of operation and kinship of the card."""
 
     constants: Mapping[str, Constant]
-    residuals: Mapping[str, Mapping[str, Any]]
+    residuals: Mapping[str, Residuals]
 
     def values(self, accelerator: Accelerator, mechanism: str) -> dict[str, float]:
         """The constants of one mechanism, their names without it. Raises ``MissingConstant`` and ``UnknownName``."""
@@ -80,21 +81,20 @@ def shipped() -> Times:
     return read_times(times_file())
 
 
-def read_times(path: Any) -> Times:
+def read_times(path: str | Path) -> Times:
     """The constants in a file. Raises ``BadInput``."""
-    document = read_json(path)
-    check(document, "accelerator-times", str(path))
+    document = decode(read_json(path), AcceleratorTimes, str(path))
     constants = {
         name: Constant(
             name,
-            entry["value"],
-            entry["unit"],
-            entry["meaning"],
-            entry["kind"],
-            entry["source"],
-            entry.get("by", {}),
-            entry.get("would_give", "crjax calibrate on the device"),
+            entry.value,
+            entry.unit,
+            entry.meaning,
+            entry.kind,
+            entry.source,
+            plain(entry.by) if entry.by else {},
+            entry.would_give or "crjax calibrate on the device",
         )
-        for name, entry in document["constants"].items()
+        for name, entry in document.constants.items()
     }
-    return Times(constants, document["residuals"])
+    return Times(constants, document.residuals)

@@ -6,9 +6,12 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from cr_jax.documents.calibration import Calibration
 
 
 def register(app: typer.Typer) -> None:
@@ -126,16 +129,16 @@ def _is_folder(place: Path) -> bool:
         return False
 
 
-def _summary(block: dict[str, Any]) -> str:
-    fit, canary = block["fit"], block["canary"]
+def _summary(block: "Calibration") -> str:
+    fit, canary = block.fit, block.canary
     apart = "how far passes lie apart is not known"
-    if block["passes"] > 1:
+    if block.passes > 1:
         apart = (
-            f"the middle half of a point's passes {fit['median_spread']:.0%} apart (median), "
-            f"{fit['p90_spread']:.0%} (90%); of the canary's {canary['spread']:.0%}"
+            f"the middle half of a point's passes {fit.median_spread:.0%} apart (median), "
+            f"{fit.p90_spread:.0%} (90%); of the canary's {canary.spread:.0%}"
         )
-    passes = "1 pass" if block["passes"] == 1 else f"{block['passes']} passes"
-    return f"{fit['points']} points, {passes}, {block['took_s']:.0f} s; {apart}\n"
+    passes = "1 pass" if block.passes == 1 else f"{block.passes} passes"
+    return f"{fit.points} points, {passes}, {block.took_s:.0f} s; {apart}\n"
 
 
 def _say(line: str) -> None:

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from cr_jax.documents.base import Block
+
 Count = Annotated[int, Meta(ge=0)]
 #: A count of 1 or more.
 Positive = Annotated[int, Meta(ge=1)]
@@ -21,6 +23,8 @@ Interval = tuple[float, float]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 #: Package and its version; null where it is not installed.
 Versions = dict[str, str | None]
+#: An object of no fixed keys, such as a model's configuration.
+JsonObject = dict[str, str | int | float | bool | list | dict | None]
 
 Phase = Literal["train", "precompute", "infer"]
 Mode = Literal["replay", "incremental"]
@@ -40,3 +44,10 @@ Tag = Annotated[
     Literal["counted", "compiler", "measured", "predicted", "assumed"],
     Meta(description="How the numbers of this object are known."),
 ]
+
+
+class Tool(Block):
+    """What wrote a document."""
+
+    name: Literal["cr-jax"]
+    version: str

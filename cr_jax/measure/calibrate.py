@@ -18,6 +18,8 @@ from typing import Any
 import jax
 
 from cr_jax.catalog.accelerator import unreliable
+from cr_jax.documents.base import plain
+from cr_jax.documents.calibration import Calibration, CalibrationFit, CalibrationTables, Canary, GatherRow, MatmulRow, StreamRow
 from cr_jax.errors import BadConfig
 from cr_jax.measure import points
 from cr_jax.measure.points import Point
@@ -36,7 +38,7 @@ class _Ready:
     passes: list[float]
 
 
-def calibrate(limit_s: float = LIMIT_S, say: Callable[[str], None] | None = None, statistic: str = "median") -> dict[str, Any]:
+def calibrate(limit_s: float = LIMIT_S, say: Callable[[str], None] | None = None, statistic: str = "median") -> Calibration:
     """The ``calibration`` block of an accelerator profile, measured on the default device.
 
     limit_s: seconds for everything; passes that would go beyond are left out, and ``passes`` says
@@ -112,15 +114,14 @@ def _measure(entry: _Ready, seconds: float, chosen: Callable[[list[float]], floa
     return chosen(times)
 
 
-def _block(
-    ready: Sequence[_Ready], watched: list[float], passes: int, took: float, device: Any, statistic: str
-) -> dict[str, Any]:
+def _block(ready: Sequence[_Ready], watched: list[float], passes: int, took: float, device: Any, statistic: str) -> Calibration:
     over = median if statistic == "median" else STATISTICS[statistic]
     seconds = {id(r): over(r.passes) for r in ready}
     spread = sorted(_apart(r.passes) for r in ready)
     named = {r.point.facts["what"]: seconds[id(r)] for r in ready if "what" in r.point.facts}
     overhead = _overheads(named)
-    tables: dict[str, list[dict[str, Any]]] = {"matmul": [], "stream": [], "fresh": [], "gather": []}
+    streams: dict[str, list[StreamRow]] = {"stream": [], "fresh": []}
+    products, gathered = [], []
     elements: dict[str, float] = {}
     for r in ready:
         point, value = r.point, seconds[id(r)]
@@ -134,36 +135,36 @@ def _block(
         elif point.table == "matmul":
             facts = point.facts
             flops = 2 * facts["batch"] * facts["m"] * facts["n"] * facts["k"]
-            tables["matmul"].append(facts | {"flops_per_s": flops / each})
+            products.append(MatmulRow(**facts, flops_per_s=flops / each))
         elif point.table in ("stream", "fresh"):
-            tables[point.table].append(
-                {"footprint_bytes": point.facts["footprint_bytes"], "bytes_per_s": point.facts["bytes"] / each}
-            )
+            facts = point.facts
+            streams[point.table].append(StreamRow(footprint_bytes=facts["footprint_bytes"], bytes_per_s=facts["bytes"] / each))
         else:
             facts = point.facts
-            tables["gather"].append(facts | {"s_per_row": each / facts["rows"]})
+            sizes = {key: facts[key] for key in ("table_bytes", "row_bytes")}
+            gathered.append(GatherRow(**sizes, s_per_row=each / facts["rows"]))
     elements["page_fault"] = max(0.0, elements["page_fault"] - elements.pop("page_fault_reused"))
-    for entry in tables["gather"]:
-        entry.pop("rows")
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": device.device_kind,
-        "versions": {"jax": jax.__version__},
-        "took_s": round(took, 1),
-        "passes": passes,
-        "statistic": f"{statistic} of the calls of a pass, {statistic} of the passes",
-        "cores": os.cpu_count() or 1,
-        "fit": {
-            "points": len(ready),
-            "median_spread": spread[len(spread) // 2],
-            "p90_spread": spread[int(0.9 * (len(spread) - 1))],
-            "meaning": "(third quartile - first quartile) / median of the passes, over the points",
-        },
-        "canary": {"what": "512 x 512 x 512 float32 product", "seconds": watched, "spread": _apart(watched)},
-        "overheads": overhead,
-        "elements_s": elements,
-        "tables": tables,
-    }
+    return Calibration(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=device.device_kind,
+        versions={"jax": jax.__version__},
+        took_s=round(took, 1),
+        passes=passes,
+        statistic=f"{statistic} of the calls of a pass, {statistic} of the passes",
+        cores=os.cpu_count() or 1,
+        fit=CalibrationFit(
+            points=len(ready),
+            median_spread=spread[len(spread) // 2],
+            p90_spread=spread[int(0.9 * (len(spread) - 1))],
+            meaning="(third quartile - first quartile) / median of the passes, over the points",
+        ),
+        canary=Canary(what="512 x 512 x 512 float32 product", seconds=tuple(watched), spread=_apart(watched)),
+        overheads=overhead,
+        elements_s=elements,
+        tables=CalibrationTables(
+            matmul=tuple(products), stream=tuple(streams["stream"]), fresh=tuple(streams["fresh"]), gather=tuple(gathered)
+        ),
+    )
 
 
 def _apart(times: list[float]) -> float:
@@ -208,28 +209,27 @@ def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     }
 
 
-def profile(block: dict[str, Any], name: str, base: dict[str, Any]) -> dict[str, Any]:
+def profile(block: Calibration, name: str, base: dict[str, Any]) -> dict[str, Any]:
     """The accelerator profile ``name``: ``base`` (the shipped CPU's document) with what was measured.
 
     Rates at the top level are the best of the tables, so that a roofline can be drawn.
     """
 
     def quantity(value: float, what: str) -> dict[str, Any]:
-        return {"value": value, "kind": "measured", "source": f"crjax calibrate: {what}", "date": block["created"][:10]}
+        return {"value": value, "kind": "measured", "source": f"crjax calibrate: {what}", "date": block.created[:10]}
 
-    tables = block["tables"]
-    best = max(r["flops_per_s"] for r in tables["matmul"])
-    widest = max(tables["stream"], key=lambda r: r["footprint_bytes"])
+    best = max(row.flops_per_s for row in block.tables.matmul)
+    widest = max(block.tables.stream, key=lambda row: row.footprint_bytes)
     validated = {"validated_on": []} if unreliable(block) else {}  # those errors were not found with such a one
     return (
         base
         | validated
         | {
             "name": name,
-            "title": f"Calibrated CPU ({block['cores']} cores)",
-            "cores": quantity(block["cores"], "logical processors"),
-            "memory_bandwidth_bytes_per_s": quantity(widest["bytes_per_s"], f"a stream of {widest['footprint_bytes'] >> 20} MiB"),
+            "title": f"Calibrated CPU ({block.cores} cores)",
+            "cores": quantity(block.cores, "logical processors"),
+            "memory_bandwidth_bytes_per_s": quantity(widest.bytes_per_s, f"a stream of {widest.footprint_bytes >> 20} MiB"),
             "matmul_flops_per_s": base["matmul_flops_per_s"] | {"float32": quantity(best, "the fastest product of the table")},
-            "calibration": block,
+            "calibration": plain(block),
         }
     )

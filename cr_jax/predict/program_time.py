@@ -7,6 +7,7 @@ from typing import Any
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.operations.program import Operation, Program
+from cr_jax.documents.base import plain
 from cr_jax.predict.accelerator.intervals import UNKNOWN_FACTOR
 from cr_jax.predict.accelerator.launches import LoopTime
 from cr_jax.predict.cpu.calibration_tables import Tables
@@ -151,7 +152,7 @@ def _sums(timed: tuple[Timed, ...], overhead_s: float) -> dict[str, float]:
 
 def validation(accelerator: Accelerator, method: str) -> Mapping[str, Any] | str:
     """The comparisons that validate a method on this class of device."""
-    return next((found for found in accelerator.validated_on if found["method"] == method), NOT_VALIDATED)
+    return next((plain(found) for found in accelerator.validated_on if found.method == method), NOT_VALIDATED)
 
 
 def interval(seconds: float, accelerator: Accelerator, method: str) -> tuple[float, float, float | None]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -63,7 +64,7 @@ def accelerators(found: Sequence[Any]) -> RenderableType:
             *(scaled(r) for r in rates),
         )
         if a.price_usd_per_hour is not None:
-            about = {"date": a.origins["price_usd_per_hour"].date, **(a.price or {})}
+            about = {"date": a.origins["price_usd_per_hour"].date, **(structs.asdict(a.price) if a.price else {})}
             said = (visible(about.get(key) or "not said") for key in ("provider", "region", "kind", "date"))
             prices.add_row(visible(a.name), f"{a.price_usd_per_hour:.2f}", *said)
     unpriced = [a.name for a in found if a.price_usd_per_hour is None]

@@ -75,10 +75,10 @@ def entry(found: Prediction, step: CompiledStep, accelerator: Accelerator, rates
         "profile_error": found.profile_error,
         "calibration": {
             "profile": accelerator.name,
-            "created": block["created"],
-            "device": block["device"],
-            "median_spread": block["fit"]["median_spread"],
-            "canary_spread": block["canary"]["spread"],
+            "created": block.created,
+            "device": block.device,
+            "median_spread": block.fit.median_spread,
+            "canary_spread": block.canary.spread,
         }
         if block
         else None,

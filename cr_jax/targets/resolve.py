@@ -11,6 +11,7 @@ from typing import Any
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator, target_config_text
 from cr_jax.catalog.precision import compute_capability
+from cr_jax.documents.accelerator_profile import CudaTarget
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.targets import overlay
 
@@ -86,11 +87,12 @@ def description(target: Mapping[str, Any]) -> dict[str, Any]:
         return common | {"host": _host(), "options": COUNT_OPTIONS}
     if target["attached"]:
         return common | {"title": target["kind"], "options": {}}
-    told = load.accelerator(target["name"]).compiler_target or {}
-    config = target_config_text(told["config"]) if "config" in told else None
+    told = load.accelerator(target["name"]).compiler_target
+    assert told is not None, "a target that is not attached has a compiler"
+    config = target_config_text(told.config) if isinstance(told, CudaTarget) else None
     # JAX attaches a v4 chip as one device over both its cores; its compiler must be told.
-    chip = "megacore" if told["topology"].startswith("v4:") else None
-    return common | {"topology": told["topology"], "chip": chip, "config": config, "options": _OPTIONS[target["platform"]]}
+    chip = "megacore" if told.topology.startswith("v4:") else None
+    return common | {"topology": told.topology, "chip": chip, "config": config, "options": _OPTIONS[target["platform"]]}
 
 
 @cache
@@ -156,7 +158,7 @@ def profile_name(title: str, of: str) -> str | None:
     if of == "tpu":
         return _TPU_TITLES.get(title)
     for name in load.accelerator_names():
-        target = load.accelerator(name).compiler_target or {}
-        if target.get("config", {}).get("device_description_str") == title:
+        target = load.accelerator(name).compiler_target
+        if isinstance(target, CudaTarget) and target.config.device_description_str == title:
             return name
     return None

@@ -75,7 +75,7 @@ def test_a_price_says_whose_where_and_when(name):
     if device.price is None:
         return
     origin = device.origins["price_usd_per_hour"]
-    assert re.search(r"\d{4}-\d{2}-\d{2}$", device.price["date"]) and origin.date
+    assert re.search(r"\d{4}-\d{2}-\d{2}$", device.price.date) and origin.date
     assert 0.1 < device.price_usd_per_hour < 20
     shared = re.match(r"([\d.]+) USD per hour / (\d+) (GPUs|chips)", origin.source)
     assert (origin.kind == "derived") == (shared is not None)
@@ -106,7 +106,7 @@ def test_lists_of_devices_without_a_price_or_without_whose_it_is():
 def test_peaks_of_a_gpu_agree_with_its_units_and_clock(name):
     device = load.accelerator(name)
     assert device.compiler_target is not None
-    info = device.compiler_target["config"]["gpu_device_info"]
+    info = device.compiler_target.config.gpu_device_info
     from_units = info["core_count"] * info["fpus_per_core"] * 2 * info["clock_rate_ghz"] * 1e9
     assert device.vector_flops_per_s["float32"] == pytest.approx(from_units, rel=0.02)
     assert info["memory_bandwidth"] == device.memory_bandwidth_bytes_per_s
@@ -198,7 +198,7 @@ def test_measured_rates_stay_below_the_peaks(name):
 
 
 def test_the_h100_target_as_text():
-    text = target_config_text(load.accelerator("h100").compiler_target["config"])
+    text = target_config_text(load.accelerator("h100").compiler_target.config)
     for line in (
         "  core_count: 132\n",
         "  memory_bandwidth: 3352320000000\n",

@@ -5,10 +5,12 @@ import json
 import math
 
 import pytest
+from msgspec import structs
 
 from cr_jax.catalog.accelerator import unreliable
 from cr_jax.catalog.load import load_accelerator, load_dataset
 from cr_jax.cost.operations.operation_list import operations
+from cr_jax.documents.calibration import CalibrationTables
 from cr_jax.errors import CrJaxError
 from cr_jax.predict.money.pricing import Rates, costs
 from cr_jax.predict.program_time import predict
@@ -77,8 +79,8 @@ def calibrated():
     from cr_jax.measure.calibrate import profile
 
     found = block()
-    for table in found["tables"].values():  # a few points of each are a table too
-        del table[60:]
+    tables = {name: rows[:60] for name, rows in structs.asdict(found.tables).items()}  # a few points of each are a table too
+    found = structs.replace(found, tables=CalibrationTables(**tables))
     return profile(found, "cpu", json.loads(shipped_profile("accelerators", "cpu").read_text()))
 
 

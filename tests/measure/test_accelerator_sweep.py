@@ -7,11 +7,13 @@ from types import SimpleNamespace
 
 import jax
 import pytest
+from msgspec import UNSET
 from typer.testing import CliRunner
 
 from cr_jax.catalog import load
 from cr_jax.cli.main import app
 from cr_jax.cost.operations.operation_list import operations
+from cr_jax.documents.accelerator_profile import AnchorConstant, AnchorsBlock
 from cr_jax.documents.check import check
 from cr_jax.errors import CrJaxError
 from cr_jax.json_text import read_json
@@ -266,7 +268,9 @@ def test_a_bad_anchor_is_refused_in_one_line(tmp_path, name, entry, said):
 
 
 def test_a_bad_anchor_of_a_profile_made_in_memory_is_refused_where_it_is_used():
-    wrong = dataclasses.replace(TPU, anchors={"constants": {"tpu.flor_s": {"value": 1e-6}}})
+    constants = {"tpu.flor_s": AnchorConstant(value=1e-6, kind="measured", source="a test")}
+    anchors = AnchorsBlock(constants=constants, errors={}, created="2026", device=None, jax=None, driver=None)
+    wrong = dataclasses.replace(TPU, anchors=anchors)
     with pytest.raises(CrJaxError, match=r"did you mean tpu\.floor_s"):
         card(wrong)
 
@@ -316,8 +320,8 @@ def test_imported_measurements_become_the_users_profile(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, ["calibrate", "--device", "gpu", "--profile", "h100", "--from", str(tmp_path / "rows.csv")])
     assert result.exit_code == 0, result.exception
     mine = load.accelerator("h100")
-    assert "products_tensor.utilisation" in mine.anchors["constants"] and mine.anchors["device"] is None
-    assert mine.anchors["errors"]["products_bfloat16"]["rows"] == 7 and "rows" not in mine.anchors
+    assert "products_tensor.utilisation" in mine.anchors.constants and mine.anchors.device is None
+    assert mine.anchors.errors["products_bfloat16"].rows == 7 and mine.anchors.rows is UNSET
     assert "products_bfloat16" in result.output
 
 
@@ -334,7 +338,7 @@ def test_a_sweep_on_an_attached_card_is_written_under_the_catalogs_name(swept, t
     monkeypatch.setattr(accelerator_sweep, "derive", lambda at, _: derived(at, some))
     result = CliRunner().invoke(app, ["calibrate", "--device", "gpu"])
     assert result.exit_code == 0, result.exception
-    assert load.accelerator("h100").anchors["device"] == "NVIDIA H100 80GB HBM3"
+    assert load.accelerator("h100").anchors.device == "NVIDIA H100 80GB HBM3"
     monkeypatch.setattr(accelerator_sweep, "sweep", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     before = (tmp_path / "accelerators" / "h100.json").read_bytes()
     assert CliRunner().invoke(app, ["calibrate", "--device", "gpu"]).exit_code != 0

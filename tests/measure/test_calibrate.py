@@ -5,11 +5,13 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from cr_jax.catalog import load
 from cr_jax.cli.main import app
 from cr_jax.cost.operations.operation_list import operations
+from cr_jax.documents.calibration import Canary
 from cr_jax.documents.check import check
 from cr_jax.errors import CrJaxError
 from cr_jax.measure import calibrate, points
@@ -43,17 +45,17 @@ def test_no_point_is_measured_twice():
 
 def test_the_medians_of_the_passes_are_kept_with_their_spread():
     found = block()
-    assert found["fit"]["median_spread"] == pytest.approx(1.25 - 0.95)
-    assert found["canary"]["spread"] == pytest.approx(0.05 / 1.05)
-    row = next(r for r in found["tables"]["matmul"] if (r["m"], r["n"], r["k"]) == (1024, 256, 1024))
-    call = found["overheads"]["call_s"]
-    assert row["flops_per_s"] == pytest.approx(2 * 1024 * 256 * 1024 / max(1e-3 - call, 1e-4))
+    assert found.fit.median_spread == pytest.approx(1.25 - 0.95)
+    assert found.canary.spread == pytest.approx(0.05 / 1.05)
+    row = next(r for r in found.tables.matmul if (r.m, r.n, r.k) == (1024, 256, 1024))
+    call = found.overheads["call_s"]
+    assert row.flops_per_s == pytest.approx(2 * 1024 * 256 * 1024 / max(1e-3 - call, 1e-4))
 
 
 def test_a_single_pass_is_not_apart_from_anything():
     ready = [calibrate._Ready(p, lambda: None, [1e-3]) for p in calibrate.all_points()]
     found = calibrate._block(ready, [1e-3, 1e-3], 1, 9.0, SimpleNamespace(device_kind="cpu"), "median")
-    assert found["fit"]["median_spread"] == found["canary"]["spread"] == 0.0
+    assert found.fit.median_spread == found.canary.spread == 0.0
 
 
 def test_overheads_are_found_again_in_the_times_they_make():
@@ -94,7 +96,7 @@ def test_the_block_is_a_valid_profile_that_the_predictor_reads():
     base = json.loads(shipped_profile("accelerators", "cpu").read_text())
     document = calibrate.profile(block(), "mine", base)
     check(document, "accelerator-profile", "a test")
-    tables = Tables(document["calibration"])
+    tables = Tables(block())
     needed = {
         "arithmetic",
         "transcendental",
@@ -157,7 +159,7 @@ def test_a_disturbed_calibration_is_not_kept_and_the_one_before_stays(monkeypatc
     assert place.read_bytes() == before
 
 
-@pytest.mark.parametrize("wrong", [{"canary": {"what": "", "seconds": [], "spread": 0.2}}, {"passes": 1}])
+@pytest.mark.parametrize("wrong", [{"canary": Canary(what="", seconds=(), spread=0.2)}, {"passes": 1}])
 def test_predictions_by_an_unreliable_calibration_are_not_validated(monkeypatch, tmp_path, wrong):
     hlo = (
         "HloModule m\n\nENTRY e {\n  p = f32[64,64]{1,0} parameter(0)\n  ROOT d = f32[64,64]{1,0} dot(p, p), "
@@ -168,7 +170,7 @@ def test_predictions_by_an_unreliable_calibration_are_not_validated(monkeypatch,
     good = predict(operations(hlo), load.accelerator("mine"), "default", "float32")
     assert good.coverage == 0.9 and not isinstance(good.validated_on, str)
 
-    alone(monkeypatch, tmp_path, block() | wrong)
+    alone(monkeypatch, tmp_path, structs.replace(block(), **wrong))
     result = CliRunner().invoke(app, ["calibrate", "--out", "mine", "--keep-unreliable"])
     assert result.exit_code == 0 and "not validated" in result.stderr
     assert json.loads(place.read_text())["validated_on"] == []

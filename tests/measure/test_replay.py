@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
-from round_tables import calibration
+from round_tables import calibration, typed
 
 from cr_jax.catalog.load import accelerator
 from cr_jax.cost.operations.operation_list import operations
@@ -30,7 +30,7 @@ def recurrent(x, w, table, ids):
 def case():
     arguments = (jnp.ones((6, 16, 48)), jnp.ones((48, 48)), jnp.ones((50, 32)), jnp.zeros(16, jnp.int32))
     text = jax.jit(recurrent).lower(*arguments).compile().as_text()
-    device = dataclasses.replace(accelerator("cpu"), calibration=calibration())
+    device = dataclasses.replace(accelerator("cpu"), calibration=typed(calibration()))
     program = operations(text)
     return text, program, predict(program, device, "default", "float32"), device
 
@@ -120,7 +120,7 @@ def test_fetching_cold_operands_is_the_least_a_replayed_operation_takes():
 
 def test_a_large_result_that_memory_bounds_keeps_the_models_time():
     text = SLICE.replace("4096,64", "2097152,4").replace("f32[64,64]", "f32[1048576,4]").replace("={64,64}", "={1048576,4}")
-    device = dataclasses.replace(accelerator("cpu"), calibration=calibration())
+    device = dataclasses.replace(accelerator("cpu"), calibration=typed(calibration()))
     program = operations(text)
     analytic = predict(program, device, "default", "float32")
     found, (row,) = replaying.replay(text, parse(text), program, analytic, device)

@@ -2,8 +2,17 @@
 
 from typing import Any
 
+from msgspec import convert
+
+from cr_jax.documents.calibration import Calibration
+
 RATE = 1e9
 BANDWIDTH = 1e10
+
+
+def typed(block: dict[str, Any]) -> Calibration:
+    """The block as profiles hold it."""
+    return convert(block, Calibration)
 
 
 def calibration(**changes: Any) -> dict[str, Any]:

@@ -4,12 +4,14 @@ import dataclasses
 import json
 
 import pytest
-from round_tables import BANDWIDTH, RATE, calibration
+from msgspec import convert
+from round_tables import BANDWIDTH, RATE, calibration, typed
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.load import accelerator, load_accelerator
 from cr_jax.cost.operations.operation_list import operations
 from cr_jax.cost.operations.products import Product
+from cr_jax.documents.calibration import Validation
 from cr_jax.errors import BadInput
 from cr_jax.predict import program_time
 from cr_jax.predict.cpu.calibration_tables import Curve, MatmulRates, Tables
@@ -35,7 +37,7 @@ ENTRY e {
 
 
 def host(**changes) -> Accelerator:
-    return dataclasses.replace(accelerator("cpu"), calibration=calibration(**changes))
+    return dataclasses.replace(accelerator("cpu"), calibration=typed(calibration(**changes)))
 
 
 def predict(text: str, device: Accelerator, **options):
@@ -68,7 +70,7 @@ def test_a_product_reads_cold_weights_at_their_own_rate():
     text = DOT.replace("64,256", "1,8192").replace("256,64", "8192,2048").replace("64,64", "1,2048")
     block = calibration()
     block["elements_s"]["cold_vector_byte"] = 1e-7  # far dearer than the arithmetic
-    found = predict(text, dataclasses.replace(accelerator("cpu"), calibration=block))
+    found = predict(text, dataclasses.replace(accelerator("cpu"), calibration=typed(block)))
     weights, row = 4 * 8192 * 2048, 4 * 8192
     assert found.bound == "memory"
     assert found.seconds == pytest.approx((weights + row) * 1e-7 + 4 * 2048 / BANDWIDTH + 3 * MICRO)
@@ -85,7 +87,7 @@ def test_a_product_of_many_rows_fetches_cold_weights_before_it_multiplies():
 def test_a_byte_written_elsewhere_takes_what_two_at_the_fresh_rate_leave():
     block = calibration()
     block["tables"]["fresh"][0]["bytes_per_s"] = BANDWIDTH / 2
-    found = predict(COPY, dataclasses.replace(accelerator("cpu"), calibration=block))
+    found = predict(COPY, dataclasses.replace(accelerator("cpu"), calibration=typed(block)))
     assert found.seconds == pytest.approx(4e6 / BANDWIDTH + 3 * 4e6 / BANDWIDTH + 3 * MICRO)
 
 
@@ -93,7 +95,7 @@ def test_short_rows_of_tanhs_have_a_rate_of_their_own():
     text = COPY.replace("f32[1000000]{0} copy(a)", "f32[1000000]{0} tanh(a)")
     block = calibration()
     block["elements_s"]["narrow_tanh"] = 1e-6
-    device = dataclasses.replace(accelerator("cpu"), calibration=block)
+    device = dataclasses.replace(accelerator("cpu"), calibration=typed(block))
     assert predict(text, device).seconds == pytest.approx(1e6 * 1e-9 + 3 * MICRO)
     short = text.replace("f32[1000000]{0}", "f32[31250,32]{1,0}")
     assert predict(short, device).seconds == pytest.approx(1e6 * 1e-6 + 3 * MICRO)
@@ -173,7 +175,9 @@ def test_a_validated_method_gives_a_covered_interval_and_overlap_is_a_tie():
         "source": "a test",
         "date": "2026",
     }
-    device = dataclasses.replace(host(), validated_on=(about | {"method": "replay", "ratio_low": 0.9}, about))
+    device = dataclasses.replace(
+        host(), validated_on=convert([about | {"method": "replay", "ratio_low": 0.9}, about], tuple[Validation, ...])
+    )
     a, b = predict(DOT, device), predict(DOT.replace("64", "512"), device)
     assert (a.low_s, a.high_s, a.coverage) == pytest.approx((a.seconds * 0.8, a.seconds * 1.25, 0.9))
     assert a.validated_on == about
@@ -181,7 +185,7 @@ def test_a_validated_method_gives_a_covered_interval_and_overlap_is_a_tie():
 
 
 def test_rates_are_interpolated_between_shapes_and_level_beyond():
-    rates = MatmulRates(calibration()["tables"]["matmul"])
+    rates = MatmulRates(typed(calibration()).tables.matmul)
     assert rates(Product(1, 64, 64, 1, "nn", "f32")) == pytest.approx(RATE / 2)
     assert rates(Product(8, 64, 64, 1, "nn", "f32")) == pytest.approx(RATE / 2**0.5)  # halfway on a logarithmic axis
     assert rates(Product(9999, 9999, 1, 1, "nn", "f32")) == pytest.approx(RATE)
@@ -195,7 +199,7 @@ def test_kinds_and_batches_use_the_nearest_measured_shape():
         {"m": 64, "n": 64, "k": 256, "batch": 1, "kind": "tn", "dtype": "float32", "flops_per_s": RATE / 4},
         {"m": 1, "n": 64, "k": 16, "batch": 64, "kind": "nn", "dtype": "float32", "flops_per_s": 3 * RATE},
     ]
-    matmul = Tables(block).matmul
+    matmul = Tables(typed(block)).matmul
     assert matmul(Product(64, 64, 256, 1, "tn", "f32")) == pytest.approx(RATE / 4)
     assert matmul(Product(1, 64, 16, 64, "nn", "f32")) == pytest.approx(3 * RATE)
 
@@ -204,7 +208,7 @@ def test_a_calibrated_profile_is_read_and_a_broken_one_is_refused(tmp_path):
     base = json.loads(shipped_profile("accelerators", "cpu").read_text())
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(base | {"name": "mine", "calibration": calibration()}))
-    assert load_accelerator(file).calibration == calibration()
+    assert load_accelerator(file).calibration == typed(calibration())
     broken = calibration()
     broken["tables"]["matmul"][0]["flops_per_s"] = 0
     file.write_text(json.dumps(base | {"name": "mine", "calibration": broken}))
@@ -215,7 +219,7 @@ def test_a_calibrated_profile_is_read_and_a_broken_one_is_refused(tmp_path):
 def test_operations_outside_loops_find_their_code_in_the_caches_of_a_small_program_only():
     block = calibration()
     block["overheads"] |= {"straight_s": 1.0, "cold_straight_s": 5.0}
-    tables = Tables(block)
+    tables = Tables(typed(block))
     assert [tables.straight_s(n << 20) for n in (0, 4, 8, 16, 64)] == pytest.approx([1, 1, 3, 5, 5])
 
 
@@ -249,6 +253,6 @@ def test_arithmetic_loses_vector_code_where_a_dynamic_slice_is_cut_in_two(second
     text = GATE.format(second=second)
     if second == "h":
         text = "\n".join(line for line in text.split("\n") if not line.startswith("  t ="))
-    found = predict(text, dataclasses.replace(accelerator("cpu"), calibration=block))
+    found = predict(text, dataclasses.replace(accelerator("cpu"), calibration=typed(block)))
     (operation,) = found.operations
     assert operation.parts.compute_s == pytest.approx(32_000 * rate, rel=1e-3)

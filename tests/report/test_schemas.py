@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 
 from cr_jax.catalog import load
+from cr_jax.documents.base import plain
 from cr_jax.resources import schema, schema_names
 
 
@@ -26,7 +27,7 @@ NAMES = [name for name in schema_names() if rules(schema(name), "validated_on")]
 def test_shipped_validations_pass_wherever_they_are_quoted(name):
     kept = schema(name)
     found = rules(kept, "validated_on")
-    entries = [dict(one) for accelerator in load.accelerator_names() for one in load.accelerator(accelerator).validated_on]
+    entries = [plain(one) for accelerator in load.accelerator_names() for one in load.accelerator(accelerator).validated_on]
     assert entries
     for rule in found:
         for value in (entries,) if rule.get("type") == "array" else entries:

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import pytest
-from round_tables import calibration
+from round_tables import calibration, typed
 
 from cr_jax.catalog import load
 from cr_jax.data.examples.batch_shapes import Taken
@@ -61,7 +61,7 @@ def shape(dmn, steps, words=None):
 
 
 def test_shapes_between_two_lie_on_the_line_between_them(dmn, monkeypatch):
-    device = dataclasses.replace(load.accelerator("cpu"), calibration=calibration())
+    device = dataclasses.replace(load.accelerator("cpu"), calibration=typed(calibration()))
     monkeypatch.setattr(load, "accelerator", lambda name: device)
 
     def seconds(*shapes):
@@ -76,7 +76,7 @@ def test_shapes_between_two_lie_on_the_line_between_them(dmn, monkeypatch):
 
 
 def test_the_estimate_is_the_steps_taken_times_the_predicted_step(dmn, monkeypatch):
-    device = dataclasses.replace(load.accelerator("cpu"), calibration=calibration())
+    device = dataclasses.replace(load.accelerator("cpu"), calibration=typed(calibration()))
     monkeypatch.setattr(load, "accelerator", lambda name: device)
     one, ten = (predicted(*dmn[:2], {"answer": [shape(dmn, n)]}, jax.devices()[0], 1) for n in (1, 10))
     assert one["reason"] is None and one["method"] == "calibrated"

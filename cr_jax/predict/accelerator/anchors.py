@@ -143,7 +143,7 @@ def _anchored(
         return at, why
     values = {name: one * value for name, one in usual.items()}
     for name, one in values.items():
-        wrong = refusal(shipped.accelerator, shipped.times, name, {"value": one})
+        wrong = refusal(shipped.accelerator, shipped.times, name, one)
         if wrong is not None:
             return at, wrong
     anchored = at.with_anchors(values)

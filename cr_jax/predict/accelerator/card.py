@@ -96,4 +96,4 @@ def card(accelerator: Accelerator, times: Times | None = None) -> Card:
     if accelerator.anchors is None:
         return found
     check_anchors(accelerator, found.times, accelerator.name)
-    return found.with_anchors({name: float(one["value"]) for name, one in accelerator.anchors["constants"].items()})
+    return found.with_anchors({name: float(one.value) for name, one in accelerator.anchors.constants.items()})

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
+from msgspec import UnsetType, structs
+
+from cr_jax.documents.accelerator_times import ResidualErrors
 from cr_jax.predict.accelerator.card import Card
 
 #: Assumed for a class without measurements, either way.
@@ -31,20 +34,20 @@ class ClassError:
     kinship: str | None
     low: float
     high: float
-    found: Mapping[str, Any] | None
+    found: ResidualErrors | None
 
     def plain(self) -> dict[str, Any]:
         """As reports have it."""
-        known = self.found or {}
+        known = self.found
         return {
             "class": self.kind,
             "seconds": self.seconds,
             "kinship": self.kinship,
-            "n": known.get("rows"),
-            "cards": list(known.get("cards", ())),
-            "median_error": known.get("median"),
-            "p90_error": known.get("p90"),
-            "worst_error": known.get("worst"),
+            "n": known and known.rows,
+            "cards": list(known.cards) if known else [],
+            "median_error": known and known.median,
+            "p90_error": known and known.p90,
+            "worst_error": known and known.worst,
             "ratio_low": self.low,
             "ratio_high": self.high,
         }
@@ -56,23 +59,27 @@ def errors(card: Card, seconds: Mapping[str, float]) -> tuple[ClassError, ...]:
 
 
 def _error(card: Card, kind: str, seconds: float) -> ClassError:
-    measured = (card.accelerator.anchors or {}).get("errors", {}).get(kind)
+    anchors = card.accelerator.anchors
+    measured = anchors.errors.get(kind) if anchors else None
     if measured is not None:  # on this very card, with the anchors in force
-        found = {**measured, "cards": [card.name]}
-        return ClassError(kind, seconds, "same_card", min(1.0, found["ratio_low"]), max(1.0, found["ratio_high"]), found)
-    known = card.times.residuals.get(kind, {})
-    for kinship in KINSHIPS:
-        found = known.get(kinship)
-        if found is not None and _fits(card, kinship, found):
-            return ClassError(kind, seconds, kinship, min(1.0, found["ratio_low"]), max(1.0, found["ratio_high"]), found)
+        return _class_error(kind, seconds, "same_card", ResidualErrors(cards=(card.name,), **structs.asdict(measured)))
+    known = card.times.residuals.get(kind)
+    for kinship in KINSHIPS if known else ():
+        found: ResidualErrors | UnsetType = getattr(known, kinship)
+        if found and _fits(card, kinship, found):
+            return _class_error(kind, seconds, kinship, found)
     return ClassError(kind, seconds, None, 1 / UNKNOWN_FACTOR, UNKNOWN_FACTOR, None)
 
 
-def _fits(card: Card, kinship: str, found: Mapping[str, Any]) -> bool:
+def _class_error(kind: str, seconds: float, kinship: str, found: ResidualErrors) -> ClassError:
+    return ClassError(kind, seconds, kinship, min(1.0, found.ratio_low), max(1.0, found.ratio_high), found)
+
+
+def _fits(card: Card, kinship: str, found: ResidualErrors) -> bool:
     if kinship == "same_card":
-        return card.name in found["cards"]
+        return card.name in found.cards
     if kinship == "same_generation":
-        return card.generation in found.get("generations", ())
+        return card.generation in (found.generations or ())
     return kinship == "other_vendor" or card.platform == "cuda"
 
 

@@ -4,9 +4,9 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
-from typing import Any
 
 from cr_jax.cost.operations.products import Product
+from cr_jax.documents.calibration import Calibration, MatmulRow
 
 #: A product with fewer rows, columns or depth than the table's least step is taken at that step's rate.
 _NEAREST_BATCHED = 1e-9
@@ -42,8 +42,8 @@ class Curve:
 class MatmulRates:
     """FLOPs per second of a product, interpolated between measured shapes."""
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]]):
-        plain = {(r["m"], r["n"], r["k"]): r["flops_per_s"] for r in rows if r["kind"] == "nn" and r["batch"] == 1}
+    def __init__(self, rows: Sequence[MatmulRow]):
+        plain = {(r.m, r.n, r.k): r.flops_per_s for r in rows if r.kind == "nn" and r.batch == 1}
         self._by_m: dict[int, dict[int, Curve]] = {}
         for m in sorted({m for m, _, _ in plain}):
             columns: dict[int, dict[int, float]] = {}
@@ -54,7 +54,7 @@ class MatmulRates:
             self._by_m[m] = {n: Curve.of(by_k) for n, by_k in columns.items() if len(by_k) > 1}
         self._by_m = {m: columns for m, columns in self._by_m.items() if columns}
         self._kinds = _kind_factors(rows, plain)
-        self._batched = [r for r in rows if r["batch"] > 1]
+        self._batched = [r for r in rows if r.batch > 1]
 
     def __call__(self, product: Product) -> float:
         rate = self._plain(product.m, product.n, product.k) * self._kind(product)
@@ -76,35 +76,35 @@ class MatmulRates:
         shape = (product.batch * product.m, product.n, product.k)
         if not self._batched:
             return _NEAREST_BATCHED
-        near = min(self._batched, key=lambda r: _distance((r["batch"] * r["m"], r["n"], r["k"]), shape))
-        return near["flops_per_s"]
+        near = min(self._batched, key=lambda r: _distance((r.batch * r.m, r.n, r.k), shape))
+        return near.flops_per_s
 
 
 def _distance(a: tuple[int, ...], b: tuple[int, ...]) -> float:
     return sum(log(x / y) ** 2 for x, y in zip(a, b, strict=True))
 
 
-def _kind_factors(rows: Sequence[Mapping[str, Any]], plain: Mapping[tuple[int, int, int], float]):
+def _kind_factors(rows: Sequence[MatmulRow], plain: Mapping[tuple[int, int, int], float]):
     factors: dict[str, list[tuple[tuple[int, int, int], float]]] = {}
     for row in rows:
-        shape = (row["m"], row["n"], row["k"])
-        if row["kind"] != "nn" and shape in plain:
-            factors.setdefault(row["kind"], []).append((shape, row["flops_per_s"] / plain[shape]))
+        shape = (row.m, row.n, row.k)
+        if row.kind != "nn" and shape in plain:
+            factors.setdefault(row.kind, []).append((shape, row.flops_per_s / plain[shape]))
     return factors
 
 
 class Tables:
     """A profile's ``calibration`` block as functions."""
 
-    def __init__(self, calibration: Mapping[str, Any]):
-        tables = calibration["tables"]
-        self.matmul = MatmulRates(tables["matmul"])
-        self.bandwidth = Curve.of({r["footprint_bytes"]: r["bytes_per_s"] for r in tables["stream"]})
-        self._fresh = Curve.of({r["footprint_bytes"]: r["bytes_per_s"] for r in tables["fresh"]})
-        self.overhead: Mapping[str, float] = calibration["overheads"]
-        self.element: Mapping[str, float] = calibration["elements_s"]
-        self.cores: int = calibration["cores"]
-        self._gather = tables["gather"]
+    def __init__(self, calibration: Calibration):
+        tables = calibration.tables
+        self.matmul = MatmulRates(tables.matmul)
+        self.bandwidth = Curve.of({row.footprint_bytes: row.bytes_per_s for row in tables.stream})
+        self._fresh = Curve.of({row.footprint_bytes: row.bytes_per_s for row in tables.fresh})
+        self.overhead = calibration.overheads
+        self.element = calibration.elements_s
+        self.cores = calibration.cores
+        self._gather = tables.gather
 
     def written_byte_s(self, distance: float, fresh: bool) -> float:
         """Seconds for a written byte. ``stream`` was measured in place; in a buffer of its own (``fresh``) the line
@@ -122,5 +122,5 @@ class Tables:
     def row_s(self, table_bytes: int, row_bytes: int) -> float:
         """Seconds for one gathered row: the nearest measured table, its row scaled by size beyond."""
         key = (max(1, table_bytes), max(1, row_bytes))
-        near = min(self._gather, key=lambda r: _distance((r["table_bytes"], r["row_bytes"]), key))
-        return near["s_per_row"] * max(1.0, row_bytes / near["row_bytes"])
+        near = min(self._gather, key=lambda row: _distance((row.table_bytes, row.row_bytes), key))
+        return near.s_per_row * max(1.0, row_bytes / near.row_bytes)

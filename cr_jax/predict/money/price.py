@@ -22,7 +22,7 @@ def price(seconds: float | None, accelerator: Accelerator, per_hour_usd: float |
     if per_hour_usd is not None:
         source = "given by the user"
     elif about is not None:
-        source = f"{about['provider']}, {about['region']}, {about['kind']}, {about['date']}"
+        source = f"{about.provider}, {about.region}, {about.kind}, {about.date}"
     else:
         source = f"{origin.source}{f', {origin.date}' if origin.date else ''}" if origin else None
     return {"price_usd": seconds / HOUR_S * hourly, "per_hour_usd": hourly, "source": source, "reason": None, "tag": "predicted"}

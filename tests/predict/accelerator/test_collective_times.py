@@ -8,6 +8,7 @@ import pytest
 
 from cr_jax.catalog.load import accelerator
 from cr_jax.catalog.times import MissingConstant, shipped
+from cr_jax.documents.base import plain
 from cr_jax.errors import UnknownName
 from cr_jax.predict.accelerator import collectives
 from cr_jax.predict.accelerator.card import Card, card
@@ -75,7 +76,7 @@ def test_a_card_without_links_and_an_unknown_opcode_are_refused():
 
 
 def test_what_was_left_of_the_errors_is_said_of_the_measured_card_only():
-    entry = shipped().residuals["collectives"]
+    entry = plain(shipped().residuals["collectives"])
     assert set(entry) == {"meaning", "same_card"} and entry["same_card"]["cards"] == ["h100"]
 
 

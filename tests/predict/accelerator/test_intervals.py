@@ -3,9 +3,11 @@
 import dataclasses
 
 import pytest
+from msgspec import convert
 
 from cr_jax.catalog.load import accelerator
 from cr_jax.catalog.times import Times, shipped
+from cr_jax.documents.accelerator_times import Residuals
 from cr_jax.predict.accelerator.card import card
 from cr_jax.predict.accelerator.intervals import UNKNOWN_FACTOR, errors, interval
 
@@ -24,7 +26,7 @@ RESIDUALS = {
 
 
 def found(name, **seconds):
-    times = Times(shipped().constants, RESIDUALS)
+    times = Times(shipped().constants, convert(RESIDUALS, dict[str, Residuals]))
     return errors(card(accelerator(name), times), seconds)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import random
 
 import pytest
-from round_tables import calibration
+from round_tables import calibration, typed
 
 from cr_jax.catalog.load import accelerator
 from cr_jax.cost.operations.operation_list import operations
@@ -15,7 +15,7 @@ COPY_S = 8e6 / 1e10 + 1e-6  # a copy of a million floats, by the round tables
 
 
 def predict(text: str, cores: int = 2):
-    device = dataclasses.replace(accelerator("cpu"), calibration=calibration(cores=cores))
+    device = dataclasses.replace(accelerator("cpu"), calibration=typed(calibration(cores=cores)))
     return program_time.predict(operations(text), device, "default", "float32")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.load import accelerator
+from cr_jax.documents.accelerator_profile import Price
 from cr_jax.predict.money.energy import ACTIVE_SHARE, IDLE_SHARE, Site, energy
 from cr_jax.predict.money.price import price
 
@@ -34,7 +35,7 @@ def test_no_carbon_without_a_grid_and_no_energy_without_a_limit_or_a_time():
 
 
 def test_price_is_the_hours_share_with_its_source():
-    rented = device(price_usd_per_hour=3.6, price={"provider": "P", "region": "R", "kind": "on-demand", "date": "2026-01"})
+    rented = device(price_usd_per_hour=3.6, price=Price(provider="P", region="R", kind="on-demand", date="2026-01"))
     found = price(1.0, rented)
     assert found["price_usd"] == pytest.approx(0.001) and found["source"] == "P, R, on-demand, 2026-01"
     assert price(1.0, rented, 7.2)["price_usd"] == pytest.approx(0.002)

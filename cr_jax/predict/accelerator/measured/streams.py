@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cr_jax.cost.operations.buffer_reuse import Reads
+from cr_jax.documents.accelerator_profile import CudaTarget
 from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.measured import cards
@@ -60,8 +61,9 @@ class Streams:
     def predicted(self, on: Card) -> np.ndarray:
         """Seconds, without what the clock adds. Repeated calls find in the cache what is left."""
         call = self.read + self.written
-        target = (on.accelerator.compiler_target or {}).get("config", {}).get("gpu_device_info", {})
-        flight = on.cores * target.get("threads_per_core_limit", 2048)
+        target = on.accelerator.compiler_target
+        told = target.config.gpu_device_info.get("threads_per_core_limit") if isinstance(target, CudaTarget) else None
+        flight = on.cores * (told if isinstance(told, int | float) else 2048)
         reads = (Reads(self.read, call), Reads(self.repeats, self.distance * flight))  # type: ignore[arg-type]
         of = streams.parts(
             on,
