@@ -23,6 +23,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import msgspec
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -180,7 +182,7 @@ def compare(reports: list[dict[str, Any]], texts: Path, swept: dict[str, Any] | 
     found = []
     for report in reports if swept is not None else ():
         plain = _accelerator(swept["profile"])  # type: ignore[index]
-        anchored = replace(plain, anchors=convert(swept["anchors"], AnchorsBlock)) if swept["anchors"] else None  # type: ignore[index]
+        anchored = replace(plain, anchors=msgspec.convert(swept["anchors"], AnchorsBlock)) if swept["anchors"] else None  # type: ignore[index]
         for step in report["steps"]:
             case = Case(**{k: v for k, v in report["case"].items() if k != "turns"})
             file = next(texts.glob(f"*{case.slug()}_{step['name'].replace('/', '-')}.txt.gz"), None)
