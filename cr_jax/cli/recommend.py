@@ -109,9 +109,7 @@ def _read(found: "Recommender", path: Path, problems: "Problems") -> "Iterator[t
     if found.assets.dialogues and form.dialogues is not None:
         yield from ((one.key, one) for file in files_of(path) for one in form.dialogues(file, problems, None))
     elif not found.assets.dialogues and form.open is not None:
-        source = form.open(path, problems)
-        talks = itertools.chain(source.conversations(), source.test() if source.test is not None else ())
-        yield from ((f"{one.user}@{one.item}", one) for one in talks)
+        yield from ((f"{one.user}@{one.item}", one) for one in form.open(path, problems).everything())
     else:
         legal = "free dialogues" if found.assets.dialogues else "conversations of aspects and values"
         raise BadInput(str(path), f"{form.name}, which this model was not trained on; legal: {legal}")

@@ -21,7 +21,7 @@ from cr_jax.data.find_dataset import REVIEWS, STAND_IN, names_of, titles_of
 from cr_jax.data.formats import aspect_value, reviews
 from cr_jax.data.formats.format import Format
 from cr_jax.data.formats.recognise import files_of, format_of
-from cr_jax.data.profile import profile
+from cr_jax.data.profile import StatedSizes, profile
 from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.data.split import PARTS, fingerprint, part_of
 from cr_jax.errors import BadConfig, BadInput
@@ -165,17 +165,13 @@ def _corpus(
     known = set(words)
     words = (*words, *(aspect.lower() for aspect in aspects if aspect.lower() not in known))
     title, name = names_of(place)
-    dataset = profile(
-        stats,
-        name=name,
-        title=title,
-        source=place.name,
-        assumed=load.dataset(STAND_IN),
+    stated = StatedSizes(
         words=len(words) + RESERVED,
         requests=requests,
         item_words=[len(text) for text in descriptions.values()],
         item_sentences=[text.count(".") for text in descriptions.values()],
     )
+    dataset = profile(stats, stated, name=name, title=title, source=place.name, assumed=load.dataset(STAND_IN))
     return Corpus(
         dataset, digest, split, problems, parts, {part: () for part in PARTS}, users, items, aspects, words, descriptions
     )

@@ -1,18 +1,17 @@
 """A data set from a name, a profile or a file of conversations, whatever its layout."""
 
-import itertools
 import re
 from pathlib import Path
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data.conversation import Conversation, Problems
-from cr_jax.data.corpus_stats import ITEM_WORDS
+from cr_jax.data.corpus_stats import ITEM_WORDS, CorpusStats
 from cr_jax.data.formats import derive, reviews
 from cr_jax.data.formats.format import Format, Source
 from cr_jax.data.formats.lexicon import MIN_COUNT, read_lexicon
 from cr_jax.data.formats.recognise import files_of, format_of
-from cr_jax.data.profile import profile_conversations
+from cr_jax.data.profile import StatedSizes, profile
 from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.files import exists, expanded, is_file, is_folder, mode, open_file, why
@@ -57,13 +56,11 @@ def _head(path: Path) -> bytes:
 def read_dataset(
     path: str | Path, strict: bool = False, reviews_file: str | Path | None = None, lexicon_file: str | Path | None = None
 ) -> tuple[Dataset, Problems]:
-    """The profile of a file or folder of conversations, and what was wrong with it.
+    """The profile of a file or folder of conversations, and the account of its faults.
 
-    A folder is ReDial (``.jsonl`` files) or has the integer-id layout of Bi et al.; a file is ReDial,
-    5-core reviews (conversations are then derived with ``lexicon_file``) or aspect-value text; the name
-    is the file's stem. reviews_file: 5-core reviews of the same items, for the lengths of their
-    descriptions. What the files say nothing about is taken from the profile ``cell-phones`` and tagged
-    ``assumed``. Raises ``BadInput``.
+    The profile's name is the file's stem. reviews_file: 5-core reviews of the same items, for the lengths of their
+    descriptions. lexicon_file: derives conversations where ``path`` itself holds reviews. Figures that the files do
+    not have are taken from the profile ``cell-phones`` and tagged ``assumed``. Raises ``BadInput``.
     """
     place, problems = Path(path), Problems(str(path), strict)
     form = format_of(place)
@@ -88,20 +85,13 @@ def read_dataset(
         item_words = [words for words, _ in sizes]
     else:
         item_words = [len(words) for _, words in source.item_texts(ITEM_WORDS)]
-    profile = profile_conversations(
-        itertools.chain(source.conversations(), source.test() if source.test is not None else ()),
-        name=name,
-        title=title,
-        source=" with ".join([place.name, *read]),
-        assumed=load.dataset(STAND_IN),
-        users=source.users,
-        items=source.items,
-        words=source.words,
-        requests=source.requests,
-        item_words=item_words,
-        item_sentences=[sentences for _, sentences in sizes],
-    )
-    return profile, problems
+    stats = CorpusStats()
+    for one in source.everything():
+        stats.add(one)
+    sentences = [number for _, number in sizes]
+    stated = StatedSizes(source.users, source.items, source.words, source.requests, item_words, sentences)
+    origin = " with ".join([place.name, *read])
+    return profile(stats, stated, name=name, title=title, source=origin, assumed=load.dataset(STAND_IN)), problems
 
 
 def _derived(place: Path, lexicon_file: Path, problems: Problems) -> list[Conversation]:

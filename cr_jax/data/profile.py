@@ -9,12 +9,12 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from msgspec import UNSET
 
 from cr_jax.catalog.dataset import Dataset, Origin
-from cr_jax.data.conversation import Conversation
 from cr_jax.data.corpus_stats import ITEM_WORDS, CorpusStats
 from cr_jax.documents.base import plain
 from cr_jax.documents.dataset_profile import DatasetProfile, LengthFigures, PaperDimensions, PrintedParameters
@@ -57,44 +57,38 @@ def lengths_of(counts: Iterable[int] | Counter[int]) -> Lengths:
     return Lengths(round(total / n, 4), quantile(0.5), quantile(0.95), ordered[-1])
 
 
-def profile_conversations(conversations: Iterable[Conversation], **known: Any) -> Dataset:
-    """The profile of some conversations (one pass, one or more of them); ``known`` as of :func:`profile`."""
-    stats = CorpusStats()
-    for found in conversations:
-        stats.add(found)
-    return profile(stats, **known)
+@dataclass(frozen=True)
+class StatedSizes:
+    """Figures of a data set that its files state beside the conversations."""
+
+    #: Lines of the tables of users, items and words; ``None``: what occurs in the conversations is counted.
+    users: int | None = None
+    items: int | None = None
+    words: int | None = None
+    #: Texts of the requests.
+    requests: Iterable[str] = ()
+    #: Words and sentences of each item's description.
+    item_words: Iterable[int] = ()
+    item_sentences: Iterable[int] = ()
 
 
 def profile(
-    stats: CorpusStats,
-    *,
-    name: str,
-    title: str,
-    source: str,
-    assumed: Dataset | None = None,
-    users: int | None = None,
-    items: int | None = None,
-    words: int | None = None,
-    requests: Iterable[str] = (),
-    item_words: Iterable[int] = (),
-    item_sentences: Iterable[int] = (),
+    stats: CorpusStats, stated: StatedSizes, *, name: str, title: str, source: str, assumed: Dataset | None = None
 ) -> Dataset:
-    """The profile of the conversations of a stats.
+    """The profile of one or more conversations.
 
-    source: where they come from, for the origins. users, items, words: sizes of the file's tables
-    where it has such; otherwise what occurs in the conversations is counted. requests: texts of q0;
-    item_words, item_sentences: per item. A length that the file has nothing on is taken from
+    source: their origin in words. A length on which neither ``stats`` nor ``stated`` has a figure is taken from
     ``assumed`` and tagged so.
     """
     aspects, values, turns = stats.aspects, stats.values, stats.turns
-    asked = Counter(requests)
+    asked = Counter(stated.requests)
     vocabulary = {word for text in (*asked, *aspects, *values) for word in text.split()}
     known = {
         "request": _word_counts(asked),
         "question": _word_counts(aspects),
         "answer": _word_counts(values),
-        "item": Counter(item_words),
-        "item_sentences": Counter(item_sentences),
+        "item": Counter(stated.item_words),
+        "item_sentences": Counter(stated.item_sentences),
     }
     counted = Origin("measured", f"counted in {source}")
     origins: dict[str, Origin] = {key: counted for key in _COUNTS}
@@ -111,13 +105,13 @@ def profile(
     return Dataset(
         name=name,
         title=title,
-        users=len(stats.users) if users is None else users,
-        items=len(stats.items) if items is None else items,
+        users=len(stats.users) if stated.users is None else stated.users,
+        items=len(stats.items) if stated.items is None else stated.items,
         aspects=len(aspects),
         values=len(values),
         turns=sum(n * c for n, c in turns.items()),
         conversations=sum(turns.values()),
-        words=len(vocabulary) if words is None else words,
+        words=len(vocabulary) if stated.words is None else stated.words,
         lengths=TextLengths(**lengths),
         turn_histogram=tuple(turns[n] for n in range(1, max(turns) + 1)),
         paper={},

@@ -77,6 +77,12 @@ class Source:
     items: int | None = None
     words: int | None = None
 
+    def everything(self) -> Iterator[Conversation]:
+        """All conversations, the published test part behind the others."""
+        yield from self.conversations()
+        if self.test is not None:
+            yield from self.test()
+
 
 @dataclass(frozen=True)
 class Format:
