@@ -1,7 +1,13 @@
-"""Writes the store of a conversation file: one pass over the text, then Arrow files in a new folder."""
+"""Writes the store of a conversation file: one pass over the text, then Arrow files in a new folder.
+
+    python -m cr_jax.data.store.build FILE SEED STRICT FOLDER
+
+does so in a process of its own, whose memory is free again when it ends; a refusal is JSON on its output, exit code 2.
+"""
 
 import json
 import os
+import sys
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -17,7 +23,7 @@ from cr_jax.data.corpus_stats import CorpusStats
 from cr_jax.data.formats import aspect_value
 from cr_jax.data.split import PARTS, part_of
 from cr_jax.data.store.checksums import seal
-from cr_jax.errors import NotWritten
+from cr_jax.errors import BadInput, CrJaxError, NotWritten
 
 #: Conversations in a record batch; all batches of a file but the last have so many.
 ROWS = 1 << 16
@@ -156,3 +162,19 @@ def _write_table(path: Path, columns: Mapping[str, list[Any]]) -> None:
     table = pa.table({name: pa.array(column, types.get(name, pa.int64())) for name, column in columns.items()})
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
+
+
+def _main() -> int:
+    path, seed, strict, folder = sys.argv[1:]
+    try:
+        build(Path(path), int(seed), bool(int(strict)), Path(folder))
+    except CrJaxError as error:
+        print(
+            json.dumps({"where": error.where, "reason": error.reason} if isinstance(error, BadInput) else {"reason": str(error)})
+        )
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -7,6 +7,7 @@ Checksums over whole files are ours: Arrow's files have none, and Parquet's cove
 
 import itertools
 import os
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,10 +23,10 @@ from cr_jax.data.conversations import Block, Tables
 from cr_jax.data.corpus_stats import CorpusStats
 from cr_jax.data.formats import aspect_value
 from cr_jax.data.split import PARTS, fingerprint
-from cr_jax.data.store.build import ROWS, build
+from cr_jax.data.store.build import ROWS
 from cr_jax.data.store.checksums import fault
-from cr_jax.errors import NotWritten
-from cr_jax.json_text import read_json
+from cr_jax.errors import BadInput, NotWritten
+from cr_jax.json_text import parse_json, read_json
 from cr_jax.resources import cache_root
 
 #: Part of the folder's name; another one where the files change their meaning. Up to 4 they were no Arrow files.
@@ -93,7 +94,7 @@ def open_store(path: Path, seed: int, problems: Problems) -> tuple[str, CorpusSt
     temporaries.sweep(folder.parent)
     if fault(folder) is not None:
         _discard(folder)
-        build(path, seed, problems.strict, folder)
+        _build(path, seed, problems.strict, folder)
         if (damage := fault(folder)) is not None:
             raise NotWritten(f"{folder}: damaged though it was just written: {damage}")
         for version in range(1, VERSION):
@@ -126,6 +127,19 @@ def open_store(path: Path, seed: int, problems: Problems) -> tuple[str, CorpusSt
         },
     )
     return digest, stats, {part: StoredConversations(folder / f"{part}.arrow", tables) for part in PARTS}
+
+
+def _build(path: Path, seed: int, strict: bool, folder: Path) -> None:
+    """Build a store in a process of its own. Raises as ``build`` does."""
+    arguments = [sys.executable, "-P", "-m", "cr_jax.data.store.build", str(path), str(seed), str(int(strict)), str(folder)]
+    root = str(Path(__file__).resolve().parents[3])
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+    done = subprocess.run(arguments, env=variables, capture_output=True, text=True)
+    if done.returncode == 2:
+        refused = parse_json(done.stdout, str(path))
+        raise BadInput(refused["where"], refused["reason"]) if "where" in refused else NotWritten(refused["reason"])
+    if done.returncode:
+        raise NotWritten(f"{path}: no store: {' '.join(done.stderr.split())[-200:] or f'exit {done.returncode}'}")
 
 
 def _block(batch: pa.RecordBatch) -> Block:

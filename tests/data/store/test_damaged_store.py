@@ -98,7 +98,7 @@ def test_a_damaged_store_is_made_again(kept):
 def test_a_store_that_cannot_be_made_again_is_refused(kept, monkeypatch):
     path, folder, _ = kept
     (folder / "train.arrow").write_bytes(b"")
-    monkeypatch.setattr(opening, "build", lambda *_: None)
+    monkeypatch.setattr(opening, "_build", lambda *_: None)
     with pytest.raises(NotWritten, match="damaged though it was just written"):
         read_corpus(path)
 
@@ -143,7 +143,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(kept, monkeypatch):
 
     monkeypatch.setattr(building, "seal", full)
     with pytest.raises(NotWritten, match=r"not written: No space left on device$"):
-        read_corpus(path)
+        building.build(path, 0, False, folder)
     assert not os.listdir(folder.parent)
 
 
