@@ -15,7 +15,9 @@ from cr_jax.targets.compile import compile_step
 from cr_jax.targets.resolve import resolve
 
 CASES = {str(c): c for c in cases(variants=False)}
-each_case = pytest.mark.parametrize("name", CASES)
+#: Several programs are traced, compiled and counted per model: one model by default, all of them in the slow set.
+QUICK = "dmn"
+each_case = pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n == QUICK else [pytest.mark.slow]) for n in CASES])
 
 #: Steps whose compiled program has other matmul FLOPs than the traced one, and why.
 _ASKED = "what the query adds to gate, memory and heads is the same for items, common items and every chunk: once"

@@ -21,6 +21,8 @@ W1, W2, T = 6, 2, TINY.target_words
 
 
 GATES = 4 * H
+#: The modules of both sides.
+SCOPES = set(module_paths(nnx.eval_shape(lambda: aim.build(replace(TINY, sides=2), nnx.Rngs(0)))))
 
 
 def cnn(path: str, rows: int, outputs: int) -> dict[str, int]:
@@ -45,12 +47,11 @@ def free_pass(path: str, steps: int) -> dict[str, int]:
 def matmuls(function, *arguments) -> Counter[str]:
     """FLOPs of dots and (undilated) convolutions by innermost scope, loops multiplied by their length."""
     found: Counter[str] = Counter()
-    known = set(module_paths(aim.build(replace(TINY, sides=2), nnx.Rngs(0))))
 
     def walk(jaxpr, times: int, outer: str) -> None:
         for e in jaxpr.eqns:
             parts = re.split(r"[/()]", str(e.source_info.name_stack))
-            scope = next((p for p in reversed(parts) if p in known), outer)
+            scope = next((p for p in reversed(parts) if p in SCOPES), outer)
             if e.primitive.name == "dot_general":
                 (contract, _), _ = e.params["dimension_numbers"]
                 inner = math.prod(e.invars[0].aval.shape[i] for i in contract)
