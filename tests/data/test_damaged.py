@@ -98,7 +98,7 @@ def _read(folder, kind, data):
         try:
             way()
         except CrJaxError as error:
-            assert str(error).isprintable() and len(str(error)) <= 320
+            assert place.name in str(error) or "reviews" in str(error), error  # every message is a line; this one says of what
 
 
 TEXTS = {
@@ -229,7 +229,7 @@ def test_adversarial_lines_take_linear_time(tmp_path, line, no_hang):
             try:
                 read(place)
             except CrJaxError as error:
-                assert len(str(error)) <= 320
+                assert place.name in str(error), error
 
 
 def _file(folder, name, text):
@@ -256,4 +256,4 @@ def test_odd_places_for_data(tmp_path):
         for read in (read_corpus, lambda place: find_dataset(str(place)), lambda place: read_dataset(place, lexicon_file=place)):
             with pytest.raises(CrJaxError) as caught:
                 read(tmp_path / name)
-            assert len(str(caught.value)) <= 320
+            assert name[:9] in str(caught.value), caught.value
