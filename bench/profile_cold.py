@@ -30,7 +30,8 @@ def child(model: str, dataset: str) -> None:
 
     jax.devices()
     with_jax = time.perf_counter()
-    from cr_jax import pipeline
+    from cr_jax.profiling import pipeline
+    from cr_jax.profiling.request import Request
 
     imported = time.perf_counter()
     walls = {"steps": 0.0, "count": 0.0}
@@ -44,9 +45,9 @@ def child(model: str, dataset: str) -> None:
 
         return call
 
-    pipeline.compile_steps = clocked("steps", pipeline.compile_steps)
-    pipeline.count = clocked("count", pipeline.count)
-    report = pipeline.profile(model, dataset)
+    pipeline.programs = clocked("steps", pipeline.programs)
+    pipeline.count_step = clocked("count", pipeline.count_step)
+    report = pipeline.profile(Request(model, dataset))
     ended = time.perf_counter()
     sums = {stage: sum(s["durations_s"].get(stage) or 0.0 for s in report["steps"]) for stage in ("trace", "lower", "compile")}
     scale = walls["steps"] / sum(sums.values())

@@ -2,9 +2,24 @@
 
 __version__ = "0.1.0"
 
+from pathlib import Path
+from typing import Any
+
 from cr_jax.cost.counting.count import count_hlo
 from cr_jax.cost.counting.hlo_count import HloCount
 from cr_jax.errors import CrJaxError
-from cr_jax.pipeline import profile
 
 __all__ = ["CrJaxError", "HloCount", "__version__", "count_hlo", "profile"]
+
+
+def profile(model: str, dataset: str | Path = "cell-phones", *, device: str = "cpu", **choices: Any) -> dict[str, Any]:
+    """The cost report of training and serving ``model`` on ``dataset``.
+
+    choices: further fields of ``cr_jax.profiling.request.Request``, such as ``batch``, ``turns`` and ``settings``.
+    Raises ``CrJaxError`` for anything a caller can mend.
+    """
+    # JAX comes with it: whoever reads HLO or reports alone does not wait for JAX.
+    from cr_jax.profiling.pipeline import profile as run
+    from cr_jax.profiling.request import Request
+
+    return run(Request(model, dataset, (device,), **choices))

@@ -3,8 +3,10 @@
 A control character can repaint a terminal, a bidi override can turn a line round, a newline can forge one.
 """
 
+import os
 import re
 import unicodedata
+from collections.abc import Sequence
 
 #: Letters of a message, and of a line that holds one behind words of its own.
 MESSAGE, LINE = 320, 390
@@ -65,3 +67,14 @@ def message(text: str, room: int = MESSAGE) -> str:
 def line(text: str) -> str:
     """One visible line for a terminal, a message among it."""
     return message(text, LINE)
+
+
+def redact(text: str) -> str:
+    """Home folders in a text become ``~``."""
+    home = os.path.expanduser("~")
+    return text.replace(home, "~") if len(home) > 1 else text
+
+
+def redacted(command: Sequence[str] | None) -> list[str] | None:
+    """A command line for a document, without home folders."""
+    return None if command is None else [redact(part) for part in command]

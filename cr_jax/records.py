@@ -3,10 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-PHASES = ("train", "precompute", "infer")
-MODES = ("replay", "incremental")
+Phase = Literal["train", "precompute", "infer", "check"]
+Mode = Literal["replay", "incremental"]
+#: The phases that a user asks for; ``check`` steps are counted by ``crjax estimate`` alone.
+PHASES: tuple[Phase, ...] = ("train", "precompute", "infer")
+MODES: tuple[Mode, ...] = ("replay", "incremental")
 PRECISIONS = ("default", "high", "highest")
 #: What an argument of a step is, for the memory account.
 ROLES = ("weights", "frozen", "optimizer", "batch", "state", "items", "key")
@@ -120,6 +123,16 @@ class MemoryFigures:
     generated_code_bytes: int | None
     reported_peak_bytes: int | None
 
+    @property
+    def peak_bytes(self) -> int | None:
+        """Arguments + outputs + temporaries - aliased; ``None`` where the compiler gives not all of them.
+
+        The sum is ours because compilers disagree on what "peak" includes (XLA's CPU figure leaves out temporaries).
+        """
+        parts = (self.argument_bytes, self.output_bytes, self.temp_bytes, self.alias_bytes)
+        known = [part for part in parts if part is not None]
+        return sum(known) - 2 * known[-1] if len(known) == len(parts) else None
+
 
 @dataclass(frozen=True)
 class JaxprCount:
@@ -133,6 +146,99 @@ class JaxprCount:
 
 
 @dataclass(frozen=True)
+class Target:
+    """A device that programs are compiled for.
+
+    name: of its accelerator profile, else ``gpu`` or ``tpu``. platform: as JAX names it. kind: the device's own
+    title. autotuned: whether the compiler timed its candidates on the device; ``None``: it has none to time.
+    compiler: versions of the compiler's wheels; ``None``: it is not here. problem: in one line, why nothing can be
+    compiled for the device.
+    """
+
+    name: str
+    platform: str
+    attached: bool
+    kind: str
+    autotuned: bool | None
+    compiler: Mapping[str, str] | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Padding of one program, in word positions."""
+
+    useful: float
+    """Positions that carry text."""
+    executed: int
+    """Positions that are computed."""
+
+
+@dataclass(frozen=True)
+class TrainingLabels:
+    """Labels of one optimizer step. supervised_turns_per_example: ``None`` for an objective that learns from no turns."""
+
+    phase: ClassVar[Phase] = "train"
+    objective: str
+    example: str
+    batch: int
+    supervised_turns_per_example: float | None
+    trained_parameters: int
+    optimizer_state_numbers: int
+    optimizer_state_bytes: int
+
+    @property
+    def conversational_turns(self) -> float | None:
+        """Turns that one step learns from; ``None``: it is not made of turns."""
+        turns = self.supervised_turns_per_example
+        return self.batch * turns if turns else None
+
+
+@dataclass(frozen=True)
+class ItemLabels:
+    """Labels of the item side. items: how many, ``None`` = every item of the data set."""
+
+    phase: ClassVar[Phase] = "precompute"
+    conversational_turns: ClassVar[float | None] = None
+    items: int | None
+
+
+@dataclass(frozen=True)
+class TurnLabels:
+    """Labels of a program that answers turns. turns: every turn t that runs it, in order. users: conversations
+    answered at once. positions: by turn."""
+
+    phase: ClassVar[Phase] = "infer"
+    mode: Mode
+    turns: tuple[int, ...]
+    users: int
+    positions: Mapping[int, Positions]
+
+    @property
+    def conversational_turns(self) -> float | None:
+        """Turns that one step answers."""
+        return float(self.users)
+
+
+@dataclass(frozen=True)
+class ValidationLabels:
+    """Labels of the forward that validates a training objective."""
+
+    phase: ClassVar[Phase] = "check"
+    conversational_turns: ClassVar[float | None] = None
+    objective: str
+    batch: int
+
+
+Labels = TrainingLabels | ItemLabels | TurnLabels | ValidationLabels
+
+
+def labels_document(labels: Labels) -> dict[str, Any]:
+    """The labels as a report lists them: without positions, which its turns have."""
+    return {key: value for key, value in plain(labels).items() if key != "positions"}
+
+
+@dataclass(frozen=True)
 class CompiledStep:
     """A step as plain data: everything the text half needs, nothing that needs JAX.
 
@@ -141,11 +247,10 @@ class CompiledStep:
     """
 
     name: str
-    phase: str
-    labels: dict[str, Any]
+    labels: Labels
     model_hlo: str
     compiled_hlo: str | None
-    target: dict[str, Any]
+    target: Target
     modules: tuple[str, ...]
     arguments: tuple[Argument, ...]
     memory: MemoryFigures
@@ -158,6 +263,16 @@ class CompiledStep:
     durations_s: dict[str, float] = field(default_factory=dict)
     outcome: str = "compiled"
     reason: str | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the step is part of."""
+        return self.labels.phase
+
+    @property
+    def objective(self) -> str:
+        """The objective that the step trains or validates; empty for any other step."""
+        return getattr(self.labels, "objective", "")
 
 
 def plain(value: Any) -> Any:

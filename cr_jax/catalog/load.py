@@ -50,6 +50,11 @@ def dataset(name: str) -> Dataset:
     return _named("datasets", "data set", name, load_dataset)
 
 
+def accelerator_or_none(name: str) -> Accelerator | None:
+    """The accelerator of a profile's name; ``None`` for a device without a profile."""
+    return accelerator(name) if name in accelerator_names() else None
+
+
 def accelerator(name: str) -> Accelerator:
     """The accelerator profile ``name``. Raises ``UnknownName`` and ``BadInput``."""
     return _named("accelerators", "device", name, load_accelerator)

@@ -76,7 +76,7 @@ def bench(
         return
     if model is None:
         raise BadConfig("bench needs --model; legal: a name of `crjax list models`")
-    from cr_jax.cli.profile import settings
+    from cr_jax.cli.options import settings
     from cr_jax.measure.bench import Options, compare_saved
     from cr_jax.measure.bench import bench as measure
     from cr_jax.measure.case import Case
@@ -98,7 +98,7 @@ def bench(
         mode,
         objective,
         items_scored,
-        settings=settings(set_ or []),
+        settings=settings(set_),
     )
     other, saved = _against(case, against or [])
     options = Options(memory, energy, None if trace is None else str(trace), command=["crjax", *sys.argv[1:]], say=_say())
@@ -155,7 +155,7 @@ def sweep(
         raise BadConfig(f"--cell-seconds {cell_seconds:g}: must be above 0")
     if device == "cpu":
         devices.attached(device)
-    elif not resolve(device)["attached"]:  # looked up in a worker: this process must not hold the cells' device
+    elif not resolve(device).attached:  # looked up in a worker: this process must not hold the cells' device
         raise devices.none_attached(device)
     chosen = list(spec.names()) if models == "all" else _names("models", models)
     for name in chosen:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cr_jax import __version__
+from cr_jax.cli.options import add_command
 from cr_jax.errors import BadConfig, BadInput
+from cr_jax.profiling.request import Listener, Request
 
 if TYPE_CHECKING:
     from cr_jax.report.gate import NotComparable
@@ -20,30 +23,34 @@ REGRESSION, NOT_COMPARABLE = 1, 3
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("check")(check)
+    add_command(app, "check", check)
 
 
-def check(
-    baseline: Annotated[Path, typer.Option(help="A cost report, as crjax profile --out writes it.")],
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """The options of ``crjax check``."""
+
+    baseline: Annotated[Path, typer.Option(help="A cost report, as crjax profile --out writes it.")]
     limit: Annotated[
         list[str] | None, typer.Option(help="METRIC=PERCENT that compiled_flops, hbm_bytes or peak_bytes may rise by; repeat it.")
-    ] = None,
-    update: Annotated[bool, typer.Option("--update", help="Write this run's report over the baseline.")] = False,
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="No baseline file: say so and exit with 0.")] = False,
+    ] = None
+    update: Annotated[bool, typer.Option("--update", help="Write this run's report over the baseline.")] = False
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="No baseline file: say so and exit with 0.")] = False
     model: Annotated[
         str | None, typer.Option(help="The baseline's model package.module:SPEC; imports that module and runs its code.")
-    ] = None,
-    dataset: Annotated[str | None, typer.Option(help="The file of the baseline's data set, where that is no profile.")] = None,
-    device: Annotated[str | None, typer.Option(help="Run for this device: only exact figures are then compared.")] = None,
+    ] = None
+    dataset: Annotated[str | None, typer.Option(help="The file of the baseline's data set, where that is no profile.")] = None
+    device: Annotated[str | None, typer.Option(help="Run for this device: only exact figures are then compared.")] = None
     time: Annotated[
-        float | None,
-        typer.Option("--time", help="Percent that a step's time may rise by; needs an attached device and kept programs."),
-    ] = None,
+        float | None, typer.Option(help="Percent that a step's time may rise by; needs an attached device and kept programs.")
+    ] = None
     keep_programs: Annotated[
         bool, typer.Option("--keep-programs", help="Keep this run's programs beside the baseline (NAME.programs), for --time.")
-    ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="The result as JSON to stdout, nothing else.")] = False,
-) -> None:
+    ] = False
+    json_: Annotated[bool, typer.Option("--json", help="The result as JSON to stdout, nothing else.")] = False
+
+
+def check(options: CheckOptions) -> None:
     """Run a baseline's own workload again and hold the figures against it.
 
     Parameters and model FLOPs must be equal; compiled FLOPs, bytes and peak memory may rise by their
@@ -57,64 +64,89 @@ def check(
     ratio lies above it, and is undecided, not within, when the interval holds it. A program that has not
     changed is not run. Without kept programs or the device: 3. What another compiler changes is not seen.
     """
-    from cr_jax.catalog import load
     from cr_jax.report import gate
-    from cr_jax.report.document import to_json, validate
+    from cr_jax.report.document import validate
 
-    limits = gate.read_limits(limit or [])
-    if time is not None and not 0 <= time < float("inf"):
-        raise BadConfig(f"--time {time:g}: legal: a percentage of 0 or more")
-    if update and device is not None:
-        raise BadConfig(f"--update with --device {device!r}: the baseline is of its own device; legal: one of the two")
-    if not os.path.lexists(baseline):
-        if str(baseline) in gate.BARE:
-            raise BadConfig(f"--baseline {str(baseline)!r} is a kind of device; legal: the file of a cost report")
-        if not allow_missing:
-            raise BadInput(str(baseline), "no such file; make it with crjax profile --out, or pass --allow-missing")
-        print(f"crjax: {baseline}: no baseline, nothing checked; make it with crjax profile --out", file=sys.stderr)
+    limits = gate.read_limits(options.limit or [])
+    if not _there(options):
         return
+    baseline = options.baseline
     try:
         old = gate.read_baseline(baseline)
-        arguments = gate.rerun(old, str(baseline), load.dataset_names(), dataset, device, model)
-        now = _again(arguments)
-        document = gate.gate(old, now, limits, str(baseline), __version__)
-        if time is not None:
-            from cr_jax.measure.against import timed
-            from cr_jax.report.gate_time import add
-
-            add(document, timed(baseline, arguments, time))
-        if keep_programs and (update or not document["breaches"]):
-            from cr_jax.measure.against import keep
-
-            print(f"programs kept in {keep(baseline, arguments)}", file=sys.stderr)
+        document, now = _checked(old, limits, options)
     except gate.NotComparable as error:
         raise _incomparable(error) from None
-    if update:
+    if options.update:
         document["updated"] = _update(old, now, baseline)
     validate(document, "the gate's result (a bug in cr_jax: please report it)")
-    if json_:
-        sys.stdout.write(to_json(document))
-    else:
-        from cr_jax.render.cost import show
-        from cr_jax.render.gate import render_gate
-
-        show(render_gate(document))
-    if document["breaches"] and not update:
+    _emit(document, options.json_)
+    if document["breaches"] and not options.update:
         raise typer.Exit(REGRESSION)
 
 
-def _again(arguments: dict[str, Any]) -> dict[str, Any]:
-    from cr_jax import pipeline
+def _there(options: CheckOptions) -> bool:
+    """Whether there is a baseline to check. Raises ``BadConfig`` and ``BadInput`` for options that fit nothing."""
+    from cr_jax.profiling.rerun import BARE
 
-    rest = {key: value for key, value in arguments.items() if key not in ("model", "dataset")}
-    print(f"counting {arguments['model']} on {arguments['dataset']}, {arguments['device']}", file=sys.stderr)
-    return pipeline.profile(arguments["model"], arguments["dataset"], warn=partial(print, file=sys.stderr), **rest)
+    baseline, time = options.baseline, options.time
+    if time is not None and not 0 <= time < float("inf"):
+        raise BadConfig(f"--time {time:g}: legal: a percentage of 0 or more")
+    if options.update and options.device is not None:
+        raise BadConfig(f"--update with --device {options.device!r}: the baseline is of its own device; legal: one of the two")
+    if os.path.lexists(baseline):
+        return True
+    if str(baseline) in BARE:
+        raise BadConfig(f"--baseline {str(baseline)!r} is a kind of device; legal: the file of a cost report")
+    if not options.allow_missing:
+        raise BadInput(str(baseline), "no such file; make it with crjax profile --out, or pass --allow-missing")
+    print(f"crjax: {baseline}: no baseline, nothing checked; make it with crjax profile --out", file=sys.stderr)
+    return False
+
+
+def _checked(old: dict[str, Any], limits: dict[str, float], options: CheckOptions) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The gate's document and the report of today. Raises ``NotComparable``."""
+    from cr_jax.catalog import load
+    from cr_jax.profiling.rerun import rerun
+    from cr_jax.report import gate
+
+    baseline = options.baseline
+    request = rerun(old, str(baseline), load.dataset_names(), options.dataset, options.device, options.model)
+    now = _again(request)
+    document = gate.gate(old, now, limits, str(baseline), __version__)
+    if options.time is not None:
+        from cr_jax.measure.against import timed
+        from cr_jax.report.gate_time import add
+
+        add(document, timed(baseline, request, options.time))
+    if options.keep_programs and (options.update or not document["breaches"]):
+        from cr_jax.measure.against import keep
+
+        print(f"programs kept in {keep(baseline, request)}", file=sys.stderr)
+    return document, now
+
+
+def _again(request: Request) -> dict[str, Any]:
+    from cr_jax.profiling import pipeline
+
+    print(f"counting {request.model} on {request.dataset}, {request.devices[0]}", file=sys.stderr)
+    return pipeline.profile(request, listener=Listener(warn=partial(print, file=sys.stderr)))
+
+
+def _emit(document: dict[str, Any], as_json: bool) -> None:
+    from cr_jax.report.document import to_json
+
+    if as_json:
+        sys.stdout.write(to_json(document))
+        return
+    from cr_jax.render.cost import show
+    from cr_jax.render.gate import render_gate
+
+    show(render_gate(document))
 
 
 def _update(old: dict[str, Any], now: dict[str, Any], file: Path) -> bool:
     """Whether the baseline was rewritten: an equal one keeps its bytes, time stamp included."""
-    from cr_jax.pipeline import without_times
-    from cr_jax.report.document import write
+    from cr_jax.report.document import without_times, write
 
     if old["target"]["compiled_for"] is not None and now["target"]["compiled_for"] is None:
         raise BadConfig(

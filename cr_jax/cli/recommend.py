@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cr_jax.cli.options import settings
 from cr_jax.cli.paths import check_file
-from cr_jax.cli.profile import settings
 from cr_jax.printable import visible
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def recommend(
     from cr_jax.train.recommend import Recommender
 
     check_file("--out", out)
-    found = Recommender(checkpoint, top, model=model, dataset=dataset, settings=settings(set_ or []))
+    found = Recommender(checkpoint, top, model=model, dataset=dataset, settings=settings(set_))
     kept = found.assets
     _say(
         f"{found.spec.title} on {kept.dataset}: {len(kept.items):,} items, {len(kept.words):,} words; "

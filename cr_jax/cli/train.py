@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cr_jax.cli.options import settings
 from cr_jax.cli.paths import check_folder
-from cr_jax.cli.profile import settings
 from cr_jax.cli.streams import say
 
 
@@ -68,7 +68,7 @@ def train(
             patience=patience,
             batch=batch,
             seed=seed,
-            settings=settings(set_ or []),
+            settings=settings(set_),
             resume=resume,
             strict=strict,
             devices=devices,

@@ -11,7 +11,8 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from cr_jax.measure import machine as machines
 from cr_jax.measure.case import Case, Prepared, prepare
 from cr_jax.measure.clock import Clock, Plan, interleave
 from cr_jax.measure.statistics import compare
+from cr_jax.profiling.request import Request
 from cr_jax.report.gate import NotComparable
 from cr_jax.report.gate_time import verdict
 from cr_jax.resources import write_atomically
@@ -45,35 +47,30 @@ def folder(baseline: Path) -> Path:
     return baseline.with_suffix(".programs")
 
 
-def cases(arguments: Mapping[str, Any]) -> list[Prepared]:
-    """The steps of a workload that are timed: every objective, the item side, the last turn in both modes.
-
-    arguments: as ``cr_jax.report.gate.rerun`` gives them.
-    """
-    names = {field.name for field in dataclasses.fields(Case)}
-    common = {key: value for key, value in arguments.items() if key in names}
-    found = [prepare(Case(**{**common, "phase": phase})) for phase in ("train", "infer") if phase in arguments["phases"]]
-    if {"precompute", "infer"} & set(arguments["phases"]) and _has_items(common):
-        found.append(prepare(Case(**{**common, "phase": "precompute"})))
+def cases(request: Request) -> list[Prepared]:
+    """The steps of a workload that are timed: every objective, the item side, the last turn in both modes."""
+    found = [prepare(Case.of(request, phase)) for phase in ("train", "infer") if phase in request.phases]
+    if {"precompute", "infer"} & set(request.phases) and _has_items(request):
+        found.append(prepare(Case.of(request, "precompute")))
     return found
 
 
-def _has_items(common: Mapping[str, Any]) -> bool:
-    prepared = prepare(Case(**{**common, "phase": "infer"}))
+def _has_items(request: Request) -> bool:
+    prepared = prepare(Case.of(request, "infer"))
     return prepared.model.spec.conversation.items(prepared.model.config, prepared.work) is not None
 
 
-def keep(baseline: Path, arguments: Mapping[str, Any]) -> Path:
+def keep(baseline: Path, request: Request) -> Path:
     """Write the programs of a workload beside its baseline; returns the folder. Raises ``NotComparable`` for a
     device that is not attached: its programs could never run in turn."""
-    place = _place(arguments["device"])
+    place = _place(request.devices[0])
     where = folder(baseline)
     try:
         where.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NotWritten(f"{where}: no folder: {error.strerror}") from None
     steps = {}
-    for prepared in cases(arguments):
+    for prepared in cases(request):
         for step in prepared.steps:
             file = _file(step)
             program = exported(step, prepared.case.precision, place.device)
@@ -121,14 +118,14 @@ def _signature(program: export.Exported) -> dict[str, Any]:
 
 
 def timed(
-    baseline: Path, arguments: Mapping[str, Any], limit_percent: float, plan: Plan = PLAN, clock: Clock = time.perf_counter
+    baseline: Path, request: Request, limit_percent: float, plan: Plan = PLAN, clock: Clock = time.perf_counter
 ) -> dict[str, Any]:
     """Each kept program of ``baseline`` in turn with today's of its name: the gate's ``time`` block.
 
     Raises ``NotComparable`` where there are no programs, they cannot be read by this JAX, or the device is not
     attached.
     """
-    place, where = _place(arguments["device"]), folder(baseline)
+    place, where = _place(request.devices[0]), folder(baseline)
     if not (where / _LIST).is_file():
         raise NotComparable(
             f"--time: {where} is not there, and times of another moment say nothing; legal: a baseline that "
@@ -138,43 +135,21 @@ def timed(
     if about["platform"] != place.platform:
         raise NotComparable(f"--time: {where} was kept for {about['platform']}, the device here is {place.platform}")
     before, rows, seen = machines.read(), [], set()
-    for prepared in cases(arguments):
-        values = None
+    for prepared in cases(request):
+        weights = cache(partial(inputs.weights, prepared.model))
         for step in prepared.steps:
             seen.add(step.name)
             if step.name not in about["steps"]:
                 rows.append(verdict(step.name, None, limit_percent, "the baseline kept no program of it"))
                 continue
-            kept = about["steps"][step.name]
             new = exported(step, prepared.case.precision, place.device)
             old = _read(where / _file(step), new)  # by its step's name: the list chooses no file
-            calls = sorted(_called(_text(old)) - _called(_text(new)))
-            if any(kept.get(key) != value for key, value in _signature(new).items()):
-                rows.append(verdict(step.name, None, limit_percent, "its arguments or results have other shapes now"))
-            elif calls:
-                rows.append(
-                    verdict(
-                        step.name,
-                        None,
-                        limit_percent,
-                        f"the kept program calls {calls[0]!r}, which today's does not: it is not run",
-                    )
-                )
-            elif _text(old) == _text(new):
-                rows.append(verdict(step.name, None, limit_percent, None))
-            else:
-                values = inputs.weights(prepared.model) if values is None else values
-                programs = [_program(one, step, prepared, values, place.device) for one in (new, old)]
-                samples = interleave(programs, plan, clock)
-                pairs = [(a, b) for a, b in zip(*(s.times_s for s in samples), strict=True) if a and b]
-                rows.append(
-                    verdict(
-                        step.name,
-                        compare([a for a, _ in pairs], [b for _, b in pairs], paired=True) | {"samples": len(pairs)},
-                        limit_percent,
-                        None,
-                    )
-                )
+            reason = _not_run(about["steps"][step.name], old, new)
+            result = None
+            if reason is None and _text(old) != _text(new):
+                programs = [_program(one, step, prepared, weights(), place.device) for one in (new, old)]
+                result = _paired(programs, plan, clock)
+            rows.append(verdict(step.name, result, limit_percent, reason))
     rows += [verdict(name, None, limit_percent, "the step is gone") for name in about["steps"] if name not in seen]
     _, busy = machines.contention(before, machines.read(), machines.machine()["cores"] or 1)
     return {
@@ -185,6 +160,21 @@ def timed(
         "warnings": busy,
         "tag": "measured",
     }
+
+
+def _not_run(kept: dict[str, Any], old: export.Exported, new: export.Exported) -> str | None:
+    """Why a kept program cannot run in turn with today's; ``None``: it can."""
+    if any(kept.get(key) != value for key, value in _signature(new).items()):
+        return "its arguments or results have other shapes now"
+    calls = sorted(_called(_text(old)) - _called(_text(new)))
+    return f"the kept program calls {calls[0]!r}, which today's does not: it is not run" if calls else None
+
+
+def _paired(programs: Sequence[run.Program], plan: Plan, clock: Clock) -> dict[str, Any]:
+    """Both programs in turn: the ratio of the first to the second, with its interval."""
+    samples = interleave(programs, plan, clock)
+    pairs = [(a, b) for a, b in zip(*(s.times_s for s in samples), strict=True) if a and b]
+    return compare([a for a, _ in pairs], [b for _, b in pairs], paired=True) | {"samples": len(pairs)}
 
 
 def _about(file: Path) -> dict[str, Any]:

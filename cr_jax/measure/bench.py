@@ -17,7 +17,7 @@ from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.measure import device as devices
 from cr_jax.measure import inputs, memory, power, run, worker
 from cr_jax.measure import machine as machines
-from cr_jax.measure.case import Case, Prepared, prepare, turns_of
+from cr_jax.measure.case import Case, Prepared, prepare
 from cr_jax.measure.clock import Clock, Plan, interleave, timed
 from cr_jax.measure.statistics import compare, describe
 from cr_jax.records import plain
@@ -149,15 +149,10 @@ def _measure(ready: list[Ready], plan: Plan, options: Options, peaks: dict[str, 
         if options.hlo is not None:
             keep_text(text, Path(options.hlo) / f"{each.prepared.case.slug()}_{each.name.replace('/', '-')}.txt.gz")
         entry = report.step_entry(
-            {
-                "name": each.name,
-                "phase": compiled.step.phase,
-                "labels": compiled.step.labels,
-                "program_sha256": fingerprint(text),
-            },
+            {"name": each.name, "labels": compiled.step.labels, "program_sha256": fingerprint(text)},
             count_hlo(text, compiled.step.modules),
             compiled.predicted_peak_bytes(),
-            turns_of(compiled.step),
+            compiled.step.labels.conversational_turns,
             compiled.stages_s | {"first_call_s": each.first_s},
             plain(samples) | {"figures": describe(samples.valid_s)},
             peaks,

@@ -5,11 +5,13 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
-from cr_jax import pipeline
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig, UnknownName
-from cr_jax.records import MODES, PHASES, PRECISIONS, Workload
+from cr_jax.profiling.pipeline import configure, read_dataset
+from cr_jax.profiling.request import Request
+from cr_jax.records import MODES, Mode, Phase, Workload
 from cr_jax.steps import train, turn
 from cr_jax.steps.step import AbstractModel, Step, abstract_model
 
@@ -57,6 +59,18 @@ class Case:
         # No file system takes longer ones; the digest keeps two of them apart.
         return f"{name[:_LONGEST]}-{hashlib.sha256('_'.join(parts).encode()).hexdigest()[:12]}"
 
+    @classmethod
+    def of(cls, request: Request, phase: str) -> "Case":
+        """The case of one phase of ``request``, on its first device."""
+        names = {field.name for field in dataclasses.fields(Request)} & {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: getattr(request, name) for name in names}, device=request.devices[0], phase=phase)
+
+    def request(self) -> Request:
+        """What the case costs. Raises ``UnknownName``."""
+        shared = {field.name for field in dataclasses.fields(Request)} & {field.name for field in dataclasses.fields(self)}
+        phases = cast(tuple[Phase, ...], (self.phase,))  # held against the phases there are by the request
+        return Request(**{name: getattr(self, name) for name in shared}, devices=(self.device,), phases=phases)
+
     def changed(self, pairs: Mapping[str, str]) -> "Case":
         """The case with fields changed by name (``dtype=bfloat16``); other names are configuration keys."""
         fields, settings = {}, dict(self.settings)
@@ -84,25 +98,15 @@ class Prepared:
 
 def prepare(case: Case) -> Prepared:
     """Look everything up and build the steps. Raises ``CrJaxError`` for anything a caller can mend."""
-    legal = {"preset": pipeline.PRESETS, "dtype": pipeline.DTYPES, "precision": PRECISIONS, "phase": PHASES}
-    for name, choices in (*legal.items(), *((("mode", MODES),) if case.mode is not None else ())):
-        if getattr(case, name) not in choices:
-            raise UnknownName(name, getattr(case, name), choices)
-    data, _ = pipeline.read(case.dataset)
-    names = ("users", "batch", "items_scored", "question_items", "top_k", "precision", "dtype", "preset")
-    chosen = {name: getattr(case, name) for name in names}
-    spec, work, config = pipeline.configured(case.model, data, case.settings, case.turns, **chosen)
-    model = abstract_model(spec, config, case.dtype)
+    request = case.request()
+    if case.mode is not None and case.mode not in MODES:
+        raise UnknownName("mode", case.mode, MODES)
+    data, _ = read_dataset(case.dataset)
+    configured = configure(request, data)
+    work, config = configured.work, configured.config
+    model = abstract_model(configured.spec, config, case.dtype)
     turn.check_turns(model, work, getattr(config, "items", data.items))  # --set may change it
     return Prepared(case, work, data, model, _steps(case, model, work))
-
-
-def turns_of(step: Step) -> float | None:
-    """Conversational turns that one run of ``step`` answers or supervises; ``None``: it is not made of turns."""
-    if step.phase == "infer":
-        return float(step.labels["users"])
-    per_example = step.labels.get("supervised_turns_per_example")
-    return step.labels["batch"] * per_example if step.phase == "train" and per_example else None
 
 
 def _steps(case: Case, model: AbstractModel, work: Workload) -> tuple[Step, ...]:
@@ -110,9 +114,9 @@ def _steps(case: Case, model: AbstractModel, work: Workload) -> tuple[Step, ...]
         steps = train.training_steps(model, work)
         if case.objective is None:
             return steps
-        found = tuple(s for s in steps if s.labels["objective"] == case.objective)
+        found = tuple(s for s in steps if s.objective == case.objective)
         if not found:
-            raise UnknownName("objective", case.objective, [s.labels["objective"] for s in steps])
+            raise UnknownName("objective", case.objective, [s.objective for s in steps])
         return found
     if case.phase == "precompute":
         items = turn.precompute_step(model, work)
@@ -122,8 +126,9 @@ def _steps(case: Case, model: AbstractModel, work: Workload) -> tuple[Step, ...]
     t = work.turns if case.turn is None else case.turn
     if not 0 <= t <= work.turns:
         raise BadConfig(f"turn={t}: must be 0 to {work.turns}, the last turn")
-    modes = MODES if case.mode is None else (case.mode,)
-    return tuple(s for s in turn.turn_steps(model, work) if t in s.labels["turns"] and s.labels["mode"] in modes)
+    modes: list[Mode] = [mode for mode in MODES if case.mode in (None, mode)]
+    steps = turn.turn_steps(model, work)
+    return tuple(step for mode in modes for step, labels in turn.answering(steps, mode) if t in labels.turns)
 
 
 def _whole(key: str, text: str) -> int:

@@ -93,7 +93,7 @@ def _buffer(x: Any) -> jax.Array:
 
 
 def _objective(step: Step, model: AbstractModel) -> Any:
-    return next(o for o in model.spec.objectives(model.config) if o.name == step.labels["objective"])
+    return next(o for o in model.spec.objectives(model.config) if o.name == step.objective)
 
 
 def _path(path: Any) -> str:

@@ -25,7 +25,7 @@ from cr_jax.models.config_checks import at_most as at_most
 from cr_jax.models.config_checks import positive as positive
 from cr_jax.models.config_checks import read_setting
 from cr_jax.nn.module import Module
-from cr_jax.records import Workload
+from cr_jax.records import Positions, Workload
 
 Inputs = Mapping[str, jax.ShapeDtypeStruct]
 
@@ -53,16 +53,6 @@ class Objective:
     """(config, work, batch) -> the abstract batch."""
     shared_counter: bool = False
     """Whether the optimizer's ``update`` takes the keyword ``counter``: an int32 scalar, the steps of all objectives so far."""
-
-
-@dataclass(frozen=True)
-class Positions:
-    """Padding of one program, in word positions."""
-
-    useful: float
-    """Positions that carry text."""
-    executed: int
-    """Positions that are computed."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """The bench report: what was measured, beside what was counted. No JAX: numbers in, a document out."""
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from cr_jax.cost.counting.hlo_count import HloCount
-from cr_jax.records import plain
+from cr_jax.printable import redacted
+from cr_jax.records import TrainingLabels, labels_document
 
 SCHEMA_VERSION = "1.0"
 SCHEMA_ID = f"urn:cr-jax:schema:bench-report:{SCHEMA_VERSION}"
@@ -30,8 +30,6 @@ def document(
     head: Mapping[str, Any], version: str, versions: Mapping[str, Any], machine: Mapping[str, Any], command: Sequence[str] | None
 ) -> dict[str, Any]:
     """A report without steps; ``head`` has its case, model, dataset, device and plan. version: ours."""
-    home = os.path.expanduser("~")
-    shown = [part.replace(home, "~") if len(home) > 1 else part for part in command] if command is not None else None
     return {
         "schema": SCHEMA_ID,
         "kind": "bench-report",
@@ -39,7 +37,7 @@ def document(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tool": {"name": "cr-jax", "version": version},
         "versions": dict(versions),
-        "command": shown,
+        "command": redacted(command),
         **head,
         "machine": dict(machine),
         "definitions": DEFINITIONS,
@@ -62,7 +60,7 @@ def step_entry(
 ) -> dict[str, Any]:
     """One step's figures.
 
-    step: name, phase, labels, program_sha256. turns: conversational turns per step. samples:
+    step: name, labels, program_sha256. turns: conversational turns per step. samples:
     times_s, warmup_s, stopped, warnings and ``figures``, what the samples say. peaks: profile,
     matmul_type, flops_per_s and bytes_per_s, ``None`` where unknown.
     """
@@ -70,12 +68,12 @@ def step_entry(
     median = figures["median_s"]
     total = count.total
     achieved = _achieved(total.flops, count.matmul_flops, count.hbm_bytes, median, peaks)
-    labels = plain({k: v for k, v in step["labels"].items() if k != "positions"})
-    examples = step["labels"].get("batch") if step["phase"] == "train" else None
+    labels = step["labels"]
+    examples = labels.batch if isinstance(labels, TrainingLabels) else None
     return {
         "name": step["name"],
-        "phase": step["phase"],
-        "labels": labels,
+        "phase": labels.phase,
+        "labels": labels_document(labels),
         "stages_s": dict(stages) | {"tag": "measured"},
         "time": figures | {"stopped": samples["stopped"], "tag": "measured"},
         "rates": {

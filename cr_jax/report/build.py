@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from cr_jax.cost.memory.timeline import Timeline
 from cr_jax.cost.operations.program import Program
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.hlo.module import HloModule
-from cr_jax.records import MODES, CompiledStep, Parameter, plain
+from cr_jax.records import MODES, CompiledStep, Parameter, TrainingLabels, TurnLabels, labels_document, plain
 
 SCHEMA_VERSION = "1.1"
 SCHEMA_ID = f"urn:cr-jax:schema:cost-report:{SCHEMA_VERSION}"
@@ -61,12 +61,11 @@ def digest(value: Any) -> str:
 def step_entry(counted: CountedStep, examples_per_epoch: int | None) -> dict[str, Any]:
     """One step's figures."""
     step, best = counted.step, counted.best
-    labels = plain({k: v for k, v in step.labels.items() if k != "positions"})
     agrees = counted.step.jaxpr.matmul_flops == counted.model.matmul_flops
     return {
         "name": step.name,
         "phase": step.phase,
-        "labels": labels,
+        "labels": labels_document(step.labels),
         "model": _totals(counted.model),
         "compiled": _totals(counted.compiled) if counted.compiled else None,
         "matmul_account": _matmul_account(counted),
@@ -120,6 +119,12 @@ def _matmul_account(counted: CountedStep) -> dict[str, Any] | None:
     }
 
 
+def largest(values: Iterable[int | None]) -> int | None:
+    """The largest value; ``None`` where one is unknown, and where there is none."""
+    found = list(values)
+    return None if None in found else max((value for value in found if value is not None), default=None)
+
+
 def all_compiled(outcomes: Collection[str]) -> bool:
     """Whether a report may say that it was compiled: something was, and nothing failed to be."""
     return "compiled" in outcomes and set(outcomes) <= {"compiled", "left out"}
@@ -169,13 +174,14 @@ def _per(step: CompiledStep, count: HloCount, examples_per_epoch: int | None) ->
     """FLOPs and bytes per unit of work; ``None`` where the unit does not apply."""
     flops, moved = count.total.flops, count.total.hbm_bytes
     units: dict[str, float | None] = {"step": 1.0}
-    if step.phase == "train":
-        batch, turns = step.labels["batch"], step.labels["supervised_turns_per_example"]
-        units["example"] = 1 / batch
-        units["supervised_turn"] = 1 / (batch * turns) if turns else None
-        units["epoch"] = float(-(-examples_per_epoch // batch)) if examples_per_epoch else None
-    elif step.phase == "infer":
-        units["turn"] = 1 / step.labels["users"]
+    labels = step.labels
+    if isinstance(labels, TrainingLabels):
+        turns = labels.conversational_turns
+        units["example"] = 1 / labels.batch
+        units["supervised_turn"] = 1 / turns if turns else None
+        units["epoch"] = float(-(-examples_per_epoch // labels.batch)) if examples_per_epoch else None
+    elif isinstance(labels, TurnLabels):
+        units["turn"] = 1 / labels.users
     found: dict[str, Any] = {}
     for unit, share in units.items():
         found[f"flops_per_{unit}"] = None if share is None else flops * share
@@ -191,13 +197,13 @@ def turn_rows(steps: Sequence[CountedStep]) -> list[dict[str, Any]]:
     for mode in MODES:
         for counted in steps:
             labels = counted.step.labels
-            if counted.step.phase != "infer" or labels["mode"] != mode:
+            if not isinstance(labels, TurnLabels) or labels.mode != mode:
                 continue
-            users, count = labels["users"], counted.best
+            users, count = labels.users, counted.best
             flops = count.total.flops / users
             items = precompute.best.total.flops / users if precompute else 0.0
-            for t in labels["turns"]:
-                positions = labels["positions"][str(t)]
+            for t in labels.turns:
+                positions = labels.positions[t]
                 if mode == "replay":
                     replay[t] = counted
                 rows.append(
@@ -253,13 +259,13 @@ def parameter_entry(
         row["bytes"] += p.bytes
     states = [
         {
-            "objective": s.step.labels["objective"],
-            "trained_parameters": s.step.labels["trained_parameters"],
-            "numbers": s.step.labels["optimizer_state_numbers"],
-            "bytes": s.step.labels["optimizer_state_bytes"],
+            "objective": labels.objective,
+            "trained_parameters": labels.trained_parameters,
+            "numbers": labels.optimizer_state_numbers,
+            "bytes": labels.optimizer_state_bytes,
         }
-        for s in steps
-        if s.step.phase == "train"
+        for labels in (s.step.labels for s in steps)
+        if isinstance(labels, TrainingLabels)
     ]
     return {
         "trainable": sum(p.size for p in trained),
@@ -282,7 +288,7 @@ def parameter_entry(
 def summary(steps: Sequence[CountedStep], turns: list[dict[str, Any]], parameters: dict[str, Any]) -> dict[str, Any]:
     """The figures a script asks for; ``None`` where there is no single one."""
     train = [s for s in steps if s.step.phase == "train"]
-    peaks = [memory_account(s.step)["peak_bytes"] for s in steps if s.step.outcome != "left out"]
+    peaks = [s.step.memory.peak_bytes for s in steps if s.step.outcome != "left out"]
     last = {r["mode"]: r for r in turns if r["t"] == max(x["t"] for x in turns)} if turns else {}
     paper = parameters["paper"]
     single = step_entry(train[0], None)["per"] if len(train) == 1 else {}
@@ -297,7 +303,7 @@ def summary(steps: Sequence[CountedStep], turns: list[dict[str, Any]], parameter
         "infer_flops_per_turn": last.get("incremental", {}).get("flops_per_turn"),
         "infer_replay_flops_per_turn": last.get("replay", {}).get("flops_per_turn"),
         "infer_hbm_bytes_per_turn": last.get("incremental", {}).get("hbm_bytes_per_turn"),
-        "peak_bytes": max(peaks) if peaks and None not in peaks else None,
+        "peak_bytes": largest(peaks),
         "complete": all(s.best.complete for s in steps),
         "jaxpr_agrees": all(s.step.jaxpr.matmul_flops == s.model.matmul_flops for s in steps),
         "tag": "counted",

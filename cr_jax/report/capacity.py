@@ -1,6 +1,7 @@
 """How many devices answer a rate of turns within a latency, from predicted times at several batch sizes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.catalog import load
@@ -25,10 +26,18 @@ ASSUMPTIONS = (
 )
 
 
-def target(turns_per_second: float | None, p95_ms: float | None, phases: Sequence[str], profiled: bool) -> bool:
-    """Whether a capacity is asked for. Raises ``BadConfig`` for half of the question or a bad one."""
+@dataclass(frozen=True)
+class Target:
+    """turns_per_second: a rate to answer; p95_s: the latency that 95% of the turns stay within."""
+
+    turns_per_second: float
+    p95_s: float
+
+
+def target(turns_per_second: float | None, p95_ms: float | None, phases: Sequence[str], profiled: bool) -> Target | None:
+    """The capacity asked for, if one is. Raises ``BadConfig`` for half of the question or a bad one."""
     if turns_per_second is None and p95_ms is None:
-        return False
+        return None
     for option, value in (("--turns-per-second", turns_per_second), ("--p95-ms", p95_ms)):
         if value is None:
             raise BadConfig(f"{option} is missing; legal: --turns-per-second and --p95-ms together")
@@ -38,15 +47,15 @@ def target(turns_per_second: float | None, p95_ms: float | None, phases: Sequenc
         raise BadConfig("--turns-per-second with saved reports: every number of users is profiled anew; legal: with --model")
     if "infer" not in phases:
         raise BadConfig(f"--turns-per-second with --phase {', '.join(phases)}: legal: with the phase infer")
-    return True
+    assert turns_per_second is not None and p95_ms is not None
+    return Target(turns_per_second, p95_ms / 1e3)
 
 
 class Search:
     """The batch sizes of one row: which to profile next, and the best fleet of those seen."""
 
-    def __init__(self, name: str, device: str, turns_per_second: float, p95_s: float):
-        self.name, self.device = name, device
-        self.rate, self.p95_s = turns_per_second, p95_s
+    def __init__(self, name: str, device: str, target: Target):
+        self.name, self.device, self.target = name, device, target
         self.tried: list[dict[str, Any]] = []
         self.best: tuple[int, Fleet] | None = None
         self.reason: str | None = None
@@ -66,7 +75,8 @@ class Search:
         if prediction["seconds"] is None:
             return self.fail(f"no time is predicted: {prediction['reason']}")
         fits = _fits(peak, self.device)
-        fleet = smallest_fleet(self.rate, users, prediction["high_s"], self.p95_s) if fits != "no" else None
+        rate, limit_s = self.target.turns_per_second, self.target.p95_s
+        fleet = smallest_fleet(rate, users, prediction["high_s"], limit_s) if fits != "no" else None
         self.tried.append(
             {
                 "users": users,
@@ -97,8 +107,9 @@ class Search:
         users, fleet = self.best or (None, None)
         chosen = next((t for t in self.tried if t["users"] == users), None)
         cost: dict[str, Any] = {"price_usd": None, "reason": None}
-        if fleet is not None and self.device in load.accelerator_names():
-            cost = price(3600.0 * MONTH_HOURS * fleet.devices, load.accelerator(self.device), rates.hourly(self.device))
+        accelerator = load.accelerator_or_none(self.device)
+        if fleet is not None and accelerator is not None:
+            cost = price(3600.0 * MONTH_HOURS * fleet.devices, accelerator, rates.hourly(self.device))
         return {
             "name": self.name,
             "status": status,
@@ -117,11 +128,11 @@ class Search:
         }
 
 
-def block(searches: Sequence[Search], turns_per_second: float, p95_s: float, rates: Rates) -> dict[str, Any]:
+def block(searches: Sequence[Search], target: Target, rates: Rates) -> dict[str, Any]:
     """The comparison's ``capacity``."""
     return {
-        "turns_per_second": turns_per_second,
-        "p95_s": p95_s,
+        "turns_per_second": target.turns_per_second,
+        "p95_s": target.p95_s,
         "assumptions": list(ASSUMPTIONS),
         "rows": [search.row(rates) for search in searches],
         "tag": "predicted",
@@ -129,5 +140,6 @@ def block(searches: Sequence[Search], turns_per_second: float, p95_s: float, rat
 
 
 def _fits(peak: int | None, device: str) -> str:
-    size = load.accelerator(device).memory_bytes if device in load.accelerator_names() else None
+    accelerator = load.accelerator_or_none(device)
+    size = accelerator.memory_bytes if accelerator else None
     return "unknown" if peak is None or size is None else "yes" if peak <= size else "no"

@@ -48,7 +48,7 @@ def compare(
         raise BadConfig("nothing to compare: legal: saved reports, or --model")
     names = row_names(cells)
     chosen = find_row(baseline, cells, names) if baseline is not None else None
-    found = {device: _accelerator(device) for device in dict.fromkeys(cell.device for cell in cells)}
+    found = {device: load.accelerator_or_none(device) for device in dict.fromkeys(cell.device for cell in cells)}
     cells = [
         cell if cell.report is None else replace(cell, report=recost(cell.report, found[cell.device], rates)) for cell in cells
     ]
@@ -97,10 +97,6 @@ def find_row(wanted: str, cells: Sequence[Cell], names: Sequence[str]) -> int:
     if len(hits) != 1:
         raise UnknownName("baseline row", wanted, names)
     return hits[0]
-
-
-def _accelerator(device: str) -> Accelerator | None:
-    return load.accelerator(device) if device in load.accelerator_names() else None
 
 
 def _row(name: str, cell: Cell, accelerator: Accelerator | None) -> dict[str, Any]:

@@ -112,3 +112,9 @@ def get_field(document: dict[str, Any], field: str) -> Any:
             raise UnknownName("field", part, legal)
         value = choices[part]
     return value
+
+
+def without_times(report: dict[str, Any]) -> dict[str, Any]:
+    """The report less what differs between equal runs: the time stamp and durations."""
+    steps = [{k: v for k, v in s.items() if k != "durations_s"} for s in report["steps"]]
+    return {k: v for k, v in report.items() if k != "created"} | {"steps": steps}

@@ -8,7 +8,6 @@ is compared only where the same toolchain compiled for the same target.
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,12 @@ from cr_jax.documents.check import check as check_schema
 from cr_jax.errors import BadConfig, BadInput, CrJaxError, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.report.build import SCHEMA_VERSION as REPORT_VERSION
-from cr_jax.report.rows import LEFT_OUT
 
 SCHEMA_VERSION = "1.1"
 SCHEMA_ID = f"urn:cr-jax:schema:gate-result:{SCHEMA_VERSION}"
 
 #: Percent that a compiled figure may rise by.
 LIMITS = {"compiled_flops": 1.0, "hbm_bytes": 2.0, "peak_bytes": 2.0}
-#: Names that mean one device here and another on the next machine.
-BARE = ("gpu", "tpu")
 _EXACT = ("flops", "matmul_flops", "complete")
 _PARAMETERS = ("trainable", "frozen", "total")
 
@@ -44,87 +40,6 @@ def read_baseline(path: str | Path) -> dict[str, Any]:
         raise NotComparable(f"{path}: schema version {found!r}, this crjax writes {REPORT_VERSION!r}: make the baseline anew")
     check_schema(document, "cost-report", str(path))
     return document
-
-
-def rerun(
-    baseline: Mapping[str, Any],
-    where: str,
-    known_datasets: Sequence[str],
-    dataset: str | None = None,
-    device: str | None = None,
-    model: str | None = None,
-) -> dict[str, Any]:
-    """The arguments of ``pipeline.profile`` that run the baseline's own workload again.
-
-    A document chooses neither what is imported nor which file is read: the user does. known_datasets: names of
-    data set profiles. dataset: the file, where the baseline's is no profile. device: run for this one instead.
-    model: the place of one from outside the package, which must be the baseline's. Raises ``BadConfig`` where one
-    of these is missing or contradicts the baseline, and for a device without a fixed meaning.
-    """
-    work = baseline["workload"]
-    return {
-        "model": _model(baseline, where, model),
-        "dataset": _dataset(baseline, where, known_datasets, dataset),
-        "device": _device(baseline, where, device),
-        **{
-            key: work[key]
-            for key in ("preset", "batch", "users", "turns", "items_scored", "question_items", "top_k", "precision", "dtype")
-        },
-        "phases": tuple(work["phases"]),
-        "turns_compiled": "ends" if any(s.get("outcome") == LEFT_OUT for s in baseline["steps"]) else "all",
-        "settings": _settings(baseline),
-        "command": baseline["command"],
-    }
-
-
-def _option(baseline: Mapping[str, Any], name: str) -> list[str]:
-    """Every value of an option in the baseline's command line."""
-    command = baseline["command"] or []
-    pairs = [value for flag, value in pairwise(command) if flag == name]
-    return pairs + [part.partition("=")[2] for part in command if part.startswith(f"{name}=")]
-
-
-def _model(baseline: Mapping[str, Any], where: str, given: str | None) -> str:
-    """A model in the package by its name; one from outside, whose code is run, only as the user names it."""
-    saved = next((name for name in reversed(_option(baseline, "--model")) if ":" in name), baseline["model"]["name"])
-    if given is None and ":" in saved:
-        raise BadConfig(f"{where}: its model {saved!r} is a module of yours, whose code would be run; legal: --model {saved}")
-    if given is None or given == saved:
-        return saved
-    if ":" in given and ":" not in saved:  # a report made in Python does not say where its model was found
-        return given
-    raise BadConfig(f"--model {given!r}: {where} is of {saved!r}; legal: --model {saved}")
-
-
-def _dataset(baseline: Mapping[str, Any], where: str, known: Sequence[str], given: str | None) -> str:
-    """A profile by its name; a file only as the user names it."""
-    if given is not None:
-        return given
-    name, asked = baseline["dataset"]["name"], _option(baseline, "--dataset")[-1:]
-    if name in known and set(asked) <= set(known):
-        return name
-    said = f" ({asked[0]!r})" if asked else ""
-    raise BadConfig(f"{where}: its data set {name!r} was read from a file{said}, no profile here; legal: --dataset FILE")
-
-
-def _device(baseline: Mapping[str, Any], where: str, given: str | None) -> str:
-    asked = [given] if given is not None else [baseline["target"]["name"], *_option(baseline, "--device")[-1:]]
-    for name in asked:
-        if name in BARE:
-            what = "--device" if given is not None else f"{where}: device"
-            raise BadConfig(
-                f"{what} {name!r} means another device on another machine; legal: a full name, such as "
-                f"{'h100' if name == 'gpu' else 'tpu-v5e'}"
-            )
-    return asked[0]
-
-
-def _settings(baseline: Mapping[str, Any]) -> dict[str, str]:
-    stored = baseline["workload"].get("settings")
-    if stored is not None:
-        return dict(stored)
-    pairs = (pair.partition("=") for pair in _option(baseline, "--set"))
-    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def read_limits(pairs: Sequence[str]) -> dict[str, float]:

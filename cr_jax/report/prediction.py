@@ -1,7 +1,7 @@
 """A step's predicted time, energy and price as a block of the cost report."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
@@ -23,12 +23,20 @@ _LOOPS = 5
 Refine = Callable[[str, HloModule, Program, Prediction, Accelerator], tuple[Prediction, Sequence[Mapping[str, Any]]]]
 
 
+@dataclass(frozen=True)
+class Options:
+    """How times are predicted and priced. rates: the user's prices, host, building and grid. refine: times the program's
+    own operations to predict better, where the device is attached and calibrated."""
+
+    rates: Rates = field(default_factory=Rates)
+    refine: Refine | None = None
+
+
 def prediction_entry(
     step: CompiledStep,
     accelerator: Accelerator | None,
     dtype: str,
-    refine: Refine | None = None,
-    rates: Rates = Rates(),
+    options: Options = Options(),
     program: Program | None = None,
     module: HloModule | None = None,
 ) -> dict[str, Any]:
@@ -41,7 +49,7 @@ def prediction_entry(
     if step.compiled_hlo is None:
         why = step.reason or step.outcome
         return _unknown(f"not compiled for {accelerator.name} ({why}): a time follows from the compiled program only")
-    if program is None or (refine is not None and module is None):
+    if program is None or (options.refine is not None and module is None):
         with collector_paused():
             module = parse(step.compiled_hlo)
             program = list_operations(Walk(module))
@@ -49,15 +57,15 @@ def prediction_entry(
     if program.cheapest is not None and found.low_s is not None:
         least = predict(program.cheapest, accelerator, step.precision, dtype, step.memory.temp_bytes)
         found = replace(found, low_s=least.low_s)
-    if refine is None or module is None or found.method != "calibrated":
-        return entry(found, step, accelerator, rates)
-    found, rows = refine(step.compiled_hlo, module, program, found, accelerator)
-    return entry(found, step, accelerator, rates) | {"replayed": [dict(row) for row in rows]}
+    if options.refine is None or module is None or found.method != "calibrated":
+        return entry(found, step, accelerator, options.rates)
+    found, rows = options.refine(step.compiled_hlo, module, program, found, accelerator)
+    return entry(found, step, accelerator, options.rates) | {"replayed": [dict(row) for row in rows]}
 
 
 def entry(found: Prediction, step: CompiledStep, accelerator: Accelerator, rates: Rates = Rates()) -> dict[str, Any]:
     """The block of a prediction."""
-    turns = _turns(step)
+    turns = step.labels.conversational_turns
     ranked = sorted(found.operations, key=lambda t: (-t.seconds, t.operation.name))[:_LISTED]
     block = accelerator.calibration if found.method in ("calibrated", "replay") else None
     return {
@@ -120,15 +128,6 @@ def recost(report: Mapping[str, Any], accelerator: Accelerator | None, rates: Ra
             step = step | {"prediction": found | costs(found["seconds"], found["shares"], accelerator, rates)}
         steps.append(step)
     return dict(report) | {"steps": steps}
-
-
-def _turns(step: CompiledStep) -> float | None:
-    """Conversational turns that one step answers or learns from."""
-    labels = step.labels
-    if step.phase == "infer":
-        return labels.get("users")
-    supervised = labels.get("supervised_turns_per_example")
-    return labels["batch"] * supervised if step.phase == "train" and supervised else None
 
 
 def _unknown(reason: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision
+from cr_jax.report.build import largest
 from cr_jax.report.timing import times
 
 #: The outcome of a step between the first and the last turn, which is not asked to be compiled.
@@ -119,13 +120,7 @@ def memory(report: Mapping[str, Any], accelerator: Accelerator | None) -> dict[s
         ]
         if peaks:
             known = [peak for peak in peaks if peak is not None]
-            phases.append(
-                {
-                    "phase": phase,
-                    "peak_bytes": max(known) if len(known) == len(peaks) else None,
-                    "fits": _fits(known, len(peaks), size),
-                }
-            )
+            phases.append({"phase": phase, "peak_bytes": largest(peaks), "fits": _fits(known, len(peaks), size)})
     return {"device_memory_bytes": size, "phases": phases, "tag": "compiler"}
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -9,6 +10,7 @@ from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.data.split import TEST, VALIDATION
 from cr_jax.errors import BadConfig
 from cr_jax.predict.money.pricing import Rates, costs
+from cr_jax.report.build import largest
 
 #: Conversation states that evaluation ranks at once, as ``cr_jax.train.evaluate`` does.
 EVALUATED = 64
@@ -50,48 +52,64 @@ def mixed(small: Mapping[str, Any], large: Mapping[str, Any], share: float, step
     return [(small, steps * (1 - share)), (large, steps * share)]
 
 
-def row(
-    parts: Parts,
-    steps: int,
-    per_epoch: float,
-    patience: int | None,
-    measured: Mapping[str, Any] | None,
-    accelerator: Accelerator | None,
-    rates: Rates,
-) -> dict[str, Any]:
-    """An objective: ``steps`` in all. measured: seconds of a step by the clock, with its source;
+def summed(parts: Parts, keys: Iterable[str]) -> dict[str, float | None]:
+    """Figures of the parts, each as often as it is run; ``None`` where one is unknown."""
+    return {key: total(_over(one.get(key), times) for one, times in parts) for key in keys}
+
+
+@dataclass(frozen=True)
+class ObjectiveRun:
+    """One objective over a run: ``steps`` in all, made of ``parts``. patience: epochs without a better validation figure
+    that end it; ``None``: the schedule is not the published one."""
+
+    parts: Parts
+    steps: int
+    per_epoch: float
+    patience: int | None
+
+
+@dataclass(frozen=True)
+class Money:
+    """What energy and price follow from: the device's profile, ``None`` if it has none, and the user's rates."""
+
+    accelerator: Accelerator | None
+    rates: Rates
+
+
+def row(run: ObjectiveRun, measured: Mapping[str, Any] | None, money: Money) -> dict[str, Any]:
+    """An objective's entry. measured: seconds of a step by the clock, with its source;
     energy, price and carbon are then of the measured time."""
-    step = parts[-1][0]
+    step, steps = run.parts[-1][0], run.steps
     labels = step["labels"]
     supervised = labels["supervised_turns_per_example"]
     found = {
         "objective": labels["objective"],
         "batch": labels["batch"],
         "optimizer_steps": steps,
-        "epochs": steps / per_epoch if per_epoch else None,
+        "epochs": steps / run.per_epoch if run.per_epoch else None,
         "supervised_turns": steps * labels["batch"] * supervised if supervised else None,
-        "patience": patience,
-        "peak_bytes": _largest(one["memory"]["peak_bytes"] for one, _ in parts),
-        **_times(parts, accelerator, rates),
+        "patience": run.patience,
+        "peak_bytes": largest(one["memory"]["peak_bytes"] for one, _ in run.parts),
+        **_times(run.parts, money),
         "measured": None,
     }
     if measured is not None:
         seconds = measured["seconds_per_step"] * steps
         found["measured"] = {"seconds": seconds, **measured, "tag": "measured"}
-        found |= _money(seconds, (step.get("prediction") or {}).get("shares") or {}, accelerator, rates)
+        found |= _costs(seconds, (step.get("prediction") or {}).get("shares") or {}, money)
     return found
 
 
-def _times(parts: Parts, accelerator: Accelerator | None, rates: Rates) -> dict[str, Any]:
+def _times(parts: Parts, money: Money) -> dict[str, Any]:
     """Counts, predicted time, energy, price and carbon of steps run so many times each."""
     rows, reasons, flops, moved = [], [], 0.0, 0.0
     for step, times in parts:
         counted, prediction = step["compiled"] or step["model"], step.get("prediction") or {}
         flops += counted["flops"] * times
         moved += counted["hbm_bytes"] * times
-        one = {key: _over(prediction.get(key), times) for key in ("seconds", "low_s", "high_s")}
-        money = _money(prediction.get("seconds"), prediction.get("shares") or {}, accelerator, rates)
-        rows.append(one | {key: _over(value, times) for key, value in money.items()})
+        one = summed([(prediction, times)], ("seconds", "low_s", "high_s"))
+        spent = _costs(prediction.get("seconds"), prediction.get("shares") or {}, money)
+        rows.append(one | {key: _over(value, times) for key, value in spent.items()})
         if one["seconds"] is None:
             reasons.append(prediction.get("reason") or "the report holds no prediction")
     sums = {key: total(one[key] for one in rows) for key in SUMMED[2:]}
@@ -99,11 +117,11 @@ def _times(parts: Parts, accelerator: Accelerator | None, rates: Rates) -> dict[
     return counts | sums | {"reason": "; ".join(dict.fromkeys(reasons)) or None, "tag": "predicted"}
 
 
-def _money(seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator | None, rates: Rates) -> dict[str, Any]:
+def _costs(seconds: float | None, shares: Mapping[str, float], money: Money) -> dict[str, Any]:
     """Energy, price and carbon of seconds. Energy needs what they go to: without a prediction it is unknown."""
-    if accelerator is None:
+    if money.accelerator is None:
         return {"energy_j": None, "price_usd": None, "carbon_g": None}
-    found = costs(seconds, shares, accelerator, rates)
+    found = costs(seconds, shares, money.accelerator, money.rates)
     energy = found["energy"] if shares else {"energy_j": None, "carbon_g": None}
     return {"energy_j": energy["energy_j"], "price_usd": found["price"]["price_usd"], "carbon_g": energy["carbon_g"]}
 
@@ -128,12 +146,7 @@ def states_by_turn(dataset: Mapping[str, Any], last: int) -> list[int]:
 
 
 def evaluation(
-    report: Mapping[str, Any],
-    passes: int,
-    accelerator: Accelerator | None,
-    rates: Rates,
-    checks: Parts | None = None,
-    ranked: bool = True,
+    report: Mapping[str, Any], passes: int, money: Money, checks: Parts | None = None, ranked: bool = True
 ) -> dict[str, Any]:
     """Ranking after every turn: ``passes`` over the validation part, one over the test part.
 
@@ -155,24 +168,24 @@ def evaluation(
         "test_passes": 1,
         "states_per_pass": round(VALIDATION * sum(states)),
         "batch": EVALUATED,
-        "peak_bytes": _largest(step["memory"]["peak_bytes"] for step, _ in parts),
-        **_times(parts, accelerator, rates),
+        "peak_bytes": largest(step["memory"]["peak_bytes"] for step, _ in parts),
+        **_times(parts, money),
     }
 
 
-def frozen(report: Mapping[str, Any], parts: Mapping[str, Parts], epochs: Mapping[str, float]) -> dict[str, Any] | None:
+def frozen(report: Mapping[str, Any], runs: Mapping[str, ObjectiveRun]) -> dict[str, Any] | None:
     """Modules whose every weight is frozen, which the training steps run all the same: within the rows'
     counts, and what one epoch of them costs, which is all that is paid if their outputs are kept.
 
-    parts, epochs: by objective, its steps and how many are an epoch. ``None``: no module is frozen.
+    runs: by objective. ``None``: no module is frozen.
     """
     names = {m["module"] for m in report["parameters"]["modules"] if m["frozen"] and not m["trainable"]}
     if not names:
         return None
     found: dict[str, float] = dict.fromkeys(("flops", "hbm_bytes", "flops_once", "hbm_bytes_once"), 0.0)
-    for name, steps in parts.items():
-        once = min(1.0, epochs[name] / sum(times for _, times in steps))
-        for step, times in steps:
+    for run in runs.values():
+        once = min(1.0, run.per_epoch / sum(times for _, times in run.parts))
+        for step, times in run.parts:
             for module in step["modules"]:
                 if module["module"] in names:
                     flops, moved = (module["matmul_flops"] + module["other_flops"]) * times, module["hbm_bytes"] * times
@@ -182,14 +195,9 @@ def frozen(report: Mapping[str, Any], parts: Mapping[str, Parts], epochs: Mappin
     return {"modules": sorted(names)} | {key: round(value) for key, value in found.items()} | {"tag": "counted"}
 
 
-def item_side(report: Mapping[str, Any], accelerator: Accelerator | None, rates: Rates) -> dict[str, Any] | None:
+def item_side(report: Mapping[str, Any], money: Money) -> dict[str, Any] | None:
     """The item side of the trained weights, computed once before serving; ``None``: the model has none."""
     side = [step for step in report["steps"] if step["phase"] == "precompute"]
     if not side:
         return None
-    return {"peak_bytes": _largest(s["memory"]["peak_bytes"] for s in side), **_times([(s, 1) for s in side], accelerator, rates)}
-
-
-def _largest(peaks: Iterable[int | None]) -> int | None:
-    found = list(peaks)
-    return None if None in found else max((p for p in found if p is not None), default=None)
+    return {"peak_bytes": largest(s["memory"]["peak_bytes"] for s in side), **_times([(s, 1) for s in side], money)}

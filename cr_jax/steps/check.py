@@ -3,7 +3,7 @@
 from typing import Any
 
 from cr_jax.nn.module import Frozen
-from cr_jax.records import Workload
+from cr_jax.records import ValidationLabels, Workload
 from cr_jax.steps.step import AbstractModel, Step
 from cr_jax.steps.train import batch_inputs
 
@@ -28,14 +28,13 @@ def check_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
         steps.append(
             Step(
                 f"check/{objective.name}",
-                "check",
+                ValidationLabels(objective.name, batch),
                 check,
                 (weights, frozen, batch_inputs(model, objective, work, batch)),
                 names,
                 names,
                 (),
                 model.modules,
-                {"objective": objective.name, "batch": batch},
             )
         )
     return tuple(steps)

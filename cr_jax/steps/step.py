@@ -1,7 +1,7 @@
 """A step: one pure function, the shapes it takes, and what each argument is for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -9,26 +9,35 @@ from flax import nnx
 
 from cr_jax.models.spec import Spec
 from cr_jax.nn.module import EXTRA_SCOPES, Frozen, module_paths
-from cr_jax.records import Parameter
+from cr_jax.records import Labels, Parameter, Phase
 
 
 @dataclass(frozen=True)
 class Step:
     """function(*arguments) is pure; ``roles`` and ``names`` label the arguments one by one.
 
-    labels: what the report says about the step beside its costs (objective, batch, turns, ...).
+    labels: what the report says about the step beside its costs; they name its phase.
     donated: argument numbers whose buffers the result may reuse.
     """
 
     name: str
-    phase: str
+    labels: Labels
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     names: tuple[str, ...]
     roles: tuple[str, ...]
     donated: tuple[int, ...]
     modules: tuple[str, ...]
-    labels: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that the step is part of."""
+        return self.labels.phase
+
+    @property
+    def objective(self) -> str:
+        """The objective that the step trains or validates; empty for any other step."""
+        return getattr(self.labels, "objective", "")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import optax
 
 from cr_jax.models.spec import Objective
 from cr_jax.nn.module import Frozen
-from cr_jax.records import Workload
+from cr_jax.records import TrainingLabels, Workload
 from cr_jax.steps.step import AbstractModel, Step, abstract_key, state_bytes
 
 
@@ -37,25 +37,23 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
     counter = (jax.ShapeDtypeStruct((), jnp.int32),) if objective.shared_counter else ()
     numbers, size = state_bytes(moments)
     inputs = batch_inputs(model, objective, work, batch)
-    turns = objective.supervised_turns(model.config, work)
     return Step(
         name=f"train/{objective.name}",
-        phase="train",
         function=step,
         arguments=(trained, moments, others, frozen, inputs, abstract_key(), *counter),
         names=("weights", "optimizer", "other_weights", "frozen", "batch", "key", *(["counter"] if counter else [])),
         roles=("weights", "optimizer", "weights", "frozen", "batch", "key", *(["optimizer"] if counter else [])),
         donated=(0, 1),
         modules=model.modules,
-        labels={
-            "objective": objective.name,
-            "example": objective.example,
-            "batch": batch,
-            "supervised_turns_per_example": turns,
-            "trained_parameters": state_bytes(trained)[0],
-            "optimizer_state_numbers": numbers,
-            "optimizer_state_bytes": size,
-        },
+        labels=TrainingLabels(
+            objective=objective.name,
+            example=objective.example,
+            batch=batch,
+            supervised_turns_per_example=objective.supervised_turns(model.config, work),
+            trained_parameters=state_bytes(trained)[0],
+            optimizer_state_numbers=numbers,
+            optimizer_state_bytes=size,
+        ),
     )
 
 

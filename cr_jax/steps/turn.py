@@ -1,13 +1,13 @@
 """Inference: the item side, paid once, and the pass that answers a turn."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 
 from cr_jax.errors import BadConfig
 from cr_jax.nn.module import Frozen
-from cr_jax.records import MODES, Workload
+from cr_jax.records import MODES, ItemLabels, Mode, TurnLabels, Workload
 from cr_jax.steps.step import AbstractModel, Step
 
 #: The last turn at most; a program is looked for at each.
@@ -60,14 +60,13 @@ def precompute_step(model: AbstractModel, work: Workload) -> Step | None:
 
     return Step(
         "precompute/items",
-        "precompute",
+        ItemLabels(work.items_scored),
         precompute,
         (weights, frozen, dict(items)),
         ("weights", "frozen", "items"),
         ("weights", "frozen", "items"),
         (),
         model.modules,
-        {"items": work.items_scored},
     )
 
 
@@ -90,7 +89,7 @@ def turn_functions(model: AbstractModel, top_k: int, questions: int = 1) -> dict
 
 
 def turn_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
-    """One step per distinct program; ``labels["turns"]`` lists the turns t that run it."""
+    """One step per distinct program; ``labels.turns`` lists the turns t that run it."""
     talk, config, users = model.spec.conversation, model.config, work.users
     merge = model.merger(Frozen)
     frozen, weights = model.split(Frozen)
@@ -109,53 +108,43 @@ def turn_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
             inputs = dict(given(config, work, t, users))
             key = ",".join(f"{n}:{v.dtype}{list(v.shape)}" for n, v in sorted(inputs.items()))
             groups.setdefault(key, (inputs, []))[1].append(t)
+        replayed = mode == "replay"
+        common = (weights, frozen, side) if replayed else (weights, frozen, side, state)
+        names = ("weights", "frozen", "items") if replayed else ("weights", "frozen", "items", "state")
         for inputs, turns in groups.values():
-            padding = {str(t): talk.positions(config, work, t, mode) for t in turns}
-            labels = {"mode": mode, "turns": turns, "users": users, "positions": padding}
-            name = f"infer/{mode}/t{turns[0]}" + (f"-{turns[-1]}" if len(turns) > 1 else "")
-            if mode == "replay":
-                steps.append(
-                    Step(
-                        name,
-                        "infer",
-                        answer[mode],
-                        (weights, frozen, side, inputs),
-                        ("weights", "frozen", "items", "history"),
-                        ("weights", "frozen", "items", "batch"),
-                        (),
-                        model.modules,
-                        labels,
-                    )
+            padding = {t: talk.positions(config, work, t, mode) for t in turns}
+            steps.append(
+                Step(
+                    name=f"infer/{mode}/t{turns[0]}" + (f"-{turns[-1]}" if len(turns) > 1 else ""),
+                    labels=TurnLabels(mode, tuple(turns), users, padding),
+                    function=answer[mode],
+                    arguments=(*common, inputs),
+                    names=(*names, "history" if replayed else "utterance"),
+                    roles=(*names, "batch"),
+                    donated=() if replayed else (3,),
+                    modules=model.modules,
                 )
-            else:
-                steps.append(
-                    Step(
-                        name,
-                        "infer",
-                        answer[mode],
-                        (weights, frozen, side, state, inputs),
-                        ("weights", "frozen", "items", "state", "utterance"),
-                        ("weights", "frozen", "items", "state", "batch"),
-                        (3,),
-                        model.modules,
-                        labels,
-                    )
-                )
+            )
     return tuple(steps)
+
+
+def answering(steps: Iterable[Step], mode: Mode) -> list[tuple[Step, TurnLabels]]:
+    """The steps that answer turns in ``mode``, by their first turn, each with its labels."""
+    found = [(step, step.labels) for step in steps if isinstance(step.labels, TurnLabels)]
+    return sorted(((s, turns) for s, turns in found if turns.mode == mode), key=lambda pair: pair[1].turns[0])
 
 
 def ends(steps: Sequence[Step]) -> frozenset[str]:
     """Names of the steps without the turns between the first and the last of each mode."""
-    turns = [s for s in steps if s.phase == "infer"]
     kept = {s.name for s in steps if s.phase != "infer"}
     for mode in MODES:
-        of_mode = sorted((s for s in turns if s.labels["mode"] == mode), key=lambda s: s.labels["turns"][0])
-        kept |= {s.name for s in (*of_mode[:1], *of_mode[-1:])}
+        of_mode = answering(steps, mode)
+        kept |= {s.name for s, _ in (*of_mode[:1], *of_mode[-1:])}
     return frozenset(kept)
 
 
 def of_kind(steps: Sequence[Step], kind: str) -> list[Step]:
     """Turn steps: ``last``: the incremental one of the last turn; ``replay``: those; else all."""
     if kind == "last":
-        return [max((s for s in steps if s.labels["mode"] == "incremental"), key=lambda s: s.labels["turns"][-1])]
-    return [s for s in steps if kind != "replay" or s.labels["mode"] == "replay"]
+        return [max(answering(steps, "incremental"), key=lambda pair: pair[1].turns[-1])[0]]
+    return [s for s, _ in answering(steps, "replay")] if kind == "replay" else list(steps)

@@ -5,48 +5,25 @@ process, and comes back step by step, so that what is done is kept whatever happ
 """
 
 import json
-import os
-import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cr_jax.json_text import read_json
-from cr_jax.records import CompiledStep, Workload, plain
-from cr_jax.targets import overlay
+from cr_jax.records import CompiledStep, Target, Workload, plain
 from cr_jax.targets.cache import Cache, keep, step_key
 from cr_jax.targets.compilation import Compilation, another, as_traced, completed, from_json, uncompiled
 from cr_jax.targets.resolve import description
 from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
+from cr_jax.targets.worker_process import COMMAND, environment
 
 #: Told ``target: step`` as a worker begins it.
 Progress = Callable[[str], None]
-COMMAND = (sys.executable, "-P", "-m", "cr_jax.targets.worker")
 WORKERS = 2
-
-#: What the worker's libraries are told before they start: no device but the CPU, no look for a
-#: cloud machine around it, no log lines, no lock between several TPU compilers.
-_QUIET = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TPU_STDERR_LOG_LEVEL": "3",
-    "TPU_MIN_LOG_LEVEL": "3",
-    "ABSL_MIN_LOG_LEVEL": "3",
-    "JAX_ENABLE_COMPILATION_CACHE": "false",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
-_AHEAD = {
-    "JAX_PLATFORMS": "cpu",
-    "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-}
-_ATTACHED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +38,7 @@ class Job:
     model: str
     config: Any
     work: Workload
-    target: Mapping[str, Any]
+    target: Target
     traced: tuple[CompiledStep, ...]
     wanted: frozenset[str]
 
@@ -94,35 +71,6 @@ def compile_jobs(
             raise
 
 
-def environment(target: Mapping[str, Any]) -> dict[str, str]:
-    """The worker's environment: this one's, the compiler's wheels on the path, the plugins quiet."""
-    kind = next((k for k, platform in overlay.KINDS.items() if platform == target["platform"]), None)
-    compiler = overlay.find(kind) if kind and not target["attached"] else None
-    folders = [str(compiler.folder)] if compiler is not None and compiler.folder is not None else []
-    folders += [path or os.getcwd() for path in sys.path]
-    found = dict(os.environ) | _QUIET | {"PYTHONPATH": os.pathsep.join(folders)}
-    if target["attached"]:
-        platforms = target["platform"] if target["platform"] == "cpu" else f"{target['platform']},cpu"
-        return found | _ATTACHED | {"JAX_PLATFORMS": platforms}
-    return found | _AHEAD
-
-
-def probe(platform: str, limits: Limits = Limits(seconds=120.0), command: Sequence[str] = COMMAND) -> str | None:
-    """Title of the attached device of a platform, found in a worker that leaves its memory alone."""
-    titles: list[str | None] = []
-    with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
-        request = Path(folder) / "request.json"
-        request.write_text(json.dumps({"kind": "probe", "platform": platform}), encoding="utf-8")
-        run_worker(
-            [*command, str(request)],
-            environment({"platform": platform, "attached": True}),
-            Path(folder) / "log",
-            limits,
-            lambda event: titles.append(event.get("title")),
-        )
-    return titles[0] if titles else None
-
-
 def _job(
     job: Job,
     command: Sequence[str],
@@ -133,7 +81,7 @@ def _job(
     stop: threading.Event,
 ) -> tuple[CompiledStep, ...]:
     steps = [as_traced(step, job.target) for step in job.traced]
-    missing = job.target.get("problem")
+    missing = job.target.problem
     results: dict[str, CompiledStep] = {}
     keys = {}
     for step in steps:
@@ -192,7 +140,7 @@ def _attempt(
         if event["event"] == "start":
             current.append(step.name)
             if progress:
-                progress(f"{job.target['name']}: {step.name}")
+                progress(f"{job.target.name}: {step.name}")
         elif event["event"] == "failed":
             results[step.name] = uncompiled(step, "failed", str(event.get("reason")))
         elif event["event"] == "done":
@@ -206,7 +154,8 @@ def _attempt(
     with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
         request = Path(folder) / "request.json"
         request.write_text(json.dumps(_request(job, list(named), folder)), encoding="utf-8")
-        reason = run_worker([*command, str(request)], environment(job.target), Path(folder) / "log", limits, hear, stop)
+        environ = environment(job.target.platform, job.target.attached)
+        reason = run_worker([*command, str(request)], environ, Path(folder) / "log", limits, hear, stop)
     if current:
         results[current[0]] = uncompiled(named[current[0]], "failed", reason or "the worker ended in mid-compile")
     return reason

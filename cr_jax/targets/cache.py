@@ -17,7 +17,7 @@ from typing import Any
 from cr_jax.errors import NotWritten
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.json_text import parse_json
-from cr_jax.records import CompiledStep, plain
+from cr_jax.records import CompiledStep, Target, plain
 from cr_jax.resources import cache_root, write_atomically
 from cr_jax.targets.compilation import Compilation, completed, from_json, to_json
 from cr_jax.targets.resolve import description
@@ -26,7 +26,7 @@ from cr_jax.targets.resolve import description
 FORMAT = 2
 
 
-def step_key(step: CompiledStep, target: Mapping[str, Any]) -> str:
+def step_key(step: CompiledStep, target: Target) -> str:
     """The key of a traced step on a target."""
     return key(
         {
@@ -78,11 +78,7 @@ class Cache:
 
 
 def kept_or_made(
-    step: CompiledStep,
-    target: Mapping[str, Any],
-    cache: Cache,
-    make: Callable[[], Compilation],
-    warn: Callable[[str], None] | None = None,
+    step: CompiledStep, target: Target, cache: Cache, make: Callable[[], Compilation], warn: Callable[[str], None] | None = None
 ) -> CompiledStep:
     """``step``, traced, with its compilation: the cache's, else what ``make`` returns, which is kept."""
     name = step_key(step, target)

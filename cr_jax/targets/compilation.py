@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.hlo.fingerprint import fingerprint
-from cr_jax.records import Argument, CompiledStep, MemoryFigures, plain
+from cr_jax.records import Argument, CompiledStep, MemoryFigures, Target, plain
 
 _FIGURES = ("xla_flops", "xla_transcendentals", "xla_bytes")
 
@@ -79,7 +79,6 @@ def completed(step: CompiledStep, found: Compilation, durations_s: Mapping[str, 
     return dataclasses.replace(
         step,
         compiled_hlo=found.hlo,
-        target=dict(step.target) | {"compiled_for": step.target["name"]},
         memory=found.memory,
         xla_flops=found.xla_flops,
         xla_transcendentals=found.xla_transcendentals,
@@ -90,17 +89,11 @@ def completed(step: CompiledStep, found: Compilation, durations_s: Mapping[str, 
     )
 
 
-def as_traced(step: CompiledStep, target: Mapping[str, Any]) -> CompiledStep:
+def as_traced(step: CompiledStep, target: Target) -> CompiledStep:
     """``step`` for another target: what was traced stays, what a compiler made of it goes."""
     nothing = MemoryFigures(None, None, None, None, None, None)
     return dataclasses.replace(
-        step,
-        target=dict(target) | {"compiled_for": None},
-        compiled_hlo=None,
-        memory=nothing,
-        xla_flops=None,
-        xla_transcendentals=None,
-        xla_bytes=None,
+        step, target=target, compiled_hlo=None, memory=nothing, xla_flops=None, xla_transcendentals=None, xla_bytes=None
     )
 
 

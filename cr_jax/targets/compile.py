@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 
 from cr_jax.errors import BadConfig
-from cr_jax.records import Argument, CompiledStep, MemoryFigures
+from cr_jax.records import Argument, CompiledStep, MemoryFigures, Target
 from cr_jax.steps.step import Step
 from cr_jax.targets.compilation import Compilation, completed, traced_as
 from cr_jax.targets.jaxpr import count_jaxpr
@@ -48,13 +48,13 @@ class LoweredStep:
         return _compile(self.lowered, _CPU, self.step.durations_s, traced_as(self.step.model_hlo, self.step.arguments))
 
 
-def lower_step(step: Step, target: dict[str, Any], precision: str) -> LoweredStep:
+def lower_step(step: Step, target: Target, precision: str) -> LoweredStep:
     """``step`` traced and lowered for the CPU, whatever device the user's JAX prefers.
 
     Raises ``BadConfig`` for sizes whose product XLA cannot hold.
     """
     try:
-        with jax.default_device(jax.devices("cpu")[0]) if target["platform"] == "cpu" else contextlib.nullcontext():
+        with jax.default_device(jax.devices("cpu")[0]) if target.platform == "cpu" else contextlib.nullcontext():
             traced, lowered, durations = _lower(step, _CPU, precision)
             text = _model_text(lowered)
     except (RuntimeError, OverflowError) as error:
@@ -64,11 +64,10 @@ def lower_step(step: Step, target: dict[str, Any], precision: str) -> LoweredSte
         raise BadConfig(f"{step.name}: an array is too large to be counted: {said}; legal: smaller sizes") from None
     plain = CompiledStep(
         name=step.name,
-        phase=step.phase,
         labels=step.labels,
         model_hlo=text,
         compiled_hlo=None,
-        target=dict(target) | {"compiled_for": None},
+        target=target,
         modules=step.modules,
         arguments=_arguments(step),
         memory=_NO_MEMORY,
@@ -85,7 +84,7 @@ def lower_step(step: Step, target: dict[str, Any], precision: str) -> LoweredSte
     return LoweredStep(plain, traced, lowered)
 
 
-def compile_step(step: Step, target: dict[str, Any], precision: str, compiled: bool = True) -> CompiledStep:
+def compile_step(step: Step, target: Target, precision: str, compiled: bool = True) -> CompiledStep:
     """``step`` as plain data; with ``compiled``, for this machine's CPU, else traced and lowered only."""
     found = lower_step(step, target, precision)
     if not compiled:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +12,8 @@ from cr_jax.catalog.accelerator import Accelerator, target_config_text
 from cr_jax.catalog.precision import compute_capability
 from cr_jax.documents.accelerator_profile import CudaTarget
 from cr_jax.errors import BadConfig, UnknownName
-from cr_jax.targets import overlay
+from cr_jax.records import Target
+from cr_jax.targets import overlay, worker_process
 
 #: A bare kind stands for its attached device, else for the kind's default accelerator.
 DEFAULTS = {"cpu": "cpu", "gpu": "h100", "tpu": "tpu-v5e"}
@@ -33,66 +33,50 @@ _LAST_OF_CUDA_12 = (7, 5)
 _TPU_TITLES = {"TPU v4": "tpu-v4", "TPU v5 lite": "tpu-v5e", "TPU v5": "tpu-v5p", "TPU v6 lite": "tpu-v6e"}
 
 
-def resolve(device: str) -> dict[str, Any]:
+def resolve(device: str) -> Target:
     """The target of a device name.
 
-    ``name``, ``platform``, ``attached``, ``kind`` (the device's own title), ``autotuned``,
-    ``compiler`` (versions of its wheels, ``None``: not here) and ``problem`` (one line why nothing
-    can be compiled for it, else ``None``). Raises ``UnknownName`` with the nearest legal names, and
+    Raises ``UnknownName`` with the nearest legal names, and
     ``BadConfig`` for a GPU that the installed CUDA does not compile for.
     """
     if device in DEFAULTS and device != "cpu":
         title = _attached(device)
         if title is not None:
             of = overlay.KINDS[device]
-            return {
-                "name": profile_name(title, of) or device,
-                "platform": of,
-                "attached": True,
-                "kind": title,
-                "autotuned": of == "cuda" or None,
-                "compiler": _own_versions(device),
-                "problem": None,
-            }
+            name, tuned = profile_name(title, of) or device, of == "cuda" or None
+            return Target(name, of, True, kind=title, autotuned=tuned, compiler=_own_versions(device), problem=None)
         device = DEFAULTS[device]
     if device not in load.accelerator_names():
         raise UnknownName("device", device, dict.fromkeys([*DEFAULTS, *load.accelerator_names()]))
     accelerator = load.accelerator(device)
     if accelerator.platform == "cpu":
-        return {
-            "name": device,
-            "platform": "cpu",
-            "attached": True,
-            "kind": "cpu" if device == "cpu" else accelerator.title,
-            "autotuned": None,
-            "compiler": {},
-            "problem": None,
-        }
+        title = "cpu" if device == "cpu" else accelerator.title
+        return Target(device, "cpu", True, kind=title, autotuned=None, compiler={}, problem=None)
     compiler, problem = _compiler(accelerator)
-    return {
-        "name": device,
-        "platform": accelerator.platform,
-        "attached": False,
-        "kind": accelerator.title,
-        "autotuned": False if accelerator.platform == "cuda" else None,
-        "compiler": compiler.versions if compiler else None,
-        "problem": problem,
-    }
+    return Target(
+        device,
+        accelerator.platform,
+        False,
+        kind=accelerator.title,
+        autotuned=False if accelerator.platform == "cuda" else None,
+        compiler=compiler.versions if compiler else None,
+        problem=problem,
+    )
 
 
-def description(target: Mapping[str, Any]) -> dict[str, Any]:
+def description(target: Target) -> dict[str, Any]:
     """What a worker is told of a target, and what stands for it in a cache key."""
-    common = {"platform": target["platform"], "attached": target["attached"], "compiler": target["compiler"]}
-    if target["platform"] == "cpu":
+    common = {"platform": target.platform, "attached": target.attached, "compiler": target.compiler}
+    if target.platform == "cpu":
         return common | {"host": _host(), "options": COUNT_OPTIONS}
-    if target["attached"]:
-        return common | {"title": target["kind"], "options": {}}
-    told = load.accelerator(target["name"]).compiler_target
+    if target.attached:
+        return common | {"title": target.kind, "options": {}}
+    told = load.accelerator(target.name).compiler_target
     assert told is not None, "a target that is not attached has a compiler"
     config = target_config_text(told.config) if isinstance(told, CudaTarget) else None
     # JAX attaches a v4 chip as one device over both its cores; its compiler must be told.
     chip = "megacore" if told.topology.startswith("v4:") else None
-    return common | {"topology": told.topology, "chip": chip, "config": config, "options": _OPTIONS[target["platform"]]}
+    return common | {"topology": told.topology, "chip": chip, "config": config, "options": _OPTIONS[target.platform]}
 
 
 @cache
@@ -141,9 +125,7 @@ def _attached(kind: str) -> str | None:
     of = overlay.KINDS[kind]
     if not any(Path(node).exists() for node in _NODES[of]) or not _own_versions(kind):
         return None
-    from cr_jax.targets.ahead import probe
-
-    return probe(of)
+    return worker_process.probe(of)
 
 
 def _own_versions(kind: str) -> dict[str, str]:

@@ -8,13 +8,12 @@ from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.data.examples.batch_shapes import Taken, ends
 from cr_jax.errors import CrJaxError
-from cr_jax.records import ArrayShape, CompiledStep, Workload
+from cr_jax.records import ArrayShape, Target, Workload
 from cr_jax.report.prediction import prediction_entry
+from cr_jax.report.run_estimate import mixed, summed
 from cr_jax.steps.step import AbstractModel
 from cr_jax.steps.train import training_step
-from cr_jax.targets.ahead import Job, compile_jobs
-from cr_jax.targets.cache import Cache, kept_or_made
-from cr_jax.targets.compile import lower_step
+from cr_jax.targets.programs import Source, programs
 from cr_jax.targets.resolve import profile_name, resolve
 
 _SECONDS = ("seconds", "low_s", "high_s")
@@ -77,40 +76,25 @@ def predicted(
 
 
 def _mean_steps(
-    model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], target: dict[str, Any], accelerator: Accelerator
+    model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], target: Target, accelerator: Accelerator
 ) -> dict[str, dict[str, Any]]:
     """By objective, the prediction of its mean step."""
-    mixed = {name: ends(shapes) for name, shapes in steps.items()}
-    first, last = ({name: parts[place][0] for name, parts in mixed.items()} for place in (0, -1))
+    both = {name: ends(shapes) for name, shapes in steps.items()}
+    first, last = ({name: parts[place][0] for name, parts in both.items()} for place in (0, -1))
     small = _entries(model, work, first, target, accelerator)
     large = small if first == last else _entries(model, work, last, target, accelerator)
     found = {}
-    for name, parts in mixed.items():
+    for name, parts in both.items():
         low, high, share = small[name], large[name], parts[-1][1]
-        known = low["seconds"] is not None and high["seconds"] is not None
-        mean = {key: low[key] * (1 - share) + high[key] * share if known else None for key in _SECONDS}
-        found[name] = high | mean | {"reason": low["reason"] or high["reason"]}
+        found[name] = high | summed(mixed(low, high, share, 1), _SECONDS) | {"reason": low["reason"] or high["reason"]}
     return found
 
 
 def _entries(
-    model: AbstractModel,
-    work: Workload,
-    batches: Mapping[str, tuple[ArrayShape, ...]],
-    target: dict[str, Any],
-    accelerator: Accelerator,
+    model: AbstractModel, work: Workload, batches: Mapping[str, tuple[ArrayShape, ...]], target: Target, accelerator: Accelerator
 ) -> dict[str, dict[str, Any]]:
     """By objective, the prediction of the step with such a batch."""
-    cache, work = Cache(), dataclasses.replace(work, batches=batches)
-    lowered = {
-        o.name: lower_step(training_step(model, o, work), target, work.precision)
-        for o in model.spec.objectives(model.config)
-        if o.name in batches
-    }
-    if target["platform"] == "cpu":
-        made: Sequence[CompiledStep] = [kept_or_made(one.step, target, cache, one.compile, None) for one in lowered.values()]
-    else:
-        traced = tuple(one.step for one in lowered.values())
-        job = Job(model.spec.name, model.config, work, target, traced, frozenset(step.name for step in traced))
-        (made,) = compile_jobs([job], cache=cache)
-    return {name: prediction_entry(step, accelerator, work.dtype) for name, step in zip(lowered, made, strict=True)}
+    work = dataclasses.replace(work, batches=batches)
+    steps = [training_step(model, o, work) for o in model.spec.objectives(model.config) if o.name in batches]
+    (made,) = programs(Source(model.spec.name, model, work), steps, frozenset(step.name for step in steps), [target])
+    return {step.objective: prediction_entry(step, accelerator, work.dtype) for step in made}

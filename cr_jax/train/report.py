@@ -9,7 +9,7 @@ from cr_jax import __version__
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples.pool import Examples
 from cr_jax.models.spec import Spec
-from cr_jax.pipeline import redact
+from cr_jax.printable import redacted
 from cr_jax.records import Workload, plain
 from cr_jax.targets.compile import versions
 from cr_jax.train.loop import Plan, Position
@@ -60,7 +60,7 @@ def document(run: Run) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tool": {"name": "cr-jax", "version": __version__},
         "versions": versions(),
-        "command": None if run.command is None else [redact(part) for part in run.command],
+        "command": redacted(run.command),
         "model": {
             "name": run.spec.name,
             "title": run.spec.title,

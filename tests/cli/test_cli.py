@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from tiny import dataset_file
 
-from cr_jax import pipeline
+from cr_jax import profile
 from cr_jax.cli.main import main
+from cr_jax.profiling import pipeline
 from cr_jax.report.document import to_json, validate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +67,7 @@ def crjax(capsys, monkeypatch):
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("profiles")
     path = dataset_file(folder)
-    return pipeline.profile("dmn", path, turns=1, phases=["train"], settings={"hidden": "4", "embedding": "6"})
+    return profile("dmn", path, turns=1, phases=["train"], settings={"hidden": "4", "embedding": "6"})
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import sys
 import pytest
 from reports import sample, step, traced
 
-from cr_jax import pipeline
 from cr_jax.errors import BadConfig
+from cr_jax.profiling import pipeline
+from cr_jax.profiling.stages import Failed
 from cr_jax.render import png
 from cr_jax.report.document import to_json, validate
 
@@ -28,7 +29,7 @@ def again(monkeypatch):
     asked = []
 
     def become(report):
-        monkeypatch.setattr(pipeline, "profile", lambda *names, **options: asked.append((names, options)) or report)
+        monkeypatch.setattr(pipeline, "profile", lambda request, *_, **__: asked.append(request) or report)
         return asked
 
     return become
@@ -104,13 +105,14 @@ def test_misuse_of_compare(crjax, file, tmp_path):
 def test_compare_profiles_and_a_failure_takes_nobody_down(crjax, monkeypatch):
     seen = []
 
-    def devices(model, dataset, devices, **options):
-        seen.append((model, dataset, tuple(devices), options["preset"]))
-        if model == "aim":
+    def devices(request, *_):
+        seen.append((request.model, request.dataset, request.devices, request.preset))
+        if request.model == "aim":
             raise BadConfig("aim cannot")
-        if "l4" in devices:
+        if "l4" in request.devices:
             raise RuntimeError("the compiler aborted\nwith a long story")
-        return [sample(model, device) if device != "h100" else BadConfig("no h100") for device in devices]
+        failed = Failed("h100", BadConfig("no h100"))
+        return [sample(request.model, device) if device != "h100" else failed for device in request.devices]
 
     monkeypatch.setattr(pipeline, "profile_devices", devices)
     code, out, err = crjax("compare", "--model", "dmn,aim", "--device", "cpu,h100,l4", "--json")
@@ -142,7 +144,7 @@ def test_check_within_regression_and_update(crjax, file, again):
     asked = again(sample())
     code, out, _ = crjax("check", "--baseline", baseline)
     assert code == 0 and "within limits" in out
-    assert asked[0][0] == ("dmn", "cell-phones") and asked[0][1]["device"] == "cpu" and asked[0][1]["turns"] == 1
+    assert (asked[0].model, asked[0].dataset, asked[0].devices, asked[0].turns) == ("dmn", "cell-phones", ("cpu",), 1)
     assert crjax("check", "--baseline", baseline, "--update")[0] == 0 and baseline.read_bytes() == before
     now = sample()
     step(now)["model"]["flops"] += 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tiny import dataset_file
 
 from cr_jax.cli.hlo import _trip_counts
-from cr_jax.cli.profile import settings as read_settings
+from cr_jax.cli.options import settings as read_settings
 from cr_jax.errors import BadConfig, CrJaxError, NotWritten
 from cr_jax.models import spec as specs
 from cr_jax.models.config_checks import LARGEST
@@ -84,8 +84,8 @@ def test_trip_counts(crjax, tmp_path, value):
 def test_an_output_is_looked_at_before_the_work(crjax, tmp_path, monkeypatch, arguments):
     """The work would fail in another way, or take seconds."""
     (tmp_path / "file").touch()
-    monkeypatch.setattr("cr_jax.pipeline.profile", lambda *_, **__: pytest.fail("work was begun"))
-    monkeypatch.setattr("cr_jax.estimate.estimate", lambda *_, **__: pytest.fail("work was begun"))
+    monkeypatch.setattr("cr_jax.profiling.pipeline.profile", lambda *_, **__: pytest.fail("work was begun"))
+    monkeypatch.setattr("cr_jax.profiling.run_estimate.estimate", lambda *_, **__: pytest.fail("work was begun"))
     for place, reason in (
         (tmp_path, "folder"),
         (tmp_path / "file" / "x", "is a file"),

@@ -5,8 +5,13 @@ import json
 import pytest
 from reports import sample, step
 
+<<<<<<< HEAD
 from cr_jax import pipeline
 from cr_jax.predict.money.pricing import Rates
+=======
+from cr_jax.predict.money.pricing import Rates
+from cr_jax.profiling import pipeline
+>>>>>>> 2f4df2b (Spine: requests, one typed value per stage, targets and labels as types, one way to programs)
 from cr_jax.report.document import to_json, validate
 
 BAD = (
@@ -46,7 +51,7 @@ def test_bad_capacities_are_one_line(crjax, options, tmp_path):
 
 def test_rates_reach_the_profile(crjax, monkeypatch):
     asked = []
-    monkeypatch.setattr(pipeline, "profile", lambda *names, **options: asked.append(options["rates"]) or sample())
+    monkeypatch.setattr(pipeline, "profile", lambda request, options, *_: asked.append(options.rates) or sample())
     code, _, _ = crjax(
         "profile",
         "--model",
@@ -67,14 +72,14 @@ def test_rates_reach_the_profile(crjax, monkeypatch):
 def test_capacity_profiles_the_last_turn_at_growing_sizes(crjax, monkeypatch):
     asked = []
 
-    def devices(model, dataset, devices, **options):
-        asked.append((options["turns_compiled"], options["users"], tuple(devices), options["phases"]))
-        found = [sample(model, device) for device in devices]
+    def devices(request, *_):
+        asked.append((request.turns_compiled, request.users, request.devices, request.phases))
+        found = [sample(request.model, device) for device in request.devices]
         for report in found:
-            seconds = 0.001 * (0.9 + 0.1 * options["users"])
-            if options["turns_compiled"] == "last":
+            seconds = 0.001 * (0.9 + 0.1 * request.users)
+            if request.turns_compiled == "last":
                 report["steps"] = [step(report, "infer/incremental/t1")]
-                report["steps"][0]["labels"]["users"] = options["users"]
+                report["steps"][0]["labels"]["users"] = request.users
             for one in report["steps"]:
                 one["prediction"] |= {
                     "seconds": seconds,
@@ -114,7 +119,7 @@ def test_capacity_profiles_the_last_turn_at_growing_sizes(crjax, monkeypatch):
 
 
 def test_time_of_check_is_misuse_or_not_comparable(crjax, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "profile", lambda *names, **options: sample())
+    monkeypatch.setattr(pipeline, "profile", lambda *_, **__: sample())
     baseline = tmp_path / "a.json"
     baseline.write_text(to_json(sample()))
     code, out, err = crjax("check", "--baseline", baseline, "--time", "-1")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from tiny import SMALL
@@ -9,28 +10,19 @@ from tiny import SMALL
 from cr_jax.errors import BadInput
 from cr_jax.measure import against
 from cr_jax.measure.clock import Plan
+from cr_jax.profiling.request import Request
 from cr_jax.report.gate import NotComparable
 
-ARGUMENTS = {
-    "model": "dmn",
-    "dataset": "cell-phones",
-    "device": "cpu",
-    "preset": "matched",
-    "turns": 1,
-    "users": 1,
-    "phases": ("train", "precompute", "infer"),
-    "settings": SMALL["dmn"] | {"hops": "1"},
-    "command": None,
-}
+REQUEST = Request("dmn", preset="matched", turns=1, settings=SMALL["dmn"] | {"hops": "1"})
 #: One step alone.
-TRAIN = ARGUMENTS | {"phases": ("train",)}
+TRAIN = replace(REQUEST, phases=("train",))
 QUICK = Plan(warmup=1, runs=4, seconds=0.0, limit_s=0.5, tightness=1.0)
 
 
 @pytest.fixture(scope="module")
 def baseline(tmp_path_factory):
     file = tmp_path_factory.mktemp("costs") / "dmn.json"
-    against.keep(file, ARGUMENTS)
+    against.keep(file, REQUEST)
     return file
 
 
@@ -42,7 +34,7 @@ def copied(baseline, tmp_path):
 
 
 def test_the_same_source_gives_the_same_programs_and_nothing_runs(baseline):
-    found = against.timed(baseline, ARGUMENTS, 5.0, QUICK, clock=None)  # a clock that is asked would fail
+    found = against.timed(baseline, REQUEST, 5.0, QUICK, clock=None)  # a clock that is asked would fail
     assert {row["step"]: row["status"] for row in found["steps"]} == dict.fromkeys(
         ("train/answer", "infer/replay/t1", "infer/incremental/t1"), "same program"
     )
@@ -58,7 +50,7 @@ def test_kept_programs_name_no_folder_of_this_machine(baseline):
 
 @pytest.mark.slow
 def test_another_program_runs_in_turn_with_the_kept_one(baseline):
-    changed = ARGUMENTS | {"settings": SMALL["dmn"] | {"hops": "3"}}
+    changed = replace(REQUEST, settings=SMALL["dmn"] | {"hops": "3"})
     found = against.timed(baseline, changed, 5.0, QUICK)
     for row in found["steps"]:
         assert row["status"] in ("within", "faster", "breach", "undecided") and row["samples"] >= 4
@@ -67,16 +59,16 @@ def test_another_program_runs_in_turn_with_the_kept_one(baseline):
 
 
 def test_other_shapes_are_skipped(baseline):
-    found = against.timed(baseline, TRAIN | {"settings": {"embedding": "8", "hidden": "4", "hops": "1"}}, 5.0, QUICK)
+    found = against.timed(baseline, replace(TRAIN, settings={"embedding": "8", "hidden": "4", "hops": "1"}), 5.0, QUICK)
     assert {row["status"] for row in found["steps"]} == {"skipped"} and "other shapes" in found["steps"][0]["reason"]
     assert [row["reason"] for row in found["steps"][1:]] == ["the step is gone"] * 2
 
 
 def test_what_cannot_run_in_turn_is_not_comparable(copied, tmp_path):
     with pytest.raises(NotComparable, match="legal: a baseline that crjax check --keep-programs"):
-        against.timed(tmp_path / "none.json", ARGUMENTS, 5.0, QUICK)
+        against.timed(tmp_path / "none.json", REQUEST, 5.0, QUICK)
     with pytest.raises(NotComparable, match="none attached"):
-        against.timed(copied, ARGUMENTS | {"device": "h100"}, 5.0, QUICK)
+        against.timed(copied, replace(REQUEST, devices=("h100",)), 5.0, QUICK)
     (against.folder(copied) / "train_answer.stablehlo").write_bytes(b"nothing")
     with pytest.raises(NotComparable, match="is not read by jax"):
         against.timed(copied, TRAIN, 5.0, QUICK)

@@ -8,6 +8,7 @@ import tiny
 
 from cr_jax.measure import inputs, memory, run
 from cr_jax.models import spec as specs
+from cr_jax.records import ItemLabels
 from cr_jax.steps import train, turn
 from cr_jax.steps.step import Step, abstract_model
 
@@ -78,7 +79,7 @@ def small_step():
         return w + x.sum(), x * 2
 
     wide = jax.ShapeDtypeStruct((1024, 1024), jnp.float32)
-    return Step("s", "train", function, (wide, wide, wide), ("w", "x", "u"), ("weights", "batch", "batch"), (0,), ())
+    return Step("s", ItemLabels(None), function, (wide, wide, wide), ("w", "x", "u"), ("weights", "batch", "batch"), (0,), ())
 
 
 def test_the_first_result_takes_the_donated_argument_and_unread_arguments_are_known():

@@ -7,7 +7,7 @@ import pytest
 from tiny import WORK, cases
 
 from cr_jax.models import spec as specs
-from cr_jax.pipeline import count
+from cr_jax.profiling.pipeline import count_step
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.train import training_steps
 from cr_jax.steps.turn import precompute_step, turn_steps
@@ -37,7 +37,7 @@ def counted(name):
     work = dataclasses.replace(WORK, turns=1, batch=2)
     model = abstract_model(case.spec, case.config)
     steps = [*training_steps(model, work), precompute_step(model, work), *turn_steps(model, work)]
-    return model, [count(compile_step(step, resolve("cpu"), "default")) for step in steps if step is not None]
+    return model, [count_step(compile_step(step, resolve("cpu"), "default")) for step in steps if step is not None]
 
 
 @pytest.mark.slow

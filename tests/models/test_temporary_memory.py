@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from cr_jax.models import spec as specs
-from cr_jax.pipeline import read
+from cr_jax.profiling.pipeline import read_dataset
 from cr_jax.records import Workload
 from cr_jax.steps.step import abstract_model, state_bytes
 from cr_jax.steps.turn import precompute_step, turn_steps
@@ -20,7 +20,7 @@ def limits(spec):
 
 
 def test_a_model_with_an_item_side_states_its_limit():
-    data, _ = read("cell-phones")
+    data, _ = read_dataset("cell-phones")
     work = Workload(turns=1, lengths=data.lengths, turn_histogram=data.turn_histogram)
     for spec in map(specs.find, specs.names()):
         has_side = spec.conversation.items(spec.configure(data, work), work) is not None
@@ -31,7 +31,7 @@ def test_a_model_with_an_item_side_states_its_limit():
 @pytest.mark.parametrize("name", [n for n in specs.names() if limits(specs.find(n))])
 @pytest.mark.parametrize(("dataset", "users"), [("cell-phones", 1), ("cell-phones", 16), ("electronics", 1), ("electronics", 16)])
 def test_temporaries_stay_within_it(name, dataset, users):
-    data, _ = read(dataset)
+    data, _ = read_dataset(dataset)
     spec = specs.find(name)
     work = Workload(turns=1, lengths=data.lengths, turn_histogram=data.turn_histogram, users=users)
     model = abstract_model(spec, spec.configure(data, work))

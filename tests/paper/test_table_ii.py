@@ -15,7 +15,8 @@ from cr_jax.models.mmn import paper_count as mmn
 from cr_jax.paper import table_ii
 from cr_jax.paper.accounts import Solution, solve
 from cr_jax.paper.table_ii import paper_document
-from cr_jax.pipeline import configured
+from cr_jax.profiling.pipeline import configure
+from cr_jax.profiling.request import Request
 from cr_jax.report.document import to_json
 from cr_jax.resources import profile_files
 
@@ -153,7 +154,8 @@ def test_a_replaced_profile_without_the_figures_is_refused(tmp_path, monkeypatch
 )
 def test_a_reports_count_stands_beside_table_ii(model, preset, counted, solved, note):
     data = load.dataset("cell-phones")
-    spec, _, config = configured(model, data, preset=preset)
+    asked = configure(Request(model, preset=preset), data)
+    spec, config = asked.spec, asked.config
     formulas = {
         "dmn": lambda c: with_optimizer(trainable(c.classes)),
         "mmn": lambda c: mmn.mmn(c.words),
@@ -165,7 +167,7 @@ def test_a_reports_count_stands_beside_table_ii(model, preset, counted, solved, 
 
 def test_no_account_for_data_the_paper_never_saw_nor_without_a_formula():
     data = load.dataset("cell-phones")
-    _, _, config = configured("dmn", data)
+    config = configure(Request("dmn"), data).config
     assert table_ii.beside_table_ii("dmn", dataclasses.replace(data, paper_printed={}), config, 989_479) is None
     assert table_ii.beside_table_ii("srnn-ae", data, config, None) is None
 

@@ -7,7 +7,7 @@ import pytest
 from cr_jax.cost.memory.memory_account import memory_account
 from cr_jax.errors import CrJaxError
 from cr_jax.hlo.parse import parse
-from cr_jax.records import Argument, CompiledStep, JaxprCount, MemoryFigures
+from cr_jax.records import Argument, CompiledStep, ItemLabels, JaxprCount, MemoryFigures, Target
 from cr_jax.report.arguments import Contradiction, kept_bytes
 
 ARGUMENTS = (
@@ -17,6 +17,8 @@ ARGUMENTS = (
     Argument("batch.mask", "batch", (2,), "bool", 2, False),
     Argument("key", "key", (), "key<fry>", 8, False),
 )
+
+TARGET = Target("cpu", "cpu", True, kind="cpu", autotuned=None, compiler={}, problem=None)
 
 
 def text(*shapes):
@@ -28,7 +30,7 @@ def text(*shapes):
 def step(argument_bytes):
     memory = MemoryFigures(argument_bytes, 0, 0, 0, None, None)
     return CompiledStep(
-        "train/x", "train", {}, "", "", {}, (), ARGUMENTS, memory, JaxprCount(0, 0), None, None, None, "default", {}
+        "train/x", ItemLabels(None), "", "", TARGET, (), ARGUMENTS, memory, JaxprCount(0, 0), None, None, None, "default", {}
     )
 
 

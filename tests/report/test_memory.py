@@ -2,8 +2,7 @@
 
 from reports import sample, step, traced
 
-from cr_jax.pipeline import without_times
-from cr_jax.report.document import validate
+from cr_jax.report.document import validate, without_times
 
 
 def test_every_compiled_step_has_a_timeline_that_agrees_with_the_compiler():

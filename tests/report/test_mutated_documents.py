@@ -11,6 +11,7 @@ from reports import sample, step
 
 from cr_jax import __version__
 from cr_jax.errors import BadInput, CrJaxError
+from cr_jax.profiling.rerun import rerun
 from cr_jax.render import compare as tables
 from cr_jax.render.bars import bars
 from cr_jax.render.cost import render_cost
@@ -21,7 +22,7 @@ from cr_jax.render.roofline import roofline
 from cr_jax.report.compare import compare, saved
 from cr_jax.report.diff import difference
 from cr_jax.report.document import get_field, read_report, to_json, validate, validate_file
-from cr_jax.report.gate import LIMITS, gate, read_baseline, rerun
+from cr_jax.report.gate import LIMITS, gate, read_baseline
 
 VALUES = (
     None,

@@ -147,7 +147,7 @@ def last_turn(users, seconds, peak=1000):
 
 
 def searched(times, rate=1000.0, p95=0.1, **options):
-    search = capacity.Search("m@h100", "h100", rate, p95)
+    search = capacity.Search("m@h100", "h100", capacity.Target(rate, p95))
     while search.next is not None:
         search.add(last_turn(search.next, times(search.next), **options))
     return search
@@ -174,7 +174,7 @@ def test_what_cannot_be_met_says_why():
     assert slow["status"] == "not met" and "even one user at once takes up to 140 ms" in slow["reason"]
     large = searched(lambda users: 0.001, peak=10**15).row(Rates())
     assert large["status"] == "not met" and "more than the device has" in large["reason"]
-    search = capacity.Search("m@cpu", "cpu", 1.0, 0.1)
+    search = capacity.Search("m@cpu", "cpu", capacity.Target(1.0, 0.1))
     untimed = sample()
     untimed["steps"] = [step(untimed, "infer/incremental/t1")]
     search.add(untimed)
@@ -184,7 +184,7 @@ def test_what_cannot_be_met_says_why():
 def test_capacity_in_the_document_and_its_table():
     found = compare([Cell("m", "h100", timed(sample("m", "h100"), 0.01))], "0")
     rows = [searched(lambda users: 0.010 + 0.0002 * users), searched(lambda users: 0.07)]
-    found["capacity"] = capacity.block(rows, 1000.0, 0.1, Rates(per_hour_usd={"h100": 2.0}))
+    found["capacity"] = capacity.block(rows, capacity.Target(1000.0, 0.1), Rates(per_hour_usd={"h100": 2.0}))
     check(found, "comparison", "comparison")
     text = rendering.as_text(found)
     assert "Answering 1000 turns/s, 95% within 100 ms" in text and "USD/month" in text and "even one user" in text

@@ -85,7 +85,7 @@ def _trained(folder: Path, out: str) -> Any:
 
 
 def _profiled(folder: Path, out: str) -> Any:
-    from cr_jax.pipeline import without_times
+    from cr_jax.report.document import without_times
 
     report = without_times(json.loads((folder / "report.json").read_text()))
     return {key: value for key, value in report.items() if key != "command"}

@@ -147,7 +147,7 @@ def prepare(folder: Path) -> None:
     """Files that the command lines name, and a data set ``tiny`` of the user's own."""
     from tiny import dataset_file
 
-    from cr_jax import pipeline
+    from cr_jax import profile
     from cr_jax.data.demo import demo_text
     from cr_jax.report.document import to_json
 
@@ -156,7 +156,7 @@ def prepare(folder: Path) -> None:
     os.environ["CRJAX_PROFILES"] = str(folder / "profiles")
     os.environ["CRJAX_CACHE"] = str(folder / "cache")
     small = {"hidden": "4", "embedding": "6"}
-    (folder / "report.json").write_text(to_json(pipeline.profile("dmn", path, turns=1, phases=["train"], settings=small)))
+    (folder / "report.json").write_text(to_json(profile("dmn", path, turns=1, phases=["train"], settings=small)))
     (folder / "talks.txt").write_text(demo_text(seed=3, conversations=40), encoding="utf-8")
     (folder / "text.hlo").write_text((Path(__file__).parents[1] / "corpus/hlo/whole/unknown_while.traced.txt").read_text())
     (folder / "reviews.json").write_text('{"reviewerID": "u", "asin": "i", "reviewText": "a good battery", "overall": 5.0}\n' * 5)

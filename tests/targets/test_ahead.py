@@ -13,35 +13,27 @@ from pathlib import Path
 import pytest
 
 from cr_jax.models.dmn import model as dmn
-from cr_jax.pipeline import read
-from cr_jax.records import ArrayShape, Workload, plain
+from cr_jax.profiling.pipeline import read_dataset
+from cr_jax.records import ArrayShape, ItemLabels, Target, Workload, plain
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.train import training_steps
 from cr_jax.steps.turn import ends, turn_steps
-from cr_jax.targets import ahead
 from cr_jax.targets.ahead import Job, compile_jobs
 from cr_jax.targets.cache import Cache, step_key
 from cr_jax.targets.compilation import traced_as
 from cr_jax.targets.compile import compile_step
 from cr_jax.targets.supervise import Limits, telling_line
 from cr_jax.targets.worker import workload
+from cr_jax.targets.worker_process import environment
 
 FAKE = Path(__file__).with_name("fake_worker.py")
-TARGET = {
-    "name": "h100",
-    "platform": "cuda",
-    "attached": False,
-    "kind": "H100",
-    "autotuned": False,
-    "compiler": {"nvcc": "12.9"},
-    "problem": None,
-}
+TARGET = Target("h100", "cuda", False, kind="H100", autotuned=False, compiler={"nvcc": "12.9"}, problem=None)
 
 
 @pytest.fixture(scope="module")
 def job():
     """Three steps of a small DMN, traced."""
-    data, _ = read("cell-phones")
+    data, _ = read_dataset("cell-phones")
     work = Workload(turns=1, lengths=data.lengths, turn_histogram=data.turn_histogram)
     config = dmn.Config(classes=30, items=20, facts=2)
     model = abstract_model(dmn.SPEC, config)
@@ -75,7 +67,7 @@ def test_all_is_well_and_the_second_time_from_the_cache(play, job):
     assert len(begun) == 3
     for step in steps.values():
         assert step.compiled_hlo.startswith("HloModule fake")
-        assert step.target["compiled_for"] == "h100"
+        assert step.target.name == "h100"
         assert step.memory.temp_bytes == 7
         assert step.durations_s["compile"] == 0.5
     assert play({"*": "abort"}) == ([steps], [])
@@ -118,8 +110,8 @@ def test_a_worker_that_does_not_start_fails_every_step_with_its_reason(play):
 
 
 def test_one_target_does_not_take_the_other_down(play, job):
-    other = dataclasses.replace(job, target=TARGET | {"name": "a100-80gb"})
-    lost = dataclasses.replace(job, target=TARGET | {"name": "l4", "problem": "no compiler for l4 here"})
+    other = dataclasses.replace(job, target=dataclasses.replace(TARGET, name="a100-80gb"))
+    lost = dataclasses.replace(job, target=dataclasses.replace(TARGET, name="l4", problem="no compiler for l4 here"))
     made, _ = play({"*": "abort"}, jobs=[lost, job])
     assert {(s.outcome, s.reason) for s in made[0].values()} == {("no compiler", "no compiler for l4 here")}
     assert {s.outcome for s in made[1].values()} == {"failed"}
@@ -198,7 +190,7 @@ def test_two_at_once_on_one_cache(play, job, tmp_path):
 def test_the_key_knows_what_decides_a_program(job, monkeypatch):
     step = job.traced[0]
     base = step_key(step, TARGET)
-    assert step_key(dataclasses.replace(step, labels={}, durations_s={}, modules=()), TARGET) == base
+    assert step_key(dataclasses.replace(step, labels=ItemLabels(None), durations_s={}, modules=()), TARGET) == base
     moved = step.model_hlo.replace("stack_frame_id=1", "stack_frame_id=2")
     assert moved != step.model_hlo
     assert step_key(dataclasses.replace(step, model_hlo=moved), TARGET) == base
@@ -206,9 +198,9 @@ def test_the_key_knows_what_decides_a_program(job, monkeypatch):
         (dataclasses.replace(step, model_hlo=step.model_hlo.replace("optimizer", "optimiser")), TARGET),
         (dataclasses.replace(step, precision="highest"), TARGET),
         (dataclasses.replace(step, versions=step.versions | {"jaxlib": "0.11"}), TARGET),
-        (step, TARGET | {"name": "a100-80gb"}),
-        (step, TARGET | {"compiler": {"nvcc": "12.8"}}),
-        (step, TARGET | {"attached": True}),
+        (step, dataclasses.replace(TARGET, name="a100-80gb")),
+        (step, dataclasses.replace(TARGET, compiler={"nvcc": "12.8"})),
+        (step, dataclasses.replace(TARGET, attached=True)),
     ]
     keys = {step_key(*other) for other in others}
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_hlo_as_text")
@@ -220,19 +212,19 @@ def test_the_worker_sees_the_wheels_and_this_path(monkeypatch, tmp_path):
     from cr_jax.targets import overlay
 
     monkeypatch.setattr(overlay, "find", lambda kind: overlay.Compiler(kind, tmp_path, {}))
-    told = ahead.environment(TARGET)
+    told = environment("cuda", attached=False)
     folders = told["PYTHONPATH"].split(os.pathsep)
     assert folders[0] == str(tmp_path)
     assert set(folders[1:]) == {p or os.getcwd() for p in sys.path}
     assert told["JAX_PLATFORMS"] == "cpu"
-    attached = ahead.environment(TARGET | {"attached": True})
+    attached = environment("cuda", attached=True)
     assert attached["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert attached["JAX_PLATFORMS"] == "cuda,cpu"
     assert str(tmp_path) not in attached["PYTHONPATH"]
 
 
 def test_a_workload_survives_the_request():
-    data, _ = read("cell-phones")
+    data, _ = read_dataset("cell-phones")
     arrays = (ArrayShape("text", (4, 6, 3), "float32"), ArrayShape("target", (4,), "int32"))
     work = Workload(turns=2, lengths=data.lengths, turn_histogram=data.turn_histogram, batches={"answer": arrays})
     assert workload(json.loads(json.dumps(plain(work)))) == work
@@ -246,7 +238,7 @@ def test_a_step_compiled_for_the_cpu_is_taken_as_traced(play, job):
 
 
 def test_ends_keeps_the_first_and_the_last_turn():
-    data, _ = read("cell-phones")
+    data, _ = read_dataset("cell-phones")
     work = Workload(turns=5, lengths=data.lengths, turn_histogram=data.turn_histogram)
     steps = turn_steps(abstract_model(dmn.SPEC, dmn.Config(classes=30, items=20, facts=6)), work)
     names = [s.name for s in steps]

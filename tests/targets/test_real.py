@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from cr_jax import profile
-from cr_jax.pipeline import profile_devices, without_times
+from cr_jax.profiling.pipeline import profile_devices
+from cr_jax.profiling.request import Request
+from cr_jax.report.document import without_times
 from cr_jax.targets import ahead, cache, overlay
 from cr_jax.targets.resolve import DEFAULTS
+from cr_jax.targets.worker_process import environment
 
 pytestmark = pytest.mark.slow
 SMALL = {"turns": 1, "batch": 4, "phases": ["train", "infer"], "settings": {"hidden": "16", "hops": "2"}}
@@ -113,8 +116,8 @@ def test_bfloat16_reaches_the_compiled_program(elsewhere, kind, model, device):
 
 def test_several_devices_at_once_one_of_them_unknown(reports):
     _needs("gpu")
-    made = profile_devices("dmn", "cell-phones", ["cpu", "h101", "h100"], **SMALL)
-    assert "h100" in str(made[1])
+    made = profile_devices(Request("dmn", devices=("cpu", "h101", "h100"), **SMALL))
+    assert "h100" in str(made[1].reason)
     assert without_times(made[0]) == without_times(reports("cpu"))
     assert without_times(made[2]) == without_times(reports("gpu"))
 
@@ -130,7 +133,6 @@ def test_the_gpu_compiler_knows_targets_no_other_test_uses(elsewhere, name):
 def test_three_tpu_workers_at_once():
     """Their library would abort on its lock file if it were not told that others may load it."""
     _needs("tpu")
-    target = {"name": "tpu-v5e", "platform": "tpu", "attached": False}
     code = (
         "import jax, jax.numpy as jnp; from cr_jax.targets.worker import _place; from cr_jax.targets.compile import _on\n"
         "place = _place({'platform': 'tpu', 'attached': False, 'topology': 'v5e:1x1', 'chip': None, 'options': {}})\n"
@@ -138,11 +140,11 @@ def test_three_tpu_workers_at_once():
         "done = jax.jit(lambda x: x @ x).trace(*x).lower(lowering_platforms=('tpu',)).compile()\n"
         "input(); print(len(done.as_text()) > 100)"
     )
-    environment = ahead.environment(target)
+    environ = environment("tpu", attached=False)
     workers = [
         subprocess.Popen(
             [sys.executable, "-P", "-c", code],
-            env=environment,
+            env=environ,
             stdin=subprocess.PIPE,
             text=True,
             stdout=subprocess.PIPE,

@@ -5,7 +5,7 @@ import pytest
 from cr_jax.catalog import load
 from cr_jax.catalog.precision import matmul_precision
 from cr_jax.errors import BadConfig, UnknownName
-from cr_jax.targets import ahead, overlay, resolve
+from cr_jax.targets import overlay, resolve, worker_process
 
 CUDA_12 = overlay.Compiler("gpu", None, {"nvidia-cuda-nvcc-cu12": "12.9.86"})
 
@@ -22,10 +22,10 @@ def bare(monkeypatch):
 @pytest.mark.parametrize(("asked", "name"), [("gpu", "h100"), ("tpu", "tpu-v5e"), ("a100-80gb", "a100-80gb"), ("cpu", "cpu")])
 def test_names_without_cards(asked, name):
     target = resolve.resolve(asked)
-    assert target["name"] == name
-    assert target["attached"] is (name == "cpu")
-    assert target["problem"] is None
-    assert target["autotuned"] is (False if target["platform"] == "cuda" else None)
+    assert target.name == name
+    assert target.attached is (name == "cpu")
+    assert target.problem is None
+    assert target.autotuned is (False if target.platform == "cuda" else None)
 
 
 def test_unknown_names_are_refused_with_the_nearest():
@@ -36,30 +36,30 @@ def test_unknown_names_are_refused_with_the_nearest():
 def test_without_a_compiler_the_line_that_installs_it(bare):
     bare.clear()
     target = resolve.resolve("tpu-v6e")
-    assert target["compiler"] is None
-    assert "crjax targets install tpu" in target["problem"]
+    assert target.compiler is None
+    assert "crjax targets install tpu" in target.problem
 
 
 def test_the_attached_card_is_found_by_a_worker(monkeypatch, tmp_path):
     monkeypatch.setattr(resolve, "_NODES", {"cuda": (str(tmp_path),), "tpu": (str(tmp_path),)})
     monkeypatch.setattr(resolve, "_own_versions", lambda kind: {"jax-cuda12-plugin": "0"})
     titles = {"cuda": "NVIDIA H100 80GB HBM3", "tpu": "TPU v6 lite"}
-    monkeypatch.setattr(ahead, "probe", titles.get)
+    monkeypatch.setattr(worker_process, "probe", titles.get)
     target = resolve.resolve("gpu")
-    assert (target["name"], target["attached"], target["autotuned"]) == ("h100", True, True)
-    assert resolve.resolve("tpu")["name"] == "tpu-v6e"
-    assert resolve.resolve("h100")["attached"] is False  # a full name means exactly that
+    assert (target.name, target.attached, target.autotuned) == ("h100", True, True)
+    assert resolve.resolve("tpu").name == "tpu-v6e"
+    assert resolve.resolve("h100").attached is False  # a full name means exactly that
     titles["cuda"] = "NVIDIA Something Else"
-    assert resolve.resolve("gpu")["name"] == "gpu"  # nothing is borrowed from another card's profile
+    assert resolve.resolve("gpu").name == "gpu"  # nothing is borrowed from another card's profile
     titles.clear()
-    assert resolve.resolve("gpu")["attached"] is False
+    assert resolve.resolve("gpu").attached is False
 
 
 def test_without_wheels_of_ones_own_no_worker_is_asked(monkeypatch, tmp_path):
     monkeypatch.setattr(resolve, "_NODES", {"cuda": (str(tmp_path),), "tpu": ()})
     monkeypatch.setattr(resolve, "_own_versions", lambda kind: {})
-    monkeypatch.setattr(ahead, "probe", lambda platform: pytest.fail("asked"))
-    assert resolve.resolve("gpu")["attached"] is False
+    monkeypatch.setattr(worker_process, "probe", lambda platform: pytest.fail("asked"))
+    assert resolve.resolve("gpu").attached is False
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_without_wheels_of_ones_own_no_worker_is_asked(monkeypatch, tmp_path):
 def test_a_gpu_the_compiler_refuses(bare, device, nvcc, legal):
     bare["gpu"] = overlay.Compiler("gpu", None, {"nvidia-cuda-nvcc": nvcc})
     if legal is None:
-        assert resolve.resolve(device)["problem"] is None
+        assert resolve.resolve(device).problem is None
         return
     with pytest.raises(BadConfig, match=f"legal: {legal}") as caught:
         resolve.resolve(device)

@@ -8,8 +8,9 @@ import pytest
 import tiny
 
 from cr_jax.models import spec as specs
-from cr_jax.pipeline import configured
-from cr_jax.records import ArrayShape, Lengths, Workload
+from cr_jax.profiling.pipeline import configure
+from cr_jax.profiling.request import Request
+from cr_jax.records import ArrayShape, Lengths, Target, Workload, plain
 from cr_jax.steps.check import check_steps
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.train import training_steps
@@ -19,7 +20,7 @@ from cr_jax.targets.compilation import another, traced_as
 from cr_jax.targets.compile import Place, compile_for, lower_step
 from cr_jax.targets.worker import traced_steps
 
-TARGET = {"name": "h100", "platform": "cuda", "attached": False, "compiler": {}, "kind": "", "autotuned": None, "problem": None}
+TARGET = Target("h100", "cuda", False, kind="", autotuned=None, compiler={}, problem=None)
 LONGER = dataclasses.replace(tiny.LENGTHS, request=Lengths(9.0, 9, 14, 20))
 BATCH = (ArrayShape("request_words", (4, 6), "int32"),)
 
@@ -48,7 +49,7 @@ def any_target(monkeypatch):
     """The request describes its target, which needs no compiler here."""
     from cr_jax.targets import ahead
 
-    monkeypatch.setattr(ahead, "description", lambda target: dict(target))
+    monkeypatch.setattr(ahead, "description", plain)
 
 
 def rebuilt(work, model="mmn", config=None):
@@ -71,7 +72,7 @@ def unchanged():
     patch = pytest.MonkeyPatch()
     from cr_jax.targets import ahead
 
-    patch.setattr(ahead, "description", lambda target: dict(target))
+    patch.setattr(ahead, "description", plain)
     found = identity(tiny.WORK)
     patch.undo()
     return found
@@ -100,7 +101,8 @@ def test_what_changes_no_program(unchanged, field, value):
     assert identity(dataclasses.replace(tiny.WORK, **{field: value})) == unchanged
     if field == "question_items":  # reaches the program by the configuration
         work, settings = dataclasses.replace(tiny.WORK, question_items=2), tiny.SMALL["mmn"]
-        _, _, config = configured("mmn", tiny.DATA, settings, question_items=2, top_k=4, preset="matched")
+        asked = Request("mmn", settings=settings, question_items=2, top_k=4, preset="matched")
+        config = configure(asked, tiny.DATA).config
         assert config.question_items == 2 and rebuilt(work, config=config).keys() == rebuilt(tiny.WORK).keys()
 
 

@@ -10,7 +10,7 @@ from round_tables import calibration, typed
 from cr_jax.catalog import load
 from cr_jax.data.examples.batch_shapes import Taken
 from cr_jax.models import spec as specs
-from cr_jax.pipeline import read
+from cr_jax.profiling.pipeline import read_dataset
 from cr_jax.records import ArrayShape, Workload
 from cr_jax.steps.step import abstract_model
 from cr_jax.train import compiling
@@ -43,7 +43,7 @@ def test_a_new_program_is_heard_and_a_known_one_is_not():
 @pytest.fixture
 def dmn():
     spec = specs.find("dmn")
-    data, _ = read("cell-phones")
+    data, _ = read_dataset("cell-phones")
     work = Workload(turns=1, lengths=data.lengths, turn_histogram=data.turn_histogram, batch=4)
     config = specs.override(spec, spec.configure(data, work), {"hidden": "8", "hops": "1"})
     return abstract_model(spec, config), work, data

@@ -8,7 +8,8 @@ import pytest
 from train.corpora import SMALL, conversations, losses, redial_file
 
 from cr_jax.errors import BadConfig, BadInput, NotWritten
-from cr_jax.estimate import estimate
+from cr_jax.profiling.request import Request
+from cr_jax.profiling.run_estimate import RunRequest, estimate
 from cr_jax.records import plain
 from cr_jax.report.document import validate_file
 from cr_jax.train.loop import NotFinite
@@ -40,7 +41,8 @@ def test_trains_and_reports(name, tmp_path):
 def test_the_estimate_is_of_the_run_that_train_would_make(name, tmp_path):
     path = conversations(tmp_path)
     made = ready(name, path, settings=SMALL[name], epochs=2, batch=16)
-    found = estimate(name, path, "epochs=2", settings=SMALL[name], batch=16, question_items=made.work.question_items)
+    request = Request(name, path, settings=SMALL[name], batch=16, question_items=made.work.question_items)
+    found = estimate(RunRequest(request, "epochs=2"))
     assert found["model"]["config"] == plain(made.config) and found["dataset"]["name"] == made.corpus.dataset.name
     planned = {objective: plan.steps for plan in made.plans for objective in plan.stage.objectives}
     assert {row["objective"]: row["optimizer_steps"] for row in found["objectives"]} == planned

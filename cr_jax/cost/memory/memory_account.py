@@ -9,8 +9,7 @@ from cr_jax.records import ROLES, CompiledStep
 def memory_account(step: CompiledStep, timeline: Timeline | None = None, kept: int | None = None) -> dict[str, Any]:
     """Bytes by role, and the peak as arguments + outputs + temporaries - aliased.
 
-    The sum is ours because compilers disagree on what "peak" includes (XLA's CPU figure leaves out
-    temporaries). Without a compiled program only the arguments are known; the rest is ``None``.
+    Without a compiled program only the arguments are known; the rest is ``None``.
     kept: bytes of the arguments that the compiled program takes: the compiler drops those that no result
     needs, and pads the others where the device has tiles. The roles' sum is ``argument_bytes`` +
     ``dropped_bytes`` - ``padding_bytes``.
@@ -19,12 +18,7 @@ def memory_account(step: CompiledStep, timeline: Timeline | None = None, kept: i
     """
     roles = {role: sum(a.bytes for a in step.arguments if a.role == role) for role in ROLES}
     figures = step.memory
-    parts = (figures.argument_bytes, figures.output_bytes, figures.temp_bytes, figures.alias_bytes)
-    held, told = sum(roles.values()), figures.argument_bytes
-    peak = None
-    if all(part is not None for part in parts):
-        arguments, outputs, temporaries, aliased = (part or 0 for part in parts)
-        peak = arguments + outputs + temporaries - aliased
+    held, told, peak = sum(roles.values()), figures.argument_bytes, figures.peak_bytes
     return {
         "roles_bytes": roles,
         "donated_bytes": sum(a.bytes for a in step.arguments if a.donated),

@@ -15,10 +15,10 @@ from cr_jax.data.demo import demo_text
 from cr_jax.errors import CrJaxError
 from cr_jax.models import spec
 from cr_jax.models.dmn import model as dmn
-from cr_jax.pipeline import read, without_times
+from cr_jax.profiling.pipeline import read_dataset
 from cr_jax.records import Workload, bucket
 from cr_jax.render.cost import render_cost, show
-from cr_jax.report.document import to_json, validate
+from cr_jax.report.document import to_json, validate, without_times
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.train import training_steps
 from cr_jax.steps.turn import turn_steps
@@ -66,7 +66,7 @@ def _dmn_by_hand(c: dmn.Config, batch: int, text: int, question: int) -> dict[st
 
 
 def test_dmn_leaves_equal_their_formulas(dmn_report):
-    data, _ = read("cell-phones")
+    data, _ = read_dataset("cell-phones")
     config = dmn.Config(**dmn_report["model"]["config"])
     lengths = data.lengths
     text = bucket(lengths.request.p95 + 1 + 2 * lengths.turn_words)
@@ -99,7 +99,7 @@ def test_precision_of_the_turn_rows(dmn_report):
 
 def test_units_of_training(dmn_report):
     per = _step(dmn_report, "train/answer")["per"]
-    data, _ = read("cell-phones")
+    data, _ = read_dataset("cell-phones")
     assert per["flops_per_example"] * 16 == per["flops_per_step"]
     assert per["flops_per_supervised_turn"] == per["flops_per_example"]
     assert per["steps_per_epoch"] == -(-data.turns // 16)
@@ -128,7 +128,7 @@ def test_papers_count():
 
 @pytest.mark.slow
 def test_counting_options_leave_the_program_as_it_is():
-    data, _ = read("cell-phones")
+    data, _ = read_dataset("cell-phones")
     work = Workload(turns=1, lengths=data.lengths, turn_histogram=data.turn_histogram)
     model = abstract_model(dmn.SPEC, dmn.Config(classes=30, items=20, facts=2))
     for step in (*training_steps(model, work), *turn_steps(model, work)):
@@ -145,7 +145,7 @@ def test_counting_options_leave_the_program_as_it_is():
 
 def test_same_inputs_same_bytes_from_another_folder(tmp_path):
     code = (
-        "from cr_jax import profile; from cr_jax.pipeline import without_times; from cr_jax.report.document import to_json;"
+        "from cr_jax import profile; from cr_jax.report.document import to_json, without_times;"
         "print(to_json(without_times(profile('dmn', turns=1, phases=['train']))))"
     )
     root = Path(__file__).resolve().parents[2]

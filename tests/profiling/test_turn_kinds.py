@@ -2,13 +2,13 @@
 
 from reports import SETTINGS
 
-from cr_jax import pipeline
+from cr_jax import profile
 
 WORK = {"turns": 2, "settings": SETTINGS, "preset": "matched", "phases": ("infer",), "users": 3}
 
 
 def test_the_last_turn_alone_is_the_last_of_all():
-    whole, last = (pipeline.profile("dmn", **WORK, turns_compiled=kind) for kind in ("all", "last"))
+    whole, last = (profile("dmn", **WORK, turns_compiled=kind) for kind in ("all", "last"))
     (alone,) = last["steps"]
     same = next(step for step in whole["steps"] if step["name"] == alone["name"])
     assert alone["labels"]["mode"] == "incremental" and alone["labels"]["turns"][-1] == 2
@@ -18,7 +18,7 @@ def test_the_last_turn_alone_is_the_last_of_all():
 
 
 def test_replays_alone_are_the_replays_of_all():
-    whole, some = (pipeline.profile("dmn", **WORK, turns_compiled=kind) for kind in ("all", "replay"))
+    whole, some = (profile("dmn", **WORK, turns_compiled=kind) for kind in ("all", "replay"))
     programs = {step["name"]: step["program_sha256"] for step in whole["steps"] if "/replay/" in step["name"]}
     assert {step["name"]: step["program_sha256"] for step in some["steps"]} == programs
     assert some["conversation"] is None and whole["conversation"] is not None

@@ -3,7 +3,8 @@
 import pytest
 
 from cr_jax.errors import BadConfig
-from cr_jax.fit import CLOSE, COMPILES, LARGEST, largest_batches, search
+from cr_jax.profiling.max_batch import CLOSE, COMPILES, LARGEST, largest_batches, search
+from cr_jax.profiling.request import Request
 
 
 def _search(peak, limit, start):
@@ -51,4 +52,4 @@ def test_a_compiler_that_finds_no_room_is_an_upper_bound():
 
 def test_unknown_memory_is_refused():
     with pytest.raises(BadConfig, match="memory of cpu"):
-        largest_batches({"target": {"name": "cpu"}, "steps": []})
+        largest_batches(Request("dmn"))

@@ -16,15 +16,22 @@ from cr_jax.data.demo import demo_text
 from cr_jax.data.examples.batch_shapes import taken
 from cr_jax.data.examples.batches import Batches
 from cr_jax.errors import BadConfig, BadInput
-from cr_jax.estimate import estimate, estimates
-from cr_jax.pipeline import configured, profile_devices
 from cr_jax.predict.money.energy import Site
 from cr_jax.predict.money.pricing import Rates, costs
+from cr_jax.profiling import pipeline, run_estimate
+from cr_jax.profiling.pipeline import configure
+from cr_jax.profiling.request import Request
+from cr_jax.profiling.run_estimate import RunRequest, estimates
 from cr_jax.render.cost import show
 from cr_jax.render.estimate import duration, render_estimate
 from cr_jax.report.measured import measured_steps
 from cr_jax.report.run_estimate import length, read_schedule, states_by_turn
 from cr_jax.train.evaluate import ROWS
+
+
+def estimate(model, dataset="cell-phones", schedule="published", device="cpu", measured=None, rates=Rates(), **choices):
+    request = Request(model, dataset, (device,), **choices)
+    return run_estimate.estimate(RunRequest(request, schedule, measured or {}, rates))
 
 
 def test_published_steps_and_epochs():
@@ -60,9 +67,8 @@ def test_durations():
 
 def _fast(monkeypatch, seconds=0.002):
     """Every prediction becomes ``seconds``, on any device."""
-    import cr_jax.pipeline as pipeline
 
-    def predicted(step, accelerator, dtype, refine, rates):
+    def predicted(step, accelerator, dtype, options):
         shares = {"compute": 1.0}
         return {
             "seconds": seconds,
@@ -80,7 +86,7 @@ def _fast(monkeypatch, seconds=0.002):
             "calibration": None,
             "operations": [],
             "tag": "predicted",
-            **costs(seconds, shares, accelerator, rates),
+            **costs(seconds, shares, accelerator, options.rates),
         }
 
     monkeypatch.setattr(pipeline, "prediction_entry", predicted)
@@ -129,7 +135,8 @@ def test_validation_by_own_forwards_is_counted():
     """An objective's forward over a tenth of its examples after every epoch; it and the ranking once on the test part."""
     found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SMALL["srnn-ae"])
     data = load.dataset("cell-phones")
-    spec, work, config = configured("srnn-ae", data, SMALL["srnn-ae"], 1, batch=ROWS)
+    asked = configure(Request("srnn-ae", settings=SMALL["srnn-ae"], turns=1, batch=ROWS), data)
+    spec, work, config = asked.spec, asked.work, asked.config
     model = spec.build(config, nnx.Rngs(0))
     graph, weights = nnx.split(model)
     (replay, *rest) = (
@@ -201,20 +208,21 @@ def test_a_file_is_counted_as_training_pads_its_batches(tmp_path):
     path = tmp_path / "talks.txt"
     path.write_text(demo_text(seed=3, conversations=400) + "no turns here\n", encoding="utf-8")
     corpus, options = read_corpus(path), {"batch": 8, "settings": SMALL["dmn"]}
-    spec, _, config = configured("dmn", corpus.dataset, SMALL["dmn"], batch=8)
+    asked = configure(Request("dmn", **options), corpus.dataset)
+    spec, config = asked.spec, asked.config
     batches = Batches(spec.training.examples(corpus, config, 0).pools["answer"], 8, 0)
     shapes = taken(batches, batches.per_epoch)
     assert len(shapes) > 2
     by_hand = dict.fromkeys(("flops", "hbm_bytes"), 0)
     for one in shapes:  # every shape compiled, none between two others
-        (report,) = profile_devices("dmn", corpus.dataset, ["cpu"], phases=("train",), batches={"answer": one.batch}, **options)
+        report = profile("dmn", corpus.dataset, phases=("train",), batches={"answer": one.batch}, **options)
         by_hand = {key: value + 2 * one.steps * report["steps"][0]["compiled"][key] for key, value in by_hand.items()}
     found = estimate("dmn", path, "epochs=2", **options)
     (row,) = found["objectives"]
     assert (row["optimizer_steps"], row["epochs"]) == (2 * batches.per_epoch, 2)
     assert row["flops"] == pytest.approx(by_hand["flops"], rel=0.01)
     assert row["hbm_bytes"] == pytest.approx(by_hand["hbm_bytes"], rel=0.05)
-    (quantile,) = profile_devices("dmn", corpus.dataset, ["cpu"], phases=("train",), **options)
+    quantile = profile("dmn", corpus.dataset, phases=("train",), **options)
     assert row["flops"] < 0.9 * row["optimizer_steps"] * quantile["steps"][0]["compiled"]["flops"]
     assert len(found["dataset"]["problems"]) == 1 and "skipped: " in printed(found)
 
@@ -287,7 +295,8 @@ def test_a_training_report_gives_its_seconds_per_step_and_a_shared_time_is_refus
 
 @pytest.mark.slow
 def test_runs_side_by_side_and_one_that_fails():
-    found = estimates(["dmn", "mmn"], ["cpu", "h100"], turns=1, settings={}, preset="matched", schedule="epochs=1")
+    request = Request("dmn", devices=("cpu", "h100"), turns=1, preset="matched")
+    found = estimates(RunRequest(request, "epochs=1"), ["dmn", "mmn"])
     assert [(r["model"]["name"], r["target"]["name"]) for r in found["runs"]] == [
         ("dmn", "cpu"),
         ("dmn", "h100"),
@@ -298,7 +307,7 @@ def test_runs_side_by_side_and_one_that_fails():
     assert found["runs"][2]["whole"] == alone["whole"]
     text = printed(found)
     assert all(name in text for name in ("dmn@cpu", "mmn@h100")) and max(map(len, text.splitlines())) <= 140
-    failing = estimates(["dmn"], ["cpu", "h1000"], turns=1)
+    failing = estimates(RunRequest(Request("dmn", devices=("cpu", "h1000"), turns=1)), ["dmn"])
     assert "h1000" in failing["runs"][1]["error"] and "failed" in printed(failing)
 
 

@@ -1,11 +1,16 @@
 """The largest training batch that a device's memory holds, found by compiling."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
-from cr_jax import pipeline
 from cr_jax.catalog import load
 from cr_jax.errors import BadConfig, NotCompiled
+from cr_jax.profiling.pipeline import compile_for, prepare, trace
+from cr_jax.profiling.request import SILENT, Listener, Request
+from cr_jax.profiling.stages import Compiled, Failed
+from cr_jax.records import CompiledStep
 
 #: Programs compiled per objective at most; the answer is then a bracket.
 COMPILES = 20
@@ -17,39 +22,39 @@ LARGEST = 1 << 24
 Peak = Callable[[int], int | None]
 
 
-def largest_batches(report: dict[str, Any], memory_bytes: int | None = None, **arguments: Any) -> list[dict[str, Any]]:
-    """Per objective of a cost report: the largest batch whose compiled peak fits the report's device.
+def largest_batches(request: Request, memory_bytes: int | None = None, listener: Listener = SILENT) -> list[dict[str, Any]]:
+    """Per training objective of ``request``: the largest batch whose compiled peak fits its only device.
 
-    memory_bytes: overrides the accelerator profile's memory. arguments: those of
-    ``pipeline.profile`` that made the report, without ``phases`` and ``batch``. Every size in the
-    answer was compiled. Raises ``BadConfig`` where the device's memory is unknown, ``NotCompiled``
-    where there is no compiler for it.
+    memory_bytes: overrides the accelerator profile's memory. Every size in the answer was compiled. Raises
+    ``BadConfig`` where the device's memory is unknown, ``NotCompiled`` where there is no compiler for it.
     """
-    device = report["target"]["name"]
-    limit = memory_bytes or (load.accelerator(device).memory_bytes if device in load.accelerator_names() else None)
+    if "train" not in request.phases:
+        return []
+    configured, (target,) = prepare(request)
+    if isinstance(target, Failed):
+        raise target.reason
+    accelerator = load.accelerator_or_none(target.name)
+    limit = memory_bytes or (accelerator.memory_bytes if accelerator else None)
     if limit is None:
-        raise BadConfig(f"--max-batch: the memory of {device} is not in its profile; legal: --memory-gb N")
-    seen: dict[int, dict[str, dict[str, Any]]] = {}
+        raise BadConfig(f"--max-batch: the memory of {target.name} is not in its profile; legal: --memory-gb N")
 
-    def steps(batch: int) -> dict[str, dict[str, Any]]:
-        if batch not in seen:
-            found = pipeline.profile(**{**arguments, "phases": ("train",), "batch": batch})
-            seen[batch] = {s["labels"]["objective"]: s for s in found["steps"]}
-        return seen[batch]
+    @cache
+    def steps(batch: int) -> dict[str, CompiledStep]:
+        tried = replace(configured, request=replace(request, phases=("train",)), work=replace(configured.work, batch=batch))
+        (compiled,) = compile_for(trace(tried), [target], listener)
+        assert isinstance(compiled, Compiled)
+        return {step.objective: step for step in compiled.steps}
+
+    def peak(objective: str, batch: int) -> int | None:
+        step = steps(batch)[objective]
+        if step.compiled_hlo is None and not _no_room(step.reason):
+            raise NotCompiled(f"--max-batch: {step.name} at batch {batch} is not compiled: {step.reason}")
+        return step.memory.peak_bytes
 
     rows = []
-    for step in report["steps"]:
-        if step["phase"] != "train":
-            continue
-        name = step["labels"]["objective"]
-
-        def peak(batch: int, name: str = name) -> int | None:
-            entry = steps(batch)[name]
-            if entry["compiled"] is None and not _no_room(entry["reason"]):
-                raise NotCompiled(f"--max-batch: {entry['name']} at batch {batch} is not compiled: {entry['reason']}")
-            return entry["memory"]["peak_bytes"]
-
-        rows.append({"objective": name, "memory_bytes": limit, **search(peak, limit, step["labels"]["batch"]), "tag": "compiler"})
+    for objective in configured.spec.objectives(configured.config):
+        found = search(partial(peak, objective.name), limit, request.batch or objective.batch)
+        rows.append({"objective": objective.name, "memory_bytes": limit, **found, "tag": "compiler"})
     return rows
 
 

@@ -1,0 +1,127 @@
+"""Options that commands share, and commands whose options are the fields of a dataclass."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from cr_jax.errors import BadConfig
+from cr_jax.predict.money.pricing import Rates, read_rates
+from cr_jax.profiling.request import Request
+from cr_jax.records import PHASES
+
+_Options = TypeVar("_Options")
+
+MODEL_HELP = "A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code."
+Model = Annotated[str, typer.Option(help=MODEL_HELP)]
+Dataset = Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")]
+Preset = Annotated[str, typer.Option(help="published, matched or paper.")]
+PresetAcross = Annotated[str | None, typer.Option(help="Default: published for one model, matched across models.")]
+Batch = Annotated[int | None, typer.Option(help="Examples per training step. Default: as published.")]
+Users = Annotated[int, typer.Option(help="Conversations answered at once.")]
+Turns = Annotated[int | None, typer.Option(help="The last turn T. Default: 95% of conversations end by it.")]
+ItemsScored = Annotated[int | None, typer.Option(help="Items scored per turn. Default: all.")]
+Precision = Annotated[str, typer.Option(help="default, high or highest matmul precision.")]
+Dtype = Annotated[str, typer.Option(help="float32 or bfloat16.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountingOptions:
+    """Options of every command that counts programs."""
+
+    batch: Batch = None
+    precision: Precision = "default"
+    dtype: Dtype = "float32"
+    set_: Settings = None
+
+    def settings(self) -> dict[str, str]:
+        """The configuration values of ``--set``. Raises ``BadConfig``."""
+        return settings(self.set_)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadOptions(CountingOptions):
+    """Options of the commands that count chosen phases."""
+
+    phase: Annotated[list[str] | None, typer.Option(help="train, precompute or infer; repeat it. Default: all.")] = None
+    users: Users = 1
+    turns: Turns = None
+    items_scored: ItemsScored = None
+    question_items: Annotated[int, typer.Option(help="Items averaged to choose the next question (MMN, PMMN).")] = 10
+    top_k: Annotated[int, typer.Option(help="Items returned per turn.")] = 10
+
+    def request(self, model: str, dataset: str, devices: Sequence[str], preset: str, command: Sequence[str]) -> Request:
+        """The workload on a model, a data set and devices. Raises ``UnknownName`` and ``BadConfig``."""
+        phases: Any = tuple(self.phase or PHASES)  # held against the legal ones by the request
+        same = {name: getattr(self, name) for name in ("batch", "precision", "dtype", "users", "turns")}
+        same |= {name: getattr(self, name) for name in ("items_scored", "question_items", "top_k")}
+        return Request(model, dataset, tuple(devices), phases, preset, settings=self.settings(), command=tuple(command), **same)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PricingOptions:
+    """Price, building and grid."""
+
+    price_per_hour: Annotated[
+        str | None, typer.Option(help="US dollars per device and hour, or DEVICE=DOLLARS,... Default: the profile's.")
+    ] = None
+    pue: Annotated[float | None, typer.Option(help="Power of the building over its machines'. Default: 1.")] = None
+    host_w: Annotated[float | None, typer.Option(help="Watts of the host per device. Default: 0, not counted.")] = None
+    grid_g_per_kwh: Annotated[
+        float | None, typer.Option(help="Grams of CO2 equivalent per kWh; without it no carbon is given.")
+    ] = None
+    grid_source: Annotated[str | None, typer.Option(help="Where --grid-g-per-kwh comes from; needed with it.")] = None
+
+    def rates(self, devices: Sequence[str]) -> Rates:
+        """The user's prices for ``devices``. Raises ``BadConfig`` and ``UnknownName``."""
+        return read_rates(self.price_per_hour, self.pue, self.host_w, self.grid_g_per_kwh, self.grid_source, devices)
+
+
+def add_command(app: typer.Typer, name: str, run: Callable[[_Options], None]) -> None:
+    """Add the command ``name``: ``run`` is called with its options dataclass, whose fields are the options and arguments.
+
+    The docstring of ``run`` is the command's help.
+    """
+    app.command(name)(from_fields(run))
+
+
+def from_fields(run: Callable[[_Options], None]) -> Callable[..., None]:
+    """A function with a parameter per field of the dataclass that ``run`` takes, as Typer reads it."""
+    options: Any = next(iter(get_type_hints(run).values()))
+    hints = get_type_hints(options, include_extras=True)
+
+    def invoke(**values: Any) -> None:
+        run(options(**values))
+
+    parameters = []
+    for field in fields(options):
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
+        parameters.append(
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name])
+        )
+    invoke.__doc__, invoke.__name__ = run.__doc__, getattr(run, "__name__", "invoke")
+    invoke.__annotations__ = {field.name: hints[field.name] for field in fields(options)}
+    invoke.__dict__["__signature__"] = inspect.Signature(parameters)
+    return invoke
+
+
+def names(option: str, text: str) -> list[str]:
+    """Names with commas between them, each once. Raises ``BadConfig``."""
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise BadConfig(f"{option} {text!r}: an empty name; legal: names with commas between them")
+    return list(dict.fromkeys(found))
+
+
+def settings(pairs: Sequence[str] | None) -> dict[str, str]:
+    """``["hops=2"]`` -> ``{"hops": "2"}``. Raises ``BadConfig``."""
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise BadConfig(f"--set {pair!r}: legal: KEY=VALUE")
+        found[key.strip()] = value.strip()
+    return found

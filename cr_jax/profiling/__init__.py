@@ -1,0 +1,1 @@
+"""From a request to a report: what is costed, stage by stage."""

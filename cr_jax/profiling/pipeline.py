@@ -1,0 +1,180 @@
+"""From a request to cost reports: configure, trace, compile, count, predict, report."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cr_jax.catalog import load
+from cr_jax.catalog.dataset import Dataset
+from cr_jax.cost.counting.count import count_hlo, count_walk
+from cr_jax.cost.operations.operation_list import list_operations
+from cr_jax.cost.memory.timeline import timeline
+from cr_jax.cost.walk import Walk, collector_paused
+from cr_jax.data.find_dataset import find_dataset
+from cr_jax.errors import CrJaxError, NotCompiled
+from cr_jax.hlo.parse import parse
+from cr_jax.models import spec as specs
+from cr_jax.profiling.cost_report import cost_report
+from cr_jax.profiling.request import SILENT, Listener, Request
+from cr_jax.profiling.stages import Compiled, Configured, Counted, Failed, Predicted, Traced
+from cr_jax.records import CompiledStep, Target, Workload
+from cr_jax.report.arguments import kept_bytes
+from cr_jax.report.build import CountedStep
+from cr_jax.report.document import validate
+from cr_jax.report.prediction import Options, prediction_entry
+from cr_jax.steps import train, turn
+from cr_jax.steps.check import check_steps
+from cr_jax.steps.step import Step, abstract_model
+from cr_jax.targets.programs import Source, programs
+from cr_jax.targets.resolve import resolve
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+#: The last turn at most: every turn is a program or two of its own.
+TURNS = 1000
+
+
+def profile(request: Request, options: Options = Options(), listener: Listener = SILENT) -> dict[str, Any]:
+    """The cost report of ``request`` for its only device.
+
+    Raises ``CrJaxError`` for anything a caller can mend.
+    """
+    (found,) = profile_devices(request, options, listener)
+    if isinstance(found, Failed):
+        raise found.reason
+    return found
+
+
+def profile_devices(request: Request, options: Options = Options(), listener: Listener = SILENT) -> list[dict[str, Any] | Failed]:
+    """A cost report per device of ``request``: traced once, compiled side by side.
+
+    A device that cannot be profiled is ``Failed``; what is wrong for every device is raised.
+    """
+
+    def report(compiled: Compiled) -> dict[str, Any]:
+        if request.require_compiled:
+            _refuse_uncompiled(compiled)
+        document = cost_report(predict(count(compiled, options.refine is not None), options))
+        validate(document, "the report (a bug in cr_jax: please report it)")
+        return document
+
+    configured, targets = prepare(request)
+    return for_each(compile_for(trace(configured), targets, listener), report)
+
+
+def prepare(request: Request) -> tuple[Configured, list[Target | Failed]]:
+    """The request looked up, and the target of each of its devices."""
+    data, problems = read_dataset(request.dataset)
+    targets = [attempt(device, resolve, device) for device in request.devices]
+    return configure(request, data, problems), targets
+
+
+def configure(request: Request, data: Dataset, problems: Sequence[str] = ()) -> Configured:
+    """Model, workload and configuration of a request on ``data``. Raises ``UnknownName`` and ``BadConfig``."""
+    spec = specs.find(request.model)
+    same = {field.name for field in dataclasses.fields(Workload)} & {field.name for field in dataclasses.fields(Request)}
+    chosen = {name: getattr(request, name) for name in same}
+    turns = data.last_turn if request.turns is None else request.turns
+    work = Workload(**chosen | {"turns": turns, "lengths": data.lengths, "turn_histogram": data.turn_histogram})
+    specs.positive(turns=work.turns, users=work.users, top_k=work.top_k, question_items=work.question_items)
+    specs.at_most(TURNS, turns=work.turns)
+    if work.batch is not None:
+        specs.positive(batch=work.batch)
+    config = specs.override(spec, spec.configure(data, work), request.settings)
+    return Configured(request, spec, data, tuple(problems), work, config)
+
+
+def read_dataset(dataset: str | Path | Dataset) -> tuple[Dataset, tuple[str, ...]]:
+    """A data set by profile name, or from a file of conversations; with what was skipped in it."""
+    if isinstance(dataset, Dataset):
+        return dataset, ()
+    found, problems = find_dataset(str(dataset))
+    return found, tuple(problems.lines())
+
+
+def trace(configured: Configured) -> Traced:
+    """The model as shapes and the steps of the phases asked for. Raises ``BadConfig`` for turns that cannot be answered."""
+    request, work = configured.request, configured.work
+    model = abstract_model(configured.spec, configured.config, work.dtype)
+    turn.check_turns(model, work, getattr(configured.config, "items", configured.data.items))  # --set may change it
+    steps: list[Step] = []
+    if "train" in request.phases:
+        steps += train.training_steps(model, work)
+    if "precompute" in request.phases or "infer" in request.phases:
+        items = turn.precompute_step(model, work)
+        steps += [items] if items is not None and request.turns_compiled != "last" else []
+    if "infer" in request.phases:
+        steps += turn.of_kind(turn.turn_steps(model, work), request.turns_compiled)
+    wanted = turn.ends(steps) if request.turns_compiled == "ends" else frozenset(s.name for s in steps)
+    return Traced(configured, model, tuple(steps), wanted)
+
+
+def trace_validation(configured: Configured) -> Traced:
+    """The steps that validate training objectives by forwards of their own."""
+    model = abstract_model(configured.spec, configured.config, configured.work.dtype)
+    steps = check_steps(model, configured.work)
+    return Traced(configured, model, steps, frozenset(step.name for step in steps))
+
+
+def compile_for(traced: Traced, targets: Sequence[Target | Failed], listener: Listener = SILENT) -> list[Compiled | Failed]:
+    """The steps compiled for each target, side by side; a target that failed stays what it is."""
+    source = Source(traced.configured.request.model, traced.model, traced.configured.work)
+    legal = {number: target for number, target in enumerate(targets) if not isinstance(target, Failed)}
+    made = programs(source, traced.steps, traced.wanted, list(legal.values()), listener.progress, listener.warn)
+    compiled = {number: Compiled(traced, target, steps) for (number, target), steps in zip(legal.items(), made, strict=True)}
+    return [target if isinstance(target, Failed) else compiled[number] for number, target in enumerate(targets)]
+
+
+def count(compiled: Compiled, keep_modules: bool = False) -> Counted:
+    """Every step counted. keep_modules: the parsed programs as well, which replay cuts into pieces."""
+    return Counted(compiled, tuple(count_step(step, keep_modules) for step in compiled.steps))
+
+
+def count_step(step: CompiledStep, keep_module: bool = False) -> CountedStep:
+    """Count the traced and the compiled program of a step; the compiled one is parsed and walked once.
+
+    Raises ``Contradiction`` where the compiled program is not the traced step's.
+    """
+    model = count_hlo(step.model_hlo, step.modules)
+    if step.compiled_hlo is None:
+        return CountedStep(step, model, None)
+    with collector_paused():
+        module = parse(step.compiled_hlo)
+        walk = Walk(module, products=model.products)
+        return CountedStep(
+            step,
+            model,
+            count_walk(walk, step.modules, model),
+            timeline(module, step.modules),
+            kept_bytes(step, module),
+            list_operations(walk),
+            module if keep_module else None,
+        )
+
+
+def predict(counted: Counted, options: Options = Options()) -> Predicted:
+    """Every step's predicted time, energy and price."""
+    accelerator = load.accelerator_or_none(counted.compiled.target.name)
+    dtype = counted.compiled.traced.configured.work.dtype
+    entries = (prediction_entry(s.step, accelerator, dtype, options, s.program, s.module) for s in counted.steps)
+    return Predicted(counted, tuple(entries))
+
+
+def attempt(device: str, stage: Callable[[_T], _R], value: _T) -> _R | Failed:
+    """The result of ``stage``, or the error that a caller can mend, with the device it is of."""
+    try:
+        return stage(value)
+    except CrJaxError as error:
+        return Failed(device, error)
+
+
+def for_each(compiled: Sequence[Compiled | Failed], stage: Callable[[Compiled], _R]) -> list[_R | Failed]:
+    """``stage`` for every device that has not failed before."""
+    return [one if isinstance(one, Failed) else attempt(one.target.name, stage, one) for one in compiled]
+
+
+def _refuse_uncompiled(compiled: Compiled) -> None:
+    for step in compiled.steps:
+        if step.outcome not in ("compiled", "left out"):
+            raise NotCompiled(f"{step.name} is not compiled for {compiled.target.name}: {step.reason}")

@@ -1,0 +1,309 @@
+"""A whole training run, before anybody starts it: steps of the schedule times the cost of a step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from cr_jax.catalog import load
+from cr_jax.catalog.dataset import Dataset
+from cr_jax.data.corpus import Corpus, read_corpus
+from cr_jax.data.find_dataset import known_profile
+from cr_jax.data.split import VALIDATION
+from cr_jax.errors import BadConfig, CrJaxError
+from cr_jax.models import spec as specs
+from cr_jax.predict.money.pricing import Rates
+from cr_jax.profiling.pipeline import attempt, compile_for, count, for_each, predict, prepare, profile_devices, trace_validation
+from cr_jax.profiling.request import Request
+from cr_jax.profiling.stages import Compiled, Failed
+from cr_jax.profiling.training_plan import BatchPlan, TrainingPlan, training_plan
+from cr_jax.records import ArrayShape
+from cr_jax.report.build import largest, step_entry
+from cr_jax.report.document import validate
+from cr_jax.report.measured import measured_steps
+from cr_jax.report.prediction import Options
+from cr_jax.report.run_estimate import (
+    EVALUATED,
+    SUMMED,
+    Money,
+    ObjectiveRun,
+    Parts,
+    evaluation,
+    frozen,
+    item_side,
+    length,
+    mixed,
+    read_schedule,
+    row,
+    total,
+)
+
+SCHEMA_VERSION = "1.2"
+SCHEMA_ID = f"urn:cr-jax:schema:run-estimate:{SCHEMA_VERSION}"
+NOTES = (
+    "a stage that stops early costs less",
+    "the ends of an interval are added: the errors of one device's predictions go the same way",
+    f"evaluation as crjax train does it: a tenth of the conversations, every turn replayed, {EVALUATED} states at once (top k is "
+    "in it); after each epoch of a stage, and once on the test part",
+)
+ONCE = "the item side is computed once more for the trained weights"
+QUANTILE = (
+    "a step's texts are padded to the 95% quantile of the data set; training pads each batch to what it holds, and takes less "
+    "where conversations are short: a file of conversations as --dataset is counted as its batches are padded"
+)
+PADDED = (
+    "steps are those of the file's training part, padded as crjax train pads its batches; of more than two shapes the smallest "
+    "and the largest are compiled, those between lie on the line between them by positions"
+)
+CHECKED = "{} are validated by forwards of their own; the test part is ranked as well where it holds conversations"
+FROZEN = "frozen modules are within the rows above, and cost what 'once' says where their outputs are kept"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A training run to estimate."""
+
+    request: Request
+    """Model, data, devices and workload; phases and users are the run's own."""
+    schedule: str = "published"
+    """``published`` (the length the public code trains for, at most: early stopping can end a stage sooner),
+    ``epochs=N``, or ``equal-turns=N`` (N is 1 by default): every objective takes the fewest optimizer steps whose batches
+    supervise N times the turns of the data set (question-answer pairs), so that models are compared after learning from
+    equally many; one that supervises no turns takes N epochs."""
+    measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Training or bench reports by file name, whose seconds per step stand beside the prediction and make energy and price."""
+    rates: Rates = field(default_factory=Rates)
+
+    def __post_init__(self) -> None:
+        read_schedule(self.schedule)  # a wrong one is refused before a file is read
+
+
+def estimate(run: RunRequest) -> dict[str, Any]:
+    """The cost of training from start to end on the only device of ``run``, per objective and in all.
+
+    Times are the prediction's for one step times the steps; ``None`` with the reason where there is none. The
+    objectives of one stage run in turn on the same batch. Raises ``CrJaxError``.
+    """
+    (found,) = _runs(run, _read(run.request.dataset))
+    if isinstance(found, Failed):
+        raise found.reason
+    return found
+
+
+def estimates(run: RunRequest, models: Sequence[str]) -> dict[str, Any]:
+    """:func:`estimate` for ``models`` and every device of ``run``, an entry of ``runs`` each; one that fails says why.
+
+    A measured report belongs to the runs of its model. Raises ``CrJaxError`` for what is wrong for all.
+    """
+    source = _read(run.request.dataset)  # once for all models
+    devices = run.request.devices
+    runs: list[dict[str, Any]] = []
+    for model in models:
+        mine = {file: one for file, one in run.measured.items() if one["model"]["name"] == model}
+        try:
+            found = _runs(replace(run, request=replace(run.request, model=model), measured=mine), source)
+        except CrJaxError as error:
+            found = [Failed(device, error) for device in devices]
+        for device, one in zip(devices, found, strict=True):
+            if isinstance(one, Failed):
+                runs.append({"model": model, "device": device, "error": " ".join(str(one.reason).split())})
+            else:
+                runs.append(one)
+    document = {"schema": SCHEMA_ID, "kind": "run-estimate", "schema_version": SCHEMA_VERSION, "runs": runs}
+    validate(document, "the estimate (a bug in cr_jax: please report it)")
+    return document
+
+
+def _read(dataset: str | Path | Dataset) -> tuple[Dataset, Corpus | None]:
+    """A profile, or a file of conversations as ``crjax train`` reads it."""
+    known = dataset if isinstance(dataset, Dataset) else known_profile(str(dataset))
+    if known is not None:
+        return known, None
+    assert not isinstance(dataset, Dataset)
+    corpus = read_corpus(dataset)
+    return corpus.dataset, corpus
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What was counted with the smallest batches and with the largest: reports, or validation steps as ``steps``."""
+
+    small: dict[str, Any]
+    large: dict[str, Any]
+
+    def by_objective(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+        small, large = ({step["labels"]["objective"]: step for step in one["steps"]} for one in (self.small, self.large))
+        return {name: (small[name], large[name]) for name in small}
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """One device's figures: of training steps, of validating forwards, and of the turns that rank."""
+
+    train: _Pair
+    checks: _Pair
+    tested: dict[str, Any]
+
+
+_Reports = Sequence[dict[str, Any] | Failed]
+
+
+def _runs(run: RunRequest, source: tuple[Dataset, Corpus | None]) -> list[dict[str, Any] | Failed]:
+    """The estimate of one model, per device."""
+    data, corpus = source
+    model, options = run.request.model, Options(run.rates)
+    spec = specs.find(model)
+    if spec.training is None:
+        raise BadConfig(f"model {model!r} states no training schedule; legal: one whose SPEC has training")
+    few = {name: min(getattr(run.request, name), data.items) for name in ("top_k", "question_items")}
+    request = replace(run.request, dataset=data, command=None, **few)
+    plan = training_plan(request, corpus)
+
+    def training(batches: dict[str, tuple[ArrayShape, ...]]) -> _Reports:
+        return profile_devices(replace(request, phases=("train",), batches=batches), options)
+
+    def validation(batches: dict[str, tuple[ArrayShape, ...]]) -> _Reports:
+        return _validation_steps(replace(request, batch=EVALUATED, batches=batches), options)
+
+    ranking = replace(request, phases=("infer",), turns_compiled="replay", users=EVALUATED)
+    trained, checked, tested = _both(plan.train, training), _both(plan.checks, validation), profile_devices(ranking, options)
+    skipped = tuple(corpus.problems.lines()) if corpus is not None else ()
+    found = []
+    for device, *counted in zip(request.devices, *trained, *checked, tested, strict=True):
+        whole = [one for one in counted if not isinstance(one, Failed)]
+        if len(whole) < len(counted):
+            found.append(next(one for one in counted if isinstance(one, Failed)))
+        else:
+            small, large, first, last, ranked = whole
+            steps = _Counted(_Pair(small, large), _Pair(first, last), ranked)
+            found.append(attempt(device, partial(_document, run, spec.training, plan, skipped), steps))
+    return found
+
+
+def _both(batches: BatchPlan, counted: Callable[[dict[str, tuple[ArrayShape, ...]]], _Reports]) -> tuple[_Reports, _Reports]:
+    """Per device, what ``counted`` gives for the smallest batches and for the largest."""
+    small = counted(batches.part(0))
+    return small, small if batches.part(0) == batches.part(-1) else counted(batches.part(-1))
+
+
+def _validation_steps(request: Request, options: Options) -> list[dict[str, Any] | Failed]:
+    """Per device ``steps``: the step of each objective that is validated by its own forward, as a cost report has steps."""
+
+    def entries(compiled: Compiled) -> dict[str, Any]:
+        predicted = predict(count(compiled), options)
+        pairs = zip(predicted.counted.steps, predicted.predictions, strict=True)
+        return {"steps": [step_entry(step, None) | {"prediction": prediction} for step, prediction in pairs]}
+
+    configured, targets = prepare(request)
+    return for_each(compile_for(trace_validation(configured), targets), entries)
+
+
+def _document(
+    run: RunRequest, training: specs.Training, plan: TrainingPlan, skipped: tuple[str, ...], counted: _Counted
+) -> dict[str, Any]:
+    """The estimate of one model on one device."""
+    report = counted.train.small
+    money = Money(load.accelerator_or_none(report["target"]["name"]), run.rates)
+    clock: dict[str, Any] = {}
+    for file, document in run.measured.items():
+        clock |= measured_steps(document, file, report)
+    scheduled = _schedule(run, training, plan, counted)
+    rows = [row(one, clock.get(name), money) for name, one in scheduled.objectives.items()]
+    own = counted.checks.by_objective()
+    judged = evaluation(counted.tested, scheduled.passes, money, scheduled.validation if own else None, plan.ranked)
+    once = item_side(counted.tested, money)
+    whole = [*rows, judged, *([once] if once else [])]
+    fixed = frozen(report, scheduled.objectives)
+    seen = [r["measured"]["seconds"] if r["measured"] else None for r in rows]
+    document = {
+        "schema": SCHEMA_ID,
+        "kind": "run-estimate",
+        "schema_version": SCHEMA_VERSION,
+        "model": {"name": report["model"]["name"], "config": report["model"]["config"]},
+        "dataset": {"name": report["dataset"]["name"], "turns": report["dataset"]["sizes"]["turns"], "problems": list(skipped)},
+        "target": report["target"],
+        "versions": report["versions"],
+        "schedule": run.schedule,
+        "note": "\n".join(_notes(plan, own, once, fixed)),
+        "objectives": rows,
+        "total": {
+            "optimizer_steps": sum(r["optimizer_steps"] for r in rows),
+            **_sums(rows),
+            "measured_s": total(seen),
+            "peak_bytes": largest(one["peak_bytes"] for one in rows),
+            "tag": "predicted",
+        },
+        "evaluation": judged,
+        "item_side": once,
+        "frozen": fixed,
+        "whole": {**_sums(whole), "peak_bytes": largest(one["peak_bytes"] for one in whole), "tag": "predicted"},
+        "grounds": _grounds(report, money),
+    }
+    validate(document, "the estimate (a bug in cr_jax: please report it)")
+    return document
+
+
+@dataclass(frozen=True)
+class _Scheduled:
+    """The schedule in steps. passes: epochs of validation; validation: the forwards that validate, the test part among them."""
+
+    objectives: dict[str, ObjectiveRun]
+    passes: int
+    validation: Parts
+
+
+def _schedule(run: RunRequest, training: specs.Training, plan: TrainingPlan, counted: _Counted) -> _Scheduled:
+    report, own = counted.train.small, counted.checks.by_objective()
+    kind, number = read_schedule(run.schedule)
+    steps = counted.train.by_objective()
+    epochs = {name: plan.train.number.get(name, step["per"]["steps_per_epoch"]) for name, (step, _) in steps.items()}
+    objectives: dict[str, ObjectiveRun] = {}
+    passes, validation = 0, []
+    for stage in training.stages:
+        for name in stage.objectives:
+            taken = length(stage, steps[name][0], epochs[name], kind, number, report["dataset"]["sizes"]["turns"])
+            patience = stage.patience if kind == "published" else None
+            parts = mixed(*steps[name], plan.train.share(name), taken)
+            objectives[name] = ObjectiveRun(parts, taken, epochs[name], patience)
+        first = stage.objectives[0]
+        through = ceil(objectives[first].steps / epochs[first])
+        passes += through
+        for name in own.keys() & set(stage.objectives):
+            assumed = ceil(VALIDATION * epochs[name] * steps[name][0]["labels"]["batch"] / EVALUATED)
+            known = plan.checks.number, plan.tests
+            validated, judged_once = (found.get(name, 0 if plan.train.shapes else assumed) for found in known)
+            if times := through * validated + judged_once:
+                validation += mixed(*own[name], plan.checks.share(name), times)
+    return _Scheduled(objectives, passes, validation)
+
+
+def _notes(plan: TrainingPlan, own: Mapping[str, Any], once: Any, fixed: Any) -> list[str]:
+    padded = PADDED if plan.train.shapes else QUANTILE
+    checked = [CHECKED.format(" and ".join(own))] if own else []
+    return [padded, *NOTES, *checked, *([ONCE] if once else []), *([FROZEN] if fixed else [])]
+
+
+def _sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {key: total(one[key] for one in rows) for key in SUMMED}
+
+
+def _grounds(report: Mapping[str, Any], money: Money) -> dict[str, Any]:
+    """What times, energy and price stand on, and whether the peak fits."""
+    prediction = report["steps"][0]["prediction"]
+    energy, price = prediction["energy"] or {}, prediction["price"] or {}
+    assumed = energy.get("assumptions")
+    accelerator = money.accelerator
+    hourly = money.rates.hourly(accelerator.name) if accelerator is not None else None
+    return {
+        "method": prediction["method"],
+        "validated_on": prediction["validated_on"],
+        "coverage": prediction["coverage"],
+        "device_memory_bytes": accelerator.memory_bytes if accelerator is not None else None,
+        "energy": None if assumed is None else {k: v for k, v in assumed.items() if k != "active_share"},
+        "energy_reason": energy.get("reason"),
+        "per_hour_usd": price.get("per_hour_usd") if hourly is None else hourly,
+        "price_source": price.get("source") if hourly is None else "given by the user",
+        "price_reason": price.get("reason"),
+    }

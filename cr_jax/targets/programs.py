@@ -1,0 +1,58 @@
+"""Steps as compiled programs, from the cache where it has them: this machine's CPU here, all else in workers."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from cr_jax.records import CompiledStep, Target, Workload
+from cr_jax.steps.step import AbstractModel, Step
+from cr_jax.targets.ahead import Job, compile_jobs
+from cr_jax.targets.cache import Cache, kept_or_made
+from cr_jax.targets.compile import lower_step
+
+#: Told one line.
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What programs are made from. name: the model as a worker process finds it."""
+
+    name: str
+    model: AbstractModel
+    work: Workload
+
+
+def programs(
+    source: Source,
+    steps: Sequence[Step],
+    wanted: frozenset[str],
+    targets: Sequence[Target],
+    progress: Tell | None = None,
+    warn: Tell | None = None,
+) -> list[tuple[CompiledStep, ...]]:
+    """Per target, the steps traced, and those whose names are ``wanted`` compiled; they are traced once.
+
+    A step without a program says why. progress: told the step that is about to be compiled. warn: told what went
+    wrong without spoiling the result. Raises ``BadConfig`` for sizes that XLA cannot hold.
+    """
+    if not targets:
+        return []
+    cache, work = Cache(), source.work
+    here = next((t for t in targets if t.platform == "cpu"), None)
+
+    def make(step: Step) -> CompiledStep:
+        lowered = lower_step(step, here or targets[0], work.precision)
+        if here is None or step.name not in wanted:
+            return lowered.step
+        if progress:
+            progress(step.name)
+        return kept_or_made(lowered.step, here, cache, lowered.compile, warn)
+
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        made = tuple(pool.map(make, steps))
+    elsewhere = [number for number, target in enumerate(targets) if target.platform != "cpu"]
+    jobs = [Job(source.name, source.model.config, work, targets[number], made, wanted) for number in elsewhere]
+    ahead = dict(zip(elsewhere, compile_jobs(jobs, cache=cache, progress=progress, warn=warn), strict=True))
+    return [ahead.get(number, made) for number in range(len(targets))]

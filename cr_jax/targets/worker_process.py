@@ -1,0 +1,62 @@
+"""The process that compiles: its command, its environment, and which device it finds attached."""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from cr_jax.targets import overlay
+from cr_jax.targets.supervise import Limits, run_worker
+
+COMMAND = (sys.executable, "-P", "-m", "cr_jax.targets.worker")
+
+#: What the worker's libraries are told before they start: no device but the CPU, no look for a
+#: cloud machine around it, no log lines, no lock between several TPU compilers.
+_QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TPU_STDERR_LOG_LEVEL": "3",
+    "TPU_MIN_LOG_LEVEL": "3",
+    "ABSL_MIN_LOG_LEVEL": "3",
+    "JAX_ENABLE_COMPILATION_CACHE": "false",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+_AHEAD = {
+    "JAX_PLATFORMS": "cpu",
+    "JAX_SKIP_CUDA_CONSTRAINTS_CHECK": "1",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
+_ATTACHED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
+def environment(platform: str, attached: bool) -> dict[str, str]:
+    """The worker's environment: this one's, the compiler's wheels on the path, the plugins quiet."""
+    kind = next((k for k, of in overlay.KINDS.items() if of == platform), None)
+    compiler = overlay.find(kind) if kind and not attached else None
+    folders = [str(compiler.folder)] if compiler is not None and compiler.folder is not None else []
+    folders += [path or os.getcwd() for path in sys.path]
+    found = dict(os.environ) | _QUIET | {"PYTHONPATH": os.pathsep.join(folders)}
+    if attached:
+        platforms = platform if platform == "cpu" else f"{platform},cpu"
+        return found | _ATTACHED | {"JAX_PLATFORMS": platforms}
+    return found | _AHEAD
+
+
+def probe(platform: str, limits: Limits = Limits(seconds=120.0), command: Sequence[str] = COMMAND) -> str | None:
+    """Title of the attached device of a platform, found in a worker that leaves its memory alone."""
+    titles: list[str | None] = []
+    with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
+        request = Path(folder) / "request.json"
+        request.write_text(json.dumps({"kind": "probe", "platform": platform}), encoding="utf-8")
+        run_worker(
+            [*command, str(request)],
+            environment(platform, attached=True),
+            Path(folder) / "log",
+            limits,
+            lambda event: titles.append(event.get("title")),
+        )
+    return titles[0] if titles else None
