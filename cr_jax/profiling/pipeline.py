@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.cost.counting.count import count_hlo, count_walk
-from cr_jax.cost.operations.operation_list import list_operations
 from cr_jax.cost.memory.timeline import timeline
+from cr_jax.cost.operations.operation_list import list_operations
 from cr_jax.cost.walk import Walk, collector_paused
 from cr_jax.data.find_dataset import find_dataset
 from cr_jax.errors import CrJaxError, NotCompiled

@@ -186,7 +186,7 @@ def test_an_interrupted_write_leaves_the_old_file(crjax, counted, tmp_path, monk
         (["profile", "--model", "dmn", "--phase", "infr"], ["'infr'", "did you mean infer"]),
         ([*PROFILE, "--set", "hop=2"], ["'hop'", "hops"]),
         ([*PROFILE, "--set", "hops"], ["'hops'", "KEY=VALUE"]),
-        ([*PROFILE, "--set", "hops=2.5"], ["hops='2.5'", "int"]),
+        ([*PROFILE, "--set", "hops=2.5"], ["hops='2.5'", "a whole number"]),
         ([*PROFILE, "--set", "learning_rate=nan"], ["learning_rate='nan'"]),
         ([*PROFILE, "--top-k", "13"], ["top_k=13", "12"]),
         (["profile", "--model", "no.such:SPEC"], ["no.such"]),

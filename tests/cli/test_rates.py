@@ -5,13 +5,8 @@ import json
 import pytest
 from reports import sample, step
 
-<<<<<<< HEAD
-from cr_jax import pipeline
-from cr_jax.predict.money.pricing import Rates
-=======
 from cr_jax.predict.money.pricing import Rates
 from cr_jax.profiling import pipeline
->>>>>>> 2f4df2b (Spine: requests, one typed value per stage, targets and labels as types, one way to programs)
 from cr_jax.report.document import to_json, validate
 
 BAD = (
