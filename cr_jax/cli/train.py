@@ -81,7 +81,7 @@ def train(
     if not writes():
         return
     show(render_training(found.report))
-    for line in found.report["dataset"]["problems"]:
+    for line in found.report.dataset.problems:
         say(f"skipped: {line}")
     say(f"report written to {out / 'report.json'}")
 

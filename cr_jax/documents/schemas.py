@@ -84,6 +84,8 @@ def _with_one_type(node: dict[str, Any]) -> dict[str, Any]:
     null = {"type": "null"}
     others = [branch for branch in branches if branch != null]
     rest = {key: value for key, value in node.items() if key != "anyOf"}
+    if len(others) == 1 and others != branches and others[0].keys() == {"enum"}:
+        return rest | {"enum": [*others[0]["enum"], None]}
     if len(others) == 1 and (others == branches or isinstance(others[0].get("type"), str)):
         only = others[0]
         return rest | (only if others == branches else only | {"type": [only["type"], "null"]})

@@ -1,11 +1,18 @@
-"""The training report as terminal tables; input is the report's dictionary."""
-
-from typing import Any
+"""The training report as terminal tables."""
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cr_jax.documents.training_report import (
+    EpochRow,
+    Figures,
+    FiguresByTest,
+    PredictedTraining,
+    StageRow,
+    TrainingCost,
+    TrainingReport,
+)
 from cr_jax.render.cost import grid
 from cr_jax.render.escape import shown
 from cr_jax.units import count
@@ -14,65 +21,65 @@ _FIGURES = ("recall@1", "recall@10", "recall@50", "mrr", "ndcg@10")
 _SHOWN_EPOCHS = 12
 
 
-def render_training(report: dict[str, Any]) -> RenderableType:
+def render_training(report: TrainingReport) -> RenderableType:
     """Header, stages, epochs, tests against baselines, the model's own checks, cost."""
     report = shown(report)
-    parts: list[RenderableType] = [_header(report), _stages(report["stages"]), _epochs(report["epochs"])]
-    if "ranking" in report["test"]:
-        parts += [_ranking(report), _by_turn(report["test"]["ranking"])]
-    parts += [_check(name, figures) for name, figures in report["test"].items() if name != "ranking"]
-    parts.append(_cost(report["cost"]))
+    parts: list[RenderableType] = [_header(report), _stages(report.stages), _epochs(report.epochs)]
+    if "ranking" in report.test:
+        parts += [_ranking(report), _by_turn(report.test["ranking"])]
+    parts += [_check(name, figures) for name, figures in report.test.items() if name != "ranking"]
+    parts.append(_cost(report.cost))
     return Group(*parts)
 
 
-def _header(report: dict[str, Any]) -> Text:
-    model, data, target = report["model"], report["dataset"], report["target"]
+def _header(report: TrainingReport) -> Text:
+    model, data, target = report.model, report.dataset, report.target
     text = Text()
-    text.append(f"{model['title']} trained on {data['name']}", style="bold")
-    text.append(f" · {target['devices']} x {target['kind']} · seed {report['seed']}\n")
-    parts = ", ".join(f"{count(number)} {part}" for part, number in data["parts"].items())
-    text.append(f"{count(data['users'])} users, {count(data['items'])} items · {parts} ({data['split']})\n", style="dim")
-    text.append("configuration " + ", ".join(f"{k}={v}" for k, v in model["config"].items()) + "\n", style="dim")
-    for note in report["notes"]:
+    text.append(f"{model.title} trained on {data.name}", style="bold")
+    text.append(f" · {target.devices} x {target.kind} · seed {report.seed}\n")
+    parts = ", ".join(f"{count(number)} {part}" for part, number in data.parts.items())
+    text.append(f"{count(data.users)} users, {count(data.items)} items · {parts} ({data.split})\n", style="dim")
+    text.append("configuration " + ", ".join(f"{k}={v}" for k, v in model.config.items()) + "\n", style="dim")
+    for note in report.notes:
         text.append(f"{note}\n", style="dim")
     return text
 
 
-def _stages(stages: list[dict[str, Any]]) -> Table:
+def _stages(stages: tuple[StageRow, ...]) -> Table:
     table = grid("Stages", "stage", "batch", "examples", "steps/epoch", "steps", "padding", "best epoch", "ended early")
     for stage in stages:
-        best = stage["best"]
+        best = stage.best
         table.add_row(
-            stage["name"],
-            str(stage["batch"]),
-            count(stage["examples"]),
-            count(stage["steps_per_epoch"]),
-            count(stage["steps_planned"]),
-            f"{stage['padding_share']:.0%}",
-            "-" if best is None else f"{best['epoch']} ({best['criterion']} {best['value']:.4g})",
-            "yes" if stage["stopped_early"] else "no",
+            stage.name,
+            str(stage.batch),
+            count(stage.examples),
+            count(stage.steps_per_epoch),
+            count(stage.steps_planned),
+            f"{stage.padding_share:.0%}",
+            "-" if best is None else f"{best.epoch} ({best.criterion} {best.value:.4g})",
+            "yes" if stage.stopped_early else "no",
         )
     return table
 
 
-def _epochs(epochs: list[dict[str, Any]]) -> Table:
+def _epochs(epochs: tuple[EpochRow, ...]) -> Table:
     shown = epochs if len(epochs) <= _SHOWN_EPOCHS else [*epochs[: _SHOWN_EPOCHS // 2], *epochs[-_SHOWN_EPOCHS // 2 :]]
     left = f"{len(epochs) - len(shown)} epochs in between are in the report" if len(shown) < len(epochs) else ""
     table = grid("Epochs (validation)", "stage", "epoch", "step", "loss", "figures", note=left)
     for row in shown:
-        losses = ", ".join(f"{value:.4f}" for value in row["loss"].values())
-        table.add_row(row["stage"], str(row["epoch"]), count(row["step"]), losses, _brief(row["validation"]))
+        losses = ", ".join(f"{value:.4f}" for value in row.loss.values())
+        table.add_row(row.stage, str(row.epoch), count(row.step), losses, _brief(row.validation))
     return table
 
 
-def _brief(figures: dict[str, Any]) -> str:
+def _brief(figures: FiguresByTest) -> str:
     if "ranking" in figures:
         return f"mrr {figures['ranking']['mrr']:.4f}, recall@10 {figures['ranking']['recall@10']:.4f}"
     found = [(name, key, value) for name, table in figures.items() for key, value in table.items() if key in ("loss", "rmse")]
     return ", ".join(f"{name} {key} {value:.4f}" for name, key, value in found)
 
 
-def _ranking(report: dict[str, Any]) -> Table:
+def _ranking(report: TrainingReport) -> Table:
     table = grid(
         "Test, after the last turn (difference: 95% interval of a paired bootstrap over users)",
         "",
@@ -80,51 +87,54 @@ def _ranking(report: dict[str, Any]) -> Table:
         "mrr difference",
         "",
     )
-    mine = report["test"]["ranking"]
-    table.add_row(report["model"]["name"], *(f"{mine[name]:.4f}" for name in _FIGURES), "", "")
-    for name, baseline in report["baselines"].items():
-        d = baseline["difference"]["mrr"]
+    mine = report.test["ranking"]
+    table.add_row(report.model.name, *(f"{mine[name]:.4f}" for name in _FIGURES), "", "")
+    for name, baseline in report.baselines.items():
+        d = baseline.difference["mrr"]
         table.add_row(
             name,
-            *(f"{baseline['figures'][key]:.4f}" for key in _FIGURES),
-            f"{d['mean']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]",
-            "model is above" if d["above"] else "not shown to be above",
+            *(f"{baseline.figures[key]:.4f}" for key in _FIGURES),
+            f"{d.mean:+.4f} [{d.low:+.4f}, {d.high:+.4f}]",
+            "model is above" if d.above else "not shown to be above",
         )
     return table
 
 
-def _by_turn(figures: dict[str, Any]) -> Text:
+def _by_turn(figures: Figures) -> Text:
     (name,) = (key for key in figures if key.endswith("_by_turn"))
-    shown = ", ".join(f"t={t} {value:.3f}" for t, value in enumerate(figures[name]))
+    values = figures[name]
+    assert isinstance(values, list)
+    shown = ", ".join(f"t={t} {value:.3f}" for t, value in enumerate(values))
     return Text(f"{name.replace('_', ' ')}: {shown}\n")
 
 
-def _check(name: str, figures: dict[str, float]) -> Table:
+def _check(name: str, figures: Figures) -> Table:
     table = grid(f"Test: {name}", "figure", "value")
     for key, value in figures.items():
         table.add_row(key, f"{value:.4f}")
     return table
 
 
-def _cost(cost: dict[str, Any]) -> Text:
-    found = cost["measured"]
+def _cost(cost: TrainingCost) -> Text:
+    found = cost.measured
     text = Text("Cost measured  ", style="bold")
-    rate = f", {found['examples_per_s']:,.0f} examples/s" if found["examples_per_s"] else ""
-    waited = found["input_wait_share"]
+    rate = f", {found.examples_per_s:,.0f} examples/s" if found.examples_per_s else ""
+    waited = found.input_wait_share
     text.append(
-        f"{found['training_s']:.1f} s training, {found['validation_s']:.1f} s validation, {found['time_s']:.1f} s in all; "
-        f"{count(found['steps'])} steps{rate}; waiting for input {0 if waited is None else waited:.1%}\n",
+        f"{found.training_s:.1f} s training, {found.validation_s:.1f} s validation, {found.time_s:.1f} s in all; "
+        f"{count(found.steps)} steps{rate}; waiting for input {0 if waited is None else waited:.1%}\n",
         style="not bold",
     )
-    text.append_text(_foretold(cost["predicted"]))
+    text.append_text(_prediction(cost.predicted))
     return text
 
 
-def _foretold(found: dict[str, Any]) -> Text:
+def _prediction(found: PredictedTraining) -> Text:
     """Estimate and reality of the optimizer steps on one line."""
     text = Text("Estimate and reality  ", style="bold")
-    if found["training_s"] is None:
-        return text.append(f"no estimate: {found['reason']}\n", style="not bold")
-    said = f"{found['training_s']:.1f} s predicted ({found['method']}; {found['low_s']:.1f} to {found['high_s']:.1f} s)"
-    said += f", {found['measured_s']:.1f} s measured, compilation apart on both sides: {found['ratio'] - 1:+.0%}"
+    if found.training_s is None:
+        return text.append(f"no estimate: {found.reason}\n", style="not bold")
+    said = f"{found.training_s:.1f} s predicted ({found.method}; {found.low_s:.1f} to {found.high_s:.1f} s)"
+    if found.ratio is not None:
+        said += f", {found.measured_s:.1f} s measured, compilation apart on both sides: {found.ratio - 1:+.0%}"
     return text.append(f"{said}\n", style="not bold")

@@ -7,6 +7,7 @@ from typing import Any
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.data.examples.batch_shapes import Taken, ends
+from cr_jax.documents.training_report import PredictedObjective, PredictedSteps
 from cr_jax.errors import CrJaxError
 from cr_jax.records import ArrayShape, Target, Workload
 from cr_jax.report.prediction import prediction_entry
@@ -21,7 +22,7 @@ _SECONDS = ("seconds", "low_s", "high_s")
 
 def predicted(
     model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], device: Any, devices: int
-) -> dict[str, Any]:
+) -> PredictedSteps:
     """Seconds of the optimizer steps taken, by objective, as predicted for ``device``, compilation apart.
 
     The smallest and the largest of the shapes that batches were padded to are compiled; those between
@@ -29,50 +30,60 @@ def predicted(
     the reason where there is no prediction: an uncalibrated CPU, a device without a profile, a batch split
     over several devices.
     """
-    found: dict[str, Any] = {
-        "training_s": None,
-        "low_s": None,
-        "high_s": None,
-        "coverage": None,
-        "method": None,
-        "validated_on": None,
-        "objectives": [],
-        "reason": None,
-        "tag": "predicted",
-    }
     if devices > 1:
-        return found | {"reason": f"a batch split over {devices} devices is not predicted"}
+        return _unpredicted(f"a batch split over {devices} devices is not predicted")
     platform = "cuda" if device.platform == "gpu" else str(device.platform)
     name = "cpu" if platform == "cpu" else profile_name(device.device_kind, platform)
     if name is None:
-        return found | {"reason": f"{device.device_kind} has no accelerator profile"}
+        return _unpredicted(f"{device.device_kind} has no accelerator profile")
     accelerator = load.accelerator(name)
     if platform == "cpu" and accelerator.calibration is None:
-        return found | {"reason": "cpu: no rates are known; crjax calibrate measures them on this machine"}
+        return _unpredicted("cpu: no rates are known; crjax calibrate measures them on this machine")
     try:
         target = resolve({"cpu": name, "cuda": "gpu"}.get(platform, platform))
         entries = _mean_steps(model, work, {name: shapes for name, shapes in steps.items() if shapes}, target, accelerator)
     except CrJaxError as error:
-        return found | {"reason": " ".join(str(error).split())}
-    rows = [
-        {
-            "objective": name,
-            "steps": sum(one.steps for one in steps[name]),
-            "seconds_per_step": entry["seconds"],
-            "bound": entry["bound"],
-            "reason": entry["reason"],
-        }
+        return _unpredicted(" ".join(str(error).split()))
+    rows = tuple(
+        PredictedObjective(
+            objective=name,
+            steps=sum(one.steps for one in steps[name]),
+            seconds_per_step=entry["seconds"],
+            bound=entry["bound"],
+            reason=entry["reason"],
+        )
         for name, entry in entries.items()
-    ]
-    if not rows or any(row["seconds_per_step"] is None for row in rows):
-        reasons = dict.fromkeys(row["reason"] for row in rows if row["reason"])
-        return found | {"objectives": rows, "reason": "; ".join(reasons) or "no step was taken"}
-    sums = {
-        name: sum(entries[row["objective"]][key] * row["steps"] for row in rows)
-        for name, key in zip(("training_s", "low_s", "high_s"), _SECONDS, strict=True)
-    }
-    first = entries[rows[0]["objective"]]
-    return found | sums | {key: first[key] for key in ("coverage", "method", "validated_on")} | {"objectives": rows}
+    )
+    if not rows or any(row.seconds_per_step is None for row in rows):
+        reasons = dict.fromkeys(row.reason for row in rows if row.reason)
+        return _unpredicted("; ".join(reasons) or "no step was taken", rows)
+    training, low, high = (sum(entries[row.objective][key] * row.steps for row in rows) for key in _SECONDS)
+    first = entries[rows[0].objective]
+    return PredictedSteps(
+        training_s=training,
+        low_s=low,
+        high_s=high,
+        coverage=first["coverage"],
+        method=first["method"],
+        validated_on=first["validated_on"],
+        objectives=rows,
+        reason=None,
+        tag="predicted",
+    )
+
+
+def _unpredicted(reason: str, rows: tuple[PredictedObjective, ...] = ()) -> PredictedSteps:
+    return PredictedSteps(
+        training_s=None,
+        low_s=None,
+        high_s=None,
+        coverage=None,
+        method=None,
+        validated_on=None,
+        objectives=rows,
+        reason=reason,
+        tag="predicted",
+    )
 
 
 def _mean_steps(

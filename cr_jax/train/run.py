@@ -11,6 +11,7 @@ from cr_jax.data.corpus import PARTS, Corpus, read_corpus
 from cr_jax.data.examples.batch_shapes import taken
 from cr_jax.data.examples.batches import Batches
 from cr_jax.data.examples.pool import Examples
+from cr_jax.documents.training_report import Baseline, BootstrapDifference, TrainingReport
 from cr_jax.errors import BadConfig, BadInput, NotWritten
 from cr_jax.files import exists, expanded, is_folder
 from cr_jax.models import spec as specs
@@ -36,7 +37,7 @@ CHECKPOINT_STEPS = 1000
 class Trained:
     """What :func:`train` leaves: the report, and for further tests what it was made with."""
 
-    report: dict[str, Any]
+    report: TrainingReport
     ranked: Ranked | None
     corpus: Corpus
     weights: Any
@@ -267,17 +268,17 @@ def _folder(out: str | Path, resume: bool) -> Path:
     return folder
 
 
-def _against(corpus: Corpus, ranked: Ranked | None, seed: int) -> dict[str, Any]:
+def _against(corpus: Corpus, ranked: Ranked | None, seed: int) -> dict[str, Baseline]:
     """Baselines on the test part, and the model's difference to each."""
     if ranked is None or not corpus.conversations[PARTS[0]]:
         return {}
-    found: dict[str, Any] = {}
+    found: dict[str, Baseline] = {}
     mine, users = metrics.per_row(ranked.final), ranked.users
     for name, ranks in baselines(corpus, ranked.ranking, seed).items():
         theirs = metrics.per_row(ranks)
         differences = {key: metrics.paired_bootstrap(mine[key], theirs[key], users, seed) for key in ("mrr", "ndcg@10", "hit@10")}
-        found[name] = {
-            "figures": metrics.means(ranks),
-            "difference": {key: plain(d) | {"above": d.above} for key, d in differences.items()},
-        }
+        found[name] = Baseline(
+            figures=metrics.means(ranks),
+            difference={key: BootstrapDifference(**plain(d), above=d.above) for key, d in differences.items()},
+        )
     return found

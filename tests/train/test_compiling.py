@@ -16,7 +16,7 @@ from cr_jax.steps.step import abstract_model
 from cr_jax.train import compiling
 from cr_jax.train.loop import Position
 from cr_jax.train.predicted import predicted
-from cr_jax.train.report import _foretold
+from cr_jax.train.report import _beside_the_clock
 
 
 def test_a_span_within_another_counts_once():
@@ -79,11 +79,11 @@ def test_the_estimate_is_the_steps_taken_times_the_predicted_step(dmn, monkeypat
     device = dataclasses.replace(load.accelerator("cpu"), calibration=typed(calibration()))
     monkeypatch.setattr(load, "accelerator", lambda name: device)
     one, ten = (predicted(*dmn[:2], {"answer": [shape(dmn, n)]}, jax.devices()[0], 1) for n in (1, 10))
-    assert one["reason"] is None and one["method"] == "calibrated"
-    assert ten["training_s"] == pytest.approx(10 * one["training_s"])
-    assert ten["objectives"][0]["seconds_per_step"] == pytest.approx(one["training_s"])
-    beside = _foretold(ten, Position(seconds=5.0, compiling=3.0))
-    assert beside["measured_s"] == 2.0 and beside["ratio"] == pytest.approx(ten["training_s"] / 2)
+    assert one.reason is None and one.method == "calibrated"
+    assert ten.training_s == pytest.approx(10 * one.training_s)
+    assert ten.objectives[0].seconds_per_step == pytest.approx(one.training_s)
+    beside = _beside_the_clock(ten, Position(seconds=5.0, compiling=3.0))
+    assert beside.measured_s == 2.0 and beside.ratio == pytest.approx(ten.training_s / 2)
 
 
 @pytest.mark.parametrize(("devices", "said"), [(1, "crjax calibrate"), (2, "split over 2 devices")])
@@ -91,5 +91,5 @@ def test_without_a_prediction_there_is_a_reason(dmn, devices, said, monkeypatch)
     bare = dataclasses.replace(load.accelerator("cpu"), calibration=None)
     monkeypatch.setattr(load, "accelerator", lambda name: bare)
     found = predicted(*dmn[:2], {"answer": [shape(dmn, 3)]}, jax.devices()[0], devices)
-    assert found["training_s"] is None and said in found["reason"]
-    assert _foretold(found, Position(seconds=1.0))["ratio"] is None
+    assert found.training_s is None and said in found.reason
+    assert _beside_the_clock(found, Position(seconds=1.0)).ratio is None

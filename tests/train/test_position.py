@@ -77,11 +77,11 @@ def test_a_clock_set_during_training(tmp_path, monkeypatch, step):
     found = train("dmn", path, tmp_path / "out", steps=60, **options)
     monkeypatch.undo()
     assert calls > 100 and validate_file(tmp_path / "out" / "report.json") == "training-report"
-    cost = found.report["cost"]["measured"]
-    assert 0 <= cost["compiling_s"] <= cost["training_s"] <= cost["time_s"] and cost["training_s"] < 3600
-    assert losses(tmp_path / "out") == losses(tmp_path / "whole") and found.report["test"] == whole.report["test"]
+    cost = found.report.cost.measured
+    assert 0 <= cost.compiling_s <= cost.training_s <= cost.time_s and cost.training_s < 3600
+    assert losses(tmp_path / "out") == losses(tmp_path / "whole") and found.report.test == whole.report.test
     again = train("dmn", path, tmp_path / "out", steps=60, resume=True, **options)
-    assert again.report["test"] == whole.report["test"]
+    assert again.report.test == whole.report.test
 
 
 GOOD = {

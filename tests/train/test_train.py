@@ -25,15 +25,15 @@ def test_trains_and_reports(name, tmp_path):
     found = train(name, conversations(tmp_path), tmp_path / "out", settings=SMALL[name], epochs=1, batch=16)
     assert validate_file(tmp_path / "out" / "report.json") == "training-report"
     report = found.report
-    assert [row["epoch"] for row in report["epochs"]] == [1] * len(report["stages"])
-    planned = sum(stage["steps_planned"] for stage in report["stages"])
-    assert len(losses(tmp_path / "out")) == report["cost"]["measured"]["steps"] == planned
-    assert 0 < report["test"]["ranking"]["mrr"] <= 1
-    assert set(report["baselines"]) == {"popularity", "random"}
-    assert report["baselines"]["popularity"]["difference"]["mrr"]["mean"] == pytest.approx(
-        report["test"]["ranking"]["mrr"] - report["baselines"]["popularity"]["figures"]["mrr"]
+    assert [row.epoch for row in report.epochs] == [1] * len(report.stages)
+    planned = sum(stage.steps_planned for stage in report.stages)
+    assert len(losses(tmp_path / "out")) == report.cost.measured.steps == planned
+    assert 0 < report.test["ranking"]["mrr"] <= 1
+    assert set(report.baselines) == {"popularity", "random"}
+    assert report.baselines["popularity"].difference["mrr"].mean == pytest.approx(
+        report.test["ranking"]["mrr"] - report.baselines["popularity"].figures["mrr"]
     )
-    by_turn = report["test"]["ranking"]["success@10_by_turn"]
+    by_turn = report.test["ranking"]["success@10_by_turn"]
     assert by_turn == sorted(by_turn)
 
 
@@ -57,10 +57,10 @@ def test_learns_and_repeats(tmp_path):
     a, b, c = (losses(tmp_path / name) for name in "abc")
     assert a == b
     assert a[0]["loss"] != c[0]["loss"]
-    epochs = first.report["epochs"]
-    assert epochs[-1]["loss"]["answer"] < epochs[0]["loss"]["answer"] - 0.3
-    per_epoch = first.report["stages"][0]["steps_per_epoch"]
-    assert epochs[0]["loss"]["answer"] == pytest.approx(np.mean([row["loss"]["answer"] for row in a[:per_epoch]]))
+    epochs = first.report.epochs
+    assert epochs[-1].loss["answer"] < epochs[0].loss["answer"] - 0.3
+    per_epoch = first.report.stages[0].steps_per_epoch
+    assert epochs[0].loss["answer"] == pytest.approx(np.mean([row["loss"]["answer"] for row in a[:per_epoch]]))
 
 
 def test_aim_alternates_and_both_learn(tmp_path):
@@ -71,8 +71,8 @@ def test_aim_alternates_and_both_learn(tmp_path):
 def test_dialogues_sentiment_and_ratings(tmp_path):
     settings = SMALL["srnn-ae"] | {"dropout": "0"}
     found = train("srnn-ae", redial_file(tmp_path), tmp_path / "out", settings=settings, epochs=2, batch=8)
-    assert [stage["name"] for stage in found.report["stages"]] == ["sentiment", "autorec"]
-    test = found.report["test"]
+    assert [stage.name for stage in found.report.stages] == ["sentiment", "autorec"]
+    test = found.report.test
     assert set(test) == {"sentiment", "ratings"}
     assert 0 <= test["sentiment"]["initiator_liked.accuracy"] <= 1
     assert test["ratings"]["rmse"] > 0 and test["ratings"]["ratings"] > 0
@@ -82,8 +82,8 @@ def test_early_stopping(tmp_path):
     # Learning at a rate of 1e-12 improves nothing: the first epoch stays the best.
     settings = SMALL["dmn"] | {"learning_rate": "1e-12", "l2": "0"}
     found = train("dmn", conversations(tmp_path), tmp_path / "out", settings=settings, epochs=9, patience=2, batch=16)
-    stage = found.report["stages"][0]
-    assert stage["stopped_early"] and stage["best"]["epoch"] == 1 and len(found.report["epochs"]) == 3
+    stage = found.report.stages[0]
+    assert stage.stopped_early and stage.best.epoch == 1 and len(found.report.epochs) == 3
 
 
 def test_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
@@ -146,5 +146,5 @@ def test_a_checkpoint_that_cannot_be_written_loses_nothing(tmp_path):
     with full, pytest.raises(NotWritten, match=r"not written, earlier ones are intact: .*(large|space|limit)"):
         train("dmn", path, out, steps=30, tick=tick, **options)
     found = train("dmn", path, out, steps=30, resume=True, **options)
-    assert found.report["resumed_at_step"] == 10
-    assert losses(out) == losses(tmp_path / "whole") and found.report["test"] == whole.report["test"]
+    assert found.report.resumed_at_step == 10
+    assert losses(out) == losses(tmp_path / "whole") and found.report.test == whole.report.test
