@@ -89,13 +89,14 @@ def main() -> int:
     parser.add_argument("--out", action="store_true", help="write bench/results/input_pipeline.json")
     options = parser.parse_args()
     from cr_jax.data.demo import demo_file
+    from cr_jax.train.request import TrainingRequest
     from cr_jax.train.run import ready
 
     places = {"sample": demo_file()} | ({"real": REAL} if REAL.is_file() else {})
     rows, runs = [], []
     for name, path in places.items():
         for model in options.models:
-            made = ready(model, path, settings=SETTINGS.get(model))
+            made = ready(TrainingRequest(model, path, settings=SETTINGS.get(model, {})))
             for plan in made.plans:
                 with tempfile.TemporaryDirectory() as folder:
                     found = cost(made, plan, Path(folder), options.rounds)

@@ -2,28 +2,36 @@
 
 import os
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cr_jax.cli.options import (
+    MODEL_HELP,
+    Batch,
+    Dataset,
+    Dtype,
+    ItemsScored,
+    Precision,
+    Preset,
+    Settings,
+    Turns,
+    Users,
+    add_command,
+    from_fields,
+    settings,
+)
 from cr_jax.errors import BadConfig
 
-Model = Annotated[
-    str, typer.Option(help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code.")
-]
-Device = Annotated[str, typer.Option(help="cpu, gpu, tpu or an accelerator's name; it has to be attached.")]
-Preset = Annotated[str, typer.Option(help="published, matched or paper.")]
-Precision = Annotated[str, typer.Option(help="default, high or highest matmul precision.")]
-Turns = Annotated[int | None, typer.Option(help="The last turn T. Default: 95% of conversations end by it.")]
+if TYPE_CHECKING:
+    from cr_jax.measure.case import Case
+    from cr_jax.measure.clock import Plan
+
 Mode = Annotated[str | None, typer.Option(help="replay or incremental. Default: both.")]
-Runs = Annotated[int, typer.Option(help="Samples at least.")]
-Warmup = Annotated[int, typer.Option(help="Calls before the first sample.")]
-Seconds = Annotated[float, typer.Option(help="Seconds of samples at least.")]
-Limit = Annotated[float, typer.Option(help="Seconds of samples at most.")]
-Tightness = Annotated[float, typer.Option(help="Go on until the median is known this well (share of it).")]
-Memory = Annotated[bool, typer.Option("--memory/--no-memory", help="Measure peak memory (on CPU in a fresh process).")]
-Energy = Annotated[bool, typer.Option("--energy/--no-energy", help="Measure energy where there is a meter.")]
+Model = Annotated[str | None, typer.Option(help=MODEL_HELP)]
+Device = Annotated[str, typer.Option(help="cpu, gpu, tpu or an accelerator's name; it has to be attached.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,81 +39,83 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help="Measure compiled training and inference on the attached device.", rich_markup_mode=None, invoke_without_command=True
     )
-    group.callback()(bench)
-    group.command("sweep")(sweep)
+    group.callback()(from_fields(bench))
+    add_command(group, "sweep", sweep)
     app.add_typer(group, name="bench")
 
 
-def bench(
-    context: typer.Context,
-    model: Annotated[
-        str | None,
-        typer.Option(help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code."),
-    ] = None,
-    dataset: Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")] = "cell-phones",
-    device: Device = "cpu",
-    phase: Annotated[str, typer.Option(help="train, precompute or infer.")] = "infer",
-    batch: Annotated[int | None, typer.Option(help="Examples per training step. Default: as published.")] = None,
-    users: Annotated[int, typer.Option(help="Conversations answered at once.")] = 1,
-    turns: Turns = None,
-    turn: Annotated[int | None, typer.Option(help="The turn t that is answered. Default: the last.")] = None,
-    mode: Mode = None,
-    objective: Annotated[str | None, typer.Option(help="Of a training step. Default: each.")] = None,
-    items_scored: Annotated[int | None, typer.Option(help="Items scored per turn. Default: all.")] = None,
-    preset: Preset = "published",
-    precision: Precision = "default",
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
-    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")] = None,
-    runs: Runs = 10,
-    warmup: Warmup = 3,
-    seconds: Seconds = 3.0,
-    limit: Limit = 20.0,
-    tightness: Tightness = 0.02,
-    memory: Memory = True,
-    energy: Energy = True,
-    against: Annotated[list[str] | None, typer.Option(help="A saved bench report, or KEY=VALUE: measured in turn.")] = None,
-    trace: Annotated[Path | None, typer.Option(help="Write a profiler trace (XProf, Perfetto) to this folder.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "--export", help="Write the report to this file (- for stdout).")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="The report to stdout, nothing else.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """How often a program is timed, and what is measured beside its time."""
+
+    runs: Annotated[int, typer.Option(help="Samples at least.")] = 10
+    warmup: Annotated[int, typer.Option(help="Calls before the first sample.")] = 3
+    seconds: Annotated[float, typer.Option(help="Seconds of samples at least.")] = 3.0
+    limit: Annotated[float, typer.Option(help="Seconds of samples at most.")] = 20.0
+    tightness: Annotated[float, typer.Option(help="Go on until the median is known this well (share of it).")] = 0.02
+    memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Measure peak memory (on CPU in a fresh process).")] = True
+    energy: Annotated[bool, typer.Option("--energy/--no-energy", help="Measure energy where there is a meter.")] = True
+
+    def plan(self) -> "Plan":
+        """The samples to take."""
+        from cr_jax.measure.clock import Plan
+
+        return Plan(self.warmup, self.runs, self.seconds, self.limit, self.tightness)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    model: Model = None
+    dataset: Dataset = "cell-phones"
+    device: Device = "cpu"
+    phase: Annotated[str, typer.Option(help="train, precompute or infer.")] = "infer"
+    batch: Batch = None
+    users: Users = 1
+    turns: Turns = None
+    turn: Annotated[int | None, typer.Option(help="The turn t that is answered. Default: the last.")] = None
+    mode: Mode = None
+    objective: Annotated[str | None, typer.Option(help="Of a training step. Default: each.")] = None
+    items_scored: ItemsScored = None
+    preset: Preset = "published"
+    precision: Precision = "default"
+    dtype: Dtype = "float32"
+    set_: Settings = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions(SamplingOptions, _Case):
+    """The options of ``crjax bench``."""
+
+    against: Annotated[list[str] | None, typer.Option(help="A saved bench report, or KEY=VALUE: measured in turn.")] = None
+    trace: Annotated[Path | None, typer.Option(help="Write a profiler trace (XProf, Perfetto) to this folder.")] = None
+    out: Annotated[Path | None, typer.Option("--out", "--export", help="Write the report to this file (- for stdout).")] = None
+    json_: Annotated[bool, typer.Option("--json", help="The report to stdout, nothing else.")] = False
+
+
+def bench(context: typer.Context, options: BenchOptions) -> None:
     """Time, peak memory and energy of a training step or of answering a turn, measured.
 
     Stages, first call and steady state apart; samples until the median is known well enough.
     """
     if context.invoked_subcommand is not None:
         return
-    if model is None:
+    if options.model is None:
         raise BadConfig("bench needs --model; legal: a name of `crjax list models`")
-    from cr_jax.cli.options import settings
     from cr_jax.measure.bench import Options, compare_saved
     from cr_jax.measure.bench import bench as measure
     from cr_jax.measure.case import Case
-    from cr_jax.measure.clock import Plan
     from cr_jax.report.document import to_json, write
 
-    case = Case(
-        model,
-        dataset,
-        device,
-        phase,
-        preset,
-        dtype,
-        precision,
-        batch,
-        users,
-        turns,
-        turn,
-        mode,
-        objective,
-        items_scored,
-        settings=settings(set_),
-    )
-    other, saved = _against(case, against or [])
-    options = Options(memory, energy, None if trace is None else str(trace), command=["crjax", *sys.argv[1:]], say=_say())
-    report = measure(case, Plan(warmup, runs, seconds, limit, tightness), options, other)
+    shared = {field.name for field in fields(Case)} & {field.name for field in fields(_Case)}
+    case = Case(**{name: getattr(options, name) for name in shared}, settings=settings(options.set_))
+    against, trace = options.against or [], options.trace
+    other, saved = _against(case, against)
+    place = None if trace is None else str(trace)
+    how = Options(options.memory, options.energy, place, command=["crjax", *sys.argv[1:]], say=_say())
+    report = measure(case, options.plan(), how, other)
     if saved is not None:
-        compare_saved(report, saved, str((against or [""])[0]))
-    _finish(report, out, json_, to_json, write)
+        compare_saved(report, saved, str(against[0]))
+    _finish(report, options.out, options.json_, to_json, write)
     if trace is not None and report["steps"]:
         print(
             f"trace written to {trace}: open it with `xprof {trace}` (pip install xprof), or load the\n"
@@ -116,70 +126,68 @@ def bench(
         raise typer.Exit(130 if report["status"] == "interrupted" else 1)
 
 
-def sweep(
-    out: Annotated[Path, typer.Option(help="The folder of the cells' reports; finished ones are not run again.")],
-    models: Annotated[str, typer.Option(help="Names, comma-separated; all: every model.")] = "all",
-    datasets: Annotated[str, typer.Option(help="Data set profiles, comma-separated.")] = "cell-phones",
-    phases: Annotated[str, typer.Option(help="train, precompute, infer, comma-separated.")] = "train,infer",
-    users: Annotated[str, typer.Option(help="Conversations answered at once, comma-separated.")] = "1,32",
-    batches: Annotated[str, typer.Option(help="Examples per training step, comma-separated; published.")] = "published",
-    dtypes: Annotated[str, typer.Option(help="float32, bfloat16, comma-separated.")] = "float32",
-    device: Device = "cpu",
-    preset: Preset = "published",
-    precision: Precision = "default",
-    turns: Turns = None,
-    mode: Mode = None,
-    runs: Runs = 10,
-    warmup: Warmup = 3,
-    seconds: Seconds = 3.0,
-    limit: Limit = 20.0,
-    tightness: Tightness = 0.02,
-    memory: Memory = True,
-    energy: Energy = True,
-    cell_seconds: Annotated[float, typer.Option(help="Seconds without progress after which a cell has failed.")] = 900.0,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Cells:
+    out: Annotated[Path, typer.Option(help="The folder of the cells' reports; finished ones are not run again.")]
+    models: Annotated[str, typer.Option(help="Names, comma-separated; all: every model.")] = "all"
+    datasets: Annotated[str, typer.Option(help="Data set profiles, comma-separated.")] = "cell-phones"
+    phases: Annotated[str, typer.Option(help="train, precompute, infer, comma-separated.")] = "train,infer"
+    users: Annotated[str, typer.Option(help="Conversations answered at once, comma-separated.")] = "1,32"
+    batches: Annotated[str, typer.Option(help="Examples per training step, comma-separated; published.")] = "published"
+    dtypes: Annotated[str, typer.Option(help="float32, bfloat16, comma-separated.")] = "float32"
+    device: Device = "cpu"
+    preset: Preset = "published"
+    precision: Precision = "default"
+    turns: Turns = None
+    mode: Mode = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(SamplingOptions, _Cells):
+    """The options of ``crjax bench sweep``."""
+
+    cell_seconds: Annotated[float, typer.Option(help="Seconds without progress after which a cell has failed.")] = 900.0
+
+    def cases(self) -> "list[Case]":
+        """The cells, each program once. Raises ``BadConfig`` and ``UnknownName``."""
+        from cr_jax.measure.sweep import cells
+        from cr_jax.models import spec
+
+        chosen = list(spec.names()) if self.models == "all" else _names("models", self.models)
+        for name in chosen:
+            spec.find(name)
+        sizes = [None if text == "published" else _whole("batches", text) for text in _names("batches", self.batches)]
+        same = {name: getattr(self, name) for name in ("device", "preset", "precision", "turns", "mode")}
+        users = [_whole("users", text) for text in _names("users", self.users)]
+        datasets, phases = _names("datasets", self.datasets), _names("phases", self.phases)
+        return cells(chosen, datasets, phases, users, sizes, _names("dtypes", self.dtypes), **same)
+
+
+def sweep(options: SweepOptions) -> None:
     """Measure the product of models, data sets, phases, sizes and dtypes, one file per cell.
 
     A killed sweep goes on where it stopped; a cell that fails is a result.
     """
     from cr_jax.measure import device as devices
-    from cr_jax.measure.clock import Plan
-    from cr_jax.measure.sweep import Budget, cells
+    from cr_jax.measure.sweep import Budget
     from cr_jax.measure.sweep import sweep as run
-    from cr_jax.models import spec
     from cr_jax.render.bench import render_sweep
     from cr_jax.render.cost import show
     from cr_jax.targets.resolve import resolve
 
-    if not 0 < cell_seconds < float("inf"):
-        raise BadConfig(f"--cell-seconds {cell_seconds:g}: must be above 0")
-    if device == "cpu":
-        devices.attached(device)
-    elif not resolve(device).attached:  # looked up in a worker: this process must not hold the cells' device
-        raise devices.none_attached(device)
-    chosen = list(spec.names()) if models == "all" else _names("models", models)
-    for name in chosen:
-        spec.find(name)
-    sizes = [None if text == "published" else _whole("batches", text) for text in _names("batches", batches)]
-    cases = cells(
-        chosen,
-        _names("datasets", datasets),
-        _names("phases", phases),
-        [_whole("users", text) for text in _names("users", users)],
-        sizes,
-        _names("dtypes", dtypes),
-        device=device,
-        preset=preset,
-        precision=precision,
-        turns=turns,
-        mode=mode,
-    )
-    plan, budget = Plan(warmup, runs, seconds, limit, tightness), Budget(cell_seconds, memory, energy)
+    if not 0 < options.cell_seconds < float("inf"):
+        raise BadConfig(f"--cell-seconds {options.cell_seconds:g}: must be above 0")
+    if options.device == "cpu":
+        devices.attached(options.device)
+    elif not resolve(options.device).attached:  # looked up in a worker: this process must not hold the cells' device
+        raise devices.none_attached(options.device)
+    cases = options.cases()
+    budget = Budget(options.cell_seconds, options.memory, options.energy)
     with _Progress(len(cases)) as progress:
-        reports = run(cases, plan, out, budget, progress.cell)
+        reports = run(cases, options.plan(), options.out, budget, progress.cell)
     show(render_sweep(reports))
     failed = sum(report["status"] != "measured" for report in reports)
-    print(f"{len(reports)} cells in {out}, {failed} failed", file=sys.stderr)
+    print(f"{len(reports)} cells in {options.out}, {failed} failed", file=sys.stderr)
 
 
 class _Progress:

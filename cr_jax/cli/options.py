@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -11,8 +11,6 @@ from cr_jax.errors import BadConfig
 from cr_jax.predict.money.pricing import Rates, read_rates
 from cr_jax.profiling.request import Request
 from cr_jax.records import PHASES
-
-_Options = TypeVar("_Options")
 
 MODEL_HELP = "A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code."
 Model = Annotated[str, typer.Option(help=MODEL_HELP)]
@@ -80,7 +78,7 @@ class PricingOptions:
         return read_rates(self.price_per_hour, self.pue, self.host_w, self.grid_g_per_kwh, self.grid_source, devices)
 
 
-def add_command(app: typer.Typer, name: str, run: Callable[[_Options], None]) -> None:
+def add_command(app: typer.Typer, name: str, run: Callable[[Any], None]) -> None:
     """Add the command ``name``: ``run`` is called with its options dataclass, whose fields are the options and arguments.
 
     The docstring of ``run`` is the command's help.
@@ -88,23 +86,27 @@ def add_command(app: typer.Typer, name: str, run: Callable[[_Options], None]) ->
     app.command(name)(from_fields(run))
 
 
-def from_fields(run: Callable[[_Options], None]) -> Callable[..., None]:
-    """A function with a parameter per field of the dataclass that ``run`` takes, as Typer reads it."""
-    options: Any = next(iter(get_type_hints(run).values()))
-    hints = get_type_hints(options, include_extras=True)
+def from_fields(run: Callable[..., None]) -> Callable[..., None]:
+    """A function with a parameter per field of the dataclass that ``run`` takes last, as Typer reads it.
+
+    A ``typer.Context`` that ``run`` takes first is handed through.
+    """
+    *before, (_, options) = [item for item in get_type_hints(run).items() if item[0] != "return"]
+    hints = dict(before) | get_type_hints(options, include_extras=True)
+    defaults = {field.name: field.default for field in fields(options)}
 
     def invoke(**values: Any) -> None:
-        run(options(**values))
+        run(*(values.pop(name) for name, _ in before), options(**values))
 
-    parameters = []
-    for field in fields(options):
-        default = inspect.Parameter.empty if field.default is MISSING else field.default
-        parameters.append(
-            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name])
-        )
-    invoke.__doc__, invoke.__name__ = run.__doc__, getattr(run, "__name__", "invoke")
-    invoke.__annotations__ = {field.name: hints[field.name] for field in fields(options)}
-    invoke.__dict__["__signature__"] = inspect.Signature(parameters)
+    def parameter(name: str) -> inspect.Parameter:
+        default = defaults.get(name, MISSING)
+        known = inspect.Parameter.empty if default is MISSING else default
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=known, annotation=hints[name])
+
+    names = [*(name for name, _ in before), *defaults]
+    invoke.__doc__, invoke.__name__ = run.__doc__, run.__name__
+    invoke.__annotations__ = {name: hints[name] for name in names}
+    invoke.__dict__["__signature__"] = inspect.Signature([parameter(name) for name in names])
     return invoke
 
 

@@ -6,12 +6,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cr_jax.cli.options import settings
+from cr_jax.cli.options import add_command, settings
 from cr_jax.cli.paths import check_file
 from cr_jax.printable import visible
 
@@ -28,33 +29,50 @@ SHOWN = 8
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("recommend")(recommend)
+    add_command(app, "recommend", recommend)
 
 
-def recommend(
-    checkpoint: Annotated[Path, typer.Argument(help="A folder that `crjax train` wrote to.")],
-    conversations: Annotated[Path | None, typer.Option(help="Answer these conversations (file or folder), not a user.")] = None,
-    out: Annotated[str, typer.Option(help="With --conversations: the file of JSON lines, one a turn; - is stdout.")] = "-",
-    top: Annotated[int, typer.Option(help="Items listed.")] = 5,
-    batch: Annotated[int, typer.Option(help="With --conversations: so many are answered together, and each waits for all.")] = 1,
-    user: Annotated[str, typer.Option(help="Who speaks: a user of the training data. Default: one it does not know.")] = "",
+@dataclass(frozen=True, kw_only=True)
+class RecommendOptions:
+    """The options of ``crjax recommend``."""
+
+    checkpoint: Annotated[Path, typer.Argument(help="A folder that `crjax train` wrote to.")]
+    conversations: Annotated[Path | None, typer.Option(help="Answer these conversations (file or folder), not a user.")] = None
+    out: Annotated[str, typer.Option(help="With --conversations: the file of JSON lines, one a turn; - is stdout.")] = "-"
+    top: Annotated[int, typer.Option(help="Items listed.")] = 5
+    batch: Annotated[int, typer.Option(help="With --conversations: so many are answered together, and each waits for all.")] = 1
+    user: Annotated[str, typer.Option(help="Who speaks: a user of the training data. Default: one it does not know.")] = ""
     model: Annotated[
         str | None,
         typer.Option(help="Refuse a checkpoint of another model; package.module:SPEC imports and runs that module's code."),
-    ] = None,
-    dataset: Annotated[Path | None, typer.Option(help="Refuse a checkpoint of another data set than this.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE: refuse a checkpoint of another value.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,
-) -> None:
+    ] = None
+    dataset: Annotated[Path | None, typer.Option(help="Refuse a checkpoint of another data set than this.")] = None
+    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE: refuse a checkpoint of another value.")] = None
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False
+
+
+def recommend(options: RecommendOptions) -> None:
     """Hold a conversation with a trained model, or answer a file of them.
 
     Every program is compiled before the first question; latencies do not hold compilation.
     """
-    from cr_jax.models.spec import positive
     from cr_jax.train.recommend import Recommender
 
-    check_file("--out", out)
-    found = Recommender(checkpoint, top, model=model, dataset=dataset, settings=settings(set_))
+    check_file("--out", options.out)
+    chosen = settings(options.set_)
+    found = Recommender(options.checkpoint, options.top, model=options.model, dataset=options.dataset, settings=chosen)
+    _introduce(found, options.user)
+    if options.conversations is None:
+        from cr_jax.cli.talk import Terminal
+
+        _prepared(found, None)
+        Terminal(found, options.user).run()
+    else:
+        _answer_file(found, options.conversations, options)
+
+
+def _introduce(found: "Recommender", user: str) -> None:
+    """Say which training answers, and whether it knows the user."""
     kept = found.assets
     _say(
         f"{found.spec.title} on {kept.dataset}: {len(kept.items):,} items, {len(kept.words):,} words; "
@@ -66,24 +84,24 @@ def recommend(
         _say(f"{found.spec.name} does not look at who speaks: --user changes nothing")
     elif user and user not in kept.talks:
         _say(f"user {user!r} is not in the training data: taken as one it does not know")
-    if conversations is None:
-        from cr_jax.cli.talk import Terminal
 
-        _prepared(found, None)
-        Terminal(found, user).run()
-        return
-    positive(batch=batch)
+
+def _answer_file(found: "Recommender", path: Path, options: RecommendOptions) -> None:
+    """A line of JSON for each turn of the conversations in a file or folder."""
+    from cr_jax.models.spec import positive
+
+    positive(batch=options.batch)
     # Read twice: what is compiled depends on the longest of all, which need not fit in memory.
-    _prepared(found, (talk for _, talk in _read(found, conversations, _problems(conversations, strict))), batch)
-    problems = _problems(conversations, strict)
-    lines = _answered(found, _read(found, conversations, problems))
-    if out == "-":
+    _prepared(found, (talk for _, talk in _read(found, path, _problems(path, options.strict))), options.batch)
+    problems = _problems(path, options.strict)
+    lines = _answered(found, _read(found, path, problems))
+    if options.out == "-":
         for line in lines:
             sys.stdout.write(line)
     else:
         from cr_jax.resources import write_atomically
 
-        write_atomically(out, lines)
+        write_atomically(options.out, lines)
     for line in problems.lines():
         _say(line)
 

@@ -1,80 +1,92 @@
 """``crjax train``."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cr_jax.cli.options import settings
+from cr_jax.cli.options import Model, Settings, add_command, settings
 from cr_jax.cli.paths import check_folder
 from cr_jax.cli.streams import say
+from cr_jax.train.request import TrainingRequest
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("train")(train)
+    add_command(app, "train", train)
 
 
-def train(
-    model: Annotated[
-        str,
-        typer.Option(help="A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code."),
-    ],
-    dataset: Annotated[Path | None, typer.Option(help="A file or folder of conversations. Default: the shipped sample.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for report.json, log.jsonl and checkpoints.")] = Path("training"),
-    reviews: Annotated[Path | None, typer.Option(help="5-core reviews (JSON lines) of the same items: their texts.")] = None,
-    preset: Annotated[str, typer.Option(help="published or matched.")] = "published",
-    epochs: Annotated[int | None, typer.Option(help="Epochs of every stage. Default: as published.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of every stage. Default: as published.")] = None,
-    patience: Annotated[int | None, typer.Option(help="Epochs without improvement; 0: never stop early.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Examples per step. Default: as published.")] = None,
-    seed: Annotated[int, typer.Option(help="Of split, order, negatives and first weights.")] = 0,
-    stage: Annotated[list[str] | None, typer.Option(help="Run only the stage of this objective; repeat it.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in --out.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,
-    devices: Annotated[int | None, typer.Option(help="Devices to split a batch over. Default: all that divide it.")] = None,
-    shard_tables: Annotated[bool, typer.Option("--shard-tables", help="Split large tables over the devices.")] = False,
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """The options of ``crjax train``."""
+
+    model: Model
+    dataset: Annotated[Path | None, typer.Option(help="A file or folder of conversations. Default: the shipped sample.")] = None
+    out: Annotated[Path, typer.Option(help="Folder for report.json, log.jsonl and checkpoints.")] = Path("training")
+    reviews: Annotated[Path | None, typer.Option(help="5-core reviews (JSON lines) of the same items: their texts.")] = None
+    preset: Annotated[str, typer.Option(help="published or matched.")] = "published"
+    epochs: Annotated[int | None, typer.Option(help="Epochs of every stage. Default: as published.")] = None
+    steps: Annotated[int | None, typer.Option(help="Steps of every stage. Default: as published.")] = None
+    patience: Annotated[int | None, typer.Option(help="Epochs without improvement; 0: never stop early.")] = None
+    batch: Annotated[int | None, typer.Option(help="Examples per step. Default: as published.")] = None
+    seed: Annotated[int, typer.Option(help="Of split, order, negatives and first weights.")] = 0
+    stage: Annotated[list[str] | None, typer.Option(help="Run only the stage of this objective; repeat it.")] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in --out.")] = False
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False
+    devices: Annotated[int | None, typer.Option(help="Devices to split a batch over. Default: all that divide it.")] = None
+    shard_tables: Annotated[bool, typer.Option("--shard-tables", help="Split large tables over the devices.")] = False
     coordinator: Annotated[
         str | None, typer.Option(help="HOST:PORT of host 0, of a run on several hosts. Default: $JAX_COORDINATOR_ADDRESS.")
-    ] = None,
-    hosts: Annotated[int | None, typer.Option(help="How many hosts. Default: $JAX_NUM_PROCESSES, else one.")] = None,
-    host: Annotated[int | None, typer.Option(help="Which one this is, from 0; 0 writes. Default: $JAX_PROCESS_ID.")] = None,
-    checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints, besides one per epoch.")] = 1000,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")] = None,
-) -> None:
+    ] = None
+    hosts: Annotated[int | None, typer.Option(help="How many hosts. Default: $JAX_NUM_PROCESSES, else one.")] = None
+    host: Annotated[int | None, typer.Option(help="Which one this is, from 0; 0 writes. Default: $JAX_PROCESS_ID.")] = None
+    checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints, besides one per epoch.")] = 1000
+    set_: Settings = None
+
+    def request(self) -> TrainingRequest:
+        """The run that is asked for. Raises ``BadConfig``."""
+        from cr_jax.data.demo import demo_file
+
+        return TrainingRequest(
+            self.model,
+            demo_file() if self.dataset is None else self.dataset,
+            self.reviews,
+            self.preset,
+            epochs=self.epochs,
+            steps=self.steps,
+            patience=self.patience,
+            batch=self.batch,
+            seed=self.seed,
+            settings=settings(self.set_),
+            strict=self.strict,
+            devices=self.devices,
+            shard_tables=self.shard_tables,
+            stages=None if self.stage is None else tuple(self.stage),
+        )
+
+
+def train(options: TrainOptions) -> None:
     """Train a model on conversations; test it against popularity and random order.
 
     Killed at any moment, the same command with --resume goes on to the same losses. On several hosts the
     same command runs on each with its own --host; each needs the data set, host 0 alone writes --out.
     """
-    from cr_jax.data.demo import demo_file
     from cr_jax.render.cost import show
     from cr_jax.render.training import render_training
     from cr_jax.train.hosts import join, writes
     from cr_jax.train.run import train as run
 
-    check_folder("--out", out)
-    join(coordinator, hosts, host)
+    check_folder("--out", options.out)
+    request = options.request()
+    join(options.coordinator, options.hosts, options.host)
     with Bar(writes()) as bar:
         found = run(
-            model,
-            demo_file() if dataset is None else dataset,
-            out,
-            reviews=reviews,
-            preset=preset,
-            epochs=epochs,
-            steps=steps,
-            patience=patience,
-            batch=batch,
-            seed=seed,
-            settings=settings(set_),
-            resume=resume,
-            strict=strict,
-            devices=devices,
-            shard_tables=shard_tables,
-            checkpoint_steps=checkpoint_steps,
-            stages=stage,
+            request,
+            options.out,
+            resume=options.resume,
+            checkpoint_steps=options.checkpoint_steps,
             command=["crjax", *sys.argv[1:]],
             tick=bar.tick,
         )
@@ -83,7 +95,7 @@ def train(
     show(render_training(found.report))
     for line in found.report.dataset.problems:
         say(f"skipped: {line}")
-    say(f"report written to {out / 'report.json'}")
+    say(f"report written to {options.out / 'report.json'}")
 
 
 class Bar:

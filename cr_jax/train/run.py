@@ -1,7 +1,7 @@
 """From names to trained weights and a training report."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from cr_jax.data.corpus import PARTS, Corpus, read_corpus
 from cr_jax.data.examples.batch_shapes import taken
 from cr_jax.data.examples.batches import Batches
 from cr_jax.data.examples.pool import Examples
-from cr_jax.documents.training_report import Baseline, BootstrapDifference, TrainingReport
+from cr_jax.documents.training_report import Baseline, BootstrapDifference, PredictedSteps, TrainingReport
 from cr_jax.errors import BadConfig, BadInput, NotWritten
 from cr_jax.files import exists, expanded, is_folder
 from cr_jax.models import spec as specs
@@ -22,9 +22,10 @@ from cr_jax.steps.step import abstract_model
 from cr_jax.train import hosts, metrics
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Ranked, baselines, finite
-from cr_jax.train.loop import Loop, Plan, Tick
+from cr_jax.train.loop import Loop, Plan, Position, Tick
 from cr_jax.train.predicted import predicted
 from cr_jax.train.report import Run, document
+from cr_jax.train.request import TrainingRequest
 from cr_jax.train.state import Layout, TrainState
 
 #: The file beside the checkpoints with words, items and aspects.
@@ -57,120 +58,61 @@ class Ready:
     state: TrainState
 
 
-def ready(
-    model: str,
-    dataset: str | Path,
-    *,
-    reviews: str | Path | None = None,
-    preset: str = "published",
-    epochs: int | None = None,
-    steps: int | None = None,
-    patience: int | None = None,
-    batch: int | None = None,
-    seed: int = 0,
-    settings: Mapping[str, str] | None = None,
-    strict: bool = False,
-    devices: int | None = None,
-    shard_tables: bool = False,
-    stages: Sequence[str] | None = None,
-) -> Ready:
-    """Data read, examples and batches planned, weights at their start; arguments and errors as of :func:`train`."""
-    spec = specs.find(model)
+def ready(request: TrainingRequest) -> Ready:
+    """Data read, examples and batches planned, weights at their start. Raises ``CrJaxError``."""
+    spec = specs.find(request.model)
     if spec.training is None:
         raise BadConfig(f"{spec.name} states no training examples (Spec.training); legal: {', '.join(_trainable())}")
-    if epochs is not None and steps is not None:
-        raise BadConfig(f"epochs={epochs} and steps={steps}: legal: one of the two")
-    specs.positive(**{k: v for k, v in {"epochs": epochs, "steps": steps, "batch": batch}.items() if v is not None})
-    if not 0 <= seed < 2**32:
-        raise BadConfig(f"seed={seed}: legal: 0 to {2**32 - 1}")
-    corpus = read_corpus(dataset, seed, strict, reviews)
+    if request.epochs is not None and request.steps is not None:
+        raise BadConfig(f"epochs={request.epochs} and steps={request.steps}: legal: one of the two")
+    numbers = {"epochs": request.epochs, "steps": request.steps, "batch": request.batch}
+    specs.positive(**{name: number for name, number in numbers.items() if number is not None})
+    corpus = read_corpus(request.dataset, request.seed, request.strict, request.reviews)
     data = corpus.dataset
     work = Workload(
         turns=data.last_turn,
         lengths=data.lengths,
         turn_histogram=data.turn_histogram,
-        batch=batch,
-        preset=preset,
+        batch=request.batch,
+        preset=request.preset,
         question_items=min(10, data.items),
     )
-    config = specs.override(spec, spec.configure(data, work), settings or {})
-    examples = spec.training.examples(corpus, config, seed)
-    plans = _plans(spec, config, examples, epochs, steps, patience, batch, seed, stages)
-    layout = Layout(devices, plans[0].batches.batch, shard_tables)
+    config = specs.override(spec, spec.configure(data, work), request.settings)
+    examples = spec.training.examples(corpus, config, request.seed)
+    plans = _plans(request, spec, config, examples)
+    layout = Layout(request.devices, plans[0].batches.batch, request.shard_tables)
     objectives = {o.name: o for o in spec.objectives(config)}
     used = tuple(objectives[name] for plan in plans for name in plan.stage.objectives)
-    return Ready(
-        spec, corpus, work, config, examples, plans, layout, TrainState(abstract_model(spec, config), used, work, seed, layout)
-    )
+    state = TrainState(abstract_model(spec, config), used, work, request.seed, layout)
+    return Ready(spec, corpus, work, config, examples, plans, layout, state)
 
 
 def train(
-    model: str,
-    dataset: str | Path,
+    request: TrainingRequest,
     out: str | Path,
     *,
-    reviews: str | Path | None = None,
-    preset: str = "published",
-    epochs: int | None = None,
-    steps: int | None = None,
-    patience: int | None = None,
-    batch: int | None = None,
-    seed: int = 0,
-    settings: Mapping[str, str] | None = None,
     resume: bool = False,
-    strict: bool = False,
-    devices: int | None = None,
-    shard_tables: bool = False,
     checkpoint_steps: int = CHECKPOINT_STEPS,
-    stages: Sequence[str] | None = None,
     command: Sequence[str] | None = None,
     tick: Callable[[Tick], None] | None = None,
 ) -> Trained:
-    """Train ``model`` on the conversations in ``dataset`` and write ``out``: ``report.json``,
-    ``log.jsonl`` (a loss per step), ``checkpoints/`` and ``recommender.json`` (what recommending needs).
+    """Train as ``request`` says and write ``out``: ``report.json``, ``log.jsonl`` (a loss per step), ``checkpoints/``
+    and ``recommender.json`` (what recommending needs).
 
-    epochs or steps: of every stage, instead of the published schedule. patience: epochs without a
-    better validation figure (0: never stop early). settings: configuration values to change. stages:
-    objectives of which stages run, ``None`` = all. resume: go on from the newest checkpoint in
-    ``out``. Raises ``CrJaxError`` for anything a caller can mend; a loss that is no number stops the
-    run with ``NotFinite``.
+    resume: go on from the newest checkpoint in ``out``. checkpoint_steps: steps between two checkpoints, besides one per
+    epoch. tick: told where the run is. Raises ``CrJaxError`` for anything a caller can mend; a loss that is not finite
+    stops the run with ``NotFinite``.
     """
     begin = time.perf_counter()
     specs.positive(checkpoint_steps=checkpoint_steps)
-    made = ready(
-        model,
-        dataset,
-        reviews=reviews,
-        preset=preset,
-        epochs=epochs,
-        steps=steps,
-        patience=patience,
-        batch=batch,
-        seed=seed,
-        settings=settings,
-        strict=strict,
-        devices=devices,
-        shard_tables=shard_tables,
-        stages=stages,
-    )
-    spec, corpus, plans, layout, state = made.spec, made.corpus, made.plans, made.layout, made.state
-    data = corpus.dataset
+    made = ready(request)
+    spec, corpus, plans, state = made.spec, made.corpus, made.plans, made.state
     folder = Path(hosts.first(lambda: str(_folder(out, resume))))
-    identity = {
-        "model": spec.name,
-        "config": plain(made.config),
-        "seed": seed,
-        "preset": preset,
-        "dataset": {"name": data.name, "sha256": corpus.fingerprint, "split": corpus.split},
-        "stages": [
-            {"objectives": list(p.stage.objectives), "batch": p.batches.batch, "steps": p.steps, "patience": p.patience}
-            for p in plans
-        ],
-    }
+    identity = _identity(request, made)
     hosts.same("model, configuration, data set or seed", identity)
     checkpoints = Checkpoints(folder / "checkpoints", identity)
     try:
-        hosts.first(lambda: _write_assets(corpus, seed, spec, folder))
+        hosts.first(lambda: _write_assets(corpus, request.seed, spec, folder))
         loop = Loop(
             spec, state, made.examples, plans, checkpoints, folder / "log.jsonl", checkpoint_steps=checkpoint_steps, tick=tick
         )
@@ -184,29 +126,51 @@ def train(
     # A model of several stages ranks with what all of them trained.
     ranked = loop.tester.ranked(weights, "test") if spec.training and len(plans) == len(spec.training.stages) else None
     figures = ({} if ranked is None else {"ranking": ranked.figures()}) | finite(loop.tester.checked(weights, "test", trained))
-    spent = time.perf_counter() - begin
-    shapes = {name: taken(plan.batches, position.taken.get(plan.name, 0)) for plan in plans for name in plan.stage.objectives}
-    foretold = predicted(state.model, made.work, shapes, layout.mesh.devices.flat[0], layout.devices)
     run = Run(
-        spec,
-        made.config,
-        corpus,
-        made.work,
-        plans,
-        position,
-        made.examples,
-        seed,
-        resumed,
-        layout,
-        figures,
-        _against(corpus, ranked, seed),
-        spent,
-        command,
-        foretold,
+        spec=spec,
+        config=made.config,
+        corpus=corpus,
+        work=made.work,
+        plans=plans,
+        position=position,
+        examples=made.examples,
+        seed=request.seed,
+        resumed=resumed,
+        layout=made.layout,
+        test=figures,
+        baselines=_against(corpus, ranked, request.seed),
+        seconds=time.perf_counter() - begin,
+        command=command,
+        predicted=_predicted(made, position),
     )
     report = document(run)
     hosts.first(lambda: write(report, folder / "report.json"))
     return Trained(report, ranked, corpus, weights)
+
+
+def _identity(request: TrainingRequest, made: Ready) -> dict[str, Any]:
+    """What a checkpoint must share with the run that goes on from it."""
+    stages = [
+        {"objectives": list(p.stage.objectives), "batch": p.batches.batch, "steps": p.steps, "patience": p.patience}
+        for p in made.plans
+    ]
+    corpus = made.corpus
+    return {
+        "model": made.spec.name,
+        "config": plain(made.config),
+        "seed": request.seed,
+        "preset": request.preset,
+        "dataset": {"name": corpus.dataset.name, "sha256": corpus.fingerprint, "split": corpus.split},
+        "stages": stages,
+    }
+
+
+def _predicted(made: Ready, position: Position) -> PredictedSteps:
+    """The predicted time of the steps that were taken."""
+    shapes = {
+        name: taken(plan.batches, position.taken.get(plan.name, 0)) for plan in made.plans for name in plan.stage.objectives
+    }
+    return predicted(made.state.model, made.work, shapes, made.layout.mesh.devices.flat[0], made.layout.devices)
 
 
 def _write_assets(corpus: Corpus, seed: int, spec: Spec, folder: Path) -> None:
@@ -218,18 +182,9 @@ def _trainable() -> list[str]:
     return [name for name in specs.names() if specs.find(name).training is not None]
 
 
-def _plans(
-    spec: Spec,
-    config: Any,
-    examples: Examples,
-    epochs: int | None,
-    steps: int | None,
-    patience: int | None,
-    batch: int | None,
-    seed: int,
-    only: Sequence[str] | None,
-) -> tuple[Plan, ...]:
+def _plans(request: TrainingRequest, spec: Spec, config: Any, examples: Examples) -> tuple[Plan, ...]:
     assert spec.training is not None
+    only = request.stages
     published = {o.name: o.batch for o in spec.objectives(config)}
     chosen = [s for s in spec.training.stages if only is None or set(only) & set(s.objectives)]
     if only is not None and (unknown := set(only) - {name for stage in spec.training.stages for name in stage.objectives}):
@@ -237,9 +192,9 @@ def _plans(
     found = []
     for stage in chosen:
         name = stage.objectives[0]
-        batches = Batches(examples.pools[name], batch or published[name], seed)
-        length = _length(stage, batches.per_epoch, epochs, steps)
-        limit = stage.patience if patience is None else patience or None
+        batches = Batches(examples.pools[name], request.batch or published[name], request.seed)
+        length = _length(stage, batches.per_epoch, request.epochs, request.steps)
+        limit = stage.patience if request.patience is None else request.patience or None
         found.append(Plan(stage, batches, length, limit))
     return tuple(found)
 

@@ -3,11 +3,15 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cr_jax.data.corpus import Corpus, read_corpus
 from cr_jax.data.demo import demo_text
+from cr_jax.train.loop import Tick
+from cr_jax.train.request import TrainingRequest
+from cr_jax.train.run import Trained, train
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,6 +21,14 @@ def conversations(folder: Path, number: int = 120) -> Path:
     path = folder / "talks.txt"
     path.write_text(demo_text(seed=3, conversations=number), encoding="utf-8")
     return path
+
+
+def train_on(
+    model: str, path: Path, out: Path, *, resume: bool = False, tick: Callable[[Tick], None] | None = None, **choices: Any
+) -> Trained:
+    """A run in this process. choices: of ``TrainingRequest``, and ``checkpoint_steps``."""
+    run = {name: choices.pop(name) for name in ("checkpoint_steps",) if name in choices}
+    return train(TrainingRequest(model, path, **choices), out, resume=resume, tick=tick, **run)
 
 
 def losses(folder: Path) -> list[dict[str, Any]]:

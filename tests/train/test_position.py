@@ -7,7 +7,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from train.corpora import SMALL, conversations, losses
+from train.corpora import SMALL, conversations, losses, train_on
 
 from cr_jax.errors import BadInput, CrJaxError
 from cr_jax.report.document import validate_file
@@ -60,10 +60,9 @@ def test_a_span_of_less_than_nothing_is_none():
 def test_a_clock_set_during_training(tmp_path, monkeypatch, step):
     pytest.importorskip("grain", reason="needs the extra cr-jax[train]")
     pytest.importorskip("orbax.checkpoint", reason="needs the extra cr-jax[train]")
-    from cr_jax.train.run import train
 
     path, options = conversations(tmp_path), {"settings": SMALL["dmn"], "batch": 8, "checkpoint_steps": 10}
-    whole = train("dmn", path, tmp_path / "whole", steps=60, **options)
+    whole = train_on("dmn", path, tmp_path / "whole", steps=60, **options)
     compiling.clock.cache_clear()
     real, calls = time.time, 0
 
@@ -74,13 +73,13 @@ def test_a_clock_set_during_training(tmp_path, monkeypatch, step):
         return real() + step * (calls // 50)
 
     monkeypatch.setattr(time, "time", stepping)
-    found = train("dmn", path, tmp_path / "out", steps=60, **options)
+    found = train_on("dmn", path, tmp_path / "out", steps=60, **options)
     monkeypatch.undo()
     assert calls > 100 and validate_file(tmp_path / "out" / "report.json") == "training-report"
     cost = found.report.cost.measured
     assert 0 <= cost.compiling_s <= cost.training_s <= cost.time_s and cost.training_s < 3600
     assert losses(tmp_path / "out") == losses(tmp_path / "whole") and found.report.test == whole.report.test
-    again = train("dmn", path, tmp_path / "out", steps=60, resume=True, **options)
+    again = train_on("dmn", path, tmp_path / "out", steps=60, resume=True, **options)
     assert again.report.test == whole.report.test
 
 
@@ -158,10 +157,9 @@ def test_damaged_checkpoints_are_refused(tmp_path):
     pytest.importorskip("grain", reason="needs the extra cr-jax[train]")
     pytest.importorskip("orbax.checkpoint", reason="needs the extra cr-jax[train]")
     from cr_jax.train.recommend import Recommender
-    from cr_jax.train.run import train
 
     path, options = conversations(tmp_path), {"settings": SMALL["dmn"], "batch": 8, "checkpoint_steps": 10, "steps": 30}
-    train("dmn", path, tmp_path / "whole", **options)
+    train_on("dmn", path, tmp_path / "whole", **options)
     Recommender(tmp_path / "whole")
     files = [place.relative_to(tmp_path / "whole") for place in sorted((tmp_path / "whole").rglob("*")) if place.is_file()]
     texts = [place for place in files if place.name in ("metadata", "recommender.json", "log.jsonl") or place.suffix == ".json"]
@@ -181,7 +179,7 @@ def test_damaged_checkpoints_are_refused(tmp_path):
             shutil.copytree(tmp_path / "whole", cut)
             file = cut / place
             file.write_bytes(damage(file.read_bytes()))
-            for use in (lambda: Recommender(cut), lambda: train("dmn", path, cut, resume=True, **options)):
+            for use in (lambda: Recommender(cut), lambda: train_on("dmn", path, cut, resume=True, **options)):
                 try:
                     use()
                 except CrJaxError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from train.corpora import SMALL, conversations, redial_file
+from train.corpora import SMALL, conversations, redial_file, train_on
 
 from cr_jax.cli.main import app
 from cr_jax.cli.recommend import Latencies
@@ -23,7 +23,7 @@ from cr_jax.errors import BadConfig, BadInput
 from cr_jax.report.document import to_json, validate, validate_file
 from cr_jax.train import metrics
 from cr_jax.train.recommend import Recommender
-from cr_jax.train.run import RECOMMENDER, train
+from cr_jax.train.run import RECOMMENDER
 
 pytest.importorskip("grain", reason="needs the extra cr-jax[train]")
 pytest.importorskip("orbax.checkpoint", reason="needs the extra cr-jax[train]")
@@ -40,7 +40,10 @@ def runs(tmp_path_factory):
             settings = SMALL[name]
             # So few steps change little at the published rates, and near-equal scores have no order.
             settings = settings | {"learning_rate": "0.02"} if name in ("dmn", "mmn", "pmmn") else settings
-            made[name] = folder / name, train(name, conversations(folder), folder / name, settings=settings, steps=20, batch=16)
+            made[name] = (
+                folder / name,
+                train_on(name, conversations(folder), folder / name, settings=settings, steps=20, batch=16),
+            )
         return made[name]
 
     return run
@@ -240,7 +243,7 @@ def test_latencies_are_counted_not_kept():
 
 def test_free_dialogues(tmp_path, monkeypatch, capsys):
     path = redial_file(tmp_path)
-    trained = train("srnn-ae", path, tmp_path / "out", settings=SMALL["srnn-ae"] | {"mentions": "8"}, steps=3, batch=8)
+    trained = train_on("srnn-ae", path, tmp_path / "out", settings=SMALL["srnn-ae"] | {"mentions": "8"}, steps=3, batch=8)
     found = Recommender(tmp_path / "out", top=100)
     talk = trained.corpus.dialogues["test"][0]
     assert [(s.start, s.stop) for s in turns_of(talk)] == [(0, 1), (1, 3)]
