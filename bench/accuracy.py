@@ -37,7 +37,7 @@ from cr_jax.cost.walk import Walk
 from cr_jax.documents.calibration import Calibration
 from cr_jax.errors import CrJaxError
 from cr_jax.hlo.parse import parse
-from cr_jax.measure import calibrate, inputs, memory, points, run, worker
+from cr_jax.measure import calibrate, inputs, memory, points, run
 from cr_jax.measure.case import Case, Prepared, prepare
 from cr_jax.measure.clock import Plan, interleave
 from cr_jax.measure.replay import replay
@@ -108,7 +108,7 @@ def cell(prepared: Prepared, step: Any, accelerator: Accelerator, canary: Any, v
     peak, measured_peak = compiled.predicted_peak_bytes(), None
     del runner
     if options.memory and peak is not None and peak >= LEAST_PEAK:
-        measured_peak, _ = memory.fresh_peak(case, step.name, worker.COMMAND, worker.environment())
+        measured_peak, _ = memory.fresh_peak(case, step.name, worker_process.COMMAND, worker_process.environment())
     return {
         "model": case.model,
         "dataset": case.dataset,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cr_jax import __version__
 from cr_jax.cli.options import add_command
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.profiling.request import Listener, Request
+from cr_jax.version import __version__
 
 if TYPE_CHECKING:
     from cr_jax.report.gate import NotComparable

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cr_jax import __version__
 from cr_jax.cli.options import Dataset, PresetAcross, PricingOptions, WorkloadOptions, add_command, names
 from cr_jax.cli.paths import check_file, check_folder
 from cr_jax.cli.progress import StatusLine
@@ -17,6 +16,7 @@ from cr_jax.cli.streams import say, write_json
 from cr_jax.errors import BadConfig, CrJaxError, MissingExtra, UnknownName
 from cr_jax.profiling.request import Listener, Request
 from cr_jax.records import PHASES
+from cr_jax.version import __version__
 
 if TYPE_CHECKING:
     from cr_jax.predict.money.pricing import Rates

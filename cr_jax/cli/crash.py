@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from cr_jax import __version__
 from cr_jax.errors import CrJaxError
 from cr_jax.printable import message
 from cr_jax.resources import cache_root
+from cr_jax.version import __version__
 
 #: The exit code of a program that failed by its own fault (``EX_SOFTWARE`` of ``sysexits.h``).
 SOFTWARE = 70

@@ -4,7 +4,6 @@ import itertools
 import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ import typer
 from cr_jax.cli.options import add_command, settings
 from cr_jax.cli.paths import check_file
 from cr_jax.printable import visible
+from cr_jax.serving.latencies import Latencies
 
 if TYPE_CHECKING:
     from cr_jax.data.conversation import Problems
     from cr_jax.data.examples.turn_encoder import Talk
-    from cr_jax.train.recommend import Answer, Recommender
+    from cr_jax.serving.recommender import Answer, Recommender
 
 #: Batches of conversations that are put in order of their turns, so that a batch ends together.
 ALIKE = 32
@@ -56,14 +56,14 @@ def recommend(options: RecommendOptions) -> None:
 
     Every program is compiled before the first question; latencies do not hold compilation.
     """
-    from cr_jax.train.recommend import Recommender
+    from cr_jax.serving.recommender import Recommender
 
     check_file("--out", options.out)
     chosen = settings(options.set_)
     found = Recommender(options.checkpoint, options.top, model=options.model, dataset=options.dataset, settings=chosen)
     _introduce(found, options.user)
     if options.conversations is None:
-        from cr_jax.cli.talk import Terminal
+        from cr_jax.serving.terminal import Terminal
 
         _prepared(found, None)
         Terminal(found, options.user).run()
@@ -197,36 +197,6 @@ def _words(talk: "Talk", t: int, aspect_is_word: bool) -> list[str]:
     said = _said(talk, t)
     question, answer = ((text or "").lower() for text in (said["question"], said["answer"]))
     return [*([question] if aspect_is_word and question else question.split()), *answer.split()]
-
-
-class Latencies:
-    """Latencies of turns, however many: how often each, to three digits."""
-
-    def __init__(self) -> None:
-        self.number, self._first, self._counted = 0, 0.0, Counter[float]()
-
-    def add(self, seconds: float) -> None:
-        """Count one turn's."""
-        self._first = seconds if not self.number else self._first
-        self.number += 1
-        self._counted[float(f"{seconds:.2e}")] += 1
-
-    def line(self) -> str:
-        """In words: ``40 turns, 0.41 ms a turn (median; 95% within 0.6 ms, first 0.9 ms)``."""
-        if not self.number:
-            return "no turns"
-        middle, late = self._at(self.number // 2), self._at(max(0, -(-self.number * 95 // 100) - 1))
-        return (
-            f"{self.number:,} turns, {1e3 * middle:.2f} ms a turn (median; 95% within {1e3 * late:.2f} ms, the first "
-            f"{1e3 * self._first:.2f} ms)"
-        )
-
-    def _at(self, place: int) -> float:
-        for seconds in sorted(self._counted):
-            place -= self._counted[seconds]
-            if place < 0:
-                return seconds
-        raise AssertionError("no latencies")
 
 
 def _say(text: str) -> None:

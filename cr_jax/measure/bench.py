@@ -10,12 +10,11 @@ from typing import Any
 
 import jax
 
-from cr_jax import __version__
 from cr_jax.cost.counting.count import count_hlo
 from cr_jax.errors import BadConfig, NotWritten
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.measure import device as devices
-from cr_jax.measure import inputs, memory, power, run, worker
+from cr_jax.measure import inputs, memory, power, run, worker_process
 from cr_jax.measure import machine as machines
 from cr_jax.measure.case import Case, Prepared, prepare
 from cr_jax.measure.clock import Clock, Plan, interleave, timed
@@ -27,6 +26,7 @@ from cr_jax.resources import write_atomically
 from cr_jax.steps.step import state_bytes
 from cr_jax.targets.compile import versions
 from cr_jax.units import scaled
+from cr_jax.version import __version__
 
 #: Told a stage (``compiled``, ``measured``) with facts, as it is reached.
 Say = Callable[[str, dict[str, Any]], None]
@@ -200,7 +200,7 @@ def keep_text(text: str, file: Path) -> None:
 
 def _memory(ready: Ready, entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if ready.compiled.device.platform == "cpu":
-        peak, said = memory.fresh_peak(ready.prepared.case, ready.name, worker.COMMAND, worker.environment())
+        peak, said = memory.fresh_peak(ready.prepared.case, ready.name, worker_process.COMMAND, worker_process.environment())
         method = memory.RESIDENT
     else:
         peak, said = memory.device_peak(ready.before, memory.in_use(ready.compiled.device))

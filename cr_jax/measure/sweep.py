@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cr_jax import __version__
 from cr_jax.errors import BadInput, CrJaxError, NotWritten
 from cr_jax.json_text import read_json
-from cr_jax.measure import machine, worker
+from cr_jax.measure import machine, worker_process
 from cr_jax.measure.case import Case
 from cr_jax.measure.clock import Plan
 from cr_jax.records import plain
 from cr_jax.report import bench as report
 from cr_jax.report.document import validate, write
 from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
+from cr_jax.version import __version__
 
 #: Told after each cell: the case, its report, whether it was there already, seconds it took.
 Progress = Callable[[Case, Mapping[str, Any], bool, float], None]
@@ -68,7 +68,7 @@ def sweep(
     folder: Path,
     budget: Budget = Budget(),
     progress: Progress | None = None,
-    command: Sequence[str] = worker.COMMAND,
+    command: Sequence[str] = worker_process.COMMAND,
 ) -> list[dict[str, Any]]:
     """Run every case that has no report in ``folder``; returns all reports in order.
 
@@ -103,7 +103,9 @@ def finished(file: Path) -> dict[str, Any] | None:
     return document
 
 
-def run_cell(case: Case, plan: Plan, file: Path, budget: Budget, command: Sequence[str] = worker.COMMAND) -> dict[str, Any]:
+def run_cell(
+    case: Case, plan: Plan, file: Path, budget: Budget, command: Sequence[str] = worker_process.COMMAND
+) -> dict[str, Any]:
     """Run one case in a process of its own and write its report to ``file``."""
     events: list[Event] = []
     with tempfile.TemporaryDirectory(prefix="crjax-") as place:
@@ -114,7 +116,7 @@ def run_cell(case: Case, plan: Plan, file: Path, budget: Budget, command: Sequen
             encoding="utf-8",
         )
         limits = Limits(budget.cell_s, default_limits(1).bytes)
-        reason = run_worker([*command, str(request)], worker.environment(), Path(place) / "log", limits, events.append)
+        reason = run_worker([*command, str(request)], worker_process.environment(), Path(place) / "log", limits, events.append)
         if reason is None:
             try:
                 document = read_json(result)

@@ -12,14 +12,6 @@ from typing import Any, NoReturn, TextIO
 
 from cr_jax.json_text import read_json
 
-#: How the process is started, less the request.
-COMMAND = (sys.executable, "-m", "cr_jax.measure.worker")
-
-
-def environment() -> dict[str, str]:
-    """This process's, with what it can import."""
-    return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-
 
 def main(arguments: list[str]) -> int:
     """Serve one request; the exit code."""

@@ -4,7 +4,6 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from cr_jax import __version__
 from cr_jax.catalog import load
 from cr_jax.catalog.precision import matmul_precision
 from cr_jax.paper.table_ii import beside_table_ii
@@ -13,6 +12,7 @@ from cr_jax.profiling.stages import Compiled, Predicted
 from cr_jax.records import MODES, plain
 from cr_jax.report import build
 from cr_jax.targets.compile import versions
+from cr_jax.version import __version__
 
 #: Of the workload, what a report says elsewhere or not at all.
 _APART = ("lengths", "turn_histogram", "batches")

@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec import structs
 
-from cr_jax import __version__
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples.pool import Examples
 from cr_jax.documents.fields import Tool
@@ -33,6 +32,7 @@ from cr_jax.records import Workload, plain
 from cr_jax.targets.compile import versions
 from cr_jax.train.loop import Plan, Position
 from cr_jax.train.state import Layout
+from cr_jax.version import __version__
 
 DEFINITIONS = {
     "turn": "one question-answer pair; turns_per_s counts those that the training examples supervise",

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from reports import sample
 from rich.console import Console
 
-from cr_jax import __version__
 from cr_jax.render import compare as tables
 from cr_jax.render.bars import bars
 from cr_jax.render.cost import grid, render_cost, show
@@ -22,6 +21,7 @@ from cr_jax.render.roofline import roofline
 from cr_jax.render.svg import Panel, bar_panels
 from cr_jax.report.compare import compare, saved
 from cr_jax.report.diff import difference
+from cr_jax.version import __version__
 
 #: Rich markup, markup that is none, control characters, a bidi override, a forged line, formats' own marks, a formula.
 HOSTILE = (

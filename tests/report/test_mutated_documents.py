@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reports import sample, step
 
-from cr_jax import __version__
 from cr_jax.errors import BadInput, CrJaxError
 from cr_jax.profiling.rerun import rerun
 from cr_jax.render import compare as tables
@@ -23,6 +22,7 @@ from cr_jax.report.compare import compare, saved
 from cr_jax.report.diff import difference
 from cr_jax.report.document import get_field, read_report, to_json, validate, validate_file
 from cr_jax.report.gate import LIMITS, gate, read_baseline
+from cr_jax.version import __version__
 
 VALUES = (
     None,

@@ -156,7 +156,7 @@ def test_anything_else_is_refused_in_one_line(data, value):
 def test_damaged_checkpoints_are_refused(tmp_path):
     pytest.importorskip("grain", reason="needs the extra cr-jax[train]")
     pytest.importorskip("orbax.checkpoint", reason="needs the extra cr-jax[train]")
-    from cr_jax.train.recommend import Recommender
+    from cr_jax.serving.recommender import Recommender
 
     path, options = conversations(tmp_path), {"settings": SMALL["dmn"], "batch": 8, "checkpoint_steps": 10, "steps": 30}
     train_on("dmn", path, tmp_path / "whole", **options)

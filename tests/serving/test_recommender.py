@@ -10,7 +10,6 @@ import pytest
 from train.corpora import SMALL, conversations, redial_file, train_on
 
 from cr_jax.cli.main import app
-from cr_jax.cli.recommend import Latencies
 from cr_jax.data import recommender_assets
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.corpus import read_corpus
@@ -21,8 +20,9 @@ from cr_jax.documents.base import decode
 from cr_jax.documents.recommender import RecommenderDocument
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.report.document import to_json, validate, validate_file
+from cr_jax.serving.latencies import Latencies
+from cr_jax.serving.recommender import Recommender
 from cr_jax.train import metrics
-from cr_jax.train.recommend import Recommender
 from cr_jax.train.run import RECOMMENDER
 
 pytest.importorskip("grain", reason="needs the extra cr-jax[train]")

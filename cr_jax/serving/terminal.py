@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cr_jax.cli.recommend import Latencies
 from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.dialogue import USER, Dialogue, Utterance
 from cr_jax.data.formats.redial import words_of_text
 from cr_jax.printable import visible
+from cr_jax.serving.latencies import Latencies
 
 if TYPE_CHECKING:
-    from cr_jax.train.recommend import Answer, Recommender
+    from cr_jax.serving.recommender import Answer, Recommender
 
 STOP, SKIP = ("stop", "quit", "exit"), ("skip", "s")
 
@@ -110,7 +110,7 @@ class Terminal:
 
     def _known(self, text: str) -> tuple[str, int]:
         """The text cut to the newest words that have room, and how many of these the model knows; says which not."""
-        from cr_jax.train.recommend import FREE_WORDS
+        from cr_jax.serving.recommender import FREE_WORDS
 
         words = text.split()
         if len(words) > FREE_WORDS:

@@ -1,0 +1,1 @@
+"""A trained model in conversation: the recommender, the terminal, latencies."""
