@@ -113,7 +113,7 @@ def test_a_part_is_picked_anew_from_another_place_not_from_a_changed_whole():
 
 
 def test_fetching_cold_operands_is_the_least_a_replayed_operation_takes():
-    parts = replaying.Parts(compute_s=1e-6, memory_s=3e-6)
+    parts = replaying.TimeParts(compute_s=1e-6, memory_s=3e-6)
     assert replaying._scaled(parts, 1e-6).seconds == 3e-6
     assert replaying._scaled(parts, 5e-6).seconds == 5e-6
 

@@ -179,7 +179,7 @@ def test_same_inputs_same_bytes_from_another_folder(tmp_path):
         ({"top_k": 9293}, "9292"),
         ({"items_scored": 5}, "all 9292 items"),
         ({"settings": {"hop": "2"}}, "'hop'"),
-        ({"settings": {"hops": "two"}}, "int"),
+        ({"settings": {"hops": "two"}}, "a whole number"),
         ({"settings": {"hidden": "0"}}, "hidden=0"),
         ({"model": "no.such.module:SPEC"}, "no"),
     ],

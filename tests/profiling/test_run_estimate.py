@@ -68,7 +68,7 @@ def test_durations():
 def _fast(monkeypatch, seconds=0.002):
     """Every prediction becomes ``seconds``, on any device."""
 
-    def predicted(step, accelerator, dtype, options):
+    def predicted(step, accelerator, dtype, options, *_):
         shares = {"compute": 1.0}
         return {
             "seconds": seconds,

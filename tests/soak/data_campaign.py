@@ -19,7 +19,7 @@ REVIEW = {"reviewerID": "u{}", "asin": "i{}", "reviewText": "A good battery, a b
 
 def layouts() -> dict[str, Layout]:
     """A small whole example of every layout."""
-    from data.test_hem import FILES
+    from data.formats.test_hem import FILES
     from train.corpora import dialogue
 
     from cr_jax.data.demo import demo_text

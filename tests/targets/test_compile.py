@@ -11,6 +11,7 @@ from cr_jax.errors import BadConfig
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.turn import turn_steps
 from cr_jax.targets import compile as compiling
+from cr_jax.targets.resolve import resolve
 
 
 class Mute:
@@ -45,5 +46,5 @@ def test_an_array_that_xla_cannot_count_is_one_line(monkeypatch):
     config = dataclasses.replace(tiny.case("dmn").config, hidden=2**31 - 1)
     step = turn_steps(abstract_model(tiny.case("dmn").spec, config), work)[0]
     with pytest.raises(BadConfig, match=r"too large to be counted: .*overflow.*; legal: smaller sizes") as caught:
-        compiling.lower_step(step, {"platform": "cpu"}, "default")
+        compiling.lower_step(step, resolve("cpu"), "default")
     assert "\n" not in str(caught.value)

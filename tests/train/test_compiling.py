@@ -65,7 +65,7 @@ def test_shapes_between_two_lie_on_the_line_between_them(dmn, monkeypatch):
     monkeypatch.setattr(load, "accelerator", lambda name: device)
 
     def seconds(*shapes):
-        return predicted(*dmn[:2], {"answer": list(shapes)}, jax.devices()[0], 1)["training_s"]
+        return predicted(*dmn[:2], {"answer": list(shapes)}, jax.devices()[0], 1).training_s
 
     short, long = seconds(shape(dmn, 1, 4)), seconds(shape(dmn, 1, 64))
     assert long > 1.2 * short  # a step of the recurrence a word
