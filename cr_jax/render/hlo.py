@@ -1,5 +1,7 @@
 """The count of one HLO text as terminal tables."""
 
+from collections.abc import Iterator
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -36,22 +38,7 @@ def render_hlo(document: HloCountDocument) -> RenderableType:
                 f"{scaled(least.hbm_bytes, 'B')}\n"
             )
         )
-    for axis in ("families", "modules", "passes"):
-        costs: dict[str, OperationCosts] = getattr(document, axis)
-        rows = sorted(costs.items(), key=lambda item: -item[1].matmul_flops - item[1].other_flops)
-        table = grid(axis.capitalize(), "name", "matmul FLOP", "other FLOP", "transcendentals", "integer", "HBM bytes")
-        for name, cost in rows[:_SHOWN]:
-            table.add_row(
-                name,
-                scaled(cost.matmul_flops),
-                scaled(cost.other_flops),
-                scaled(cost.transcendentals),
-                scaled(cost.integer_ops),
-                scaled(cost.hbm_bytes, "B"),
-            )
-        if len(rows) > _SHOWN:
-            table.add_row(f"{len(rows) - _SHOWN} more (see --json)")
-        parts += [table, Text("")]
+    parts += _cost_tables(document)
     if document.loops:
         table = grid("Loops", "loop", "trip count", "known by", "entered", "matmul FLOP per iteration", "module")
         for loop in document.loops:
@@ -93,6 +80,27 @@ def render_hlo(document: HloCountDocument) -> RenderableType:
             table.add_row(missing.operation, str(missing.count), scaled(missing.hbm_bytes, "B"))
         parts.append(table)
     return Group(*parts)
+
+
+def _cost_tables(document: HloCountDocument) -> Iterator[RenderableType]:
+    """Costs by family, module and pass, the dearest first."""
+    for axis in ("families", "modules", "passes"):
+        costs: dict[str, OperationCosts] = getattr(document, axis)
+        rows = sorted(costs.items(), key=lambda item: -item[1].matmul_flops - item[1].other_flops)
+        table = grid(axis.capitalize(), "name", "matmul FLOP", "other FLOP", "transcendentals", "integer", "HBM bytes")
+        for name, cost in rows[:_SHOWN]:
+            table.add_row(
+                name,
+                scaled(cost.matmul_flops),
+                scaled(cost.other_flops),
+                scaled(cost.transcendentals),
+                scaled(cost.integer_ops),
+                scaled(cost.hbm_bytes, "B"),
+            )
+        if len(rows) > _SHOWN:
+            table.add_row(f"{len(rows) - _SHOWN} more (see --json)")
+        yield table
+        yield Text("")
 
 
 def _trips(loop: CountedLoop) -> str:
