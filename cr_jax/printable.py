@@ -51,7 +51,7 @@ def message(text: str, room: int = MESSAGE) -> str:
     Of a longer one the long values are cut first, then the list of what is legal, then paths, last all
     that stands before ``legal:``.
     """
-    line = visible(" ".join(text.split()))
+    line = visible(one_line(text))
     for pattern, most in ((_LONG, 120), (_VALUE, 80), (_VALUE, 40), (None, 150), (_LONG, 80), (_LONG, 40)):
         if len(line) <= room:
             return line
@@ -67,6 +67,16 @@ def message(text: str, room: int = MESSAGE) -> str:
 def line(text: str) -> str:
     """One visible line for a terminal, a message among it."""
     return message(text, LINE)
+
+
+def one_line(value: object, room: int | None = None) -> str:
+    """An error, or any text, on one line; the first ``room`` letters of it."""
+    return " ".join(str(value).split())[:room]
+
+
+def named(error: BaseException, room: int | None = None) -> str:
+    """An error on one line with its type before it."""
+    return f"{type(error).__name__}: {one_line(error, room)}"
 
 
 def redact(text: str) -> str:

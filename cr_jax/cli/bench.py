@@ -23,6 +23,7 @@ from cr_jax.cli.options import (
     from_fields,
     settings,
 )
+from cr_jax.cli.progress import StatusLine, progress_bar
 from cr_jax.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -194,20 +195,10 @@ class _Progress:
     """A bar with the time left on a terminal, a line per cell elsewhere."""
 
     def __init__(self, total: int):
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self._console = Console(stderr=True, highlight=False)
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
+        left = TimeRemainingColumn(elapsed_when_finished=False)
+        self._bar = progress_bar(TimeElapsedColumn(), TextColumn("left"), left)
         self._task, self._total, self._done = self._bar.add_task("sweep", total=total), total, 0
 
     def __enter__(self) -> "_Progress":
@@ -223,7 +214,7 @@ class _Progress:
         what = "there already" if had else f"{report['status']} in {seconds:.0f} s"
         if report["error"]:
             what += f": {report['error']['kind']}"
-        if self._console.is_terminal:
+        if not self._bar.disable:
             self._bar.update(self._task, advance=1, description=case.slug())
         else:
             print(f"[{self._done}/{self._total}] {case.slug()}: {what}", file=sys.stderr, flush=True)
@@ -271,12 +262,10 @@ def _finish(report: dict[str, Any], out: Path | None, json_: bool, to_json: Any,
 
 
 def _say() -> Any:
-    if not sys.stderr.isatty():
-        return lambda stage, facts: None
+    line = StatusLine()
 
     def say(stage: str, facts: dict[str, Any]) -> None:
-        sys.stderr.write(f"\r\x1b[K{stage} {facts['step']}" if stage != "measured" else "\r\x1b[K")
-        sys.stderr.flush()
+        line.clear() if stage == "measured" else line.show(f"{stage} {facts['step']}")
 
     return say
 

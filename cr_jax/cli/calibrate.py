@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cr_jax.cli.progress import StatusLine
+
 if TYPE_CHECKING:
     from cr_jax.documents.calibration import Calibration
 
@@ -62,7 +64,7 @@ def calibrate(
     if not 0 < limit < float("inf"):
         raise BadConfig(f"--limit {limit:g}: must be above 0, in seconds")
     if device != "cpu":
-        accelerator.run(device, profile, out, limit, from_ or (), _place, _say)
+        accelerator.run(device, profile, out, limit, from_ or (), _place, StatusLine().show)
     elif profile is not None or from_:
         raise BadConfig(f"--{'profile' if profile else 'from'}: not with --device cpu; legal: --device gpu, or tpu")
     else:
@@ -82,7 +84,7 @@ def _cpu(out: str, limit: float, statistic: str, keep_unreliable: bool) -> None:
     base = read_json(shipped_profile("accelerators", "cpu"))
     check(base | {"name": out}, "accelerator-profile", f"--out {out}")  # before a minute is spent
     place = _place(out)
-    block = measure.calibrate(limit, _say, statistic)
+    block = measure.calibrate(limit, StatusLine().show, statistic)
     document = measure.profile(block, out, base)
     check(document, "accelerator-profile", str(place))
     sys.stdout.write(_summary(block))
@@ -139,9 +141,3 @@ def _summary(block: "Calibration") -> str:
         )
     passes = "1 pass" if block.passes == 1 else f"{block.passes} passes"
     return f"{fit.points} points, {passes}, {block.took_s:.0f} s; {apart}\n"
-
-
-def _say(line: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{line}")
-        sys.stderr.flush()

@@ -11,6 +11,7 @@ import typer
 
 from cr_jax.cli.options import add_command
 from cr_jax.errors import BadConfig, BadInput
+from cr_jax.printable import one_line
 from cr_jax.profiling.request import Listener, Request
 from cr_jax.version import __version__
 
@@ -160,5 +161,5 @@ def _update(old: dict[str, Any], now: dict[str, Any], file: Path) -> bool:
 
 
 def _incomparable(error: "NotComparable") -> typer.Exit:
-    print(f"crjax: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"crjax: {one_line(error)}", file=sys.stderr)
     return typer.Exit(NOT_COMPARABLE)

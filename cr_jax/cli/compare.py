@@ -14,6 +14,7 @@ from cr_jax.cli.paths import check_file, check_folder
 from cr_jax.cli.progress import StatusLine
 from cr_jax.cli.streams import say, write_json
 from cr_jax.errors import BadConfig, CrJaxError, MissingExtra, UnknownName
+from cr_jax.printable import named, one_line
 from cr_jax.profiling.request import Listener, Request
 from cr_jax.records import PHASES
 from cr_jax.version import __version__
@@ -155,7 +156,7 @@ def _capacity(
     by_model: dict[str, list[Search]] = {}
     for search, cell in zip(searches, cells, strict=True):
         if cell.report is None:
-            search.fail(f"no figures: {' '.join((cell.error or 'no report').split())}")
+            search.fail(f"no figures: {one_line(cell.error or 'no report')}")
         by_model.setdefault(cell.model, []).append(search)
     for model, some in by_model.items():
         last = replace(requests[model], phases=("infer",), turns_compiled="last")
@@ -207,8 +208,7 @@ def profile_model(request: Request, place: str, profile: "Callable[..., list[dic
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, CrJaxError) else f"{type(error).__name__}: {text[:200]}"
+    return one_line(error) if isinstance(error, CrJaxError) else named(error, 200)
 
 
 def _emit(document: dict[str, Any], options: CompareOptions) -> None:

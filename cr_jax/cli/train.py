@@ -9,6 +9,7 @@ import typer
 
 from cr_jax.cli.options import Model, Settings, add_command, settings
 from cr_jax.cli.paths import check_folder
+from cr_jax.cli.progress import progress_bar
 from cr_jax.cli.streams import say
 from cr_jax.train.request import TrainingRequest
 
@@ -102,18 +103,10 @@ class Bar:
     """A progress bar on a terminal's stderr: stage, loss, turns per second, time left."""
 
     def __init__(self, shown: bool = True) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import TextColumn, TimeRemainingColumn
 
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[shown]}", markup=False),
-            TimeRemainingColumn(),
-        )
-        self._progress = Progress(*columns, console=console, transient=True, disable=not shown or not console.is_terminal)
+        figures = TextColumn("{task.fields[shown]}", markup=False)
+        self._progress = progress_bar(figures, TimeRemainingColumn(), transient=True, shown=shown)
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> "Bar":

@@ -27,6 +27,7 @@ from cr_jax.measure.clock import Clock, timed
 from cr_jax.predict.accelerator import step
 from cr_jax.predict.accelerator.anchors import Anchors, Measured, derive, judging
 from cr_jax.predict.accelerator.card import Card, card
+from cr_jax.printable import one_line
 
 Say = Callable[[str], None]
 
@@ -166,7 +167,7 @@ def driver(device: Any, proc: Path = Path("/proc/driver/nvidia/version")) -> str
         found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", proc.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         found = None
-    said = found[1] if found else " ".join(str(getattr(device.client, "platform_version", "")).split())[:80]
+    said = found[1] if found else one_line(getattr(device.client, "platform_version", ""), 80)
     return said or None
 
 
@@ -299,4 +300,4 @@ def _memory(device: Any) -> int | None:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__
+    return one_line(error, 160) or type(error).__name__

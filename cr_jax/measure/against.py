@@ -27,6 +27,7 @@ from cr_jax.measure import machine as machines
 from cr_jax.measure.case import Case, Prepared, prepare
 from cr_jax.measure.clock import Clock, Plan, interleave
 from cr_jax.measure.statistics import compare
+from cr_jax.printable import one_line
 from cr_jax.profiling.request import Request
 from cr_jax.report.gate import NotComparable
 from cr_jax.report.gate_time import verdict
@@ -214,7 +215,7 @@ def _read(file: Path, like: export.Exported) -> export.Exported:
         _text(found)
         return found
     except Exception as error:  # of whatever kind: bytes of another format, or none
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error, 200)
         raise NotComparable(f"--time: {file} is not read by jax {jax.__version__}: {said}; legal: keep it anew") from None
 
 

@@ -27,6 +27,7 @@ from cr_jax.hlo.shapes import Shape
 from cr_jax.measure.replay_loop import TYPES, loop_module
 from cr_jax.predict.program_time import Prediction, Timed, assemble
 from cr_jax.predict.time_parts import TimeParts
+from cr_jax.printable import one_line
 
 #: Operations are replayed from the longest down, to this share of the predicted time and at most so many.
 SHARE, MOST = 0.97, 40
@@ -93,7 +94,7 @@ def replay(
             each = _seconds(pieces.looped(first.operation), analytic, statistic)
             seconds = max(each - base, 0.02 * each)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:  # XLA's refusals come as these
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error, 160)
         found.append(Replayed(first.operation.name, first.operation.family, times, analytic, seconds, reason))
         if seconds is not None:
             for timed in group:

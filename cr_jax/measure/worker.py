@@ -11,6 +11,7 @@ import threading
 from typing import Any, NoReturn, TextIO
 
 from cr_jax.json_text import read_json
+from cr_jax.printable import named
 
 
 def main(arguments: list[str]) -> int:
@@ -28,7 +29,7 @@ def answer(arguments: list[str], pipe: TextIO) -> int:
         request = read_json(file)
         {"memory": _memory, "bench": _bench}[request["kind"]](request, pipe)
     except Exception as error:  # of whatever kind: a request that is none, a case that cannot be measured
-        print(f"{type(error).__name__}: {' '.join(str(error).split())[:400]}", file=sys.stderr)
+        print(named(error, 400), file=sys.stderr)
         return 2
     return 0
 

@@ -25,6 +25,7 @@ from cr_jax.models.config_checks import at_most as at_most
 from cr_jax.models.config_checks import positive as positive
 from cr_jax.models.config_checks import read_setting
 from cr_jax.nn.module import Module
+from cr_jax.printable import one_line
 from cr_jax.records import Positions, Workload
 
 Inputs = Mapping[str, jax.ShapeDtypeStruct]
@@ -165,7 +166,7 @@ def find(name: str) -> Spec:
         try:
             spec = _attribute(module, attribute)
         except Exception as error:  # the module's code is the user's and may raise anything
-            said = " ".join(str(error).split())[:200]
+            said = one_line(error, 200)
             raise BadConfig(f"model {name[:100]!r}: {type(error).__name__}: {said}; legal: package.module:SPEC") from error
         if not isinstance(spec, Spec):
             raise BadConfig(f"model {name!r} is a {type(spec).__name__}; legal: a cr_jax Spec")

@@ -15,6 +15,7 @@ from cr_jax.data.split import VALIDATION
 from cr_jax.errors import BadConfig, CrJaxError
 from cr_jax.models import spec as specs
 from cr_jax.predict.money.pricing import Rates
+from cr_jax.printable import one_line
 from cr_jax.profiling.pipeline import attempt, compile_for, count, for_each, predict, prepare, profile_devices, trace_validation
 from cr_jax.profiling.request import Request
 from cr_jax.profiling.stages import Compiled, Failed
@@ -108,7 +109,7 @@ def estimates(run: RunRequest, models: Sequence[str]) -> dict[str, Any]:
             found = [Failed(device, error) for device in devices]
         for device, one in zip(devices, found, strict=True):
             if isinstance(one, Failed):
-                runs.append({"model": model, "device": device, "error": " ".join(str(one.reason).split())})
+                runs.append({"model": model, "device": device, "error": one_line(one.reason)})
             else:
                 runs.append(one)
     document = {"schema": SCHEMA_ID, "kind": "run-estimate", "schema_version": SCHEMA_VERSION, "runs": runs}

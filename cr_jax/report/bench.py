@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cr_jax.cost.counting.hlo_count import HloCount
-from cr_jax.printable import redacted
+from cr_jax.printable import named, one_line, redacted
 from cr_jax.records import TrainingLabels, labels_document
 
 SCHEMA_VERSION = "1.0"
@@ -118,9 +118,9 @@ def memory_entry(predicted: int | None, measured: int | None, method: str | None
 def error_entry(error: BaseException, doing: Mapping[str, Any] | None) -> dict[str, Any]:
     """Why a case has no (further) figures: kind ``out of memory`` or ``failed``, in one line, with the
     step that was measured and the peak predicted for it."""
-    said = " ".join(str(error).split())
+    said = one_line(error)
     full = isinstance(error, MemoryError) or any(t in said.lower() for t in ("resource_exhausted", "out of memory"))
-    return failure("out of memory" if full else "failed", f"{type(error).__name__}: {said[:400]}", doing)
+    return failure("out of memory" if full else "failed", named(error, 400), doing)
 
 
 def failure(kind: str, reason: str, doing: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.predict.money.pricing import Rates
+from cr_jax.printable import one_line
 from cr_jax.report.prediction import recost
 from cr_jax.report.rows import figures, ratios
 from cr_jax.report.timing import grounds, rank
@@ -102,7 +103,7 @@ def find_row(wanted: str, cells: Sequence[Cell], names: Sequence[str]) -> int:
 def _row(name: str, cell: Cell, accelerator: Accelerator | None) -> dict[str, Any]:
     head = {"name": name, "source": cell.source}
     if cell.report is None:
-        reason = " ".join((cell.error or "no report").split())
+        reason = one_line(cell.error or "no report")
         return head | {"status": "failed", "error": reason, "model": cell.model, "device": cell.device}
     return head | {"status": "ok", "error": None} | figures(cell.report, accelerator)
 

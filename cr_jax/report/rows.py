@@ -5,6 +5,7 @@ from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision
+from cr_jax.printable import one_line
 from cr_jax.report.build import largest
 from cr_jax.report.timing import times
 
@@ -161,7 +162,7 @@ def why_not(report: Mapping[str, Any]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for step in asked:
         if step["outcome"] != "compiled":
-            reasons.setdefault(" ".join((step["reason"] or step["outcome"]).split()), []).append(step["name"])
+            reasons.setdefault(one_line(step["reason"] or step["outcome"]), []).append(step["name"])
     return [reason if len(names) == len(asked) else f"{', '.join(names[:3])}: {reason}" for reason, names in reasons.items()]
 
 

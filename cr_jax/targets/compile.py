@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 
 from cr_jax.errors import BadConfig
+from cr_jax.printable import one_line
 from cr_jax.records import Argument, CompiledStep, MemoryFigures, Target
 from cr_jax.steps.step import Step
 from cr_jax.targets.compilation import Compilation, completed, traced_as
@@ -60,7 +61,7 @@ def lower_step(step: Step, target: Target, precision: str) -> LoweredStep:
     except (RuntimeError, OverflowError) as error:
         if "overflow" not in str(error) and not isinstance(error, OverflowError):
             raise
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error, 200)
         raise BadConfig(f"{step.name}: an array is too large to be counted: {said}; legal: smaller sizes") from None
     plain = CompiledStep(
         name=step.name,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from cr_jax.json_text import read_json
+from cr_jax.printable import named
 from cr_jax.records import ArrayShape, Lengths, TextLengths, Workload, plain
 from cr_jax.resources import write_atomically
 from cr_jax.targets.compilation import to_json
@@ -33,7 +34,7 @@ def answer(arguments: list[str], say: TextIO) -> int:
         serve = {"probe": _tell_device, "compile": _compile}[request["kind"]]
         serve(request, say)
     except Exception as error:  # of whatever kind: a request that is none, a model or a topology that cannot be had
-        print(_one_line(error), file=sys.stderr)
+        print(named(error, 400), file=sys.stderr)
         return 2
     return 0
 
@@ -56,7 +57,7 @@ def _compile(request: dict[str, Any], say: TextIO) -> None:
         except Exception as error:
             # Whatever a compiler or a user's model raises becomes this step's row; the next step is tried.
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            _say(say, event="failed", step=name, reason=_one_line(error))
+            _say(say, event="failed", step=name, reason=named(error, 400))
         else:
             _say(say, event="done", step=name)
 
@@ -110,7 +111,7 @@ def _probe(platform: str) -> dict[str, Any]:
     try:
         return {"title": jax.devices(platform)[0].device_kind}
     except RuntimeError as error:
-        return {"title": None, "reason": _one_line(error)}
+        return {"title": None, "reason": named(error, 400)}
 
 
 def workload(document: dict[str, Any]) -> Workload:
@@ -126,10 +127,6 @@ def workload(document: dict[str, Any]) -> Workload:
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
 
 
 def _progress_pipe() -> TextIO:

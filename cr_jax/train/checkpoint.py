@@ -17,7 +17,7 @@ import numpy as np
 
 from cr_jax.errors import BadConfig, BadInput, NotWritten
 from cr_jax.files import is_folder
-from cr_jax.printable import cut
+from cr_jax.printable import cut, one_line
 from cr_jax.train import hosts
 from cr_jax.train.position import read_identity, read_position, strict
 
@@ -77,7 +77,7 @@ class Checkpoints:
             )
             self._manager.wait_until_finished()
         except Exception as error:  # the writers of arrays have errors of their own for a full disk
-            reason = getattr(error, "strerror", None) or _line(error)
+            reason = getattr(error, "strerror", None) or one_line(error, 200)
             raise NotWritten(f"{self.folder}: checkpoint {step} not written, earlier ones are intact: {reason}") from None
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]]:
@@ -104,7 +104,7 @@ class Checkpoints:
                 step, args=ocp.args.Composite(identity=ocp.args.JsonRestore(), progress=ocp.args.JsonRestore())
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{self.folder}/{step}", f"damaged: {_line(error)}") from None
+            raise BadInput(f"{self.folder}/{step}", f"damaged: {one_line(error, 200)}") from None
         plain = strict(dict(plain), f"{self.folder}/{step}")
         if differences := difference(read_identity(plain["identity"], f"{self.folder}/{step}"), self.identity):
             raise BadInput(f"{self.folder}/{step}", "belongs to another run: " + told(differences))
@@ -112,7 +112,7 @@ class Checkpoints:
         try:
             arrays = self._manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(abstract)))["arrays"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{self.folder}/{step}", f"damaged: {_line(error)}") from None
+            raise BadInput(f"{self.folder}/{step}", f"damaged: {one_line(error, 200)}") from None
         return arrays, plain["progress"]
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ def stored(folder: str | Path) -> Stored:
         manager = ocp.CheckpointManager(place, item_handlers=handlers, options=options)
         step = manager.latest_step()
     except (OSError, ValueError) as error:
-        raise BadInput(str(folder), f"damaged: {_line(error)}") from None
+        raise BadInput(str(folder), f"damaged: {one_line(error, 200)}") from None
     if step is None:
         raise BadInput(str(folder), "no checkpoint here; legal: a folder that crjax train wrote to")
     where = f"{folder}/{step}"
@@ -159,13 +159,13 @@ def stored(folder: str | Path) -> Stored:
         try:
             return manager.restore(step, args=ocp.args.Composite(**items))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(where, f"damaged: {_line(error)}") from None
+            raise BadInput(where, f"damaged: {one_line(error, 200)}") from None
 
     def weights(like: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
         try:
             saved = manager.item_metadata(step).arrays.tree["weights"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadInput(where, f"damaged: {_line(error)}") from None
+            raise BadInput(where, f"damaged: {one_line(error, 200)}") from None
         theirs, ours = ({name: [str(a.dtype), *a.shape] for name, a in tree.items()} for tree in (saved, like))
         if differences := difference(theirs, ours):
             raise BadInput(where, "weights of another configuration: " + told(differences))
@@ -201,7 +201,3 @@ def told(differences: list[str]) -> str:
     first = sorted(differences, key=lambda one: not one.startswith("model "))[:3]
     more = len(differences) - len(first)
     return "; ".join(cut(one, 120) for one in first) + (f"; and {more} more" if more else "")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

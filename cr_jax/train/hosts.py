@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from cr_jax.errors import BadConfig, CrJaxError
+from cr_jax.printable import one_line
 
 #: Bytes that are told at once.
 PIECE = 1 << 26
@@ -45,7 +46,7 @@ def join(coordinator: str | None, hosts: int | None, host: int | None) -> None:
     try:
         jax.distributed.initialize(coordinator, hosts, host)
     except (RuntimeError, ValueError) as error:
-        raise BadConfig(f"coordinator={coordinator}: host {host} of {hosts} did not join: {_line(error)}") from None
+        raise BadConfig(f"coordinator={coordinator}: host {host} of {hosts} did not join: {one_line(error, 200)}") from None
 
 
 def writes() -> bool:
@@ -132,7 +133,3 @@ def _number(name: str) -> int | None:
     if not text.isdigit():
         raise BadConfig(f"{name}={text!r}: legal: a whole number")
     return int(text)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -9,6 +9,7 @@ from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.data.examples.batch_shapes import Taken, ends
 from cr_jax.documents.training_report import PredictedObjective, PredictedSteps
 from cr_jax.errors import CrJaxError
+from cr_jax.printable import one_line
 from cr_jax.records import ArrayShape, Target, Workload
 from cr_jax.report.prediction import prediction_entry
 from cr_jax.report.run_estimate import mixed, summed
@@ -43,7 +44,7 @@ def predicted(
         target = resolve({"cpu": name, "cuda": "gpu"}.get(platform, platform))
         entries = _mean_steps(model, work, {name: shapes for name, shapes in steps.items() if shapes}, target, accelerator)
     except CrJaxError as error:
-        return _unpredicted(" ".join(str(error).split()))
+        return _unpredicted(one_line(error))
     rows = tuple(
         PredictedObjective(
             objective=name,

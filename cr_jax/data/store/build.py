@@ -24,6 +24,7 @@ from cr_jax.data.formats import aspect_value
 from cr_jax.data.split import PARTS, part_of
 from cr_jax.data.store.checksums import seal
 from cr_jax.errors import BadInput, CrJaxError, NotWritten
+from cr_jax.printable import one_line
 
 #: Conversations in a record batch; all batches of a file but the last have so many.
 ROWS = 1 << 16
@@ -48,7 +49,7 @@ def build(path: Path, seed: int, strict: bool, folder: Path) -> None:
             temporaries.sync(folder.parent)
     except OSError as error:
         if not folder.is_dir():  # else another process was faster
-            reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
+            reason = os.strerror(error.errno) if error.errno else one_line(error)
             raise NotWritten(f"{folder}: not written: {reason}") from None
     finally:
         if temporary is not None:

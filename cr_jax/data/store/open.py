@@ -27,6 +27,7 @@ from cr_jax.data.store.build import ROWS
 from cr_jax.data.store.checksums import fault
 from cr_jax.errors import BadInput, NotWritten
 from cr_jax.json_text import parse_json, read_json
+from cr_jax.printable import one_line
 from cr_jax.resources import cache_root
 
 #: Part of the folder's name; another one where the files change their meaning. Up to 4 they were no Arrow files.
@@ -139,7 +140,7 @@ def _build(path: Path, seed: int, strict: bool, folder: Path) -> None:
         refused = parse_json(done.stdout, str(path))
         raise BadInput(refused["where"], refused["reason"]) if "where" in refused else NotWritten(refused["reason"])
     if done.returncode:
-        raise NotWritten(f"{path}: no store: {' '.join(done.stderr.split())[-200:] or f'exit {done.returncode}'}")
+        raise NotWritten(f"{path}: no store: {one_line(done.stderr)[-200:] or f'exit {done.returncode}'}")
 
 
 def _block(batch: pa.RecordBatch) -> Block:
