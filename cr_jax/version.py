@@ -1,3 +1,3 @@
 """The version of cr_jax."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
