@@ -1,4 +1,4 @@
-"""What training and serving a conversational recommender costs, counted from the compiled program."""
+"""Costs of training and serving a conversational recommender, counted from the compiled program."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Files as input: opened, looked at and read with one kind of error, ``BadInput``.
+"""Input files, opened, checked and read with one kind of error, ``BadInput``.
 
 A path may be too long, lead through a file, be a folder or a pipe, or lie where nobody may look: each
 is refused in one line. A named pipe without a writer and a device without an end are not waited for.

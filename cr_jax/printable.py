@@ -1,4 +1,4 @@
-"""Text from outside made fit to be shown: what cannot be seen is written out, what is too long is cut in its middle.
+"""Text from outside, made safe to show: invisible characters are written out, long text is cut in the middle.
 
 A control character can repaint a terminal, a bidi override can turn a line round, a newline can forge one.
 """

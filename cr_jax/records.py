@@ -1,4 +1,4 @@
-"""Frozen values that cross from the JAX half to the text half, and the workload both speak of."""
+"""Frozen values that pass from the JAX half to the text half, and the workload that both use."""
 
 import dataclasses
 from collections.abc import Mapping

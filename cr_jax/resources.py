@@ -1,4 +1,4 @@
-"""Where profiles, schemas and the cache lie, and how a file is written so that it is whole or untouched.
+"""Folders of profiles, schemas and the cache; files written whole or not at all.
 
 Profiles and schemas are JSON files at the root of a checkout and inside the package in a wheel. A
 user's own profiles lie in ``$CRJAX_PROFILES``, else in ``$XDG_CONFIG_HOME/crjax`` (by default

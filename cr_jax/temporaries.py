@@ -1,4 +1,4 @@
-"""Temporary files and folders that say whose they are, so that the next run removes what a killed one left.
+"""Temporary files and folders that name their process, so that the next run removes those of a killed one.
 
 A name carries its process and where that runs. Swept are those of processes that have ended, and those of
 other machines (the folder may be shared) or of unknown origin once they are a week old.

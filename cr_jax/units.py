@@ -1,4 +1,4 @@
-"""Conventions and their formatting.
+"""Units and their formatting.
 
 FLOP: one floating-point operation; a fused multiply-add is two. Byte: moved between main memory
 and the chip at a fusion boundary. SI units: bytes, seconds, joules, US dollars.

@@ -28,7 +28,7 @@ from cr_jax.errors import CrJaxError
 
 app = typer.Typer(
     name="crjax",
-    help="What training and serving a conversational recommender costs, counted from the compiled program.\n\n"
+    help="Costs of training and serving a conversational recommender, counted from the compiled program.\n\n"
     "profile counts, bench measures, estimate answers for a whole run.",
     no_args_is_help=True,
     add_completion=False,

@@ -1,1 +1,1 @@
-"""Readers of conversations; a module per layout of file."""
+"""Conversations and data sets: readers of file formats, the on-disk store, training examples."""

@@ -1,1 +1,1 @@
-"""What runs on a device that is attached: clock, memory, power, inputs, benchmarks."""
+"""Measurements on an attached device: clock, memory, power, inputs, benchmarks."""

@@ -1,1 +1,1 @@
-"""From a request to a report: what is costed, stage by stage."""
+"""The stages from a request to a cost report; run estimates; the largest batch that fits."""

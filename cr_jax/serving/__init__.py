@@ -1,1 +1,1 @@
-"""A trained model in conversation: the recommender, the terminal, latencies."""
+"""Conversations with a trained model: the recommender, the terminal, latencies."""

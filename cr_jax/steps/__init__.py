@@ -1,1 +1,1 @@
-"""Pure steps with abstract arguments: what is traced, compiled, measured and run."""
+"""Pure steps with abstract arguments, which are traced, compiled, measured and run."""

@@ -1,1 +1,1 @@
-"""Training on real data: the loop, checkpoints, tests and the report."""
+"""Training on real data: the loop, checkpoints, evaluation and the report."""
