@@ -35,7 +35,8 @@ LEFT_OUT, SEEN, GIVEN = "left out", "own rows", "file"
 class Judged:
     """Rows of one card, in one class. All in seconds, none with what the clock adds but ``measured``. low, high: the
     interval of the class and the card's kinship to those the errors were found on. strict: another one, by errors of other
-    cards alone, where there are any; the shipped errors on unseen cards hold this card's too."""
+    cards alone, where there are any; the shipped errors on unseen cards hold this card's too.
+    """
 
     card: str
     label: str
@@ -55,7 +56,8 @@ class Judged:
 
 def judge(on: Card, rows: Rows, predicted: np.ndarray | None = None, by: str = GIVEN) -> list[Judged]:
     """Rows of one card, by class. predicted: with what the clock adds, where something else than the shipped constants
-    said it. Raises ``MissingConstant``."""
+    said it. Raises ``MissingConstant``.
+    """
     said = rows.predicted(on) if predicted is None else predicted - rows.offset
     roof, before = peak_rates.roofline(on, rows), peak_rates.seconds(on, rows)
     kinds, found = rows.classes(on), []
@@ -103,7 +105,8 @@ def of_files(parts: Sequence[Rows], card_of: Callable[[str], Card]) -> tuple[lis
 
 def of_folder(measured: Path, card_of: Callable[[str], Card]) -> list[Judged]:
     """The rows of ``../shared/measured``, each card predicted with constants fitted on the others; where that is not to be
-    had (a class of one card), by constants that saw half of the card's rows or all, which ``by`` says."""
+    had (a class of one card), by constants that saw half of the card's rows or all, which ``by`` says.
+    """
     found: list[Judged] = []
     for kin, rows, predicted in products.run(measured, card_of)[1]:
         if kin == "other_generation" or (kin == "same_card" and rows.computed_in == "bfloat16"):
@@ -136,7 +139,8 @@ def strictly(one: Judged, every: Sequence[Judged]) -> Judged:
 def summary(every: Sequence[Judged]) -> list[dict[str, Any]]:
     """A line per class and card. Errors in percent, of seconds with what the clock adds. inside: share of rows, in percent,
     whose measured seconds less that lie in the predicted interval; strict: in that by other cards' errors alone. width: of
-    the interval, high over low."""
+    the interval, high over low.
+    """
     groups: dict[tuple[str, str, str], list[Judged]] = {}
     for one in every:
         groups.setdefault((one.kind, one.card, one.by), []).append(one)

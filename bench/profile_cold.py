@@ -13,7 +13,9 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 from machine import finish, fresh, table
 
@@ -36,8 +38,8 @@ def child(model: str, dataset: str) -> None:
     imported = time.perf_counter()
     walls = {"steps": 0.0, "count": 0.0}
 
-    def clocked(name, function):
-        def call(*arguments, **options):
+    def clocked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
             started = time.perf_counter()
             result = function(*arguments, **options)
             walls[name] += time.perf_counter() - started

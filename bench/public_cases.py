@@ -47,7 +47,7 @@ class Case:
 class Trainer:
     """A training step with its own weights and optimizer state, which every run replaces."""
 
-    def __init__(self, model: AbstractModel, objective: Objective, batch: Arrays):
+    def __init__(self, model: AbstractModel, objective: Objective, batch: Arrays) -> None:
         shapes = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in batch.items()}
         step = training_step(model, dataclasses.replace(objective, inputs=lambda *_: shapes), WORK)
         trained, moments, self.others, self.frozen, _, _, *counter = step.arguments
@@ -166,7 +166,7 @@ def _aim(sides: int) -> list[Case]:
 class GivenVectors(Module):
     """Stands for the word vectors where the public measurement had them as input."""
 
-    def __init__(self, dimension: int):
+    def __init__(self, dimension: int) -> None:
         self.dimension = dimension
 
     def __call__(self, words: jax.Array, lengths: jax.Array) -> jax.Array:
@@ -175,7 +175,8 @@ class GivenVectors(Module):
 
 def srnn_ae_cases() -> list[Case]:
     """Sentiment: 16 dialogues of 20 utterances of 30 words, 2,048-d vectors given or a 300-d table
-    of 15,005 words. AutoRec: 64 users, 9,292 items. Training with dropout, forward without."""
+    of 15,005 words. AutoRec: 64 users, 9,292 items. Training with dropout, forward without.
+    """
 
     def sentiment(given: bool) -> AbstractModel:
         config = srnn_ae.Config(items=1, words=6 if given else 15_005, encoder="table", embedding=2048 if given else 300)
@@ -226,7 +227,8 @@ def srnn_ae_cases() -> list[Case]:
 def mmn_cases() -> list[Case]:
     """B = 5, E = 100, H = 32, W = 51,272, U = 161, N = 10 common items, descriptions of 128 words,
     queries of 20. Scores encode their texts anew, as the public graph does: one user and one item;
-    five users, the N items and one aspect each."""
+    five users, the N items and one aspect each.
+    """
     sizes = {"words": 51_272, "items": 10, "aspects": 10, "item_words": 128, "facts": 12, "query_words": 20}
     configs = {mmn.PMMN_SPEC.name: mmn.PmmnConfig(**sizes, users=161), mmn.MMN_SPEC.name: mmn.MmnConfig(**sizes)}
 

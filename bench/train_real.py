@@ -38,7 +38,8 @@ LIMIT_S = 300.0
 class Case:
     """settings: of the configuration; more: other options of ``crjax train``. must: it has to rank above
     both baselines. beats: (check, figure, the figure it has to be better than, whether more is better).
-    seeds: ``None`` = as many as asked for."""
+    seeds: ``None`` = as many as asked for.
+    """
 
     model: str
     data: str

@@ -19,7 +19,7 @@ class CrJaxError(ValueError):
 class UnknownName(CrJaxError):
     """A name that nothing is registered under."""
 
-    def __init__(self, what: str, name: str, legal: Iterable[str]):
+    def __init__(self, what: str, name: str, legal: Iterable[str]) -> None:
         legal = sorted(legal)
         # Comparing letter by letter takes the square of a name's length.
         near = difflib.get_close_matches(name, legal, n=3, cutoff=0.5) if len(name) <= 200 else []
@@ -30,7 +30,7 @@ class UnknownName(CrJaxError):
 class BadInput(CrJaxError):
     """A file whose content is refused: ``where`` is the file, with the line or the key."""
 
-    def __init__(self, where: str, reason: str):
+    def __init__(self, where: str, reason: str) -> None:
         self.where, self.reason = where, reason
         super().__init__(f"{where}: {reason}")
 
@@ -46,7 +46,7 @@ class NotCompiled(CrJaxError):
 class BadHlo(CrJaxError):
     """HLO text that cannot be read: the line number and the reason."""
 
-    def __init__(self, line: int, reason: str):
+    def __init__(self, line: int, reason: str) -> None:
         self.line = line
         super().__init__(f"HLO text, line {line}: {reason}")
 

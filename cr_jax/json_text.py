@@ -29,7 +29,7 @@ _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s{}\[\],:"]++', 
 class NotJson(ValueError):
     """A text that is refused: ``line`` and ``column`` (1-based, 0 where unknown) and the ``reason``."""
 
-    def __init__(self, line: int, column: int, reason: str):
+    def __init__(self, line: int, column: int, reason: str) -> None:
         self.line, self.column, self.reason = line, column, reason
         super().__init__(f"line {line}, column {column}: {reason}" if line else reason)
 
@@ -65,7 +65,8 @@ def parse(text: str) -> Any:
 
 def parse_line(text: str) -> Any:
     """One JSON value of many, such as a line of a large file: the last of equal keys counts, and how deep
-    it is nested is not measured, which would take longer than reading it. Raises :class:`NotJson`."""
+    it is nested is not measured, which would take longer than reading it. Raises :class:`NotJson`.
+    """
     # Straight into the scanner, which is worth a tenth of the time of a short line; whatever is odd goes the long way.
     if _many_digits(text[::_STEP]) is None and not ("\\" in text and ("\\ud" in text or "\\uD" in text)):
         try:

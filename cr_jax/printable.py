@@ -14,7 +14,7 @@ _LONG, _VALUE = re.compile(r"\S{41,}"), re.compile(r"[^\s/]{41,}(?![^\s]*/)")
 
 
 def visible(text: str) -> str:
-    """``text`` with all that has no shape of its own written as in Python: ``\\x1b``, ``\\n``, ``\\u202e``."""
+    r"""``text`` with invisible characters written as in Python: ``\x1b``, ``\n``, ``\u202e``."""
     if text.isprintable():
         return text
     return "".join(

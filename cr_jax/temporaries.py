@@ -40,7 +40,8 @@ def remove(path: Path) -> None:
 
 def sweep(folder: Path, stem: str = "") -> None:
     """Remove what dead processes left in ``folder`` beside ``stem``; by default, in a folder of our own, all hidden things
-    that they left."""
+    that they left.
+    """
     start, end, now = (_start(stem), ".tmp", time.time()) if stem else (".", "", time.time())
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         found = [entry for entry in entries if entry.name.startswith(start) and entry.name.endswith(end)]

@@ -10,6 +10,7 @@ guess hides of the repeatability of small ones, which differ by a factor of two,
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ def fitted_on(on: Card, rows: Sequence[Collectives]) -> dict[str, float]:
         tried = on.with_constants("collectives", dict(zip(keys, values, strict=True)) | {"device_start": device_start})
         return float(np.mean([np.abs(np.log(predict(tried, r) / r.seconds)).mean() for r in which]))
 
+    def pulled(
+        values: np.ndarray, which: Sequence[Collectives], keys: Sequence[str], start: np.ndarray, device_start: float
+    ) -> float:
+        return loss(values, which, keys, device_start) + PULL * float(np.sum(np.log(values / start) ** 2))
+
     best: tuple[float, dict[str, float]] = (np.inf, {})
     for device_start in (0.0, 0.04, 0.08, 0.12, 0.16, 0.2):
         found: dict[str, float] = {"device_start": device_start}
@@ -65,9 +71,7 @@ def fitted_on(on: Card, rows: Sequence[Collectives]) -> dict[str, float]:
             part = slice(3 * place, 3 * place + 3)
             keys = [f"{opcode}_{name}" for opcode, name in names[part]]
 
-            def off(values: np.ndarray, one=one, keys=keys, part=part, device_start=device_start) -> float:
-                return loss(values, [one], keys, device_start) + PULL * float(np.sum(np.log(values / begun[part]) ** 2))
-
+            off = partial(pulled, which=[one], keys=keys, start=begun[part], device_start=device_start)
             values = search(off, list(begun[part]))
             found |= {key: float(f"{v:.4g}") for key, v in zip(keys, values, strict=True)}
             total += off(values)

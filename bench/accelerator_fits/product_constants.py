@@ -18,7 +18,8 @@ _STUDY = "the study ../shared/docs/accelerators.md"
 @dataclass(frozen=True)
 class Term:
     """One number. where: the generation or kind of memory that it holds for, ``None``: all others. fitted: it moves in the
-    fit; otherwise ``start`` holds, of the kind and source named."""
+    fit; otherwise ``start`` holds, of the kind and source named.
+    """
 
     constant: str
     start: float

@@ -81,7 +81,8 @@ def least(
     held: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
     """The terms' values that leave least of ``|log predicted - log measured|`` (soft_l1, each card and kind alike).
-    ``fitted``: keys of the terms that move; the others stay at ``held`` or their start."""
+    ``fitted``: keys of the terms that move; the others stay at ``held`` or their start.
+    """
     values = {t.key: t.start for t in terms} | dict(held or {})
     start = np.array([values[key] for key in fitted])
     samples = [sample(r, _MOST_ROWS) for r in rows]
@@ -115,7 +116,8 @@ def keys(terms: Sequence[Term], cards: Sequence[Card]) -> list[str]:
 
 def fit_plain(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[Said]]:
     """The constants, and predictions by kinship of the rows' card to those fitted: same_card, same_generation (V100 PCIe for
-    V100 SXM2 and back), other_generation."""
+    V100 SXM2 and back), other_generation.
+    """
     rows = [r for r in every if not r.tensor and usable(r)]
 
     def fit(kept: Sequence[Products]) -> dict[str, float]:
@@ -142,7 +144,8 @@ def fit_plain(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dic
 def fit_tensor(every: Sequence[Products], cards: Mapping[str, Card]) -> tuple[dict[str, float], list[Said]]:
     """As ``fit_plain``: the general constants on bfloat16 of Hopper alone, then those of its tf32, then of the generations
     before Ampere on float16. Other generations are judged without their own constants; of those before Ampere, each has the
-    other's chain of loads, whose copies do not run ahead either."""
+    other's chain of loads, whose copies do not run ahead either.
+    """
     rows = [r for r in every if r.tensor]
     of = {kind: [r for r in rows if r.computed_in == kind] for kind in ("bfloat16", "tf32", "float16")}
     said: list[Said] = []

@@ -48,7 +48,8 @@ def today(card: Card, rows: Streams, share: float) -> np.ndarray:
 
 def cycles(measured: Path) -> dict[str, dict[str, float]]:
     """Instructions per element: clocks of a dependent chain, which the table has in half clocks, over those of one
-    addition (4 clocks since Volta, 6 before)."""
+    addition (4 clocks since Volta, 6 before).
+    """
     table: dict[tuple[str, str], float] = {}
     with (measured / "op_cycles.csv").open(newline="") as lines:
         for row in csv.DictReader(lines):

@@ -65,7 +65,8 @@ class Accelerator:
 
 def unreliable(calibration: Calibration) -> str | None:
     """Why a calibration cannot be relied on, in words; ``None``: it can. No error that was found with others holds
-    for its predictions."""
+    for its predictions.
+    """
     if calibration.passes < 2:
         return "of a single pass nothing says how far passes lie apart"
     spread = calibration.canary.spread

@@ -194,7 +194,7 @@ def sweep(options: SweepOptions) -> None:
 class _Progress:
     """A bar with the time left on a terminal, a line per cell elsewhere."""
 
-    def __init__(self, total: int):
+    def __init__(self, total: int) -> None:
         from rich.progress import TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         left = TimeRemainingColumn(elapsed_when_finished=False)

@@ -20,9 +20,11 @@ class Closed(io.TextIOBase):
     encoding = "utf-8"
 
     def write(self, text: str) -> int:
+        """Raise ``OSError``, as a closed file does."""
         raise OSError(errno.EBADF, "standard output is closed")
 
     def writable(self) -> bool:
+        """True, so that writing is tried and the error is told."""
         return True
 
 

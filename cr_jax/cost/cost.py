@@ -74,6 +74,7 @@ class Cost:
 
     @property
     def hbm_bytes(self) -> int:
+        """Bytes read from and written to main memory."""
         return self.read_bytes + self.written_bytes
 
     @property

@@ -43,6 +43,7 @@ class Fused:
         return max((_RANK.get(row.family, -1), row.family) for row in self.rows)[1] if self.rows else "movement"
 
     def total(self) -> Cost:
+        """The sum of all rows."""
         cost = Cost()
         for row in self.rows:
             cost.add(row.cost)
@@ -76,7 +77,7 @@ class InstructionCost:
 class InstructionCosts:
     """Costs of a module's instructions. Each fused or applied computation is worked out once."""
 
-    def __init__(self, module: HloModule, names: Origins):
+    def __init__(self, module: HloModule, names: Origins) -> None:
         self._module, self._names = module, names
         self._fusions = traffic.Fusions(module)
         self._fused: dict[str, Fused] = {}

@@ -11,7 +11,7 @@ class Totals:
     as late, and the largest one's. declared: whether costs that calls declare are among the totals.
     """
 
-    def __init__(self, cheapest: bool = False, declared: bool = True):
+    def __init__(self, cheapest: bool = False, declared: bool = True) -> None:
         self.cheapest, self._declared = cheapest, declared
         self._known: dict[int, Cost] = {}
         self._varies = False

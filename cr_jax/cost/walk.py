@@ -81,7 +81,7 @@ class Walk:
     ``MOST_INSTRUCTIONS``.
     """
 
-    def __init__(self, module: HloModule, trip_counts: Mapping[str, int] | None = None, products: Products | None = None):
+    def __init__(self, module: HloModule, trip_counts: Mapping[str, int] | None = None, products: Products | None = None) -> None:
         self.module, self._given = module, trip_counts or {}
         self.root = attribution.root_of(i.op_name for i in module.entry.instructions)
         self.names = Origins(self.root, products)

@@ -56,7 +56,8 @@ class Problems:
 
     def add(self, kind: str, line: int, detail: str, file: str | None = None, kept: bool = False) -> None:
         """Count one problem at a line (1-based). kept: the line is used all the same. Raises
-        ``BadInput`` when strict."""
+        ``BadInput`` when strict.
+        """
         if self.strict:
             raise BadInput(f"{file or self.path}, line {line}", f"{kind}: {detail}")
         self.complaints.setdefault(file or self.path, f"line {line}: {kind}: {detail}")

@@ -172,9 +172,7 @@ def _corpus(
         item_sentences=[text.count(".") for text in descriptions.values()],
     )
     dataset = profile(stats, stated, name=name, title=title, source=place.name, assumed=load.dataset(STAND_IN))
-    return Corpus(
-        dataset, digest, split, problems, parts, {part: () for part in PARTS}, users, items, aspects, words, descriptions
-    )
+    return Corpus(dataset, digest, split, problems, parts, dict.fromkeys(PARTS, ()), users, items, aspects, words, descriptions)
 
 
 def _store(place: Path) -> Callable[..., Any]:

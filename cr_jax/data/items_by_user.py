@@ -10,7 +10,7 @@ from cr_jax.data.conversations import Conversations
 class ItemsByUser(Mapping[str, tuple[str, ...]]):
     """The items of each user's conversations, in order; an item occurs as often as the user talks about it."""
 
-    def __init__(self, users: Sequence[str], counts: np.ndarray, numbers: np.ndarray, items: tuple[str, ...]):
+    def __init__(self, users: Sequence[str], counts: np.ndarray, numbers: np.ndarray, items: tuple[str, ...]) -> None:
         """counts: items of each of the users. numbers: places in ``items``, user after user.
 
         Raises ``IndexError`` for a number beyond ``items``.

@@ -91,7 +91,7 @@ def profile(
         "item_sentences": Counter(stated.item_sentences),
     }
     counted = Origin("measured", f"counted in {source}")
-    origins: dict[str, Origin] = {key: counted for key in _COUNTS}
+    origins: dict[str, Origin] = dict.fromkeys(_COUNTS, counted)
     lengths: dict[str, Lengths] = {}
     for field, sizes in known.items():
         if any(sizes):

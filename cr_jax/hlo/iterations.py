@@ -16,7 +16,8 @@ def wrap(value: int, bits: int, signed: bool) -> int:
 @dataclass(frozen=True)
 class Counter:
     """first: its value at the first test; step: what each iteration adds; bits: its width, ``None`` for one that
-    does not wrap."""
+    does not wrap.
+    """
 
     first: int
     step: int

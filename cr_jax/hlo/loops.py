@@ -69,7 +69,7 @@ class Frame:
 
     __slots__ = ("_inner", "caller", "computation", "escaped", "outer")
 
-    def __init__(self, computation: Computation, caller: Instruction | None = None, outer: "Frame | None" = None):
+    def __init__(self, computation: Computation, caller: Instruction | None = None, outer: "Frame | None" = None) -> None:
         self.computation, self.caller, self.outer = computation, caller, outer
         self.escaped = False
         self._inner: dict[tuple[str, str], Frame] = {}
@@ -121,7 +121,7 @@ def trip_count(module: HloModule, loop: Instruction, frame: Frame) -> TripCount:
 
 
 class _Inference:
-    def __init__(self, module: HloModule):
+    def __init__(self, module: HloModule) -> None:
         self._module = module
         self._known: dict[tuple[int, int], _Form | None] = {}
 

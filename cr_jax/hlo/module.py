@@ -81,7 +81,8 @@ class Computation:
 @dataclass(slots=True, eq=False)
 class HloModule:
     """header: the attributes of the module, such as its aliases and whether it is scheduled. doubts: what the
-    text says that this version of cr_jax does not know, and how often; its effect on the cost is unknown too."""
+    text says that this version of cr_jax does not know, and how often; its effect on the cost is unknown too.
+    """
 
     name: str
     computations: dict[str, Computation]

@@ -33,7 +33,7 @@ def parse(text: str) -> HloModule:
 
 
 class _Parser:
-    def __init__(self, text: str):
+    def __init__(self, text: str) -> None:
         self.text, self.size = text, len(text)
         self.position = self.number = self.count = 0
         self.computations: dict[str, Computation] = {}

@@ -21,6 +21,7 @@ def same(a: Shape, b: Shape) -> bool:
 
 
 def alike(a: Shape, b: Shape) -> bool:
+    """Whether the element types agree; on a TPU, tiled floats may differ in precision."""
     if a.dtype == b.dtype:
         return True
     # Only the layouts of TPUs are tiled.
@@ -34,6 +35,7 @@ def fits(a: Shape, b: Shape) -> bool:
 
 
 def require(fits: bool, instruction: Instruction, wanted: str) -> None:
+    """Raise ``Mismatch`` unless the result fits its operands, which make it ``wanted``."""
     if not fits:
         raise Mismatch(f"is {instruction.shape.plain[:80]}; its operands make it {wanted[:80]}")
 
@@ -49,5 +51,6 @@ def require_dims(instruction: Instruction, dims: tuple[int, ...]) -> None:
 
 
 def within(numbers: tuple[int, ...], rank: int, what: str) -> None:
+    """Raise ``Mismatch`` unless the numbers differ from each other and lie in ``range(rank)``."""
     if len(set(numbers)) < len(numbers) or any(not 0 <= n < rank for n in numbers):
         raise Mismatch(f"has {what} {{{', '.join(map(str, numbers))[:60]}}} of {rank} dimensions")

@@ -11,6 +11,7 @@ _LABELS = re.compile(r"(\w+)_(\w+)->(\w+)\Z", re.ASCII)
 
 
 def dot(i: Instruction, called: Called) -> None:
+    """Contracting and batch dimensions agree; the result has batch, left and right dimensions in this order."""
     left, right = i.operands[0].shape, i.operands[1].shape
     keys = ("lhs_contracting_dims", "rhs_contracting_dims", "lhs_batch_dims", "rhs_batch_dims")
     left_sum, right_sum, left_batch, right_batch = (i.numbers(key) for key in keys)
@@ -26,6 +27,7 @@ def dot(i: Instruction, called: Called) -> None:
 
 
 def convolution(i: Instruction, called: Called) -> None:
+    """``dim_labels``, window and groups fit the operands; the result has the window's positions."""
     image, kernel, result = i.operands[0].shape, i.operands[1].shape, i.shape
     labels = _LABELS.match(i.attribute("dim_labels") or "")
     if labels is None:
@@ -75,6 +77,7 @@ def _halves(i: Instruction) -> tuple[list[Shape], list[Shape]]:
 
 
 def reduction(i: Instruction, called: Called) -> None:
+    """``dimensions`` are folded by a computation of scalars; the result has the others."""
     arrays, _ = _halves(i)
     folded = i.numbers("dimensions")
     within(folded, len(arrays[0].dims), "dimensions")
@@ -90,6 +93,7 @@ def _results(i: Instruction, arrays: list[Shape], dims: tuple[int, ...]) -> None
 
 
 def reduce_window(i: Instruction, called: Called) -> None:
+    """The result has the window's positions; a computation of scalars folds each window."""
     arrays, _ = _halves(i)
     axes = window(i)
     if len(axes) != len(arrays[0].dims):
@@ -99,6 +103,7 @@ def reduce_window(i: Instruction, called: Called) -> None:
 
 
 def select_and_scatter(i: Instruction, called: Called) -> None:
+    """The source has the window's positions, and the result the operand's shape."""
     operand, source = i.operands[0].shape, i.operands[1].shape
     axes = window(i)
     if len(axes) != len(operand.dims) or i.operands[2].shape.dims:
@@ -112,6 +117,7 @@ def select_and_scatter(i: Instruction, called: Called) -> None:
 
 
 def sorted_arrays(i: Instruction, called: Called) -> None:
+    """Arrays of one size are compared along ``dimensions``; the result has their shapes."""
     arrays = [o.shape for o in i.operands]
     if not arrays or any(a.dims != arrays[0].dims for a in arrays):
         raise Mismatch("sorts arrays of different sizes")
@@ -122,6 +128,7 @@ def sorted_arrays(i: Instruction, called: Called) -> None:
 
 
 def mapped(i: Instruction, called: Called) -> None:
+    """A computation of scalars is applied to arrays of one size; the result has that size."""
     arrays = [o.shape for o in i.operands]
     if not arrays or any(a.dims != arrays[0].dims for a in arrays):
         raise Mismatch("maps arrays of different sizes")
@@ -139,6 +146,7 @@ def _index_dims(shape: Shape, vector: int) -> tuple[tuple[int, ...], int]:
 
 
 def gather(i: Instruction, called: Called) -> None:
+    """The slices fit the operand; the result has the indices' batch dimensions and the slices' offsets."""
     operand, indices = (o.shape for o in i.operands)
     offsets, collapsed, sizes = (i.numbers(key) for key in ("offset_dims", "collapsed_slice_dims", "slice_sizes"))
     batching, mapped = i.numbers("operand_batching_dims"), i.numbers("start_index_map")
@@ -158,6 +166,7 @@ def gather(i: Instruction, called: Called) -> None:
 
 
 def scatter(i: Instruction, called: Called) -> None:
+    """The updates fit the operands and the indices' batch dimensions; the result has the operands' shapes."""
     shapes = [o.shape for o in i.operands]
     count = len(shapes) // 2
     if len(shapes) % 2 == 0 or len(shapes) < 3:
@@ -182,6 +191,7 @@ def scatter(i: Instruction, called: Called) -> None:
 
 
 def fft(i: Instruction, called: Called) -> None:
+    """The last dimensions are ``fft_length``, halved on one side for RFFT and IRFFT."""
     operand, lengths, kind = i.operands[0].shape, i.numbers("fft_length"), i.attribute("fft_type")
     rank = len(lengths)
     if not 1 <= rank <= min(3, len(operand.dims)) or any(n < 1 for n in lengths):
@@ -203,6 +213,7 @@ def fft(i: Instruction, called: Called) -> None:
 
 
 def square(i: Instruction, called: Called) -> None:
+    """The operand is a batch of square matrices; the result has the dimensions of the last operand."""
     dims = i.operands[0].shape.dims
     if len(dims) < 2 or dims[-1] != dims[-2]:
         raise Mismatch(f"takes {i.operands[0].shape.plain[:60]}; legal: square matrices")

@@ -15,6 +15,7 @@ def copy_start(i: Instruction, called: Called) -> None:
 
 
 def copy_done(i: Instruction, called: Called) -> None:
+    """The result is the first part of what ``copy-start`` made."""
     started = i.operands[0].shape
     if not started.parts:
         raise Mismatch(f"waits for {started.plain[:60]}; legal: the result of a copy-start")
@@ -33,6 +34,7 @@ def async_start(i: Instruction, called: Called) -> None:
 
 
 def async_done(i: Instruction, called: Called) -> None:
+    """The result is the second part of what ``async-start`` made."""
     started = i.operands[0].shape
     if len(started.parts) < 2:
         raise Mismatch(f"waits for {started.plain[:60]}; legal: the result of an async-start")
@@ -40,6 +42,7 @@ def async_done(i: Instruction, called: Called) -> None:
 
 
 def tuple_of(i: Instruction, called: Called) -> None:
+    """The result is the tuple of the operands' shapes."""
     shapes = [o.shape for o in i.operands]
     require(
         i.shape.is_tuple and len(i.shape.parts) == len(shapes) and all(map(same, i.shape.parts, shapes)),
@@ -49,6 +52,7 @@ def tuple_of(i: Instruction, called: Called) -> None:
 
 
 def get_tuple_element(i: Instruction, called: Called) -> None:
+    """The result is the part of the operand at ``index``."""
     (index,), source = i.numbers("index"), i.operands[0].shape
     if not source.is_tuple or not 0 <= index < len(source.parts):
         raise Mismatch(f"takes element {index} of {source.plain[:80]}")
@@ -68,14 +72,17 @@ def _calls(i: Instruction, body: Computation, arguments: list[Shape], result: Sh
 
 
 def fusion(i: Instruction, called: Called) -> None:
+    """The fused computation takes the operands and gives the result."""
     _calls(i, called["calls"][0], [o.shape for o in i.operands], i.shape)
 
 
 def call(i: Instruction, called: Called) -> None:
+    """The called computation takes the operands and gives the result."""
     _calls(i, called["to_apply"][0], [o.shape for o in i.operands], i.shape)
 
 
 def while_loop(i: Instruction, called: Called) -> None:
+    """The body takes the state and gives it; the condition takes it and gives ``pred[]``."""
     state = i.operands[0].shape
     require(same(i.shape, state), i, state.plain)
     _calls(i, called["body"][0], [state], state)
@@ -86,6 +93,7 @@ def while_loop(i: Instruction, called: Called) -> None:
 
 
 def conditional(i: Instruction, called: Called) -> None:
+    """Each branch takes its operand and gives the result; ``s32[]`` or ``pred[]`` chooses one."""
     chosen = i.operands[0].shape
     if "branch_computations" in called:
         branches = called["branch_computations"]

@@ -14,6 +14,7 @@ _RETYPED = frozenset({"is-finite", "real", "imag", "abs"})
 
 
 def unary(i: Instruction, called: Called) -> None:
+    """The result has the operand's dimensions, and its type unless the operation changes it."""
     operand = i.operands[0].shape
     require(i.shape.dims == operand.dims and not operand.is_tuple, i, operand.plain)
     if i.opcode not in _RETYPED:
@@ -21,6 +22,7 @@ def unary(i: Instruction, called: Called) -> None:
 
 
 def binary(i: Instruction, called: Called) -> None:
+    """Both operands and the result have one shape; ``complex`` makes complex numbers of two parts."""
     left, right = (o.shape for o in i.operands)
     if left.dims != right.dims or not alike(left, right):
         raise Mismatch(f"takes {left.plain[:60]} and {right.plain[:60]}; legal: one shape for both")
@@ -31,6 +33,7 @@ def binary(i: Instruction, called: Called) -> None:
 
 
 def compare(i: Instruction, called: Called) -> None:
+    """Two operands of one shape; the result is ``pred`` of their dimensions."""
     left, right = (o.shape for o in i.operands)
     if left.dims != right.dims or not alike(left, right):
         raise Mismatch(f"takes {left.plain[:60]} and {right.plain[:60]}; legal: one shape for both")
@@ -40,6 +43,7 @@ def compare(i: Instruction, called: Called) -> None:
 
 
 def select(i: Instruction, called: Called) -> None:
+    """A ``pred`` scalar or array chooses between two operands of the result's shape."""
     chosen, yes, no = (o.shape for o in i.operands)
     if chosen.dtype != "pred" or chosen.dims not in ((), yes.dims) or not fits(yes, no):
         raise Mismatch(f"takes {chosen.plain[:40]}, {yes.plain[:40]} and {no.plain[:40]}; legal: pred and one shape for both")
@@ -47,6 +51,7 @@ def select(i: Instruction, called: Called) -> None:
 
 
 def clamp(i: Instruction, called: Called) -> None:
+    """The limits are scalars or have the value's shape, which is the result's."""
     low, value, high = (o.shape for o in i.operands)
     require(fits(i.shape, value), i, value.plain)
     for limit in (low, high):
@@ -60,15 +65,18 @@ def moved(i: Instruction, called: Called) -> None:
 
 
 def convert(i: Instruction, called: Called) -> None:
+    """The result has the operand's dimensions, of any type."""
     require(i.shape.dims == i.operands[0].shape.dims, i, i.operands[0].shape.plain)
 
 
 def reshape(i: Instruction, called: Called) -> None:
+    """The result has as many elements as the operand, of its type."""
     operand = i.operands[0].shape
     require(i.shape.elements == operand.elements and alike(i.shape, operand), i, f"{operand.elements} elements")
 
 
 def bitcast(i: Instruction, called: Called) -> None:
+    """The result has as many bits as the operand."""
     operand = i.operands[0].shape
     if operand.is_tuple or i.shape.is_tuple:
         return moved(i, called)
@@ -78,6 +86,7 @@ def bitcast(i: Instruction, called: Called) -> None:
 
 
 def transpose(i: Instruction, called: Called) -> None:
+    """The result's dimensions are the operand's in the order of ``dimensions``."""
     operand, order = i.operands[0].shape, i.numbers("dimensions")
     if sorted(order) != list(range(len(operand.dims))):
         raise Mismatch(f"orders {{{', '.join(map(str, order))[:60]}}} of {len(operand.dims)} dimensions")
@@ -85,6 +94,7 @@ def transpose(i: Instruction, called: Called) -> None:
 
 
 def broadcast(i: Instruction, called: Called) -> None:
+    """The operand's dimensions are those of the result at ``dimensions``."""
     operand, places = i.operands[0].shape, i.numbers("dimensions")
     if len(places) != len(operand.dims):
         raise Mismatch(f"places {len(places)} dimensions of an operand that has {len(operand.dims)}")
@@ -94,15 +104,18 @@ def broadcast(i: Instruction, called: Called) -> None:
 
 
 def reverse(i: Instruction, called: Called) -> None:
+    """``dimensions`` exist, and the result has the operand's shape."""
     within(i.numbers("dimensions"), len(i.shape.dims), "dimensions")
     moved(i, called)
 
 
 def iota(i: Instruction, called: Called) -> None:
+    """``iota_dimension`` exists."""
     within(i.numbers("iota_dimension"), len(i.shape.dims), "iota_dimension")
 
 
 def concatenate(i: Instruction, called: Called) -> None:
+    """Operands agree but for ``dimensions``, where the result has the sum of their sizes."""
     (axis,) = i.numbers("dimensions")
     first = i.operands[0].shape
     within((axis,), len(first.dims), "dimensions")
@@ -117,6 +130,7 @@ def concatenate(i: Instruction, called: Called) -> None:
 
 
 def sliced(i: Instruction, called: Called) -> None:
+    """Every range of ``slice`` lies in its dimension; the result has the sizes of the ranges."""
     dims, ranges = i.operands[0].shape.dims, _RANGE.findall(i.attribute("slice") or "")
     if len(ranges) != len(dims):
         raise Mismatch(f"slices {len(ranges)} dimensions of {len(dims)}")
@@ -137,6 +151,7 @@ def _indices(i: Instruction, first: int, rank: int) -> None:
 
 
 def dynamic_slice(i: Instruction, called: Called) -> None:
+    """``dynamic_slice_sizes`` fit the operand and are the result's; there is an index per dimension."""
     dims, sizes = i.operands[0].shape.dims, i.numbers("dynamic_slice_sizes")
     _indices(i, 1, len(dims))
     if len(sizes) != len(dims) or any(not 0 <= s <= d for s, d in zip(sizes, dims, strict=True)):
@@ -145,6 +160,7 @@ def dynamic_slice(i: Instruction, called: Called) -> None:
 
 
 def dynamic_update_slice(i: Instruction, called: Called) -> None:
+    """The update fits into the operand, whose shape the result has; there is an index per dimension."""
     target, update = i.operands[0].shape, i.operands[1].shape
     _indices(i, 2, len(target.dims))
     if len(update.dims) != len(target.dims) or any(u > t for u, t in zip(update.dims, target.dims, strict=True)):
@@ -155,6 +171,7 @@ def dynamic_update_slice(i: Instruction, called: Called) -> None:
 
 
 def pad(i: Instruction, called: Called) -> None:
+    """The result has the operand's sizes with ``padding`` at both ends and between the elements."""
     operand, parts = i.operands[0].shape, [_PADDING.match(p) for p in (i.attribute("padding") or "").split("x")]
     if not operand.dims and i.attribute("padding") in ("", None):
         parts = []

@@ -74,6 +74,7 @@ class Shape:
 
     @cached_property
     def is_tuple(self) -> bool:
+        """Whether it is a tuple, even an empty one."""
         return self.dtype == "tuple"
 
     @cached_property
@@ -85,6 +86,7 @@ class Shape:
 
     @cached_property
     def is_integer(self) -> bool:
+        """Whether the elements are integers, of any width."""
         return _INTEGER.match(self.dtype) is not None
 
     @cached_property
@@ -94,6 +96,7 @@ class Shape:
 
     @cached_property
     def is_float(self) -> bool:
+        """Whether the elements are real or complex floating-point numbers."""
         return _FLOAT.match(self.dtype) is not None
 
     @cached_property
@@ -111,6 +114,7 @@ class Shape:
 
     @cached_property
     def space(self) -> int:
+        """The memory space of the layout; 0 is main memory."""
         found = _SPACE.search(self.layout)
         return int(found[1]) if found else 0
 
@@ -128,6 +132,7 @@ class Shape:
 
     @property
     def unpadded_bytes(self) -> int:
+        """Bytes of the elements alone, without the padding of tiles."""
         if self.is_tuple:
             return sum(p.unpadded_bytes for p in self.parts)
         return (self.elements * BITS[self.dtype] + 7) // 8

@@ -28,7 +28,7 @@ _Checked = tuple[tuple[str, ...], int]
 class Verifier:
     """Checks instructions as they are read; equal ones (operation, attributes, shapes) once."""
 
-    def __init__(self, computations: dict[str, Computation], doubts: dict[str, int]):
+    def __init__(self, computations: dict[str, Computation], doubts: dict[str, int]) -> None:
         self._computations, self._doubts = computations, doubts
         #: Instructions that are right and neither call anything nor leave a doubt.
         self.clean: _Checked = (), 0

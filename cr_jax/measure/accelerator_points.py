@@ -42,6 +42,7 @@ class Array:
 
     @property
     def bytes(self) -> int:
+        """Bytes of the array."""
         return prod(self.shape) * jnp.dtype(self.dtype).itemsize
 
 

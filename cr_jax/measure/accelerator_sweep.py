@@ -35,7 +35,8 @@ Say = Callable[[str], None]
 @dataclass(frozen=True)
 class Tuning:
     """limit_s: seconds for everything. compiling: share of them after which nothing more is compiled. call_s: that a call is
-    to take. calls: in the longer row. workers: that compile. memory_bytes: of the device, ``None``: it says so."""
+    to take. calls: in the longer row. workers: that compile. memory_bytes: of the device, ``None``: it says so.
+    """
 
     limit_s: float = 90.0
     compiling: float = 0.6
@@ -67,7 +68,8 @@ class Ready:
 @dataclass(frozen=True)
 class Swept:
     """ready: what was measured. skipped: (what, why). passes over everything. spread: of a point's passes, the median over
-    the points of (highest - lowest) / median."""
+    the points of (highest - lowest) / median.
+    """
 
     ready: tuple[Ready, ...]
     skipped: tuple[tuple[str, str], ...]
@@ -107,7 +109,8 @@ def sweep(
     clock: Clock = time.perf_counter,
 ) -> Swept:
     """Measure the points on a device of which ``accelerator`` is the profile. Ctrl-C passes through. Raises
-    ``MissingConstant`` where the profile says too little to predict by, and ``CrJaxError`` where nothing could be measured."""
+    ``MissingConstant`` where the profile says too little to predict by, and ``CrJaxError`` where nothing could be measured.
+    """
     begun, at = clock(), card(accelerator)
     memory = tuning.memory_bytes or _memory(device) or accelerator.memory_bytes or 0
     fits, skipped = that_fit(points, memory)
@@ -273,7 +276,7 @@ def _measure(one: Ready, arguments: Sequence[Any], tuning: Tuning, clock: Clock)
 class _Held:
     """Arguments on the device, shared by the points, up to so many bytes."""
 
-    def __init__(self, device: Any, most: float):
+    def __init__(self, device: Any, most: float) -> None:
         self.device, self.most, self.bytes = device, most, 0
         self.known: dict[Array, Any] = {}
         self.numbers = np.random.default_rng(0).standard_normal(1_000_003).astype("float32")

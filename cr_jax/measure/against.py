@@ -63,7 +63,8 @@ def _has_items(request: Request) -> bool:
 
 def keep(baseline: Path, request: Request) -> Path:
     """Write the programs of a workload beside its baseline; returns the folder. Raises ``NotComparable`` for a
-    device that is not attached: its programs could never run in turn."""
+    device that is not attached: its programs could never run in turn.
+    """
     place = _place(request.devices[0])
     where = folder(baseline)
     try:

@@ -62,6 +62,7 @@ class Ready:
 
     @property
     def name(self) -> str:
+        """The name of the step."""
         return self.compiled.step.name
 
 

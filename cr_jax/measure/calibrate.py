@@ -79,6 +79,7 @@ def calibrate(limit_s: float = LIMIT_S, say: Callable[[str], None] | None = None
 
 
 def all_points() -> list[Point]:
+    """Every point of a calibration, in the order of measurement."""
     return [
         *points.overhead_points(),
         *points.stream_points(),
@@ -179,7 +180,8 @@ def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     """Seconds of one call, argument, donated argument, operation, product, iteration and loop; base_s: an
     iteration of the loops that other points stand in; hand_off_s: what a call takes longer when threads run it,
     straight_s: and each of its operations that is in no loop; cold_straight_s: one whose code and data of the runtime
-    other work has driven out of the caches."""
+    other work has driven out of the caches.
+    """
     loops = points.LOOPS
     call = seconds["call"]
     argument = max(0.0, seconds["call_40_arguments"] - call) / 39

@@ -24,7 +24,8 @@ class Case:
     """batch: examples of a training step, ``None``: as published. users: conversations answered at
     once. turns: the last turn T, ``None``: 95% of the conversations end by it. turn: the turn t that
     is answered, ``None``: the last. mode: replay or incremental, ``None``: both. objective: of a
-    training step, ``None``: each."""
+    training step, ``None``: each.
+    """
 
     model: str
     dataset: str = "cell-phones"

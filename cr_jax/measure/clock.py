@@ -25,7 +25,8 @@ class Plan:
     """When to stop. At least ``runs`` samples and ``seconds`` of them, then more until the interval
     of the median is within ``tightness`` of it on either side, or ``limit_s`` seconds or
     ``most_runs`` samples are reached. ``warmup`` calls go before and are kept apart.
-    A ``limit_s`` below ``seconds`` wins over it."""
+    A ``limit_s`` below ``seconds`` wins over it.
+    """
 
     warmup: int = 3
     runs: int = 10
@@ -84,7 +85,8 @@ def sample(call: Callable[[], object], plan: Plan = Plan(), clock: Clock = time.
 def interleave(calls: Sequence[Callable[[], object]], plan: Plan = Plan(), clock: Clock = time.perf_counter) -> list[Samples]:
     """Time several calls in turn, so that a busy moment meets all alike: the i-th sample of each was
     taken in the same round, every other round in reverse order. ``plan`` holds for each call, its
-    time limit for all together."""
+    time limit for all together.
+    """
     warmup = [tuple(timed(call, clock) for _ in range(plan.warmup)) for call in calls]
     times: list[list[float]] = [[] for _ in calls]
     rounds = (tuple(zip(calls, times, strict=True)), tuple(zip(reversed(calls), reversed(times), strict=True)))

@@ -30,7 +30,8 @@ def machine(proc: Path = _PROC) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Reading:
     """Counters at one moment: clock ticks of all cores, of them busy and stolen; ticks of this
-    process; the load average; the mean clock rate. ``None`` where the system does not say."""
+    process; the load average; the mean clock rate. ``None`` where the system does not say.
+    """
 
     total: float | None
     busy: float | None

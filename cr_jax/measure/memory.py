@@ -71,7 +71,8 @@ def fresh_peak(
 
 def resident_growth(compiled: Compiled, proc: Path = Path("/proc/self")) -> int | None:
     """Bytes by which the peak resident size, the step running twice, exceeds the size before its
-    arguments were made; ``None`` where the system does not tell. For a process that did nothing else."""
+    arguments were made; ``None`` where the system does not tell. For a process that did nothing else.
+    """
     _map_at_once()
     _warm()
     gc.collect()

@@ -5,6 +5,7 @@ keeps XLA's CPU compiler from making the loop one native call; what the loop its
 of its own and is taken off.
 """
 
+import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ Made = tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...]]
 @dataclass(frozen=True)
 class Point:
     """One number. facts: where in its table;
-    per: how often the function does it; looped: it stands in a loop, whose own cost is to be taken off."""
+    per: how often the function does it; looped: it stands in a loop, whose own cost is to be taken off.
+    """
 
     table: str
     facts: dict[str, Any]
@@ -73,7 +75,8 @@ def _normal(*shape: int) -> jax.Array:
 def _looped(work: Callable[..., Any], iterations: int, first: jax.Array, *rest: Any) -> Made:
     """``work(first, *rest)`` again and again. ``first`` changes by one element each time, so that nothing
     can be taken out of the loop, and the whole result is carried, so that nothing can be left out. Both
-    have their buffers from call to call: pages that the system hands out anew are a point of their own."""
+    have their buffers from call to call: pages that the system hands out anew are a point of their own.
+    """
 
     def run(result: Any, first: jax.Array, tiny: jax.Array, *rest: Any) -> Any:
         def once(_: Any, state: Any) -> Any:
@@ -103,12 +106,8 @@ def _tiny() -> jax.Array:
 
 def matmul_points() -> list[Point]:
     """The rate by shape, ``nn``, then other kinds and batches."""
-    points = []
-    for m in ROWS:
-        for n in WIDTHS:
-            for k in DEPTHS:
-                if 2 * m * n * k <= _LARGEST_FLOPS:
-                    points.append(_product(m, n, k, "nn"))
+    shapes = itertools.product(ROWS, WIDTHS, DEPTHS)
+    points = [_product(m, n, k, "nn") for m, n, k in shapes if 2 * m * n * k <= _LARGEST_FLOPS]
     for shape in KIND_SHAPES:
         points += [_product(*shape, kind) for kind in ("nn", *KINDS)]
     for b, m, n, k in BATCHED:

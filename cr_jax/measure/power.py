@@ -52,7 +52,7 @@ class RaplMeter:
 
     name, period_s = "RAPL", 0.001
 
-    def __init__(self, root: Path = POWERCAP):
+    def __init__(self, root: Path = POWERCAP) -> None:
         self._zones = [zone for zone in sorted(root.glob("intel-rapl:*")) if zone.name.count(":") == 1]
         if not self._zones:
             raise OSError("no RAPL counter (/sys/class/powercap has no package)")
@@ -79,7 +79,7 @@ class NvmlMeter:
 
     name, period_s = "NVML", 0.1
 
-    def __init__(self, index: int = 0):
+    def __init__(self, index: int = 0) -> None:
         try:
             import pynvml  # pyright: ignore[reportMissingImports]
         except ImportError:

@@ -168,6 +168,7 @@ class Pieces:
         return self.lines[first:end]
 
     def instruction(self, operation: Operation) -> Instruction:
+        """The instruction of an operation in the program's text."""
         return self._by_name[operation.computation][operation.name]
 
     def key(self, operation: Operation) -> str:

@@ -95,7 +95,8 @@ def _turn(work: str, kinds: list[str], shapes: list[Shape], back: int | None, po
 
 def _poked(shapes: list[Shape], back: int | None, result: Shape) -> int | None:
     """The operand that changes every turn: the largest, or what it alone enters is taken out of the loop. Where a
-    part of something larger than the result is picked, the place it is picked from: to change the whole would copy it."""
+    part of something larger than the result is picked, the place it is picked from: to change the whole would copy it.
+    """
     if back is not None:
         return None
     places = [n for n, s in enumerate(shapes) if not s.dims and s.dtype in ("s32", "u32")]

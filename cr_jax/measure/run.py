@@ -45,9 +45,10 @@ class Compiled:
 
 class Program:
     """Calls a compiled step with its flat arguments ``leaves``. A donated argument is replaced by the result
-    that took its buffer, so a training step goes on training and a conversation's state goes on."""
+    that took its buffer, so a training step goes on training and a conversation's state goes on.
+    """
 
-    def __init__(self, compiled: Compiled, arguments: tuple[Any, ...]):
+    def __init__(self, compiled: Compiled, arguments: tuple[Any, ...]) -> None:
         self._executable, self._fed_back = compiled.executable, compiled.fed_back
         self.leaves = jax.tree.leaves(arguments)
 

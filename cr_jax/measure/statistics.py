@@ -57,7 +57,8 @@ def describe(times_s: Sequence[float], seed: int = 0) -> dict[str, Any]:
 
 def median_interval(times_s: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
     """(low, median, high): the 95% block bootstrap interval of this run's median, and no narrower than the medians of
-    its quarters lie apart."""
+    its quarters lie apart.
+    """
     x = np.asarray(times_s, float)
     low, high = _interval(_bootstrap(x, np.random.default_rng(seed), 200)[0])
     quarters = _quarters(x)
@@ -160,7 +161,8 @@ def _swap_test(a: Any, b: Any, rng: np.random.Generator) -> float:
 
 def _mann_whitney(a: Any, b: Any) -> float:
     """Two-sided p value by the normal limit, ties counted half; each set's size is its number of
-    independent samples (``_effective``)."""
+    independent samples (``_effective``).
+    """
     both = np.concatenate([a, b])
     _, inverse, counts = np.unique(both, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
@@ -174,7 +176,8 @@ def _mann_whitney(a: Any, b: Any) -> float:
 
 def _effective(x: Any) -> float:
     """Samples that would say as much if neighbours did not resemble each other: from the ranks'
-    autocorrelation, summed until it first falls below 0.05."""
+    autocorrelation, summed until it first falls below 0.05.
+    """
     ranks = np.argsort(np.argsort(x)).astype(float)
     ranks -= ranks.mean()
     total = float(ranks @ ranks)

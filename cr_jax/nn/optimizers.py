@@ -36,7 +36,6 @@ def tf_adam(
     scalar, counted by the caller: it may be shared by several optimizers and is not this
     optimizer's own step count). Raises ``BadConfig`` when a schedule gets no ``counter``.
     """
-
     # TensorFlow holds β in float32; 1 − 0.999 then differs by 1.3e-5 of its value.
     b1, b2 = float(np.float32(b1)), float(np.float32(b2))
 

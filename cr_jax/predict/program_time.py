@@ -26,6 +26,7 @@ class Timed:
 
     @property
     def seconds(self) -> float:
+        """Seconds of all its executions."""
         return self.parts.seconds * self.operation.times
 
 

@@ -124,7 +124,8 @@ class Fleet:
 
 def smallest_fleet(turns_per_second: float, users: int, service_s: float, p95_s: float, share: float = 0.95) -> Fleet | None:
     """The fewest devices that answer ``share`` of the turns within ``p95_s``; ``None``: none are enough,
-    a batch alone takes longer. More devices never wait longer, so halving finds the number."""
+    a batch alone takes longer. More devices never wait longer, so halving finds the number.
+    """
     if service_s > p95_s:
         return None
 

@@ -18,6 +18,7 @@ class TimeParts:
 
     @property
     def bound(self) -> str:
+        """The largest part: ``overhead``, ``compute`` or ``memory``."""
         if self.overhead_s >= max(self.compute_s, self.memory_s):
             return "overhead"
         return "compute" if self.compute_s >= self.memory_s else "memory"

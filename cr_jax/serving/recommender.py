@@ -47,7 +47,8 @@ DIALOGUE_SLOTS = 8
 class Answer:
     """After one turn. items: the best with their scores. questions: aspects to ask, the best first,
     ``None`` where the model scores none. latency_s: from the words to the list, on the host.
-    mode: ``incremental``, or ``replay`` past the model's limit."""
+    mode: ``incremental``, or ``replay`` past the model's limit.
+    """
 
     items: tuple[tuple[str, float], ...]
     questions: Sequence[tuple[str, float]] | None
@@ -58,7 +59,7 @@ class Answer:
 class Scored(Sequence[tuple[str, float]]):
     """Names with scores, of which the first few are mostly looked at."""
 
-    def __init__(self, names: Sequence[str], numbers: np.ndarray, scores: np.ndarray):
+    def __init__(self, names: Sequence[str], numbers: np.ndarray, scores: np.ndarray) -> None:
         self._names, self._numbers, self._scores = names, numbers, scores
 
     def __len__(self) -> int:
@@ -81,7 +82,7 @@ class Recommender:
         model: str | None = None,
         dataset: str | Path | None = None,
         settings: Mapping[str, str] | None = None,
-    ):
+    ) -> None:
         """folder: what ``crjax train`` wrote. top: items listed. model, dataset, settings: what the
         checkpoint must be of; a file's or folder's bytes are compared.
 
@@ -127,7 +128,8 @@ class Recommender:
         """Compute the item side and compile what ``talks`` need, by default texts of ``FREE_WORDS``;
         every program runs once. users: conversations that are answered together. Returns how many
         programs, and the seconds it took. ``talks`` are read once and not kept. A shape that a
-        conversation past the model's limit takes beyond these is compiled when it gets there, off the clock."""
+        conversation past the model's limit takes beyond these is compiled when it gets there, off the clock.
+        """
         begin, longest = time.perf_counter(), structs.asdict(self.assets.longest)
         self.users = users
         talk = self.spec.conversation
@@ -170,7 +172,8 @@ class Recommender:
 
     def turns(self, state: Any, talks: Sequence[Talk], t: int) -> tuple[Any, list[Answer]]:
         """The same of several conversations at once, ``users`` at most; those that have ended at turn t
-        are left out at the end of ``talks``. The latency of each is that of all."""
+        are left out at the end of ``talks``. The latency of each is that of all.
+        """
         past = [place for place, talk in enumerate(talks) if self.encoder.past(talk, t)]
         for place in past:  # compiled before the clock starts
             self._program("replay", self._window([self._read(talks[place], t)]))

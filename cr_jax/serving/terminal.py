@@ -26,7 +26,7 @@ class Ended(Exception):
 class Terminal:
     """One user's conversation with ``found`` on stdin and stdout."""
 
-    def __init__(self, found: "Recommender", user: str):
+    def __init__(self, found: "Recommender", user: str) -> None:
         self.found, self.kept, self.user = found, found.assets, user
         self._latencies = Latencies()
         self._before: list[str] = []

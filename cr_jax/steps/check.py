@@ -10,7 +10,8 @@ from cr_jax.steps.train import batch_inputs
 
 def check_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
     """``(weights, frozen, batch) -> outputs`` for each objective in ``Training.checks``, of ``work.batch``
-    examples; none for a model that is validated by ranking."""
+    examples; none for a model that is validated by ranking.
+    """
     training = model.spec.training
     forwards = {} if training is None else training.checks
     merge = model.merger(Frozen)

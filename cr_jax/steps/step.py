@@ -50,6 +50,7 @@ class AbstractModel:
 
     @property
     def modules(self) -> tuple[str, ...]:
+        """Dotted paths of the modules, and the scopes outside them."""
         return (*module_paths(self.module), *EXTRA_SCOPES)
 
     def split(self, *filters: Any) -> tuple[Any, ...]:
@@ -97,6 +98,7 @@ def abstract_model(spec: Spec, config: Any, dtype: str = "float32") -> AbstractM
 
 
 def abstract_key() -> jax.ShapeDtypeStruct:
+    """The shape of a random key."""
     return jax.eval_shape(lambda: jax.random.key(0))
 
 

@@ -14,7 +14,8 @@ from cr_jax.steps.step import AbstractModel, Step, abstract_key, state_bytes
 
 def training_step(model: AbstractModel, objective: Objective, work: Workload) -> Step:
     """``(trained, optimizer state, others, frozen, batch, key[, counter]) -> (trained, optimizer
-    state, metrics)``; the first two are donated."""
+    state, metrics)``; the first two are donated.
+    """
     batch = work.batch or objective.batch
     filters = (objective.trains, Frozen)
     trained, frozen, others = model.split(*filters)
@@ -75,4 +76,5 @@ def batch_inputs(model: AbstractModel, objective: Objective, work: Workload, bat
 
 
 def training_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
+    """A training step per objective of the model."""
     return tuple(training_step(model, o, work) for o in model.spec.objectives(model.config))

@@ -32,7 +32,8 @@ def check_turns(model: AbstractModel, work: Workload, items: int) -> None:
 
 def _best(outputs: dict[str, jax.Array], k: int, questions: int) -> dict[str, jax.Array]:
     """Item scores [B, I] become the k best with their scores; question scores the best question, or
-    the best ``questions`` [B, questions]."""
+    the best ``questions`` [B, questions].
+    """
     outputs = dict(outputs)
     with jax.named_scope("top_k"):
         scores, items = jax.lax.top_k(outputs.pop("item_scores"), k)

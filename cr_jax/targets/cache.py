@@ -49,10 +49,11 @@ def key(decides: Mapping[str, Any]) -> str:
 class Cache:
     """``root``: the folder, by default ``compiled`` in :func:`cache_root`."""
 
-    def __init__(self, root: Path | None = None):
+    def __init__(self, root: Path | None = None) -> None:
         self.root = cache_root() / "compiled" if root is None else root
 
     def path(self, key: str) -> Path:
+        """The file of a key, whether it exists or not."""
         return self.root / key[:2] / f"{key}.json.gz"
 
     def get(self, key: str) -> Compilation | None:

@@ -34,6 +34,7 @@ class Compilation:
 
 
 def to_json(compilation: Compilation) -> dict[str, Any]:
+    """The compilation as a document."""
     return plain(compilation)
 
 

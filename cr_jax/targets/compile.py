@@ -28,7 +28,8 @@ _NO_MEMORY = MemoryFigures(None, None, None, None, None, None)
 @dataclass(frozen=True)
 class Place:
     """Where a program is to run: JAX's name of the platform, a device (``None``: the CPU of this
-    process) and the compiler's options."""
+    process) and the compiler's options.
+    """
 
     platform: str
     device: Any = None
@@ -38,7 +39,8 @@ class Place:
 @dataclass(frozen=True)
 class LoweredStep:
     """A step lowered for the CPU. ``step``: as plain data, without a compiled program; what any
-    target's key, and the count of the traced program, are made of."""
+    target's key, and the count of the traced program, are made of.
+    """
 
     step: CompiledStep
     traced: Any
@@ -173,7 +175,8 @@ def _on(device: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _text(executable: Any, lowered: Any, options: dict[str, Any]) -> str:
     """The optimised HLO. Where the compiler cannot print its own program (a very large gather on TPU
-    v5p and v6e), the text it dumps while compiling."""
+    v5p and v6e), the text it dumps while compiling.
+    """
     try:
         text = executable.as_text()
         if text:

@@ -36,12 +36,8 @@ def count_jaxpr(jaxpr: Any) -> JaxprCount:
 
 
 def _inner(params: dict[str, Any]) -> list[Any]:
-    found = []
-    for value in params.values():
-        for item in value if isinstance(value, list | tuple) else (value,):
-            if hasattr(item, "eqns") or hasattr(getattr(item, "jaxpr", None), "eqns"):
-                found.append(item)
-    return found
+    items = [item for value in params.values() for item in (value if isinstance(value, list | tuple) else (value,))]
+    return [item for item in items if hasattr(item, "eqns") or hasattr(getattr(item, "jaxpr", None), "eqns")]
 
 
 def _dot(equation: Any) -> int:

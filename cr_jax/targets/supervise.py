@@ -23,7 +23,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 @dataclass(frozen=True)
 class Limits:
     """seconds: without progress, so for the start and for each step. bytes: of resident memory, the
-    worker's children included; ``None`` = no limit."""
+    worker's children included; ``None`` = no limit.
+    """
 
     seconds: float = 900.0
     bytes: int | None = None
@@ -149,7 +150,8 @@ def _ending(code: int, log: Path) -> str | None:
 
 def telling_line(log: str) -> str | None:
     """The line of a log that says most about why a process ended: the last fatal one, else the last
-    that names an error, else the last."""
+    that names an error, else the last.
+    """
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for pattern in (r"^F\d{4} |check failed|fatal", r"error|exception|not found|invalid|unsupported", ""):
         found = [line for line in lines if re.search(pattern, line, re.I)]

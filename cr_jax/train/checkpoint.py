@@ -28,7 +28,7 @@ KEPT = 2
 class Checkpoints:
     """The checkpoints in a folder."""
 
-    def __init__(self, folder: str | Path, identity: Mapping[str, Any]):
+    def __init__(self, folder: str | Path, identity: Mapping[str, Any]) -> None:
         """identity: plain values that a run must agree in to go on from a checkpoint."""
         ocp = _orbax()
         self._ocp = ocp

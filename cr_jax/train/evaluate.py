@@ -22,7 +22,8 @@ SUCCESS = 10
 @dataclass(frozen=True)
 class Ranked:
     """ranks: of the item sought, a row per conversation state. aspects: ranks of the aspect asked next,
-    for the rows that have one, ``None`` for a model that asks nothing."""
+    for the rows that have one, ``None`` for a model that asks nothing.
+    """
 
     ranking: Ranking
     ranks: np.ndarray
@@ -52,7 +53,7 @@ class Ranked:
 class Tester:
     """Runs a model's forwards on the parts of ``examples``; compiled once per padded shape."""
 
-    def __init__(self, spec: Spec, merge: Callable[[Any], Any], examples: Examples):
+    def __init__(self, spec: Spec, merge: Callable[[Any], Any], examples: Examples) -> None:
         """merge: weights to the module."""
         self.spec, self.examples = spec, examples
         talk = spec.conversation

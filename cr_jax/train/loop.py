@@ -47,6 +47,7 @@ class Plan:
 
     @property
     def name(self) -> str:
+        """Objectives of the stage, joined with ``+``."""
         return "+".join(self.stage.objectives)
 
 
@@ -76,9 +77,10 @@ class Loop:
         *,
         checkpoint_steps: int,
         tick: Callable[[Tick], None] | None = None,
-    ):
+    ) -> None:
         """log: the JSON-lines file of losses. checkpoint_steps: steps between checkpoints, besides one
-        per epoch."""
+        per epoch.
+        """
         self.state, self.plans, self.checkpoints, self.log = state, plans, checkpoints, log
         self.checkpoint_steps, self.tick = checkpoint_steps, tick
         self.examples, self.tester = examples, Tester(spec, state.merge, examples)

@@ -61,7 +61,8 @@ def success_by_turn(
     rank: Int[np.ndarray, "N"], conversation: Int[np.ndarray, "N"], t: Int[np.ndarray, "N"], k: int
 ) -> list[float]:
     """Share of conversations whose item was among the first k at turn 0, by turn 1, ...; a conversation
-    that has ended keeps its outcome."""
+    that has ended keeps its outcome.
+    """
     never = int(t.max()) + 1
     first = np.full(int(conversation.max()) + 1, never)
     np.minimum.at(first, conversation, np.where(rank <= k, t, never))
@@ -105,7 +106,8 @@ def paired_bootstrap(
     model: Float[np.ndarray, "N"], baseline: Float[np.ndarray, "N"], users: Sequence[str], seed: int = 0, draws: int = DRAWS
 ) -> Difference:
     """The difference of two figures on the same rows, users drawn with replacement, all rows of a user
-    together; the statistic is the mean over the rows drawn."""
+    together; the statistic is the mean over the rows drawn.
+    """
     names, member = np.unique(np.asarray(users), return_inverse=True)
     total = np.bincount(member, weights=np.asarray(model, float) - np.asarray(baseline, float))
     rows = np.bincount(member).astype(float)

@@ -48,7 +48,8 @@ _IDENTITY: dict[str, type] = {"model": str, "config": dict, "seed": int, "datase
 
 def read_position(found: Any, where: str) -> Position:
     """The position stored as ``found``. Raises ``BadInput`` for one that no run can be at: values missing or of another
-    kind, counts and seconds below 0, a part longer than the whole, or what is no number."""
+    kind, counts and seconds below 0, a part longer than the whole, or what is no number.
+    """
     _fields(found, _FIELDS, "", where)
     for row in found["epochs"]:
         _fields(row, _EPOCH, "epochs.", where)

@@ -24,7 +24,7 @@ SHARDED_ROWS = 256
 class Layout:
     """How arrays lie on the devices: batches split by example, weights whole on each, or tables split."""
 
-    def __init__(self, devices: int | None, batch: int, shard_tables: bool = False):
+    def __init__(self, devices: int | None, batch: int, shard_tables: bool = False) -> None:
         """devices: how many of those there are, ``None`` = all that divide the batch evenly; with several
         hosts all of every host.
 
@@ -61,7 +61,8 @@ class Layout:
 
     def inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """A batch: split by example what has one row per example, whole what has not. A host feeds its
-        own examples alone to its devices."""
+        own examples alone to its devices.
+        """
         if self.devices == 1:
             return dict(batch)
         split = NamedSharding(self.mesh, PartitionSpec("data"))
@@ -96,7 +97,9 @@ class TrainState:
     call, in Python, which a small model's step feels.
     """
 
-    def __init__(self, model: AbstractModel, objectives: tuple[Objective, ...], work: Workload, seed: int, layout: Layout):
+    def __init__(
+        self, model: AbstractModel, objectives: tuple[Objective, ...], work: Workload, seed: int, layout: Layout
+    ) -> None:
         self.model, self.layout = model, layout
         # One program, not one for each initialiser.
         first = jax.jit(lambda: nnx.state(model.spec.build(model.config, nnx.Rngs(seed))))()

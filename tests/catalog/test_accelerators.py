@@ -216,7 +216,7 @@ def test_text_proto_strings_are_escaped():
 
 
 @pytest.mark.parametrize(
-    "key, value, expected",
+    ("key", "value", "expected"),
     [
         ("memory_bytes", SIGNED, "memory_bytes.value: -1: must be more"),
         ("memory_bytes", {"value": 1, "kind": "printed"}, "memory_bytes.source: missing"),

@@ -70,7 +70,7 @@ def _at(document, path):
 
 
 @pytest.mark.parametrize(
-    "change, expected",
+    ("change", "expected"),
     [
         (drop("users"), "users: missing; legal: an object {value, kind, source}"),
         (drop("users", "source"), "users.source: missing"),
@@ -108,7 +108,7 @@ def test_each_fault_is_one_line_with_file_key_and_reason(tmp_path, good, change,
 
 
 @pytest.mark.parametrize(
-    "content, expected",
+    ("content", "expected"),
     [
         (b"", "line 1: the file is empty"),
         (b'{\n "name": "x",\n}', "line "),  # which line, and in which words, Python's own reader decides

@@ -52,7 +52,7 @@ def test_the_tables_have_every_card():
     assert sorted(name for name, _ in by_card(TENSOR)) == sorted(name for name, _ in by_card(GPUS))
 
 
-@pytest.mark.parametrize("name, expected", by_card(GPUS) + by_card(TPUS))
+@pytest.mark.parametrize(("name", "expected"), by_card(GPUS) + by_card(TPUS))
 def test_computed_in(name, expected):
     device = load.accelerator(name)
     found = [matmul_precision(device, "default", dtype) for dtype in COLUMNS]
@@ -60,7 +60,7 @@ def test_computed_in(name, expected):
     assert all(one is None or one in MATMUL_TYPES for one in found)
 
 
-@pytest.mark.parametrize("name, expected", by_card(TENSOR))
+@pytest.mark.parametrize(("name", "expected"), by_card(TENSOR))
 def test_on_tensor_cores(name, expected):
     device = load.accelerator(name)
     assert {kind for kind in MATMUL_TYPES if on_tensor_cores(device, kind)} == set(expected.split())
@@ -68,7 +68,7 @@ def test_on_tensor_cores(name, expected):
 
 
 @pytest.mark.parametrize(
-    "name, default, high, highest",
+    ("name", "default", "high", "highest"),
     [
         ("m40", "float32", "float32", "float32"),
         ("v100", "float32", "float32", "float32"),
@@ -91,7 +91,7 @@ def test_other_types_do_not_heed_it(precision):
         assert matmul_precision(load.accelerator(name), precision, "int8") == "int8"
 
 
-@pytest.mark.parametrize("name, expected", by_card(GPUS))
+@pytest.mark.parametrize(("name", "expected"), by_card(GPUS))
 def test_a_card_without_a_compiler_target_is_known_by_its_generation(name, expected):
     device = dataclasses.replace(load.accelerator(name), compiler_target=None)
     found = [matmul_precision(device, "default", dtype) for dtype in COLUMNS]

@@ -19,7 +19,7 @@ def test_shipped_profiles_and_schemas_are_found(monkeypatch, tmp_path):
         assert resources.schema(name)["$schema"].endswith("2020-12/schema")
 
 
-@pytest.mark.parametrize("variable, below", [("CRJAX_PROFILES", ""), ("XDG_CONFIG_HOME", "crjax")])
+@pytest.mark.parametrize(("variable", "below"), [("CRJAX_PROFILES", ""), ("XDG_CONFIG_HOME", "crjax")])
 def test_a_users_profile_replaces_a_shipped_one(monkeypatch, tmp_path, variable, below):
     monkeypatch.delenv("CRJAX_PROFILES", raising=False)
     monkeypatch.setenv(variable, str(tmp_path))

@@ -51,7 +51,7 @@ def test_matmul_flops(name, backend, shared):
     assert not found.uncounted
 
 
-@pytest.mark.parametrize("backend", ("cpu", "cuda_h100"))
+@pytest.mark.parametrize("backend", ["cpu", "cuda_h100"])
 @pytest.mark.parametrize("name", ["gru", "gru_nested", "gru_reversed_grad", "gru_nested_grad"])
 def test_inferred_trip_counts_equal_the_compilers(name, backend, shared):
     text = _text(name, backend, shared)

@@ -70,7 +70,7 @@ def test_dialogues_counted_by_hand(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad, kind",
+    ("bad", "kind"),
     [
         (dialogue(2)[:50], "cut line"),
         ("{}\n", "malformed dialogue"),
@@ -125,7 +125,7 @@ def test_a_split_without_conversations(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes, line",
+    ("changes", "line"),
     [
         ({"query_split/train": "0\t0\t0 1\n1\t0\t2\n"}, "1 x item without a description in product.txt: kept (line 2)"),
         ({"users": "ann\nann\n"}, "1 x duplicate name in users.txt: kept (line 2)"),

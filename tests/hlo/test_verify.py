@@ -139,11 +139,11 @@ def test_literals_are_of_their_shape(shape, literal, legal):
 def test_depth_is_limited_and_width_is_not():
     def chain(levels):
         parts = ["HloModule m\n", "f0 {\n  x = f32[2] parameter(0)\n  ROOT y = f32[2] negate(x)\n}\n"]
-        for n in range(1, levels):
-            parts.append(
-                f"f{n} {{\n  x = f32[2] parameter(0)\n  y = f32[2] call(x), to_apply=f{n - 1}\n"
-                f"  ROOT z = f32[2] call(y), to_apply=f{n - 1}\n}}\n"
-            )
+        parts += [
+            f"f{n} {{\n  x = f32[2] parameter(0)\n  y = f32[2] call(x), to_apply=f{n - 1}\n"
+            f"  ROOT z = f32[2] call(y), to_apply=f{n - 1}\n}}\n"
+            for n in range(1, levels)
+        ]
         last = parts[-1]
         parts[-1] = "ENTRY " + last
         return "\n".join(parts)

@@ -56,7 +56,9 @@ def test_the_chart_is_well_formed_and_names_everything(document):
     assert min(int(text.get("font-size")) for text in root.iter(f"{SVG}text")) >= 12
 
 
-@pytest.mark.parametrize("value, text", [(8_177_095, "8.18M"), (31e6, "31.0M"), (123e6, "123M"), (999_999, "1.00M"), (5, "5.00")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(8_177_095, "8.18M"), (31e6, "31.0M"), (123e6, "123M"), (999_999, "1.00M"), (5, "5.00")]
+)
 def test_labels_have_three_digits(value, text):
     assert short(value) == text
     assert math.isfinite(value)

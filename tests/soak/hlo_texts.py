@@ -244,11 +244,11 @@ def nest_calls(text: str, draw: random.Random) -> str:
     """A chain of computations in front of the entry, each of which calls the one before it twice."""
     depth = draw.choice((3, 30, 70, 3000))
     chain = ["%deep.0 (p: f32[]) -> f32[] {\n  %p = f32[] parameter(0)\n  ROOT %r = f32[] negate(%p)\n}\n"]
-    for level in range(1, depth):
-        chain.append(
-            f"%deep.{level} (p: f32[]) -> f32[] {{\n  %p = f32[] parameter(0)\n"
-            f"  %a = f32[] call(%p), to_apply=%deep.{level - 1}\n  ROOT %b = f32[] call(%a), to_apply=%deep.{level - 1}\n}}\n"
-        )
+    chain += [
+        f"%deep.{level} (p: f32[]) -> f32[] {{\n  %p = f32[] parameter(0)\n"
+        f"  %a = f32[] call(%p), to_apply=%deep.{level - 1}\n  ROOT %b = f32[] call(%a), to_apply=%deep.{level - 1}\n}}\n"
+        for level in range(1, depth)
+    ]
     entry = text.find("ENTRY")
     brace = text.find("{\n", entry)
     if entry < 0 or brace < 0:

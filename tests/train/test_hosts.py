@@ -44,10 +44,8 @@ def together(path: Path, outs: list[Path], number: int, *more: str, model: str, 
                 arguments, env=environment(**devices(number)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             )
         )
-    said = []
     try:
-        for process in running:
-            said.append(process.communicate(timeout=580)[0])
+        said = [process.communicate(timeout=580)[0] for process in running]
     finally:
         for process in running:
             process.kill()
@@ -94,7 +92,7 @@ def test_eight_devices_with_tables_split_like_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "given, reason",
+    ("given", "reason"),
     [
         (("host:1", None, 0), "hosts not given"),
         ((None, 2, 0), "coordinator not given"),

@@ -25,6 +25,7 @@ class Ledger:
     declared: dict[tuple[str, str], tuple[int, Cost]] = field(default_factory=dict)
 
     def book(self, key: Key, cost: Cost, times: int = 1) -> None:
+        """Add ``times`` times ``cost`` to the row of ``key``."""
         row = self.rows.get(key)
         if row is None:
             row = self.rows[key] = Cost()
@@ -85,6 +86,7 @@ class Ledger:
         return made
 
     def total(self) -> Cost:
+        """The sum of all rows."""
         cost = Cost()
         for row in self.rows.values():
             cost.add(row)

@@ -82,7 +82,7 @@ def count_walk(walk: Walk, modules: tuple[str, ...] = (), traced: HloCount | Non
 class _Counter:
     """A fold over the walk. cheapest: as for :class:`Totals`. products: owners of the matrix products by size."""
 
-    def __init__(self, walk: Walk, modules: tuple[str, ...], cheapest: bool):
+    def __init__(self, walk: Walk, modules: tuple[str, ...], cheapest: bool) -> None:
         self._walk, self._attribution, self._totals = walk, Attribution(modules), Totals(cheapest)
         self.products: dict[tuple[int, int], set[tuple[str, str]]] = {}
         self._counted: dict[tuple[int, Scope], Ledger] = {}

@@ -118,22 +118,27 @@ class HloCount:
 
     @property
     def matmul_flops(self) -> int:
+        """FLOPs of products and convolutions."""
         return self.total.matmul_flops
 
     @property
     def other_flops(self) -> int:
+        """FLOPs of other floating-point arithmetic."""
         return self.total.other_flops
 
     @property
     def integer_ops(self) -> int:
+        """Integer and logical operations."""
         return self.total.integer_ops
 
     @property
     def transcendentals(self) -> int:
+        """Calls of transcendental functions."""
         return self.total.transcendentals
 
     @property
     def hbm_bytes(self) -> int:
+        """Bytes read from and written to main memory."""
         return self.total.hbm_bytes
 
     def by(self, *axes: str) -> dict[str, dict[str, int]]:

@@ -22,6 +22,7 @@ class Made:
     cost: Cost = field(default_factory=Cost)
 
     def add(self, cost: Cost, executions: int = 1, times: int = 1) -> None:
+        """Add ``times`` times ``executions`` products, which cost ``cost`` together."""
         self.executions += executions * times
         self.cost.add(cost, times)
 
@@ -43,7 +44,8 @@ class Move:
 class Merged:
     """moves: what merged products cost, given to the modules they came from. flops: of all merged
     products of several modules that could be told apart. left_flops: of those that could not, which
-    stay with the module whose name they carry."""
+    stay with the module whose name they carry.
+    """
 
     moves: tuple[Move, ...] = ()
     flops: int = 0

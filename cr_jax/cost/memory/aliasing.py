@@ -42,7 +42,7 @@ def leaf_at(shape: Shape, index: tuple[int, ...]) -> int:
 class Aliasing:
     """In-place results and reusable operands; each fused computation is read once."""
 
-    def __init__(self, module: HloModule):
+    def __init__(self, module: HloModule) -> None:
         self._module, self._fusions = module, Fusions(module)
         self._places: dict[str, list[tuple[int, int]]] = {}
         self._changed: dict[str, list[tuple[int, int]]] = {}

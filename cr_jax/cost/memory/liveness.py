@@ -50,7 +50,8 @@ class Buffer:
 @dataclass(slots=True, eq=False)
 class Liveness:
     """buffers: those with bytes in main memory, constants left out. steps: the operation at each time,
-    and whose names it carries."""
+    and whose names it carries.
+    """
 
     buffers: list[Buffer] = field(default_factory=list)
     steps: list[tuple[Instruction, Scope]] = field(default_factory=list)
@@ -73,7 +74,7 @@ def liveness(module: HloModule) -> Liveness:
 
 
 class _Flow:
-    def __init__(self, module: HloModule):
+    def __init__(self, module: HloModule) -> None:
         self.module, self.time = module, -1
         self.steps: list[tuple[Instruction, Scope]] = []
         self._values: list[Value] = []

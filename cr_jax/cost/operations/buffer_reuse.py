@@ -21,7 +21,7 @@ class Reads:
 class Trace:
     """Bytes touched between two uses of a buffer, in the order a computation runs."""
 
-    def __init__(self, footprint: int):
+    def __init__(self, footprint: int) -> None:
         self.footprint, self.clock = footprint, 0
         self.last: dict[int, int] = {}
 
@@ -42,6 +42,7 @@ class Trace:
         return max(size, self.footprint)
 
     def skip(self, size: int, value: Instruction) -> None:
+        """Advance by the ``size`` bytes that the computation behind ``value`` touches; its result is the newest buffer."""
         self.clock += size
         self.last[id(value)] = self.clock
 

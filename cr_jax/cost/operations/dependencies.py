@@ -27,7 +27,8 @@ class Node:
 @dataclass
 class Places:
     """The entries of one computation so far. Tuples, their elements and reinterpretations are looked through;
-    parameters and constants wait for nothing."""
+    parameters and constants wait for nothing.
+    """
 
     names: dict[str, int] = field(default_factory=dict)
     _behind: dict[int, frozenset[int]] = field(default_factory=dict)

@@ -38,13 +38,16 @@ class Features:
 
     @property
     def cut(self) -> bool:
+        """Whether slices are cut from two or more arrays."""
         return self.slices >= 2
 
     @property
     def scalarised(self) -> bool:
+        """Whether the loop is scalar code: a transcendental of slices, which no vector unit computes."""
         return self.cut and self.transcendental
 
     def include(self, other: "Features") -> None:
+        """Add the features of an operation that is fused into this one."""
         self.products += other.products
         self.convolutions += other.convolutions
         self.slices = max(self.slices, other.slices)
@@ -68,7 +71,7 @@ class Features:
 class FeatureTable:
     """Features of a module's instructions. Each fused computation is worked out once."""
 
-    def __init__(self, module: HloModule):
+    def __init__(self, module: HloModule) -> None:
         self._module = module
         self._known: dict[str, Features] = {}
 

@@ -64,7 +64,7 @@ class _Block:
 class _List:
     """operations, loops: found so far."""
 
-    def __init__(self, walk: Walk, totals: Totals):
+    def __init__(self, walk: Walk, totals: Totals) -> None:
         self.walk, self.totals = walk, totals
         self.operations: list[Operation] = []
         self.loops: list[LoopRun] = []

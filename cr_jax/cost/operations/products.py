@@ -13,7 +13,8 @@ from cr_jax.hlo.windows import window
 @dataclass(frozen=True)
 class Product:
     """One matrix product: ``[batch] m x k`` by ``k x n``. kind: how the operands lie in memory,
-    ``nn`` (both row-major), ``nt`` (the right one transposed), ``tn`` (the left one)."""
+    ``nn`` (both row-major), ``nt`` (the right one transposed), ``tn`` (the left one).
+    """
 
     m: int
     n: int
@@ -24,13 +25,15 @@ class Product:
 
     @property
     def flops(self) -> int:
+        """FLOPs; a multiply-add is two."""
         return 2 * self.batch * self.m * self.n * self.k
 
 
 @dataclass(frozen=True)
 class Convolution:
     """One convolution: images of height x width (of the result), one number of channels in and out per group, window
-    positions. plain: a window of 3 x 3 that moves by one and is not dilated."""
+    positions. plain: a window of 3 x 3 that moves by one and is not dilated.
+    """
 
     batch: int
     height: int

@@ -146,7 +146,8 @@ def call_target(instruction: Instruction) -> str:
 
 def body_of_call(instruction: Instruction) -> str | None:
     """The computation that a custom call without a rule of its own states as what it does, such as a gather that a
-    TPU's compiler gives to the sparse cores; ``None`` for any other instruction."""
+    TPU's compiler gives to the sparse cores; ``None`` for any other instruction.
+    """
     if instruction.opcode != "custom-call":
         return None
     target = call_target(instruction)

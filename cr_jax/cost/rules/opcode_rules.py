@@ -66,9 +66,9 @@ PER_ELEMENT = (
 )
 
 FAMILY = (
-    {name: "movement" for name in MOVEMENT}
-    | {name: "elementwise" for name in ELEMENTWISE}
-    | {name: "collective" for name in COLLECTIVE}
+    dict.fromkeys(MOVEMENT, "movement")
+    | dict.fromkeys(ELEMENTWISE, "elementwise")
+    | dict.fromkeys(COLLECTIVE, "collective")
     | {
         "gather": "gather", "scatter": "scatter", "dot": "matmul", "convolution": "convolution", "reduce": "reduce",
         "reduce-window": "reduce", "select-and-scatter": "reduce", "map": "elementwise", "sort": "sort",

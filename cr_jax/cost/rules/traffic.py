@@ -87,7 +87,7 @@ def plain(instruction: Instruction) -> Cost:
 class Fusions:
     """Traffic of fusions; what a fused computation demands is worked out once."""
 
-    def __init__(self, module: HloModule):
+    def __init__(self, module: HloModule) -> None:
         self._module = module
         self._demands: dict[tuple[str, bool], dict[int, int]] = {}
 

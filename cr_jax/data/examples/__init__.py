@@ -1,0 +1,1 @@
+"""Training and test examples of models: batches, padding, pools of negatives, columns of dialogues."""

@@ -65,7 +65,7 @@ def groups(pool: Pool, batch: int) -> tuple[Group, ...]:
 class Batches:
     """Batch ``step`` of an endless sequence of shuffled epochs; equal seed and step, equal batch."""
 
-    def __init__(self, pool: Pool, batch: int, seed: int):
+    def __init__(self, pool: Pool, batch: int, seed: int) -> None:
         """batch: examples per step; raises ``BadConfig`` for an empty pool."""
         self.pool, self.batch, self.seed = pool, batch, seed
         self.together = max(1, min(TOGETHER, EXAMPLES // batch))

@@ -17,7 +17,7 @@ _NONE, _UNNAMED = -1, -2
 class DialogueColumns:
     """Each utterance that is kept is a row; the rows of a dialogue follow one another."""
 
-    def __init__(self, found: Sequence[Dialogue], encode: Callable[[Sequence[str]], list[int]], padding: int):
+    def __init__(self, found: Sequence[Dialogue], encode: Callable[[Sequence[str]], list[int]], padding: int) -> None:
         """encode: an utterance's words as ids with a mark before and behind, one id per word."""
         self._padding = padding
         self._items: dict[str, int] = {}
@@ -42,7 +42,7 @@ class DialogueColumns:
         return np.array([self._items.get(item, _UNNAMED) if item is not None else _UNNAMED for item in items], np.int32)
 
     def arrays(self, rows: np.ndarray, named: np.ndarray, shape: tuple[int, ...]) -> dict[str, Any]:
-        """words [N, C, L], lengths and senders [N, C], utterances [N], mentions [N, M, C, L] of some dialogues.
+        """Words [N, C, L], lengths and senders [N, C], utterances [N], mentions [N, M, C, L] of some dialogues.
 
         named: of each the M items whose mentions are marked, in ``numbers``.
         """

@@ -49,7 +49,8 @@ def ragged(ids: array | np.ndarray, lengths: array | np.ndarray) -> Ragged:
 
 def columns(rows: Iterable[Sequence[Any]], fields: Sequence[type]) -> tuple[Any, ...]:
     """The fields of ``rows``, each with ``take``: a :class:`Ragged` where the field is a ``list`` of ids, int64
-    where it is an ``int``, else an array of objects."""
+    where it is an ``int``, else an array of objects.
+    """
     kept: list[Any] = [array("i") if field is list else array("q") if field is int else [] for field in fields]
     lengths = [array("i") for _ in fields]
     for row in rows:

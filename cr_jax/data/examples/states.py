@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 class States(Sequence[tuple[int, int]]):
     """(conversation, t) of every state, in order: t from ``first`` to the number of turns − ``short``."""
 
-    def __init__(self, conversations: Conversations, first: int = 0, short: int = 0):
+    def __init__(self, conversations: Conversations, first: int = 0, short: int = 0) -> None:
         self._first = first
         #: States up to the end of each conversation.
         self._ends = np.cumsum(turn_counts(conversations) + (1 - first - short), dtype=np.int32)
@@ -56,7 +56,9 @@ class States(Sequence[tuple[int, int]]):
 class Encoded:
     """``encode(conversation, t)`` of each state, as columns: held for conversations in memory, made on demand for others."""
 
-    def __init__(self, found: Conversations, states: States, encode: Callable[[Conversation, int], Sequence[Any]], *fields: type):
+    def __init__(
+        self, found: Conversations, states: States, encode: Callable[[Conversation, int], Sequence[Any]], *fields: type
+    ) -> None:
         """fields: what encode gives, as :func:`columns` takes it."""
         self._found, self._states, self._encode, self._fields = found, states, encode, fields
         self._kept = columns(self._passing(), fields) if found.in_memory else None
@@ -134,7 +136,8 @@ def counts(texts: Sequence[str], count: Callable[[str], int]) -> np.ndarray:
 
 def sums(block: Block, weights: np.ndarray, newest: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Of each turn of a block: the sum of ``weights`` [turns] over the turns of its conversation up to it,
-    or over the ``newest`` of these; and its number, from 1."""
+    or over the ``newest`` of these; and its number, from 1.
+    """
     total = np.concatenate([[0], np.cumsum(weights)])
     begin = np.repeat(block.ends[:-1], block.turns)
     place = np.arange(len(weights))
@@ -145,7 +148,7 @@ def sums(block: Block, weights: np.ndarray, newest: int | None = None) -> tuple[
 class Later(Mapping[str, T]):
     """Values by name that are made when they are first asked for."""
 
-    def __init__(self, made: Mapping[str, Callable[[], T]]):
+    def __init__(self, made: Mapping[str, Callable[[], T]]) -> None:
         self._made, self._held = dict(made), {}
 
     def __getitem__(self, name: str) -> T:

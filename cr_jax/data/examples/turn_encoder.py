@@ -47,7 +47,8 @@ def fits(row: Arrays, inputs: Mapping[str, Any]) -> bool:
 
 def together(rows: Sequence[Arrays], inputs: Mapping[str, Any], fill: Mapping[str, int], number: int) -> Arrays:
     """Rows of one user each, padded behind to that user's shapes ``inputs`` and put into arrays of
-    ``number`` users; the last row is repeated for those that are missing."""
+    ``number`` users; the last row is repeated for those that are missing.
+    """
     found: Arrays = {}
     for name, struct in inputs.items():
         array = np.full((number, *struct.shape[1:]), fill.get(name, 0), struct.dtype)

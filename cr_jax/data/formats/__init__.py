@@ -1,0 +1,1 @@
+"""File formats of conversations and reviews, one module each, and their recognition."""

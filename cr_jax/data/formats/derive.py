@@ -31,7 +31,7 @@ _NEGATIONS = frozenset(("not", "no", "never"))
 class Matcher:
     """Finds a lexicon's pairs in texts."""
 
-    def __init__(self, lexicon: Lexicon):
+    def __init__(self, lexicon: Lexicon) -> None:
         self._signs = lexicon.signs
         self._longest = max(map(len, lexicon.signs))
         # Lengths of each aspect's values, the longest first.

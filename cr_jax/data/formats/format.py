@@ -30,7 +30,7 @@ class Match(IntEnum):
 class Place:
     """A file or folder that is to be told apart. Its properties raise ``BadInput`` for what cannot be read."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
     @cached_property

@@ -34,7 +34,8 @@ Words = tuple[str, ...]
 class Lexicon:
     """signs: aspect -> value -> 1 liked, -1 disliked, all in words. pairs: valid pairs in the file;
     rare: of these, met too seldom; stop_words: of these, left out for a value of stop words alone
-    (the aspect stays)."""
+    (the aspect stays).
+    """
 
     signs: Mapping[Words, Mapping[Words, int]]
     pairs: int

@@ -1,0 +1,1 @@
+"""Conversations on disk as Arrow files, for files too large for memory."""

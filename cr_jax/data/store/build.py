@@ -95,7 +95,7 @@ def _descriptions(stats: CorpusStats) -> Iterator[str]:
 class _Part:
     """A part's conversations, appended to an Arrow file in batches of ``ROWS``."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self._file = pa.OSFile(str(path), "wb")
         self._schema = _schema({})
         self._writer = pa.ipc.new_file(self._file, self._schema)

@@ -39,7 +39,7 @@ class StoredConversations(Sequence[Conversation]):
 
     in_memory = False
 
-    def __init__(self, path: Path, tables: Tables):
+    def __init__(self, path: Path, tables: Tables) -> None:
         self.tables = tables
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
         batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]

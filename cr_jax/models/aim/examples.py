@@ -119,7 +119,7 @@ def turn_encoder(assets: RecommenderAssets, config: Config) -> TurnEncoder:
 class Noise:
     """Rows of uniform noise in [−1, 1), equal to the rows of one large array but drawn only on demand."""
 
-    def __init__(self, seed: Sequence[int], size: int):
+    def __init__(self, seed: Sequence[int], size: int) -> None:
         self._start, self._size = np.random.PCG64(seed).state, size
 
     def rows(self, chosen: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ class Synthetic(NamedTuple):
 class WordTable(Module):
     """Word vectors, L2-normalised at each use. ``table`` [V, E]."""
 
-    def __init__(self, words: int, embedding: int, rngs: nnx.Rngs):
+    def __init__(self, words: int, embedding: int, rngs: nnx.Rngs) -> None:
         self.table = nnx.Param(_small(rngs, (words, embedding)))
 
     @scoped
@@ -90,7 +90,7 @@ class WordTable(Module):
 class Affine(Module):
     """A fully connected layer. ``weight`` [D, H], ``bias`` [H]."""
 
-    def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs):
+    def __init__(self, inputs: int, outputs: int, rngs: nnx.Rngs) -> None:
         self.weight = nnx.Param(jax.nn.initializers.glorot_uniform()(rngs.params(), (inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
@@ -105,7 +105,7 @@ class TiedOutput(Module):
     and reads H V weights, not E V, and both decoder passes share the product.
     """
 
-    def __init__(self, hidden: int, embedding: int, words: int, rngs: nnx.Rngs):
+    def __init__(self, hidden: int, embedding: int, words: int, rngs: nnx.Rngs) -> None:
         self.weight = nnx.Param(_small(rngs, (hidden, embedding)))
         self.bias = nnx.Param(jnp.zeros(words))
 
@@ -122,7 +122,7 @@ class TiedOutput(Module):
 class Decoder(Module):
     """LSTM whose every input is [word, H0]; it starts from c = H0, h = 0 with a GO step."""
 
-    def __init__(self, words: int, embedding: int, hidden: int, noise: int, rngs: nnx.Rngs):
+    def __init__(self, words: int, embedding: int, hidden: int, noise: int, rngs: nnx.Rngs) -> None:
         self.embedding = embedding
         self.start = Affine(hidden + noise, hidden, rngs)
         self.cell = LSTMCell(embedding + hidden, hidden, rngs)
@@ -190,7 +190,7 @@ class Generator(Module):
         length: int,
         scale: float,
         rngs: nnx.Rngs,
-    ):
+    ) -> None:
         self.pads, self.scale = filter - 1, scale
         self.embedding = WordTable(words, embedding, rngs)
         self.encoder = TextCNN(length, filter, embedding, features, hidden, rngs)
@@ -263,7 +263,7 @@ class Generator(Module):
 class Discriminator(Module):
     """Own word table, one CNN for the source and one for the target; their cosine is the score."""
 
-    def __init__(self, words: int, embedding: int, features: int, filter: int, outputs: int, length: int, rngs: nnx.Rngs):
+    def __init__(self, words: int, embedding: int, features: int, filter: int, outputs: int, length: int, rngs: nnx.Rngs) -> None:
         self.embedding = WordTable(words, embedding, rngs)
         self.source = TextCNN(length, filter, embedding, features, outputs, rngs)
         self.target = TextCNN(length, filter, embedding, features, outputs, rngs)

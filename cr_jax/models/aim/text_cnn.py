@@ -20,7 +20,7 @@ from cr_jax.nn.module import Module
 class Convolution(Module):
     """A convolution over words with bias. ``kernel`` [K, D, O], ``bias`` [O]."""
 
-    def __init__(self, width: int, inputs: int, outputs: int, stride: int, init: Callable[..., Array], rngs: nnx.Rngs):
+    def __init__(self, width: int, inputs: int, outputs: int, stride: int, init: Callable[..., Array], rngs: nnx.Rngs) -> None:
         self.stride = stride
         self.kernel = nnx.Param(init(rngs.params(), (width, inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
@@ -37,7 +37,7 @@ class TextCNN(Module):
     if it has the same width after the second convolution.
     """
 
-    def __init__(self, length: int, kernel: int, embedding: int, features: int, outputs: int, rngs: nnx.Rngs):
+    def __init__(self, length: int, kernel: int, embedding: int, features: int, outputs: int, rngs: nnx.Rngs) -> None:
         small = _uniform(1e-3)
         glorot = jax.nn.initializers.glorot_uniform()
         self.conv1 = Convolution(kernel, embedding, features, STRIDE, small, rngs)

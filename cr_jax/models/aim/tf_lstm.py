@@ -22,7 +22,7 @@ FORGET_BIAS = 1.0
 class LSTMCell(Module):
     """The cell and its loop over projected inputs. ``kernel`` [I+H, 4H], ``bias`` [4H]."""
 
-    def __init__(self, inputs: int, hidden: int, rngs: nnx.Rngs):
+    def __init__(self, inputs: int, hidden: int, rngs: nnx.Rngs) -> None:
         glorot = jax.nn.initializers.glorot_uniform()
         self.inputs, self.hidden = inputs, hidden
         self.kernel = nnx.Param(glorot(rngs.params(), (inputs + hidden, 4 * hidden)))

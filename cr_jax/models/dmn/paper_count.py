@@ -11,5 +11,6 @@ def trainable(classes: int, embedding: int = 50, hidden: int = 32) -> int:
 
 def with_optimizer(weights: int) -> int:
     """Every TensorFlow variable: the trainable ``weights``, Adam's two moments of each, and four scalars
-    (global_step, learning_rate, beta1_power, beta2_power)."""
+    (global_step, learning_rate, beta1_power, beta2_power).
+    """
     return 3 * weights + 4

@@ -24,7 +24,7 @@ _FUNCTIONS: dict[str, Callable[[Array], Array]] = {"identity": lambda x: x, "sig
 class AutoRec(Module):
     """``g(decoder(f(encoder(ratings))))`` with one or more encoder layers."""
 
-    def __init__(self, items: int, sizes: tuple[int, ...], f: str, g: str, bias: float = 0.0, *, rngs: nnx.Rngs):
+    def __init__(self, items: int, sizes: tuple[int, ...], f: str, g: str, bias: float = 0.0, *, rngs: nnx.Rngs) -> None:
         """bias: added to the decoder's first biases, since PyTorch's start near 0 rates every item g(0)."""
         for key, name in (("autorec_f", f), ("autorec_g", g)):
             if name not in _FUNCTIONS:

@@ -31,7 +31,7 @@ _MARKS = 5
 class Texts:
     """Dialogues as arrays of word ids."""
 
-    def __init__(self, words: Sequence[str], size: int):
+    def __init__(self, words: Sequence[str], size: int) -> None:
         """words: by frequency; size: of the vocabulary, the five marks included."""
         if size <= _MARKS:
             raise BadConfig(f"words={size}: the last five are marks; legal: {_MARKS + 1} or more")
@@ -50,7 +50,7 @@ class Texts:
         return sum(min(WORDS, len(utterance.words) + 2) for utterance in dialogue.utterances[-UTTERANCES:])
 
     def arrays(self, dialogues: Sequence[Dialogue], named: Sequence[Sequence[str | None]], shape: Shape) -> Arrays:
-        """words [N, C, L], lengths and senders [N, C], utterances [N], mentions [N, M, C, L].
+        """Words [N, C, L], lengths and senders [N, C], utterances [N], mentions [N, M, C, L].
 
         named: for each dialogue, the M items whose mentions are marked; ``None`` marks nothing.
         """

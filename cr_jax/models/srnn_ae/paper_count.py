@@ -10,7 +10,8 @@ def torch_gru(inputs: int, hidden: int) -> int:
 
 def hrnn(vector: int = 2048, hidden: int = 512, layers: int = 2) -> int:
     """The hierarchical encoder: bidirectional over words (a vector and one bit each), then over
-    sentences (both directions and the sender)."""
+    sentences (both directions and the sender).
+    """
     words = sum(2 * torch_gru(vector + 1 if layer == 0 else 2 * hidden, hidden) for layer in range(layers))
     sentences = sum(torch_gru(2 * hidden + 1 if layer == 0 else hidden, hidden) for layer in range(layers))
     return words + sentences

@@ -19,7 +19,7 @@ def uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan: int) -> Array:
 class TorchLinear(Module):
     """``x·kernel + bias``; PyTorch stores the kernel transposed, ``[out, in]``."""
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
         self.kernel = nnx.Param(uniform(rngs, (inputs, outputs), inputs))
         self.bias = nnx.Param(uniform(rngs, (outputs,), inputs))
 

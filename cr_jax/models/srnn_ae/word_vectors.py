@@ -15,7 +15,7 @@ from cr_jax.nn.module import Frozen, Module
 class WordTable(Module):
     """PyTorch's ``Embedding`` [words, dimension], N(0, 1) at the start; no padding row."""
 
-    def __init__(self, words: int, dimension: int, *, kind: type[nnx.Variable] = nnx.Param, rngs: nnx.Rngs):
+    def __init__(self, words: int, dimension: int, *, kind: type[nnx.Variable] = nnx.Param, rngs: nnx.Rngs) -> None:
         self.dimension = dimension
         self.table = kind(jax.random.normal(rngs.params(), (words, dimension)))
 
@@ -31,7 +31,7 @@ class GenSen(Module):
     forward then backward; it is zero past the utterance's length.
     """
 
-    def __init__(self, words: int, embedding: int, hidden: int, layers: int, *, rngs: nnx.Rngs):
+    def __init__(self, words: int, embedding: int, hidden: int, layers: int, *, rngs: nnx.Rngs) -> None:
         self.dimension = 2 * hidden
         self.embedding = WordTable(words, embedding, kind=Frozen, rngs=rngs)
         self.gru = TorchGRU(embedding, hidden, layers, bidirectional=True, kind=Frozen, rngs=rngs)

@@ -33,7 +33,8 @@ _NEAR = log(1.5)
 @dataclass(frozen=True)
 class Measured:
     """Operations of one group, measured. names, kinds: what each is, and its class of errors. predicted: by a card, their
-    seconds in the same order. judged: no constant is taken from them."""
+    seconds in the same order. judged: no constant is taken from them.
+    """
 
     group: str
     names: tuple[str, ...]
@@ -54,13 +55,15 @@ class Rule:
 
     @property
     def mechanism(self) -> str:
+        """The mechanism of its constants: the name before the first dot."""
         return self.constants[0].partition(".")[0]
 
 
 @dataclass(frozen=True)
 class Anchors:
     """constants: by name, with what they were taken from. errors: by class. left_out: (constant, why). card: with the
-    constants in force."""
+    constants in force.
+    """
 
     card: Card
     constants: Mapping[str, tuple[float, str]]
@@ -205,7 +208,8 @@ def errors(card: Card, measured: Sequence[Measured]) -> dict[str, dict[str, Any]
 
 def error(ratios: Sequence[float]) -> dict[str, Any]:
     """Errors from measured / predicted. Of few operations, the bounds are the extremes or, where that is wider, what their
-    scatter foretells of another one (Student's t, 90%)."""
+    scatter foretells of another one (Student's t, 90%).
+    """
     off = np.array([abs(1 / ratio - 1) for ratio in ratios])
     low, high = (float(q) for q in np.quantile(ratios, (0.05, 0.95)))
     if len(ratios) < MANY:

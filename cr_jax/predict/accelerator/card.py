@@ -57,7 +57,8 @@ class Card:
 
 def card(accelerator: Accelerator, times: Times | None = None) -> Card:
     """The card of an accelerator's profile, its anchors in force. Raises ``MissingConstant`` naming what the profile lacks,
-    and ``BadInput`` for an anchor that cannot hold."""
+    and ``BadInput`` for an anchor that cannot hold.
+    """
     gpu = accelerator.platform == "cuda"
     needed = {
         "generation": accelerator.generation,

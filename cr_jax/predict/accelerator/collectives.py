@@ -19,7 +19,8 @@ OPCODES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collecti
 
 def sent(opcode: str, size: Any, devices: Any) -> Any:
     """Bytes that each device sends. size: of the whole array, as nccl-tests and XLA's table count it: the result of an
-    all-gather, the input of a reduce-scatter, either one of the others. Raises ``UnknownName``."""
+    all-gather, the input of a reduce-scatter, either one of the others. Raises ``UnknownName``.
+    """
     if opcode not in OPCODES:
         raise UnknownName("collective", opcode, OPCODES)
     if opcode == "collective-permute":

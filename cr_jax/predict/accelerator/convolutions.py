@@ -28,7 +28,8 @@ FUSED, UNFUSED, WINDOW = 16, 36, 9
 
 class ImageBatch(NamedTuple):
     """Convolutions of one size, or arrays of sizes. height, width: of the result's images. window: places of the window,
-    9 for 3 x 3. Of grouped ones: the channels of one group, and ``batch`` times the groups."""
+    9 for 3 x 3. Of grouped ones: the channels of one group, and ``batch`` times the groups.
+    """
 
     batch: Any
     height: Any

@@ -38,7 +38,8 @@ def whole(a: Any, unit: Any) -> Any:
 
 def together(parts: Parts, sharpness: float) -> Any:
     """Seconds of two parts that run side by side: (compute^p + memory^p)^(1/p), p the sharpness; the larger p, the
-    nearer the longer one."""
+    nearer the longer one.
+    """
     longer = most(most(parts.compute_s, parts.memory_s), 1e-30)
     shorter = least(parts.compute_s, parts.memory_s)
     return longer * (1 + (shorter / longer) ** sharpness) ** (1 / sharpness)

@@ -30,7 +30,7 @@ class Execution:
 class Executions:
     """Times of the operations of one program; equal operations are worked out once."""
 
-    def __init__(self, card: Card, precision: str):
+    def __init__(self, card: Card, precision: str) -> None:
         self.card, self.precision = card, precision
         self._known: dict[tuple[object, ...], Execution] = {}
         self._products_known: dict[tuple[Product, float, float], Execution] = {}

@@ -22,7 +22,8 @@ def parts(
     card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, *, rows: Any, row_bytes: Any, flops: Any = 0
 ) -> Parts:
     """One gather. reads: of the indices and of the table, no more than the table has; written: bytes of the result. rows,
-    row_bytes: gathered. flops: of what is fused to it."""
+    row_bytes: gathered. flops: of what is fused to it.
+    """
     blocks = most(whole(written, 4 * streams.BLOCK), 1)
     gathered, table, far = rows * row_bytes, _largest(reads), _furthest(reads)
     # Rows beyond the table's size were gathered before, and are as near as the table is large.
@@ -45,7 +46,8 @@ def scatter_parts(
     flops: Any = 0,
 ) -> Parts:
     """One scatter. reads: of the rows that it combines with, the indices and the updates; written: bytes of its rows.
-    atomic: the indices may repeat."""
+    atomic: the indices may repeat.
+    """
     blocks = most(whole(rows * row_bytes, 4 * streams.BLOCK), 1)
     beside = Reads(2 * _beside(card, rows, row_bytes), _furthest(reads))  # read and written
     memory = streams.traffic(card, (*reads, beside), written, written_distance, blocks)

@@ -45,7 +45,8 @@ class Clock:
 @dataclass(frozen=True)
 class LoopTime:
     """One loop: seconds from its entry to its end in all, of them execution; iterations in all; kernels and CUDA graphs
-    of one iteration; waits: whether the host reads the condition in every iteration."""
+    of one iteration; waits: whether the host reads the condition in every iteration.
+    """
 
     name: str
     seconds: float
@@ -84,7 +85,7 @@ class _Sum:
 class Launches:
     """constants: of the mechanism ``launches``. seconds: of one execution of an operation, by its place."""
 
-    def __init__(self, program: Program, constants: Mapping[str, float], seconds: Callable[[int], float]):
+    def __init__(self, program: Program, constants: Mapping[str, float], seconds: Callable[[int], float]) -> None:
         self.program, self.seconds = program, seconds
         self.enqueue_s, self.gap_s = constants["enqueue_s"], constants["gap_s"]
         self.graph_s, self.graph_kernel_s = constants["graph_s"], constants["graph_kernel_s"]
@@ -123,7 +124,8 @@ class Launches:
 
     def _fits(self, operation: Operation) -> bool:
         """Whether a CUDA graph may hold it. A fusion that slices at a place only the loop's counter says is a copy whose
-        addresses the host works out anew each time."""
+        addresses the host works out anew each time.
+        """
         if operation.library and not operation.products:
             return False
         return not operation.opcode.startswith(_NOT_IN_GRAPHS)

@@ -59,7 +59,8 @@ _FROM_AMPERE = ("ampere-datacenter", "ampere", "ada", "hopper")
 
 def library_tiles(generation: str, batched: bool) -> tuple[Tile, ...]:
     """The tiles that torch's calls of cuBLAS run, which does not try them all, for measurements of that kind. Seen on compute
-    capability 6.0 to 8.0; later ones are taken to be like 8.0."""
+    capability 6.0 to 8.0; later ones are taken to be like 8.0.
+    """
     if generation in _FROM_AMPERE:
         return ((128, 128),) if batched else tuple(tile for tile in _SIMPLE if tile != (128, 128))
     if not batched:

@@ -23,7 +23,8 @@ _MOST_KEPT = 64
 @dataclass(frozen=True)
 class StepTime:
     """operations: those that run, with the parts of one execution. starting_s: in which the device waits for kernels to
-    start, the call among it. classes: the errors that the interval is composed of."""
+    start, the call among it. classes: the errors that the interval is composed of.
+    """
 
     seconds: float
     low_s: float

@@ -31,14 +31,16 @@ def in_cache(card: Card, distance: Any) -> Any:
 
 def cold_rate(card: Card) -> float:
     """Bytes per second of main memory that a long stream reaches: the card's copy where one was measured and no anchor is
-    newer."""
+    newer.
+    """
     copied = None if "streams.bandwidth_share" in card.anchored else card.accelerator.measured.get("copy_bytes_per_s")
     return copied or card.constants("streams")["bandwidth_share"] * card.bandwidth
 
 
 def traffic(card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, blocks: Any, share: Any = 1.0) -> Any:
     """Seconds to read buffers and to write one that was touched ``written_distance`` bytes ago. blocks: of the kernel, of
-    which each core runs one at least. share: of the memory's rate that the pattern of the reads reaches."""
+    which each core runs one at least. share: of the memory's rate that the pattern of the reads reaches.
+    """
     known = card.constants("streams")
     cold, through = written * (1 - in_cache(card, written_distance)), written
     for read in reads:
@@ -57,7 +59,8 @@ def moved(card: Card, size: Any, distance: Any, blocks: Any, share: Any = 1.0) -
 
 class LaneWork(NamedTuple):
     """Operations on the lanes. flops: other than those named; transcendentals: without roots and powers. slower: than
-    float32, for other types (float64: by the ratio of the card's peaks)."""
+    float32, for other types (float64: by the ratio of the card's peaks).
+    """
 
     flops: Any = 0
     divisions: Any = 0

@@ -87,7 +87,7 @@ class Choices(NamedTuple):
 
 
 def column(x: ArrayLike) -> np.ndarray:
-    """x as [rows, 1], to be held against [choices]."""
+    """X as [rows, 1], to be held against [choices]."""
     return np.asarray(x).reshape(-1, 1)
 
 
@@ -200,7 +200,8 @@ def fastest(
     compute: np.ndarray, memory: np.ndarray, overlap: float, extra: np.ndarray, start: float, shape: tuple[int, ...]
 ) -> ProductTime:
     """The choice with the least time for each row. overlap: exponent by which the slower part hides the other. shape: of the
-    sizes as they were given."""
+    sizes as they were given.
+    """
     longer = np.maximum(compute, memory)
     seconds = longer * (1 + (np.minimum(compute, memory) / longer) ** overlap) ** (1 / overlap) + extra
     best = (np.arange(len(seconds)), seconds.argmin(1))

@@ -24,10 +24,12 @@ class Curve:
 
     @classmethod
     def of(cls, points: Mapping[int, float] | Mapping[float, float]) -> "Curve":
+        """The curve through points of positive numbers."""
         ordered = sorted(points.items())
         return cls(tuple(log(x) for x, _ in ordered), tuple(log(y) for _, y in ordered))
 
     def __call__(self, x: float) -> float:
+        """The value at ``x``, linear in logarithms between the points and constant beyond them."""
         at = log(max(x, 1e-30))
         if at <= self.xs[0]:
             return exp(self.ys[0])
@@ -42,7 +44,7 @@ class Curve:
 class MatmulRates:
     """FLOPs per second of a product, interpolated between measured shapes."""
 
-    def __init__(self, rows: Sequence[MatmulRow]):
+    def __init__(self, rows: Sequence[MatmulRow]) -> None:
         plain = {(r.m, r.n, r.k): r.flops_per_s for r in rows if r.kind == "nn" and r.batch == 1}
         self._by_m: dict[int, dict[int, Curve]] = {}
         for m in sorted({m for m, _, _ in plain}):
@@ -57,6 +59,7 @@ class MatmulRates:
         self._batched = [r for r in rows if r.batch > 1]
 
     def __call__(self, product: Product) -> float:
+        """FLOP per second of a product."""
         rate = self._plain(product.m, product.n, product.k) * self._kind(product)
         return rate if product.batch == 1 else max(rate, self._batch(product))
 
@@ -96,7 +99,7 @@ def _kind_factors(rows: Sequence[MatmulRow], plain: Mapping[tuple[int, int, int]
 class Tables:
     """A profile's ``calibration`` block as functions."""
 
-    def __init__(self, calibration: Calibration):
+    def __init__(self, calibration: Calibration) -> None:
         tables = calibration.tables
         self.matmul = MatmulRates(tables.matmul)
         self.bandwidth = Curve.of({row.footprint_bytes: row.bytes_per_s for row in tables.stream})
@@ -108,13 +111,15 @@ class Tables:
 
     def written_byte_s(self, distance: float, fresh: bool) -> float:
         """Seconds for a written byte. ``stream`` was measured in place; in a buffer of its own (``fresh``) the line
-        is fetched first, so that a byte read and a byte written take two at the ``fresh`` rate."""
+        is fetched first, so that a byte read and a byte written take two at the ``fresh`` rate.
+        """
         place = 1 / self.bandwidth(distance)
         return max(place, 2 / self._fresh(distance) - place) if fresh else place
 
     def straight_s(self, touched: int) -> float:
         """Seconds that an operation outside loops takes besides its work, in a program that touches so many bytes:
-        between two calls they drive its code, and what the runtime knows of it, out of the caches."""
+        between two calls they drive its code, and what the runtime knows of it, out of the caches.
+        """
         near, cold = self.overhead["straight_s"], self.overhead["cold_straight_s"]
         share = log(max(touched, 1) / NEAR_BYTES) / log(FAR_BYTES / NEAR_BYTES)
         return near + (cold - near) * min(1.0, max(0.0, share))

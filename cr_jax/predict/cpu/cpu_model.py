@@ -35,7 +35,8 @@ def operation_parts(operation: Operation, tables: Tables) -> TimeParts:
 
 def _weights_s(operation: Operation, cold: list[Reads], tables: Tables) -> float:
     """Seconds to fetch weights that no cache holds. A product of several rows was measured with its weights at
-    hand, and arranges them before it multiplies: fetching comes on top."""
+    hand, and arranges them before it multiplies: fetching comes on top.
+    """
     weights = {4 * p.batch * p.k * p.n for p in operation.products if p.m > 1}
     return sum(r.bytes / tables.bandwidth(r.distance) for r in cold if any(abs(r.bytes - w) <= 0.05 * w for w in weights))
 

@@ -25,7 +25,8 @@ SHARED_FLOPS, SHARED_ROW_FLOPS = 16e6, 1e6
 @dataclass(frozen=True)
 class Busy:
     """seconds: from the first start to the last end; width: threads in use meanwhile, on average. background:
-    its thread goes on with the next before it ends."""
+    its thread goes on with the next before it ends.
+    """
 
     seconds: float = 0.0
     width: float = 1.0
@@ -100,7 +101,7 @@ class _Queue:
 
 
 class _Queues:
-    def __init__(self, after: Sequence[tuple[int, ...]], runs: Sequence[Busy], threads: int):
+    def __init__(self, after: Sequence[tuple[int, ...]], runs: Sequence[Busy], threads: int) -> None:
         self.runs, self.threads = runs, threads
         self.waits = [len(before) for before in after]
         self.followers: list[list[int]] = [[] for _ in runs]

@@ -36,7 +36,7 @@ def review(text, summary="", user="u1", item="i1"):
 
 
 @pytest.mark.parametrize(
-    "text, summary, expected",
+    ("text", "summary", "expected"),
     [
         ("A great screen.", "", "screen|great|1"),
         ("The SCREEN: great!", "", "screen|great|1"),
@@ -85,7 +85,7 @@ def test_what_is_kept_of_the_lexicon(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bad, kind",
+    ("bad", "kind"),
     [
         (b"[1]\tcase|bad\t5", "cut line"),
         (b"[1]\tcase|bad\t5\n", "wrong separator or cut pair"),

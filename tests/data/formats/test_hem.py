@@ -55,7 +55,7 @@ def test_plain_files_read_like_packed_ones(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, text, kind",
+    ("name", "text", "kind"),
     [
         ("query_split/av.test.strict.txt", "1@1,3|4\n1@9,3|4\n", "unknown id in av.test.strict.txt.gz"),
         ("query_split/av.test.strict.txt", "1@1,3|4\nx@1,3|4\n", "unknown id in av.test.strict.txt.gz"),

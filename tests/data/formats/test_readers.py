@@ -42,7 +42,7 @@ def test_an_absent_sentiment_is_unknown_and_a_user_may_hold_an_at_sign(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "bad, kind",
+    ("bad", "kind"),
     [
         (b"u2@i2,looks|go", "cut line"),
         (b"u2@i2,looks|good|1:ca", "cut line"),
@@ -79,7 +79,7 @@ def test_many_problems_keep_the_first_line_numbers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, reason",
+    ("content", "reason"),
     [
         (b"", "line 1: the file is empty"),
         (b"\n \n", "line 1: no conversation in this file"),
@@ -124,7 +124,7 @@ REVIEW = '{"reviewerID": "u1", "asin": "i1", "reviewText": "Good. It works"}'
 
 
 @pytest.mark.parametrize(
-    "content, users, counts",
+    ("content", "users", "counts"),
     [
         (REVIEW + "\n", ["u1"], {}),
         ("[" + REVIEW + ",\n" + REVIEW + "]\n", ["u1", "u1"], {}),

@@ -50,9 +50,9 @@ def both(tmp_path_factory):
             read_corpus(path, strict=True)
         with pytest.raises(BadInput, match="reviews are not joined"):
             read_corpus(path, reviews_file=path)
+        broken = folder / "broken.txt"
+        broken.write_text("nothing\n" * 40)
         with pytest.raises(BadInput, match="no USER@ITEM"):
-            broken = folder / "broken.txt"
-            broken.write_text("nothing\n" * 40)
             read_corpus(broken)
     return held, stored
 

@@ -7,7 +7,7 @@ import pytest
 from cr_jax.models.aim.paper_count import aim, daim, discriminator, encoder, generator
 
 
-@pytest.mark.parametrize("longest, length", [(49, 12), (53, 13), (17, 4)])
+@pytest.mark.parametrize(("longest", "length"), [(49, 12), (53, 13), (17, 4)])
 def test_the_encoders_expanded_formula(longest, length):
     assert encoder(longest=longest) == 1_351_000 + 60_000 * length
 

@@ -57,7 +57,7 @@ def by_hand(config: dmn.Config) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("size", [dict(), dict(embedding=10, hidden=8), dict(embedding=7, hidden=5, hops=1)])
+@pytest.mark.parametrize("size", [{}, dict(embedding=10, hidden=8), dict(embedding=7, hidden=5, hops=1)])
 def test_trainable_parameters(size):
     config = dmn.Config(classes=13, items=10, facts=5, **size)
     e, h, v = config.embedding, config.hidden, config.classes

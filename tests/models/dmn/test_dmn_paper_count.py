@@ -7,7 +7,7 @@ import pytest
 from cr_jax.models.dmn.paper_count import trainable, with_optimizer
 
 
-@pytest.mark.parametrize("embedding, hidden, classes", [(50, 32, 100), (7, 6, 5), (1, 2, 0)])
+@pytest.mark.parametrize(("embedding", "hidden", "classes"), [(50, 32, 100), (7, 6, 5), (1, 2, 0)])
 def test_the_expanded_formula(embedding, hidden, classes):
     expanded = 3 * embedding * hidden + 22 * hidden**2 + 11 * hidden + 1 + hidden * classes
     assert trainable(classes, embedding, hidden) == expanded

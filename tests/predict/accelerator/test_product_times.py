@@ -146,10 +146,8 @@ def test_every_constant_serves_a_generation_nobody_has_seen() -> None:
 @pytest.mark.skipif(not MEASURED.is_dir(), reason="../shared/measured is not here")
 def test_the_file_names_the_errors_that_are_found() -> None:
     """Those of the shipped constants; the errors on cards left out take a new fit for each, below."""
-    said = []
-    for rows in fits.read(MEASURED):
-        if fits.usable(rows):
-            said.append(("same_card", rows, fits.predict(card_of(rows.card), rows)))
+    usable = [rows for rows in fits.read(MEASURED) if fits.usable(rows)]
+    said = [("same_card", rows, fits.predict(card_of(rows.card), rows)) for rows in usable]
     cards = {rows.card: card_of(rows.card) for _, rows, _ in said}
     found = fits.residuals(said, cards)
     for name, entry in found.items():

@@ -40,10 +40,12 @@ class Collectives:
 
     @property
     def label(self) -> str:
+        """Card and operation."""
         return f"{self.card} {self.opcode}"
 
     @property
     def offset(self) -> np.ndarray:
+        """Seconds that the measuring clock adds to each row: none."""
         return np.zeros(len(self))
 
     def predicted(self, on: Card) -> np.ndarray:
@@ -51,6 +53,7 @@ class Collectives:
         return collectives.seconds(on, self.opcode, self.size, self.devices)
 
     def classes(self, on: Card) -> np.ndarray:
+        """The error class of each row."""
         return np.full(len(self), "collectives", dtype=object)
 
     def work(self, on: Card) -> tuple[np.ndarray, np.ndarray, float]:

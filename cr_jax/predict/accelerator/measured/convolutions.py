@@ -24,7 +24,8 @@ ZEROS = 1.2
 @dataclass(frozen=True)
 class Convolutions:
     """Rows of one card. side: of the window. size: of the square images read; out: of those written. winograd: where such
-    an algorithm may be chosen."""
+    an algorithm may be chosen.
+    """
 
     card: str
     batch: np.ndarray
@@ -42,10 +43,12 @@ class Convolutions:
 
     @property
     def label(self) -> str:
+        """Card and kind of operation."""
         return f"{self.card} convolutions"
 
     @property
     def offset(self) -> np.ndarray:
+        """Seconds that the measuring clock adds to each row."""
         return np.full(len(self), OFFSET)
 
     @property
@@ -79,6 +82,7 @@ class Convolutions:
         return convolutions.seconds(board, of)
 
     def classes(self, on: Card) -> np.ndarray:
+        """The error class of each row."""
         return np.full(len(self), "convolutions", dtype=object)
 
     def work(self, on: Card) -> tuple[np.ndarray, np.ndarray, float]:

@@ -25,7 +25,8 @@ _LASTS = 10.0
 @dataclass(frozen=True)
 class Products:
     """Products [m, k] @ [k, n] of one card and type. kind: bmm and linear are torch's calls, each timed by itself; deepbench
-    is cuBLAS in a row; tensor is XLA's best algorithm. computed_in: as the file says, the type of the units wanted."""
+    is cuBLAS in a row; tensor is XLA's best algorithm. computed_in: as the file says, the type of the units wanted.
+    """
 
     card: str
     kind: str
@@ -43,14 +44,17 @@ class Products:
 
     @property
     def label(self) -> str:
+        """Card, kind of product and the type that it is computed in."""
         return f"{self.card} {self.kind} {self.computed_in}"
 
     @property
     def tensor(self) -> bool:
+        """Whether they are computed in another type than float32."""
         return self.computed_in != "float32"
 
     @property
     def offset(self) -> np.ndarray:
+        """Seconds that the measuring clock adds to each row."""
         return np.full(len(self), OFFSETS[self.kind])
 
     def on_units(self, on: Card) -> bool:

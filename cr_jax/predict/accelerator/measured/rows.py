@@ -13,19 +13,32 @@ CLEAR = 3
 
 
 class Rows(Protocol):
-    """Measurements of one card by one method. card: its profile. offset: seconds that the clock and the start of the kernel
-    add to each. lines: of the file. All arrays have one place for each row."""
+    """Measurements of one card by one method. All arrays have one place for each row."""
 
     @property
-    def card(self) -> str: ...
+    def card(self) -> str:
+        """Name of the card's profile."""
+        ...
+
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """Name for tables: the card and the kind of operation."""
+        ...
+
     @property
-    def seconds(self) -> np.ndarray: ...
+    def seconds(self) -> np.ndarray:
+        """Measured seconds of each row."""
+        ...
+
     @property
-    def offset(self) -> np.ndarray: ...
+    def offset(self) -> np.ndarray:
+        """Seconds that the clock and the start of the kernel add to each row."""
+        ...
+
     @property
-    def lines(self) -> np.ndarray: ...
+    def lines(self) -> np.ndarray:
+        """Line of each row in its file."""
+        ...
 
     def __len__(self) -> int: ...
 

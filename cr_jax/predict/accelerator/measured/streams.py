@@ -56,6 +56,7 @@ class Streams:
 
     @property
     def label(self) -> str:
+        """Card and kind of operation."""
         return f"{self.card} streams"
 
     def predicted(self, on: Card) -> np.ndarray:
