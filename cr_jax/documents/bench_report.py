@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from cr_jax.documents.base import Block, Document
 from cr_jax.documents.fields import (
@@ -14,7 +14,6 @@ from cr_jax.documents.fields import (
     NonNegative,
     Phase,
     Platform,
-    Positive,
     Precision,
     Preset,
     Seconds,
@@ -24,6 +23,7 @@ from cr_jax.documents.fields import (
     Tool,
     Versions,
 )
+from cr_jax.documents.step_labels import LABEL_RULES, StepLabels, check_labels
 
 IntervalOrNone = Annotated[Interval | None, Meta(description="low and high; null: too few samples")]
 Samples = Annotated[
@@ -204,18 +204,6 @@ class MachineConditions(Block):
     tag: Tag
 
 
-class StepLabels(Block, forbid_unknown_fields=False):
-    """Objective, example, batch and supervised turns; or mode, turns and users."""
-
-    objective: str | UnsetType = UNSET
-    example: str | UnsetType = UNSET
-    batch: Positive | UnsetType = UNSET
-    supervised_turns_per_example: NonNegative | UnsetType | None = UNSET
-    mode: Mode | UnsetType = UNSET
-    turns: tuple[Count, ...] | UnsetType = UNSET
-    users: Positive | UnsetType = UNSET
-
-
 class BenchStep(Block):
     """One measured step."""
 
@@ -245,8 +233,7 @@ class BenchStep(Block):
 
     def __post_init__(self) -> None:
         """Raises ``ValueError`` where a label that steps of the phase have is missing."""
-        if lacking := [key for key in _NEEDED.get(self.phase, ()) if getattr(self.labels, key) is UNSET]:
-            raise ValueError(f"labels.{lacking[0]}: missing")
+        check_labels(self.phase, self.labels)
 
 
 class StepComparison(Block):
@@ -267,14 +254,6 @@ class StepComparison(Block):
     verdict: str
     warnings: tuple[str, ...]
     tag: Tag
-
-
-#: Labels that a step of a phase has.
-_NEEDED = {"train": ("objective", "batch"), "infer": ("mode", "turns", "users")}
-_RULES = [
-    {"if": {"properties": {"phase": {"const": phase}}}, "then": {"properties": {"labels": {"required": list(keys)}}}}
-    for phase, keys in _NEEDED.items()
-]
 
 
 class BenchReport(Document):
@@ -300,6 +279,6 @@ class BenchReport(Document):
     definitions: dict[str, str]
     status: Literal["measured", "failed", "interrupted"]
     error: Annotated[BenchError | None, Meta(description="Why there are no (further) figures.")]
-    steps: tuple[Annotated[BenchStep, Meta(extra_json_schema={"allOf": _RULES})], ...]
+    steps: tuple[Annotated[BenchStep, Meta(extra_json_schema={"allOf": LABEL_RULES})], ...]
     comparisons: tuple[StepComparison, ...]
     warnings: tuple[str, ...]

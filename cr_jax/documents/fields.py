@@ -28,6 +28,8 @@ JsonObject = dict[str, str | int | float | bool | list | dict | None]
 
 Phase = Literal["train", "precompute", "infer"]
 Mode = Literal["replay", "incremental"]
+#: What an operation is part of.
+Pass = Literal["forward", "backward", "recompute", "optimizer"]
 Precision = Literal["default", "high", "highest"]
 Preset = Literal["published", "matched", "paper"]
 Platform = Literal["cpu", "cuda", "tpu"]

@@ -1,0 +1,203 @@
+"""Predicted time, energy and price of one step, and past comparisons with measured times."""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from cr_jax.documents.base import Block
+from cr_jax.documents.fields import AboveZero, Count, NonNegative, Number, Positive, Seconds, Share, Tag, Text
+
+Bottleneck = Literal["compute", "memory", "overhead"]
+Method = Literal["calibrated", "replay", "model", "peaks"]
+#: A number of 0 or more, written as it was read.
+Amount = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
+
+
+class ClassErrors(Block):
+    """Errors of one class of operations."""
+
+    class_: Annotated[Text, Meta(description="class of operations, such as products_tf32 or launches")] = field(name="class")
+    seconds: Annotated[Seconds, Meta(description="of the step in this class")]
+    kinship: Annotated[
+        Literal["same_card", "same_generation", "other_generation", "other_vendor"] | None,
+        Meta(description="how near the compared cards are to this one; null: not validated, the ratios are an assumption"),
+    ]
+    n: Annotated[Positive | None, Meta(description="measured operations compared")]
+    cards: Annotated[tuple[str, ...], Meta(description="the cards compared")]
+    median_error: NonNegative | None
+    p90_error: NonNegative | None
+    worst_error: NonNegative | None
+    ratio_low: Annotated[AboveZero, Meta(description="measured / predicted: the lower end of nine of ten comparisons")]
+    ratio_high: Annotated[AboveZero, Meta(description="its upper end")]
+
+
+class Comparisons(Block):
+    """Comparisons of predicted and measured times: of whole programs, or by class of operations.
+
+    By class: formulas fitted on other cards; for every class of operations in the step, the errors left on cards that were
+    not fitted.
+    """
+
+    devices: tuple[str, ...] | UnsetType = UNSET
+    method: Method
+    n: Positive | UnsetType = UNSET
+    median_error: NonNegative | UnsetType = UNSET
+    p90_error: NonNegative | UnsetType = UNSET
+    worst_error: NonNegative | UnsetType = UNSET
+    ratio_low: AboveZero | UnsetType = UNSET
+    ratio_high: AboveZero | UnsetType = UNSET
+    source: str | UnsetType = UNSET
+    date: str | UnsetType = UNSET
+    classes: tuple[ClassErrors, ...] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` unless it is one of the two: classes alone, or all figures of whole programs."""
+        given = {name for name in self.__struct_fields__ if getattr(self, name) is not UNSET} - {"method"}
+        if given not in ({"classes"}, set(_PROGRAMS)) or (given == {"classes"} and self.method != "model"):
+            raise ValueError(
+                f"{', '.join(sorted(given)) or 'nothing'}: legal: classes of the method model, or {', '.join(_PROGRAMS)}"
+            )
+
+
+_PROGRAMS = ("devices", "n", "median_error", "p90_error", "worst_error", "ratio_low", "ratio_high", "source", "date")
+_EITHER = [
+    {
+        "required": ["classes"],
+        "properties": {"method": {"const": "model"}},
+        "not": {"anyOf": [{"required": [key]} for key in _PROGRAMS]},
+    },
+    {"required": list(_PROGRAMS), "not": {"required": ["classes"]}},
+]
+NotValidated = Literal["not validated on this device class"]
+ValidatedOn = NotValidated | Annotated[Comparisons, Meta(extra_json_schema={"anyOf": _EITHER})]
+
+
+class Utilisation(Block):
+    """Shares of the peak rates."""
+
+    matmul: NonNegative | None
+    memory: NonNegative | None
+
+
+class StepCalibration(Block):
+    """The tables that were measured on the device."""
+
+    profile: str
+    created: str
+    device: str
+    median_spread: float
+    canary_spread: float
+
+
+class LoopTime(Block):
+    """A loop of a GPU's step."""
+
+    name: str
+    seconds: Annotated[Seconds, Meta(description="all entries, start to end")]
+    starting_s: Annotated[Seconds, Meta(description="of them, the device waits for kernels to start")]
+    iterations: Annotated[Count, Meta(description="in all")]
+    kernels: Annotated[Count, Meta(description="of one iteration")]
+    graphs: Annotated[Count, Meta(description="CUDA graphs of one iteration")]
+    waits: Annotated[
+        bool,
+        Meta(
+            description="whether the host reads the condition back in every iteration: the compiler does not know the trip count"
+        ),
+    ]
+
+
+class OperationTime(Block):
+    """One of the dearest operations."""
+
+    name: str
+    family: str
+    times: Count
+    seconds: Seconds
+    bound: Bottleneck
+
+
+class ReplayedOperation(Block):
+    """One distinct operation, timed alone."""
+
+    name: str
+    family: str
+    times: Count
+    analytic_s: Seconds
+    replay_s: float | None
+    reason: str | None
+
+
+class EnergyAssumptions(Block):
+    """Figures that the energy follows from."""
+
+    limit_w: Number
+    idle_w: Number
+    idle_is: str
+    active_share: float
+    host_w: Number
+    pue: Number
+    grid_g_per_kwh: Number | None
+    grid_source: str | None
+
+
+class StepEnergy(Block):
+    """Energy and carbon of a step."""
+
+    energy_j: Amount | None
+    power_w: Amount | None
+    reason: str | None
+    carbon_g: Amount | None
+    assumptions: EnergyAssumptions | None
+    tag: Tag
+
+
+class StepPrice(Block):
+    """Rent of the device for a step."""
+
+    price_usd: Amount | None
+    per_hour_usd: Amount | None
+    source: str | None
+    reason: str | None
+    tag: Tag
+
+
+class StepPrediction(Block):
+    """Time, energy and price of one step on the target."""
+
+    seconds: Annotated[Seconds | None, Meta(description="one step; null: not known, and reason says why")]
+    seconds_per_turn: Annotated[Seconds | None, Meta(description="per turn answered or learnt from")]
+    low_s: Seconds | None
+    high_s: Seconds | None
+    coverage: Annotated[
+        Share | None, Meta(description="share of past comparisons inside the interval; null: the interval is an assumption")
+    ]
+    bound: Bottleneck | None
+    shares: Annotated[dict[str, NonNegative], Meta(description="of the seconds: compute, memory, overhead")]
+    method: Annotated[
+        Method | None,
+        Meta(
+            description="calibrated: tables measured on the device; replay: its operations timed there; model: formulas fitted "
+            "on other cards; peaks: data sheet rates (reports of earlier versions)"
+        ),
+    ]
+    reason: str | None
+    validated_on: ValidatedOn
+    utilisation: Annotated[Utilisation, Meta(description="of the peak rates")]
+    profile_error: Annotated[str | None, Meta(description="a utilisation over 100%: a rate in the profile is wrong")]
+    calibration: StepCalibration | None
+    loops: Annotated[
+        tuple[LoopTime, ...], Meta(description="loops of a GPU's step, those first whose kernels take longest to start")
+    ] = ()
+    operations: Annotated[
+        tuple[OperationTime, ...], Meta(description="the dearest operations, each by itself: on a CPU some run at the same time")
+    ]
+    energy: StepEnergy | None
+    price: StepPrice | None
+    tag: Tag
+    replayed: (
+        Annotated[
+            tuple[ReplayedOperation, ...],
+            Meta(description="with --replay: distinct operations timed alone; where the analytic model errs most first"),
+        ]
+        | UnsetType
+    ) = UNSET

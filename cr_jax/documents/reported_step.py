@@ -1,0 +1,175 @@
+"""One step of the cost report: its counts, memory, modules, coverage and predicted time."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from cr_jax.documents.base import Block
+from cr_jax.documents.counts import (
+    CountedConditional,
+    CountedLoop,
+    DeclaredCall,
+    OperationCosts,
+    ReplacedFlops,
+    UncountedOperation,
+)
+from cr_jax.documents.fields import Bound, Count, Number, Outcome, Pass, Phase, Sha256, Share, Tag
+from cr_jax.documents.memory import MemoryAccount
+from cr_jax.documents.prediction import StepPrediction
+from cr_jax.documents.step_labels import StepLabels, check_labels
+
+#: A figure per unit of work; null: the unit does not apply.
+PerUnit = float | UnsetType | None
+
+
+class ProgramTotals(OperationCosts):
+    """A program's totals; flops = matmul_flops + other_flops."""
+
+    flops: Count
+    complete: bool
+    bound: Bound
+    least: Annotated[OperationCosts, Meta(description="What the program does at least.")] | UnsetType = UNSET
+    tag: Tag
+
+
+class MatmulAccount(Block):
+    """How the matrix products of the traced program became those of the compiled one."""
+
+    traced_flops: int
+    compiled_flops: int
+    as_multiply_and_sum_flops: int
+    padding_and_repeats_flops: int
+    removed_flops: int
+    note: str
+    tag: Tag
+
+
+class StepRatios(Block, forbid_unknown_fields=False):
+    """FLOPs and bytes per step, example, supervised turn, epoch or turn."""
+
+    flops_per_step: float
+    hbm_bytes_per_step: float
+    flops_per_example: PerUnit = UNSET
+    hbm_bytes_per_example: PerUnit = UNSET
+    flops_per_supervised_turn: PerUnit = UNSET
+    hbm_bytes_per_supervised_turn: PerUnit = UNSET
+    flops_per_epoch: PerUnit = UNSET
+    hbm_bytes_per_epoch: PerUnit = UNSET
+    flops_per_turn: PerUnit = UNSET
+    hbm_bytes_per_turn: PerUnit = UNSET
+    steps_per_epoch: PerUnit = UNSET
+    tag: Tag
+
+
+class ModuleCosts(Block):
+    """The costs of one module in one pass."""
+
+    module: str
+    pass_: Pass = field(name="pass")
+    matmul_flops: Count
+    other_flops: Count
+    integer_ops: Count
+    transcendentals: Count
+    read_bytes: Count
+    written_bytes: Count
+    onchip_bytes: Count
+    collective_bytes: Count
+    replaced_matmul_flops: ReplacedFlops
+    hbm_bytes: Count
+    model_matmul_flops: Count
+
+
+class StepCoverage(Block):
+    """What the counts of a step leave out."""
+
+    complete: bool
+    bound: Bound | UnsetType = UNSET
+    uncounted: tuple[UncountedOperation, ...]
+    conditionals: tuple[CountedConditional, ...] = ()
+    declared: tuple[DeclaredCall, ...] = ()
+    unknown_loops: tuple[str, ...]
+    inferred_loops: Count
+    unattributed_flops: Count
+    unattributed_share: Share
+    merged_products_flops: Annotated[
+        Count,
+        Meta(description="FLOPs of matrix products that the compiler merged and that are given to the modules they came from"),
+    ]
+    merged_products_left_flops: Annotated[
+        Count,
+        Meta(description="FLOPs of merged matrix products that cannot be told apart: all with the module whose name they carry"),
+    ]
+    tag: Tag
+
+
+class JaxprFigures(Block):
+    """An independent count from scan lengths."""
+
+    matmul_flops: Count
+    unknown_loops: Count
+    agrees: bool
+    tag: Tag
+
+
+class CompilerHint(Block):
+    """What the TPU compiler thinks, null elsewhere; never the prediction."""
+
+    estimated_cycles: Count | None
+    note: str
+    tag: Tag
+
+
+class XlaFigures(Block):
+    """XLA's raw figures."""
+
+    flops: Number | None
+    transcendentals: Number | None
+    bytes_accessed: Number | None
+    note: str
+    tag: Tag
+
+
+class StepDurations(Block, forbid_unknown_fields=False):
+    """Seconds to trace, lower and compile."""
+
+    trace: float | UnsetType = UNSET
+    lower: float | UnsetType = UNSET
+    compile: float | UnsetType = UNSET
+    tag: Tag
+
+
+class ReportedStep(Block):
+    """The figures of one step."""
+
+    name: str
+    phase: Phase
+    labels: StepLabels
+    model: Annotated[ProgramTotals, Meta(description="The traced program, before the compiler.")]
+    compiled: ProgramTotals | None
+    matmul_account: Annotated[
+        MatmulAccount | None, Meta(description="How the matrix products of the traced program became those of the compiled one")
+    ]
+    per: StepRatios
+    memory: MemoryAccount
+    modules: tuple[ModuleCosts, ...]
+    passes: dict[str, OperationCosts]
+    families: dict[str, OperationCosts]
+    loops: tuple[CountedLoop, ...]
+    coverage: StepCoverage
+    jaxpr: JaxprFigures
+    hint: CompilerHint
+    xla: XlaFigures
+    outcome: Outcome
+    reason: Annotated[str | None, Meta(description="Why there is no compiled program, or what was done otherwise than asked for")]
+    program_sha256: Sha256
+    durations_s: StepDurations
+    prediction: StepPrediction | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` where a label that steps of the phase have is missing."""
+        check_labels(self.phase, self.labels)
+
+    @property
+    def best(self) -> ProgramTotals:
+        """The compiled program's totals, else the traced program's."""
+        return self.compiled or self.model
