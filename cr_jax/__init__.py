@@ -12,13 +12,14 @@ __all__ = ["CrJaxError", "HloCount", "__version__", "count_hlo", "profile"]
 
 
 def profile(model: str, dataset: str | Path = "cell-phones", *, device: str = "cpu", **choices: Any) -> dict[str, Any]:
-    """The cost report of training and serving ``model`` on ``dataset``.
+    """The cost report of training and serving ``model`` on ``dataset``, as its JSON has it.
 
     choices: further fields of ``cr_jax.profiling.request.Request``, such as ``batch``, ``turns`` and ``settings``.
     Raises ``CrJaxError`` for anything a caller can mend.
     """
     # JAX comes with it: whoever reads HLO or reports alone does not wait for JAX.
+    from cr_jax.documents.base import plain
     from cr_jax.profiling.pipeline import profile as run
     from cr_jax.profiling.request import Request
 
-    return run(Request(model, dataset, (device,), **choices))
+    return plain(run(Request(model, dataset, (device,), **choices)))

@@ -16,6 +16,7 @@ from cr_jax.profiling.request import Listener, Request
 from cr_jax.version import __version__
 
 if TYPE_CHECKING:
+    from cr_jax.documents.cost_report import CostReport
     from cr_jax.report.gate import NotComparable
 
 #: Exit codes: a breach; nothing that could be compared. Misuse is 2, as everywhere.
@@ -104,7 +105,7 @@ def _there(options: CheckOptions) -> bool:
     return False
 
 
-def _checked(old: dict[str, Any], limits: dict[str, float], options: CheckOptions) -> tuple[dict[str, Any], dict[str, Any]]:
+def _checked(old: "CostReport", limits: dict[str, float], options: CheckOptions) -> "tuple[dict[str, Any], CostReport]":
     """The gate's document and the report of today. Raises ``NotComparable``."""
     from cr_jax.catalog import load
     from cr_jax.profiling.rerun import rerun
@@ -126,7 +127,7 @@ def _checked(old: dict[str, Any], limits: dict[str, float], options: CheckOption
     return document, now
 
 
-def _again(request: Request) -> dict[str, Any]:
+def _again(request: Request) -> "CostReport":
     from cr_jax.profiling import pipeline
 
     print(f"counting {request.model} on {request.dataset}, {request.devices[0]}", file=sys.stderr)
@@ -145,13 +146,13 @@ def _emit(document: dict[str, Any], as_json: bool) -> None:
     show(render_gate(document))
 
 
-def _update(old: dict[str, Any], now: dict[str, Any], file: Path) -> bool:
+def _update(old: "CostReport", now: "CostReport", file: Path) -> bool:
     """Whether the baseline was rewritten: an equal one keeps its bytes, time stamp included."""
     from cr_jax.report.document import without_times, write
 
-    if old["target"]["compiled_for"] is not None and now["target"]["compiled_for"] is None:
+    if old.target.compiled_for is not None and now.target.compiled_for is None:
         raise BadConfig(
-            f"{file}: not rewritten: this run is not compiled for {now['target']['name']} and would lose the "
+            f"{file}: not rewritten: this run is not compiled for {now.target.name} and would lose the "
             "compiled figures; legal: --update where its compiler is"
         )
     if without_times(old) == without_times(now):

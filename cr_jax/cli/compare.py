@@ -20,6 +20,7 @@ from cr_jax.records import PHASES
 from cr_jax.version import __version__
 
 if TYPE_CHECKING:
+    from cr_jax.documents.cost_report import CostReport
     from cr_jax.predict.money.pricing import Rates
     from cr_jax.profiling.stages import Failed
     from cr_jax.report.capacity import Target
@@ -173,7 +174,7 @@ def _capacity(
     return block(searches, target, rates)
 
 
-def profile_model(request: Request, place: str, profile: "Callable[..., list[dict[str, Any] | Failed]]") -> "list[Cell]":
+def profile_model(request: Request, place: str, profile: "Callable[..., list[CostReport | Failed]]") -> "list[Cell]":
     """A row per device of ``request``; a failure of whatever kind is a row that says why.
 
     place: where this request stands among all, for progress. profile: as ``pipeline.profile_devices``, which

@@ -5,9 +5,10 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import structs
 
 from cr_jax.cli.options import Dataset, Model, Preset, PricingOptions, WorkloadOptions, add_command
 from cr_jax.cli.paths import check_file
@@ -17,6 +18,7 @@ from cr_jax.errors import BadConfig
 from cr_jax.profiling.request import Listener
 
 if TYPE_CHECKING:
+    from cr_jax.documents.cost_report import CostReport
     from cr_jax.report.prediction import Refine
 
 
@@ -80,14 +82,14 @@ def profile(options: ProfileOptions) -> None:
     report = run(request, Options(rates, _refine(options.device) if options.replay else None), listener)
     if options.max_batch:
         memory_bytes = int(options.memory_gb * 1e9) if options.memory_gb else None
-        report["max_batch"] = largest_batches(request, memory_bytes, listener)
+        report = structs.replace(report, max_batch=largest_batches(request, memory_bytes, listener))
     line.clear()
     for shortfall in _shortfalls(report):
         line.warn(shortfall)
     _emit(report, options)
 
 
-def _emit(report: dict[str, Any], options: ProfileOptions) -> None:
+def _emit(report: "CostReport", options: ProfileOptions) -> None:
     """The report to its file, and what was asked for to standard output."""
     from cr_jax.report.document import get_field, to_json, write
 
@@ -120,9 +122,9 @@ def _refine(device: str) -> "Refine":
     return refine
 
 
-def _shortfalls(report: dict[str, Any]) -> list[str]:
+def _shortfalls(report: "CostReport") -> list[str]:
     """One line for a compiler that is not there, one for each step that the compiler failed at."""
-    problem = report["target"]["problem"]
+    problem = report.target.problem
     if problem:
         return [f"counted as traced: {problem}"]
-    return [f"{s['name']} is counted as traced: {s['reason']}" for s in report["steps"] if s["outcome"] == "failed"]
+    return [f"{step.name} is counted as traced: {step.reason}" for step in report.steps if step.outcome == "failed"]

@@ -29,6 +29,7 @@ class Document(Block):
 
 
 T = TypeVar("T", bound=Document)
+V = TypeVar("V")
 
 
 @cache
@@ -36,6 +37,11 @@ def constants(document: type[Document]) -> dict[str, str]:
     """The fields that have the same text in every document of a type, ``schema`` and ``kind`` among them."""
     fields = msgspec.structs.fields(document)
     return {f.encode_name: f.default for f in fields if get_origin(f.type) is Literal and (f.default,) == get_args(f.type)}
+
+
+def known(value: V | msgspec.UnsetType) -> V | None:
+    """A field that a document may leave out; ``None``: it does."""
+    return None if isinstance(value, msgspec.UnsetType) else value
 
 
 def plain(value: Block) -> dict[str, Any]:

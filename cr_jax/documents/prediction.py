@@ -9,6 +9,8 @@ from cr_jax.documents.fields import AboveZero, Count, NonNegative, Number, Posit
 
 Bottleneck = Literal["compute", "memory", "overhead"]
 Method = Literal["calibrated", "replay", "model", "peaks"]
+#: How near one card is to another, from the closest to the furthest.
+Kinship = Literal["same_card", "same_generation", "other_generation", "other_vendor"]
 #: A number of 0 or more, written as it was read.
 Amount = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
 
@@ -19,7 +21,7 @@ class ClassErrors(Block):
     class_: Annotated[Text, Meta(description="class of operations, such as products_tf32 or launches")] = field(name="class")
     seconds: Annotated[Seconds, Meta(description="of the step in this class")]
     kinship: Annotated[
-        Literal["same_card", "same_generation", "other_generation", "other_vendor"] | None,
+        Kinship | None,
         Meta(description="how near the compared cards are to this one; null: not validated, the ratios are an assumption"),
     ]
     n: Annotated[Positive | None, Meta(description="measured operations compared")]
@@ -69,7 +71,9 @@ _EITHER = [
     {"required": list(_PROGRAMS), "not": {"required": ["classes"]}},
 ]
 NotValidated = Literal["not validated on this device class"]
-ValidatedOn = NotValidated | Annotated[Comparisons, Meta(extra_json_schema={"anyOf": _EITHER})]
+ValidatedOn = Annotated[
+    NotValidated | Comparisons, Meta(extra_json_schema={"if": {"type": "object"}, "then": {"anyOf": _EITHER}})
+]
 
 
 class Utilisation(Block):
@@ -89,7 +93,7 @@ class StepCalibration(Block):
     canary_spread: float
 
 
-class LoopTime(Block):
+class LoopSeconds(Block):
     """A loop of a GPU's step."""
 
     name: str
@@ -106,7 +110,7 @@ class LoopTime(Block):
     ]
 
 
-class OperationTime(Block):
+class OperationSeconds(Block):
     """One of the dearest operations."""
 
     name: str
@@ -133,7 +137,9 @@ class EnergyAssumptions(Block):
     limit_w: Number
     idle_w: Number
     idle_is: str
-    active_share: float
+    active_share: Annotated[float, Meta(description="of the range from idle to limit; absent: of several steps")] | UnsetType = (
+        UNSET
+    )
     host_w: Number
     pue: Number
     grid_g_per_kwh: Number | None
@@ -186,10 +192,11 @@ class StepPrediction(Block):
     profile_error: Annotated[str | None, Meta(description="a utilisation over 100%: a rate in the profile is wrong")]
     calibration: StepCalibration | None
     loops: Annotated[
-        tuple[LoopTime, ...], Meta(description="loops of a GPU's step, those first whose kernels take longest to start")
+        tuple[LoopSeconds, ...], Meta(description="loops of a GPU's step, those first whose kernels take longest to start")
     ] = ()
     operations: Annotated[
-        tuple[OperationTime, ...], Meta(description="the dearest operations, each by itself: on a CPU some run at the same time")
+        tuple[OperationSeconds, ...],
+        Meta(description="the dearest operations, each by itself: on a CPU some run at the same time"),
     ]
     energy: StepEnergy | None
     price: StepPrice | None

@@ -254,7 +254,7 @@ def _head(prepared: Prepared, place: devices.Attached, plan: Plan) -> dict[str, 
     return {
         "case": plain(prepared.case) | {"turns": prepared.work.turns},
         "model": {"name": spec.name, "title": spec.title, "config": config, "config_sha256": digest(config)},
-        "dataset": {"name": data["name"], "title": data["title"], "sha256": data["sha256"]},
+        "dataset": {"name": data.name, "title": data.title, "sha256": data.sha256},
         "device": {
             "platform": place.platform,
             "kind": place.kind,

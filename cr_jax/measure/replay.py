@@ -11,16 +11,18 @@ carries, so that large results of operations that memory bounds keep the model's
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import jax
 import numpy as np
 from jaxlib import xla_client
+from msgspec import convert
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.cost.operations.program import Operation, Program
+from cr_jax.documents.prediction import ReplayedOperation
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.opcodes import CALLING
 from cr_jax.hlo.shapes import Shape
@@ -242,8 +244,8 @@ def _end(text: str) -> int:
 
 def refine(
     text: str, module: HloModule, program: Program, prediction: Prediction, accelerator: Accelerator
-) -> tuple[Prediction, tuple[dict[str, Any], ...]]:
+) -> tuple[Prediction, tuple[ReplayedOperation, ...]]:
     """:func:`replay` for a report: the refined prediction, and rows of where the analytic model errs most first."""
     found, rows = replay(text, module, program, prediction, accelerator)
     ranked = sorted(rows, key=lambda r: -abs((r.replay_s or r.analytic_s) - r.analytic_s) * r.times)
-    return found, tuple(asdict(row) for row in ranked)
+    return found, convert(ranked, tuple[ReplayedOperation, ...], from_attributes=True)

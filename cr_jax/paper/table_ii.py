@@ -11,6 +11,7 @@ from msgspec import convert
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.documents.cost_report import PaperParameters
 from cr_jax.documents.paper_table import (
     AccidentalFit,
     CellAccount,
@@ -43,7 +44,7 @@ SOLVED = {"dmn": {"classes": "dmn_classes"}, "mmn": {"words": "mmn_words"}, "pmm
 _SOLVED_SIZES = {"mmn": ("W",), "pmmn": ("W",)}
 
 
-def beside_table_ii(model: str, data: Dataset, config: Any, counted: int | None) -> dict[str, Any] | None:
+def beside_table_ii(model: str, data: Dataset, config: Any, counted: int | None) -> PaperParameters | None:
     """A report's parameters, counted the paper's way, beside the figure that Table II prints.
 
     counted: parameters of the model at ``config``, counted the paper's way; ``None`` for a model whose figure
@@ -61,7 +62,7 @@ def beside_table_ii(model: str, data: Dataset, config: Any, counted: int | None)
         note = f"Table II's figure, which {' and '.join(solved)} {'was' if len(solved) == 1 else 'were'} solved from"
     else:
         note = "Table II's figure"
-    return {"counted": counted, "printed": figure, "solved": solved, "note": note}
+    return PaperParameters(counted=counted, printed=figure, solved=tuple(solved), note=note)
 
 
 def cell(model: PaperModel, data: Dataset) -> PaperCell:

@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from msgspec import structs
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.operations.program import Operation, Program
-from cr_jax.documents.base import plain
+from cr_jax.documents.calibration import Validation
+from cr_jax.documents.prediction import Bottleneck, Comparisons, Method, NotValidated
 from cr_jax.predict.accelerator.intervals import UNKNOWN_FACTOR
 from cr_jax.predict.accelerator.launches import LoopTime
 from cr_jax.predict.cpu.calibration_tables import Tables
 from cr_jax.predict.cpu.cpu_model import at_once, call_parts, operation_parts
 from cr_jax.predict.time_parts import TimeParts
 
-NOT_VALIDATED = "not validated on this device class"
+NOT_VALIDATED: NotValidated = "not validated on this device class"
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ class Prediction:
     low_s: float | None
     high_s: float | None
     coverage: float | None
-    bound: str | None
+    bound: Bottleneck | None
     shares: Mapping[str, float]
-    method: str | None
+    method: Method | None
     reason: str | None
-    validated_on: Mapping[str, Any] | str
+    validated_on: Comparisons | NotValidated
     utilisation: Mapping[str, float | None]
     profile_error: str | None
     operations: tuple[Timed, ...]
@@ -100,7 +102,7 @@ def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) 
         shares={k: v / found.seconds for k, v in sums.items()},
         method="model",
         reason=None,
-        validated_on={"method": "model", "classes": [one.plain() for one in found.classes]},
+        validated_on=Comparisons(method="model", classes=tuple(one.document() for one in found.classes)),
         utilisation=used,
         profile_error=error,
         operations=timed,
@@ -110,7 +112,7 @@ def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) 
 
 
 def assemble(
-    timed: tuple[Timed, ...], extras: Mapping[str, float], accelerator: Accelerator, method: str, program: Program
+    timed: tuple[Timed, ...], extras: Mapping[str, float], accelerator: Accelerator, method: Method, program: Program
 ) -> Prediction:
     """A CPU's step from its parts; its threads run some operations at the same time."""
     loops = extras.get("loops", 0.0)
@@ -124,6 +126,7 @@ def assemble(
     sums["overhead"] += sum(extras.values()) - loops
     seconds = sum(sums.values())
     low, high, coverage = interval(seconds, accelerator, method)
+    known = validation(accelerator, method)
     return Prediction(
         seconds=seconds,
         low_s=low,
@@ -133,7 +136,7 @@ def assemble(
         shares={k: v / seconds if seconds else 0.0 for k, v in sums.items()},
         method=method,
         reason=None,
-        validated_on=validation(accelerator, method),
+        validated_on=NOT_VALIDATED if known is None else Comparisons(**structs.asdict(known)),
         utilisation={"matmul": None, "memory": None},
         profile_error=None,
         operations=timed,
@@ -151,17 +154,17 @@ def _sums(timed: tuple[Timed, ...], overhead_s: float) -> dict[str, float]:
     return sums
 
 
-def validation(accelerator: Accelerator, method: str) -> Mapping[str, Any] | str:
-    """The comparisons that validate a method on this class of device."""
-    return next((plain(found) for found in accelerator.validated_on if found.method == method), NOT_VALIDATED)
+def validation(accelerator: Accelerator, method: Method) -> Validation | None:
+    """The comparisons that validate a method on this class of device; ``None``: there are none."""
+    return next((one for one in accelerator.validated_on if one.method == method), None)
 
 
-def interval(seconds: float, accelerator: Accelerator, method: str) -> tuple[float, float, float | None]:
+def interval(seconds: float, accelerator: Accelerator, method: Method) -> tuple[float, float, float | None]:
     """(low, high, coverage): what nine of ten past comparisons measured, else a wide assumption of unknown coverage."""
     found = validation(accelerator, method)
-    if isinstance(found, str):
+    if found is None:
         return seconds / UNKNOWN_FACTOR, seconds * UNKNOWN_FACTOR, None
-    return seconds * min(1.0, found["ratio_low"]), seconds * max(1.0, found["ratio_high"]), 0.9
+    return seconds * min(1.0, found.ratio_low), seconds * max(1.0, found.ratio_high), 0.9
 
 
 def tie(a: Prediction, b: Prediction) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any
 
 from cr_jax.catalog import load
+from cr_jax.documents.cost_report import LargestBatch
 from cr_jax.errors import BadConfig, NotCompiled
 from cr_jax.profiling.pipeline import compile_for, prepare, trace
 from cr_jax.profiling.request import SILENT, Listener, Request
@@ -22,14 +22,14 @@ LARGEST = 1 << 24
 Peak = Callable[[int], int | None]
 
 
-def largest_batches(request: Request, memory_bytes: int | None = None, listener: Listener = SILENT) -> list[dict[str, Any]]:
+def largest_batches(request: Request, memory_bytes: int | None = None, listener: Listener = SILENT) -> tuple[LargestBatch, ...]:
     """Per training objective of ``request``: the largest batch whose compiled peak fits its only device.
 
     memory_bytes: overrides the accelerator profile's memory. Every size in the answer was compiled. Raises
     ``BadConfig`` where the device's memory is unknown, ``NotCompiled`` where there is no compiler for it.
     """
     if "train" not in request.phases:
-        return []
+        return ()
     configured, (target,) = prepare(request)
     if isinstance(target, Failed):
         raise target.reason
@@ -54,8 +54,8 @@ def largest_batches(request: Request, memory_bytes: int | None = None, listener:
     rows = []
     for objective in configured.spec.objectives(configured.config):
         found = search(partial(peak, objective.name), limit, request.batch or objective.batch)
-        rows.append({"objective": objective.name, "memory_bytes": limit, **found, "tag": "compiler"})
-    return rows
+        rows.append(LargestBatch(objective=objective.name, memory_bytes=limit, **found, tag="compiler"))
+    return tuple(rows)
 
 
 def search(peak: Peak, limit: int, start: int) -> dict[str, int | None]:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
@@ -12,6 +12,7 @@ from cr_jax.cost.memory.timeline import timeline
 from cr_jax.cost.operations.operation_list import list_operations
 from cr_jax.cost.walk import Walk, collector_paused
 from cr_jax.data.find_dataset import find_dataset
+from cr_jax.documents.cost_report import CostReport
 from cr_jax.errors import CrJaxError, NotCompiled
 from cr_jax.hlo.parse import parse
 from cr_jax.models import spec as specs
@@ -22,7 +23,7 @@ from cr_jax.records import CompiledStep, Target, Workload
 from cr_jax.report.arguments import kept_bytes
 from cr_jax.report.build import CountedStep
 from cr_jax.report.document import validate
-from cr_jax.report.prediction import Options, prediction_entry
+from cr_jax.report.prediction import Options, step_prediction
 from cr_jax.steps import train, turn
 from cr_jax.steps.check import check_steps
 from cr_jax.steps.step import Step, abstract_model
@@ -35,7 +36,7 @@ _R = TypeVar("_R")
 TURNS = 1000
 
 
-def profile(request: Request, options: Options = Options(), listener: Listener = SILENT) -> dict[str, Any]:
+def profile(request: Request, options: Options = Options(), listener: Listener = SILENT) -> CostReport:
     """The cost report of ``request`` for its only device.
 
     Raises ``CrJaxError`` for anything a caller can mend.
@@ -46,13 +47,13 @@ def profile(request: Request, options: Options = Options(), listener: Listener =
     return found
 
 
-def profile_devices(request: Request, options: Options = Options(), listener: Listener = SILENT) -> list[dict[str, Any] | Failed]:
+def profile_devices(request: Request, options: Options = Options(), listener: Listener = SILENT) -> list[CostReport | Failed]:
     """A cost report per device of ``request``: traced once, compiled side by side.
 
     A device that cannot be profiled is ``Failed``; what is wrong for every device is raised.
     """
 
-    def report(compiled: Compiled) -> dict[str, Any]:
+    def report(compiled: Compiled) -> CostReport:
         if request.require_compiled:
             _refuse_uncompiled(compiled)
         document = cost_report(predict(count(compiled, options.refine is not None), options))
@@ -157,7 +158,7 @@ def predict(counted: Counted, options: Options = Options()) -> Predicted:
     """Every step's predicted time, energy and price."""
     accelerator = load.accelerator_or_none(counted.compiled.target.name)
     dtype = counted.compiled.traced.configured.work.dtype
-    entries = (prediction_entry(s.step, accelerator, dtype, options, s.program, s.module) for s in counted.steps)
+    entries = (step_prediction(s.step, accelerator, dtype, options, s.program, s.module) for s in counted.steps)
     return Predicted(counted, tuple(entries))
 
 

@@ -1,9 +1,11 @@
 """A saved cost report as the request that makes it again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
+from msgspec import UNSET
+
+from cr_jax.documents.cost_report import CostReport
 from cr_jax.errors import BadConfig
 from cr_jax.profiling.request import Request
 from cr_jax.report.rows import LEFT_OUT
@@ -13,7 +15,7 @@ BARE = ("gpu", "tpu")
 
 
 def rerun(
-    baseline: Mapping[str, Any],
+    baseline: CostReport,
     where: str,
     known_datasets: Sequence[str],
     dataset: str | None = None,
@@ -27,30 +29,30 @@ def rerun(
     model: the place of one from outside the package, which must be the baseline's. Raises ``BadConfig`` where one
     of these is missing or contradicts the baseline, and for a device without a fixed meaning.
     """
-    work = baseline["workload"]
+    work = baseline.workload
     same = ("preset", "batch", "users", "turns", "items_scored", "question_items", "top_k", "precision", "dtype")
     return Request(
         _model(baseline, where, model),
         _dataset(baseline, where, known_datasets, dataset),
         (_device(baseline, where, device),),
-        tuple(work["phases"]),
+        work.phases,
         settings=_settings(baseline),
-        turns_compiled="ends" if any(s.get("outcome") == LEFT_OUT for s in baseline["steps"]) else "all",
-        command=baseline["command"],
-        **{key: work[key] for key in same},
+        turns_compiled="ends" if any(step.outcome == LEFT_OUT for step in baseline.steps) else "all",
+        command=baseline.command,
+        **{key: getattr(work, key) for key in same},
     )
 
 
-def _option(baseline: Mapping[str, Any], name: str) -> list[str]:
+def _option(baseline: CostReport, name: str) -> list[str]:
     """Every value of an option in the baseline's command line."""
-    command = baseline["command"] or []
+    command = baseline.command or ()
     pairs = [value for flag, value in pairwise(command) if flag == name]
     return pairs + [part.partition("=")[2] for part in command if part.startswith(f"{name}=")]
 
 
-def _model(baseline: Mapping[str, Any], where: str, given: str | None) -> str:
+def _model(baseline: CostReport, where: str, given: str | None) -> str:
     """A model in the package by its name; one from outside, whose code is run, only as the user names it."""
-    saved = next((name for name in reversed(_option(baseline, "--model")) if ":" in name), baseline["model"]["name"])
+    saved = next((name for name in reversed(_option(baseline, "--model")) if ":" in name), baseline.model.name)
     if given is None and ":" in saved:
         raise BadConfig(f"{where}: its model {saved!r} is a module of yours, whose code would be run; legal: --model {saved}")
     if given is None or given == saved:
@@ -60,19 +62,19 @@ def _model(baseline: Mapping[str, Any], where: str, given: str | None) -> str:
     raise BadConfig(f"--model {given!r}: {where} is of {saved!r}; legal: --model {saved}")
 
 
-def _dataset(baseline: Mapping[str, Any], where: str, known: Sequence[str], given: str | None) -> str:
+def _dataset(baseline: CostReport, where: str, known: Sequence[str], given: str | None) -> str:
     """A profile by its name; a file only as the user names it."""
     if given is not None:
         return given
-    name, asked = baseline["dataset"]["name"], _option(baseline, "--dataset")[-1:]
+    name, asked = baseline.dataset.name, _option(baseline, "--dataset")[-1:]
     if name in known and set(asked) <= set(known):
         return name
     said = f" ({asked[0]!r})" if asked else ""
     raise BadConfig(f"{where}: its data set {name!r} was read from a file{said}, no profile here; legal: --dataset FILE")
 
 
-def _device(baseline: Mapping[str, Any], where: str, given: str | None) -> str:
-    asked = [given] if given is not None else [baseline["target"]["name"], *_option(baseline, "--device")[-1:]]
+def _device(baseline: CostReport, where: str, given: str | None) -> str:
+    asked = [given] if given is not None else [baseline.target.name, *_option(baseline, "--device")[-1:]]
     for name in asked:
         if name in BARE:
             what = "--device" if given is not None else f"{where}: device"
@@ -83,9 +85,9 @@ def _device(baseline: Mapping[str, Any], where: str, given: str | None) -> str:
     return asked[0]
 
 
-def _settings(baseline: Mapping[str, Any]) -> dict[str, str]:
-    stored = baseline["workload"].get("settings")
-    if stored is not None:
+def _settings(baseline: CostReport) -> dict[str, str]:
+    stored = baseline.workload.settings
+    if stored is not UNSET:
         return dict(stored)
     pairs = (pair.partition("=") for pair in _option(baseline, "--set"))
     return {key.strip(): value.strip() for key, _, value in pairs}

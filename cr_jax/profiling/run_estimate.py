@@ -5,13 +5,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec import UNSET
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data.corpus import Corpus, read_corpus
 from cr_jax.data.find_dataset import known_profile
 from cr_jax.data.split import VALIDATION
+from cr_jax.documents.base import known, plain
+from cr_jax.documents.cost_report import CostReport
+from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.errors import BadConfig, CrJaxError
 from cr_jax.models import spec as specs
 from cr_jax.predict.money.pricing import Rates
@@ -21,7 +26,7 @@ from cr_jax.profiling.request import Request
 from cr_jax.profiling.stages import Compiled, Failed
 from cr_jax.profiling.training_plan import BatchPlan, TrainingPlan, training_plan
 from cr_jax.records import ArrayShape
-from cr_jax.report.build import largest, step_entry
+from cr_jax.report.build import largest, reported_step
 from cr_jax.report.document import validate
 from cr_jax.report.measured import measured_steps
 from cr_jax.report.prediction import Options
@@ -40,6 +45,7 @@ from cr_jax.report.run_estimate import (
     row,
     total,
 )
+from cr_jax.report.timing import without_share
 
 SCHEMA_VERSION = "1.2"
 SCHEMA_ID = f"urn:cr-jax:schema:run-estimate:{SCHEMA_VERSION}"
@@ -129,26 +135,32 @@ def _read(dataset: str | Path | Dataset) -> tuple[Dataset, Corpus | None]:
 
 @dataclass(frozen=True)
 class _Pair:
-    """What was counted with the smallest batches and with the largest: reports, or validation steps as ``steps``."""
+    """Steps counted with the smallest batches and with the largest."""
 
-    small: dict[str, Any]
-    large: dict[str, Any]
+    small: Sequence[ReportedStep]
+    large: Sequence[ReportedStep]
 
-    def by_objective(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-        small, large = ({step["labels"]["objective"]: step for step in one["steps"]} for one in (self.small, self.large))
+    def by_objective(self) -> dict[str, tuple[ReportedStep, ReportedStep]]:
+        small, large = ({str(step.labels.objective): step for step in steps} for steps in (self.small, self.large))
         return {name: (small[name], large[name]) for name in small}
 
 
 @dataclass(frozen=True)
 class _Counted:
-    """One device's figures: of training steps, of validating forwards, and of the turns that rank."""
+    """One device's figures: of training steps, of validating forwards, and of the turns that rank.
 
+    report: of the training steps with the smallest batches.
+    """
+
+    report: CostReport
     train: _Pair
     checks: _Pair
-    tested: dict[str, Any]
+    tested: CostReport
 
 
-_Reports = Sequence[dict[str, Any] | Failed]
+_Reports = Sequence[CostReport | Failed]
+_Steps = Sequence[tuple[ReportedStep, ...] | Failed]
+_T = TypeVar("_T")
 
 
 def _runs(run: RunRequest, source: tuple[Dataset, Corpus | None]) -> list[dict[str, Any] | Failed]:
@@ -165,37 +177,56 @@ def _runs(run: RunRequest, source: tuple[Dataset, Corpus | None]) -> list[dict[s
     def training(batches: dict[str, tuple[ArrayShape, ...]]) -> _Reports:
         return profile_devices(replace(request, phases=("train",), batches=batches), options)
 
-    def validation(batches: dict[str, tuple[ArrayShape, ...]]) -> _Reports:
+    def validation(batches: dict[str, tuple[ArrayShape, ...]]) -> _Steps:
         return _validation_steps(replace(request, batch=EVALUATED, batches=batches), options)
 
     ranking = replace(request, phases=("infer",), turns_compiled="replay", users=EVALUATED)
     trained, checked, tested = _both(plan.train, training), _both(plan.checks, validation), profile_devices(ranking, options)
     skipped = tuple(corpus.problems.lines()) if corpus is not None else ()
     found = []
+    document = partial(_document, run, spec.training, plan, skipped)
     for device, *counted in zip(request.devices, *trained, *checked, tested, strict=True):
-        whole = [one for one in counted if not isinstance(one, Failed)]
-        if len(whole) < len(counted):
-            found.append(next(one for one in counted if isinstance(one, Failed)))
-        else:
-            small, large, first, last, ranked = whole
-            steps = _Counted(_Pair(small, large), _Pair(first, last), ranked)
-            found.append(attempt(device, partial(_document, run, spec.training, plan, skipped), steps))
+        steps = _counted(*counted)
+        found.append(steps if isinstance(steps, Failed) else attempt(device, document, steps))
     return found
 
 
-def _both(batches: BatchPlan, counted: Callable[[dict[str, tuple[ArrayShape, ...]]], _Reports]) -> tuple[_Reports, _Reports]:
+def _counted(
+    small: CostReport | Failed,
+    large: CostReport | Failed,
+    first: tuple[ReportedStep, ...] | Failed,
+    last: tuple[ReportedStep, ...] | Failed,
+    ranked: CostReport | Failed,
+) -> _Counted | Failed:
+    """One device's figures, or the first of its failures. first, last: validating steps of the smallest and largest batches."""
+    if isinstance(small, Failed):
+        return small
+    if isinstance(large, Failed):
+        return large
+    if isinstance(first, Failed):
+        return first
+    if isinstance(last, Failed):
+        return last
+    if isinstance(ranked, Failed):
+        return ranked
+    return _Counted(small, _Pair(small.steps, large.steps), _Pair(first, last), ranked)
+
+
+def _both(
+    batches: BatchPlan, counted: Callable[[dict[str, tuple[ArrayShape, ...]]], Sequence[_T]]
+) -> tuple[Sequence[_T], Sequence[_T]]:
     """Per device, what ``counted`` gives for the smallest batches and for the largest."""
     small = counted(batches.part(0))
     return small, small if batches.part(0) == batches.part(-1) else counted(batches.part(-1))
 
 
-def _validation_steps(request: Request, options: Options) -> list[dict[str, Any] | Failed]:
-    """Per device ``steps``: the step of each objective that is validated by its own forward, as a cost report has steps."""
+def _validation_steps(request: Request, options: Options) -> _Steps:
+    """Per device, the step of each objective that is validated by its own forward, as a cost report has steps."""
 
-    def entries(compiled: Compiled) -> dict[str, Any]:
+    def entries(compiled: Compiled) -> tuple[ReportedStep, ...]:
         predicted = predict(count(compiled), options)
         pairs = zip(predicted.counted.steps, predicted.predictions, strict=True)
-        return {"steps": [step_entry(step, None) | {"prediction": prediction} for step, prediction in pairs]}
+        return tuple(reported_step(step, None, prediction) for step, prediction in pairs)
 
     configured, targets = prepare(request)
     return for_each(compile_for(trace_validation(configured), targets), entries)
@@ -205,8 +236,8 @@ def _document(
     run: RunRequest, training: specs.Training, plan: TrainingPlan, skipped: tuple[str, ...], counted: _Counted
 ) -> dict[str, Any]:
     """The estimate of one model on one device."""
-    report = counted.train.small
-    money = Money(load.accelerator_or_none(report["target"]["name"]), run.rates)
+    report = counted.report
+    money = Money(load.accelerator_or_none(report.target.name), run.rates)
     clock: dict[str, Any] = {}
     for file, document in run.measured.items():
         clock |= measured_steps(document, file, report)
@@ -222,10 +253,10 @@ def _document(
         "schema": SCHEMA_ID,
         "kind": "run-estimate",
         "schema_version": SCHEMA_VERSION,
-        "model": {"name": report["model"]["name"], "config": report["model"]["config"]},
-        "dataset": {"name": report["dataset"]["name"], "turns": report["dataset"]["sizes"]["turns"], "problems": list(skipped)},
-        "target": report["target"],
-        "versions": report["versions"],
+        "model": {"name": report.model.name, "config": report.model.config},
+        "dataset": {"name": report.dataset.name, "turns": report.dataset.sizes["turns"], "problems": list(skipped)},
+        "target": plain(report.target),
+        "versions": report.versions,
         "schedule": run.schedule,
         "note": "\n".join(_notes(plan, own, once, fixed)),
         "objectives": rows,
@@ -256,15 +287,15 @@ class _Scheduled:
 
 
 def _schedule(run: RunRequest, training: specs.Training, plan: TrainingPlan, counted: _Counted) -> _Scheduled:
-    report, own = counted.train.small, counted.checks.by_objective()
+    turns, own = counted.report.dataset.sizes["turns"], counted.checks.by_objective()
     kind, number = read_schedule(run.schedule)
     steps = counted.train.by_objective()
-    epochs = {name: plan.train.number.get(name, step["per"]["steps_per_epoch"]) for name, (step, _) in steps.items()}
+    epochs = {name: plan.train.number.get(name, known(step.per.steps_per_epoch)) for name, (step, _) in steps.items()}
     objectives: dict[str, ObjectiveRun] = {}
     passes, validation = 0, []
     for stage in training.stages:
         for name in stage.objectives:
-            taken = length(stage, steps[name][0], epochs[name], kind, number, report["dataset"]["sizes"]["turns"])
+            taken = length(stage, steps[name][0], epochs[name], kind, number, turns)
             patience = stage.patience if kind == "published" else None
             parts = mixed(*steps[name], plan.train.share(name), taken)
             objectives[name] = ObjectiveRun(parts, taken, epochs[name], patience)
@@ -272,9 +303,9 @@ def _schedule(run: RunRequest, training: specs.Training, plan: TrainingPlan, cou
         through = ceil(objectives[first].steps / epochs[first])
         passes += through
         for name in own.keys() & set(stage.objectives):
-            assumed = ceil(VALIDATION * epochs[name] * steps[name][0]["labels"]["batch"] / EVALUATED)
-            known = plan.checks.number, plan.tests
-            validated, judged_once = (found.get(name, 0 if plan.train.shapes else assumed) for found in known)
+            assumed = ceil(VALIDATION * epochs[name] * steps[name][0].labels.batch / EVALUATED)
+            numbers = plan.checks.number, plan.tests
+            validated, judged_once = (found.get(name, 0 if plan.train.shapes else assumed) for found in numbers)
             if times := through * validated + judged_once:
                 validation += mixed(*own[name], plan.checks.share(name), times)
     return _Scheduled(objectives, passes, validation)
@@ -290,21 +321,21 @@ def _sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: total(one[key] for one in rows) for key in SUMMED}
 
 
-def _grounds(report: Mapping[str, Any], money: Money) -> dict[str, Any]:
+def _grounds(report: CostReport, money: Money) -> dict[str, Any]:
     """What times, energy and price stand on, and whether the peak fits."""
-    prediction = report["steps"][0]["prediction"]
-    energy, price = prediction["energy"] or {}, prediction["price"] or {}
-    assumed = energy.get("assumptions")
+    prediction = report.steps[0].prediction
+    assert prediction is not UNSET
+    energy, price, assumed = prediction.energy, prediction.price, without_share(prediction.energy)
     accelerator = money.accelerator
     hourly = money.rates.hourly(accelerator.name) if accelerator is not None else None
     return {
-        "method": prediction["method"],
-        "validated_on": prediction["validated_on"],
-        "coverage": prediction["coverage"],
+        "method": prediction.method,
+        "validated_on": prediction.validated_on if isinstance(prediction.validated_on, str) else plain(prediction.validated_on),
+        "coverage": prediction.coverage,
         "device_memory_bytes": accelerator.memory_bytes if accelerator is not None else None,
-        "energy": None if assumed is None else {k: v for k, v in assumed.items() if k != "active_share"},
-        "energy_reason": energy.get("reason"),
-        "per_hour_usd": price.get("per_hour_usd") if hourly is None else hourly,
-        "price_source": price.get("source") if hourly is None else "given by the user",
-        "price_reason": price.get("reason"),
+        "energy": plain(assumed) if assumed else None,
+        "energy_reason": energy.reason if energy else None,
+        "per_hour_usd": (price.per_hour_usd if price else None) if hourly is None else hourly,
+        "price_source": (price.source if price else None) if hourly is None else "given by the user",
+        "price_reason": price.reason if price else None,
     }

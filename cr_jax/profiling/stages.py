@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.documents.prediction import StepPrediction
 from cr_jax.errors import CrJaxError
 from cr_jax.models.spec import Spec
 from cr_jax.profiling.request import Request
@@ -53,10 +54,10 @@ class Counted:
 
 @dataclass(frozen=True)
 class Predicted:
-    """The counted steps with the ``prediction`` block of each."""
+    """The counted steps with the predicted time, energy and price of each."""
 
     counted: Counted
-    predictions: tuple[dict[str, Any], ...]
+    predictions: tuple[StepPrediction, ...]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
 """The cost report as terminal tables."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import IO
 
+from msgspec import UNSET, UnsetType
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cr_jax.documents.cost_report import CostReport, LargestBatch, ReportedTarget, TurnCosts
+from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.render.escape import shown, terminal
 from cr_jax.render.memory import memory_tables
 from cr_jax.render.predicted import render_predicted
@@ -14,32 +18,32 @@ from cr_jax.units import count, scaled
 _SHOWN_MODULES = 12
 
 
-def render_cost(report: dict[str, Any], memory: bool = False) -> RenderableType:
+def render_cost(report: CostReport, memory: bool = False) -> RenderableType:
     """Header, parameters, training, precomputation, turns, predicted times, modules, coverage; with ``memory`` its timelines."""
     report = shown(report)
     parts: list[RenderableType] = [_header(report), _parameters(report)]
-    train = [s for s in report["steps"] if s["phase"] == "train"]
+    train = [s for s in report.steps if s.phase == "train"]
     if train:
         parts.append(_training(train))
-    if report.get("max_batch"):
-        parts.append(_max_batch(report["max_batch"]))
-    items = [s for s in report["steps"] if s["phase"] == "precompute"]
+    if report.max_batch:
+        parts.append(_max_batch(report.max_batch))
+    items = [s for s in report.steps if s.phase == "precompute"]
     if items:
         parts.append(_precompute(items))
-    if report["turns"]:
+    if report.turns:
         parts.append(_turns(report))
     predicted = render_predicted(report, grid)
     if predicted is not None:
         parts.append(predicted)
-    for step in _detailed(report["steps"]):
+    for step in _detailed(report.steps):
         parts.append(_modules(step))
     if memory:
-        parts.append(memory_tables([*items, *_detailed(report["steps"])]))
+        parts.append(memory_tables([*items, *_detailed(report.steps)]))
     parts.append(_coverage(report))
     return Group(*parts)
 
 
-def show(renderable: RenderableType, file: Any = None) -> None:
+def show(renderable: RenderableType, file: IO[str] | None = None) -> None:
     """Print to the terminal; as wide as the table needs when the output is no terminal."""
     console = terminal(file)
     if not console.is_terminal:
@@ -65,48 +69,48 @@ def grid(title: str, *columns: str, note: str = "") -> Table:
     return table
 
 
-def _header(report: dict[str, Any]) -> Text:
-    model, data, target, work = (report[k] for k in ("model", "dataset", "target", "workload"))
+def _header(report: CostReport) -> Text:
+    model, data, target, work = report.model, report.dataset, report.target, report.workload
     text = Text()
-    text.append(f"{model['title']} on {data['title']}", style="bold")
-    text.append(f" · {_target(target)} · {work['dtype']}, precision {work['precision']}\n")
-    phases = ", ".join(work["phases"])
+    text.append(f"{model.title} on {data.title}", style="bold")
+    text.append(f" · {_target(target)} · {work.dtype}, precision {work.precision}\n")
+    phases = ", ".join(work.phases)
     text.append(
-        f"data set {data['name']} ({count(data['sizes']['items'])} items, {count(data['sizes']['users'])} users, "
-        f"{count(data['sizes']['words'])} words) · preset {work['preset']} · phases {phases} · "
-        f"turns 0 to {work['turns']} · {work['users']} user{'s' if work['users'] > 1 else ''} a turn · "
-        f"top {work['top_k']}\n",
+        f"data set {data.name} ({count(data.sizes['items'])} items, {count(data.sizes['users'])} users, "
+        f"{count(data.sizes['words'])} words) · preset {work.preset} · phases {phases} · "
+        f"turns 0 to {work.turns} · {work.users} user{'s' if work.users > 1 else ''} a turn · "
+        f"top {work.top_k}\n",
         style="dim",
     )
-    config = ", ".join(f"{k}={v}" for k, v in model["config"].items())
+    config = ", ".join(f"{k}={v}" for k, v in model.config.items())
     text.append(f"configuration {config}\n", style="dim")
-    for line in data["problems"]:
+    for line in data.problems:
         text.append(f"skipped: {line}\n", style="yellow")
     return text
 
 
-def _target(target: dict[str, Any]) -> str:
-    if target["compiled_for"] is None:
-        return f"{target['name']}: not compiled for it, counts are of the traced program"
-    return f"compiled for {target['name']} ({'attached' if target['attached'] else 'ahead of time'})"
+def _target(target: ReportedTarget) -> str:
+    if target.compiled_for is None:
+        return f"{target.name}: not compiled for it, counts are of the traced program"
+    return f"compiled for {target.name} ({'attached' if target.attached else 'ahead of time'})"
 
 
-def _parameters(report: dict[str, Any]) -> Text:
-    account = report["parameters"]
+def _parameters(report: CostReport) -> Text:
+    account = report.parameters
     text = Text("Parameters  ", style="bold")
-    text.append(f"{count(account['trainable'])} trainable ({scaled(account['trainable_bytes'], 'B')})", style="not bold")
-    text.append(f" · {count(account['frozen'])} frozen", style="not bold")
-    for state in account["optimizer_state"]:
-        label = f"optimizer state of {state['objective']}"
-        text.append(f" · {label} {scaled(state['bytes'], 'B')}", style="not bold")
-    paper = account.get("paper")
+    text.append(f"{count(account.trainable)} trainable ({scaled(account.trainable_bytes, 'B')})", style="not bold")
+    text.append(f" · {count(account.frozen)} frozen", style="not bold")
+    for state in account.optimizer_state:
+        label = f"optimizer state of {state.objective}"
+        text.append(f" · {label} {scaled(state.bytes, 'B')}", style="not bold")
+    paper = account.paper
     if paper:
-        text.append(f"\n            {count(paper['counted'])} by the paper's account: {paper['note']}", style="not bold")
+        text.append(f"\n            {count(paper.counted)} by the paper's account: {paper.note}", style="not bold")
     text.append("\n")
     return text
 
 
-def _training(steps: list[dict[str, Any]]) -> Table:
+def _training(steps: Sequence[ReportedStep]) -> Table:
     table = grid(
         "Training, one optimizer step per objective",
         "objective",
@@ -121,23 +125,28 @@ def _training(steps: list[dict[str, Any]]) -> Table:
         "XLA's FLOP (loops once)",
     )
     for s in steps:
-        best, per = s["compiled"] or s["model"], s["per"]
+        per = s.per
         table.add_row(
-            s["labels"]["objective"],
-            str(s["labels"]["batch"]),
-            scaled(best["matmul_flops"]),
-            scaled(per["flops_per_step"]),
-            scaled(per["flops_per_example"]),
-            "-" if per["flops_per_supervised_turn"] is None else scaled(per["flops_per_supervised_turn"]),
-            "-" if per["flops_per_epoch"] is None else scaled(per["flops_per_epoch"]),
-            scaled(per["hbm_bytes_per_step"], "B"),
-            scaled(s["memory"]["peak_bytes"], "B"),
-            scaled(s["xla"]["flops"]),
+            str(s.labels.objective),
+            str(s.labels.batch),
+            scaled(s.best.matmul_flops),
+            scaled(per.flops_per_step),
+            _per_unit(per.flops_per_example),
+            _per_unit(per.flops_per_supervised_turn),
+            _per_unit(per.flops_per_epoch),
+            scaled(per.hbm_bytes_per_step, "B"),
+            scaled(s.memory.peak_bytes, "B"),
+            scaled(s.xla.flops),
         )
     return _spaced(table)
 
 
-def _max_batch(rows: list[dict[str, Any]]) -> Table:
+def _per_unit(value: float | UnsetType | None) -> str:
+    """A figure per unit of work, where the step is made of such."""
+    return "-" if value is UNSET or value is None else scaled(value)
+
+
+def _max_batch(rows: Sequence[LargestBatch]) -> Table:
     table = grid(
         "Largest batch that fits, found by compiling",
         "objective",
@@ -150,37 +159,36 @@ def _max_batch(rows: list[dict[str, Any]]) -> Table:
     )
     for row in rows:
         table.add_row(
-            row["objective"],
-            scaled(row["memory_bytes"], "B"),
-            "none" if row["batch"] is None else count(row["batch"]),
-            "-" if row["peak_bytes"] is None else scaled(row["peak_bytes"], "B"),
-            "-" if row["next_batch"] is None else count(row["next_batch"]),
-            scaled(row["next_peak_bytes"], "B"),
-            str(row["programs_compiled"]),
+            row.objective,
+            scaled(row.memory_bytes, "B"),
+            "none" if row.batch is None else count(row.batch),
+            "-" if row.peak_bytes is None else scaled(row.peak_bytes, "B"),
+            "-" if row.next_batch is None else count(row.next_batch),
+            scaled(row.next_peak_bytes, "B"),
+            str(row.programs_compiled),
         )
     return _spaced(table)
 
 
-def _precompute(steps: list[dict[str, Any]]) -> Table:
+def _precompute(steps: Sequence[ReportedStep]) -> Table:
     table = grid("Item side, paid once per set of weights", "step", "FLOP", "bytes moved", "bytes kept", "peak memory")
     for s in steps:
-        best = s["compiled"] or s["model"]
         table.add_row(
-            s["name"],
-            scaled(best["flops"]),
-            scaled(best["hbm_bytes"], "B"),
-            scaled(s["memory"]["output_bytes"], "B"),
-            scaled(s["memory"]["peak_bytes"], "B"),
+            s.name,
+            scaled(s.best.flops),
+            scaled(s.best.hbm_bytes, "B"),
+            scaled(s.memory.output_bytes, "B"),
+            scaled(s.memory.peak_bytes, "B"),
         )
     return _spaced(table)
 
 
-def _turns(report: dict[str, Any]) -> Table:
-    rows: dict[int, dict[str, dict[str, Any]]] = {}
-    for row in report["turns"]:
-        rows.setdefault(row["t"], {})[row["mode"]] = row
-    carried = report["model"]["carried"]
-    items = any(s["phase"] == "precompute" for s in report["steps"])
+def _turns(report: CostReport) -> Table:
+    rows: dict[int, dict[str, TurnCosts]] = {}
+    for row in report.turns:
+        rows.setdefault(row.t, {})[row.mode] = row
+    carried = report.model.carried
+    items = any(s.phase == "precompute" for s in report.steps)
     note = f"carried: {carried}" if carried else "carried: nothing; every turn computes its whole window"
     columns = [
         "turn",
@@ -194,42 +202,42 @@ def _turns(report: dict[str, Any]) -> Table:
     ]
     table = grid("Answering turn t, per user", *columns, *(["with item side"] if items else []), note=note)
     for t, modes in sorted(rows.items()):
-        both = [modes.get("replay"), modes.get("incremental")]
-        again = both[1] or {}
-        saving = again.get("saving_over_replay")
+        again = modes.get("incremental")
+        both = [modes.get("replay"), again]
+        saving = again.saving_over_replay if again else None
         cells = [
             str(t),
-            *(scaled(row["flops_per_turn"] if row else None) for row in both),
+            *(scaled(row.flops_per_turn if row else None) for row in both),
             "unknown" if saving is None else f"{saving:.1f}x",
-            *(scaled(row["hbm_bytes_per_turn"] if row else None, "B") for row in both),
-            *(f"{row['padding_share']:.0%}" if row else "unknown" for row in both),
+            *(scaled(row.hbm_bytes_per_turn if row else None, "B") for row in both),
+            *(f"{row.padding_share:.0%}" if row else "unknown" for row in both),
         ]
-        table.add_row(*cells, *([scaled(again.get("flops_per_turn_with_item_side"))] if items else []))
+        table.add_row(*cells, *([scaled(again.flops_per_turn_with_item_side if again else None)] if items else []))
     return _spaced(table)
 
 
-def _detailed(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _detailed(steps: Sequence[ReportedStep]) -> list[ReportedStep]:
     """The steps whose modules are worth a table: training, and the last incremental turn."""
-    train = [s for s in steps if s["phase"] == "train"]
-    infer = [s for s in steps if s["phase"] == "infer" and s["labels"]["mode"] == "incremental"]
+    train = [s for s in steps if s.phase == "train"]
+    infer = [s for s in steps if s.phase == "infer" and s.labels.mode == "incremental"]
     return train + infer[-1:]
 
 
-def _modules(step: dict[str, Any]) -> Table:
-    total = (step["compiled"] or step["model"])["flops"] or 1
+def _modules(step: ReportedStep) -> Table:
+    total = step.best.flops or 1
     modules: dict[str, dict[str, int]] = {}
     passes: list[str] = []
-    for row in step["modules"]:
-        sums = modules.setdefault(row["module"], {"flops": 0, "matmul": 0, "bytes": 0})
-        flops = row["matmul_flops"] + row["other_flops"]
+    for row in step.modules:
+        sums = modules.setdefault(row.module, {"flops": 0, "matmul": 0, "bytes": 0})
+        flops = row.matmul_flops + row.other_flops
         sums["flops"] += flops
-        sums["matmul"] += row["matmul_flops"]
-        sums["bytes"] += row["hbm_bytes"]
-        sums[row["pass"]] = sums.get(row["pass"], 0) + flops
-        if row["pass"] not in passes:
-            passes.append(row["pass"])
+        sums["matmul"] += row.matmul_flops
+        sums["bytes"] += row.hbm_bytes
+        sums[row.pass_] = sums.get(row.pass_, 0) + flops
+        if row.pass_ not in passes:
+            passes.append(row.pass_)
     order = [p for p in ("forward", "backward", "recompute", "optimizer") if p in passes]
-    table = grid(f"Modules of {step['name']}", "module", "share", "matmul FLOP", *(f"{p} FLOP" for p in order), "bytes")
+    table = grid(f"Modules of {step.name}", "module", "share", "matmul FLOP", *(f"{p} FLOP" for p in order), "bytes")
     ranked = sorted(modules.items(), key=lambda item: -item[1]["flops"])
     for name, sums in ranked[:_SHOWN_MODULES]:
         table.add_row(
@@ -240,28 +248,28 @@ def _modules(step: dict[str, Any]) -> Table:
             scaled(sums["bytes"], "B"),
         )
     if len(ranked) > _SHOWN_MODULES:
-        rest = sum(s["flops"] for _, s in ranked[_SHOWN_MODULES:])
+        rest = sum(sums["flops"] for _, sums in ranked[_SHOWN_MODULES:])
         table.add_row(f"{len(ranked) - _SHOWN_MODULES} more", f"{rest / total:.1%}", *[""] * (len(order) + 2))
     return _spaced(table)
 
 
-def _coverage(report: dict[str, Any]) -> Text:
-    steps = report["steps"]
-    loops = [loop for s in steps for loop in s["loops"]]
-    sources = {kind: sum(x["source"] == kind for x in loops) for kind in ("annotated", "inferred", "given", "unknown")}
+def _coverage(report: CostReport) -> Text:
+    steps = report.steps
+    loops = [loop for s in steps for loop in s.loops]
+    sources = {kind: sum(x.source == kind for x in loops) for kind in ("annotated", "inferred", "given", "unknown")}
     named = ", ".join(f"{n} {kind}" for kind, n in sources.items() if n) or "none"
-    worst = max((s["coverage"]["unattributed_share"] for s in steps), default=0.0)
-    uncounted = sorted({u["operation"] for s in steps for u in s["coverage"]["uncounted"]})
-    complete = all(s["coverage"]["complete"] for s in steps)
-    exact = complete and all(s["coverage"].get("bound", "exact") == "exact" for s in steps)
+    worst = max((s.coverage.unattributed_share for s in steps), default=0.0)
+    uncounted = sorted({u.operation for s in steps for u in s.coverage.uncounted})
+    complete = all(s.coverage.complete for s in steps)
+    exact = complete and all(s.coverage.bound in (UNSET, "exact") for s in steps)
     text = Text("Coverage  ", style="bold")
     text.append("exact" if exact else "upper bound" if complete else "lower bound", style="green" if exact else "bold red")
     text.append(f" · loops: {named} · unattributed at most {worst:.1%}", style="not bold")
     text.append(f" · operations not counted: {', '.join(uncounted) or 'none'}", style="not bold")
-    declared = sorted({d["operation"] for s in steps for d in s["coverage"].get("declared", [])})
+    declared = sorted({d.operation for s in steps for d in s.coverage.declared})
     if declared:
         text.append(f" · declared or by formula: {', '.join(declared)}", style="yellow")
-    agrees = report["summary"]["jaxpr_agrees"]
+    agrees = all(s.jaxpr.agrees for s in steps)
     text.append(" · jaxpr walk ", style="not bold")
     text.append("agrees" if agrees else "DISAGREES", style="green" if agrees else "bold red")
     return text

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import convert
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from cr_jax.documents.prediction import EnergyAssumptions, ValidatedOn
 from cr_jax.render.cost import grid
 from cr_jax.render.escape import shown
-from cr_jax.render.words import METHODS, energy_text, interval, validated
+from cr_jax.render.words import energy_text, interval, method_text, validated
 from cr_jax.units import count, plain_number, scaled, small, time_text
 
 
@@ -172,9 +174,10 @@ def _notes(runs: list[Any]) -> list[str]:
             )
         if grounds["method"]:
             width = "an assumption" if grounds["coverage"] is None else f"{grounds['coverage']:.0%} of past comparisons"
-            say(f"times by {METHODS[grounds['method']]}; {validated(grounds['validated_on'])}; the interval is {width}", run)
+            held_against = validated(convert(grounds["validated_on"], ValidatedOn))
+            say(f"times by {method_text(grounds['method'])}; {held_against}; the interval is {width}", run)
         if grounds["energy"]:
-            say(f"energy: {energy_text(grounds['energy'])}", run)
+            say(f"energy: {energy_text(convert(grounds['energy'], EnergyAssumptions))}", run)
         if grounds["per_hour_usd"] is not None:
             say(f"price: {grounds['per_hour_usd']:g} USD an hour, {grounds['price_source']}", run)
         for what in ("energy", "price"):

@@ -1,97 +1,104 @@
 """The predicted times of one cost report as a table; input is the report alone."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Literal
 
+from msgspec import UNSET
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
-from cr_jax.render.words import METHODS, energy_text, interval, validated
+from cr_jax.documents.cost_report import CostReport
+from cr_jax.documents.prediction import StepPrediction
+from cr_jax.documents.reported_step import ReportedStep
+from cr_jax.render.words import energy_text, interval, method_text, validated
 from cr_jax.units import plain_number, small, time_text
 
 #: Share of a step that a loop's starting of kernels has to take to be told.
 _MUCH = 0.2
+#: A step with its prediction.
+_Predicted = tuple[ReportedStep, StepPrediction]
+_Cost = Literal["energy_j", "price_usd", "carbon_g"]
+_COSTS: tuple[_Cost, ...] = ("energy_j", "price_usd", "carbon_g")
 
 
-def render_predicted(report: Mapping[str, Any], grid: Any) -> RenderableType | None:
+def render_predicted(report: CostReport, grid: Callable[..., Table]) -> RenderableType | None:
     """A row per training step, for the item side and for the last turn in both modes; ``None`` where
     the report holds no predictions. grid: makes a table of a title and columns."""
-    steps = [step for step in _shown(report) if step.get("prediction")]
+    steps = [(step, step.prediction) for step in _shown(report) if step.prediction is not UNSET]
     if not steps:
         return None
-    device = report["target"]["name"]
-    timed = [step for step in steps if step["prediction"]["seconds"] is not None]
-    known = [step["prediction"] for step in timed]
-    reasons = dict.fromkeys(s["prediction"]["reason"] for s in steps if s["prediction"]["reason"])
+    device = report.target.name
+    timed = [(step, found) for step, found in steps if found.seconds is not None]
+    known = [found for _, found in timed]
+    reasons = dict.fromkeys(found.reason for _, found in steps if found.reason)
     lines = [f"no predicted time: {reason}" for reason in reasons]
     if not known:
         return Text("\n".join(lines) + "\n", style="dim")
-    energy, price, carbon = (any(_cost(one, key) is not None for one in known) for key in ("energy_j", "price_usd", "carbon_g"))
+    energy, price, carbon = (any(_cost(one, key) is not None for one in known) for key in _COSTS)
     titles = [(energy, "energy"), (price, "USD/1000 steps"), (carbon, "g CO2e/1000 steps")]
     table = grid("Predicted time", "step", "time", "interval", "bound by", "time/turn", *(t for shown, t in titles if shown))
-    for step in steps:
-        found = step["prediction"]
+    for step, found in steps:
         cells = [
             (energy, small(_cost(found, "energy_j"), "J")),
             (price, _thousand(found, "price_usd")),
             (carbon, _thousand(found, "carbon_g")),
         ]
         times = [
-            time_text(found["seconds"]),
-            interval(found["low_s"], found["high_s"]),
-            found["bound"] or "-",
-            time_text(found["seconds_per_turn"]),
+            time_text(found.seconds),
+            interval(found.low_s, found.high_s),
+            found.bound or "-",
+            time_text(found.seconds_per_turn),
         ]
-        table.add_row(step["name"], *times, *(cell for shown, cell in cells if shown))
+        table.add_row(step.name, *times, *(cell for shown, cell in cells if shown))
     return Group(table, Text("\n".join(_notes(device, timed) + lines) + "\n", style="dim"))
 
 
-def _shown(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = [step for step in report["steps"] if step["phase"] != "infer"]
+def _shown(report: CostReport) -> list[ReportedStep]:
+    found = [step for step in report.steps if step.phase != "infer"]
     for mode in ("replay", "incremental"):
-        found += [s for s in report["steps"] if s["phase"] == "infer" and s["labels"]["mode"] == mode][-1:]
+        found += [s for s in report.steps if s.phase == "infer" and s.labels.mode == mode][-1:]
     return found
 
 
-def _cost(prediction: Mapping[str, Any], key: str) -> float | None:
-    block = prediction["price" if key == "price_usd" else "energy"] or {}
-    return block.get(key)
+def _cost(prediction: StepPrediction, key: _Cost) -> float | None:
+    block = prediction.price if key == "price_usd" else prediction.energy
+    return None if block is None else getattr(block, key)
 
 
-def _thousand(prediction: Mapping[str, Any], key: str) -> str:
+def _thousand(prediction: StepPrediction, key: _Cost) -> str:
     value = _cost(prediction, key)
     return plain_number(None if value is None else 1000 * value)
 
 
-def loop_notes(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+def loop_notes(steps: Sequence[_Predicted]) -> list[str]:
     """A line per step whose longest-starting loop takes much of it: what the device waits for there."""
     notes = []
-    for step in steps:
-        found = step["prediction"]
-        loop = next(iter(found.get("loops", ())), None)
-        if loop is None or loop["starting_s"] < _MUCH * found["seconds"]:
+    for step, found in steps:
+        loop = next(iter(found.loops), None)
+        if loop is None or found.seconds is None or loop.starting_s < _MUCH * found.seconds:
             continue
-        why = "; the host waits for its condition each time" if loop["waits"] else ""
+        why = "; the host waits for its condition each time" if loop.waits else ""
         notes.append(
-            f"{step['name']}: {loop['name']} spends {loop['starting_s'] / loop['seconds']:.0%} of its "
-            f"{time_text(loop['seconds'])} starting kernels ({loop['kernels']} in each of {loop['iterations']:,} "
+            f"{step.name}: {loop.name} spends {loop.starting_s / loop.seconds:.0%} of its "
+            f"{time_text(loop.seconds)} starting kernels ({loop.kernels} in each of {loop.iterations:,} "
             f"iterations{why}): a larger batch costs little more"
         )
     return notes
 
 
-def _notes(device: str, steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    known = [step["prediction"] for step in steps]
+def _notes(device: str, steps: Sequence[_Predicted]) -> list[str]:
+    known = [found for _, found in steps]
     first = known[0]
-    width = "an assumption" if first["coverage"] is None else f"{first['coverage']:.0%} of past comparisons"
-    notes = [f"{device} by {METHODS[first['method']]}: {validated(first['validated_on'])}; the interval is {width}"]
-    notes += dict.fromkeys(f"! {one['profile_error']}" for one in known if one["profile_error"])
+    width = "an assumption" if first.coverage is None else f"{first.coverage:.0%} of past comparisons"
+    notes = [f"{device} by {method_text(first.method)}: {validated(first.validated_on)}; the interval is {width}"]
+    notes += dict.fromkeys(f"! {one.profile_error}" for one in known if one.profile_error)
     notes += loop_notes(steps)
-    energy, price = first["energy"] or {}, first["price"] or {}
-    if energy.get("assumptions"):
-        notes.append(f"energy: {energy_text(energy['assumptions'])}")
-    if price.get("per_hour_usd") is not None:
-        notes.append(f"price: {price['per_hour_usd']:g} USD an hour, {price['source']}")
+    energy, price = first.energy, first.price
+    if energy and energy.assumptions:
+        notes.append(f"energy: {energy_text(energy.assumptions)}")
+    if price and price.per_hour_usd is not None:
+        notes.append(f"price: {price.per_hour_usd:g} USD an hour, {price.source}")
     return notes + [
-        f"no {name}: {block['reason']}" for name, block in (("energy", energy), ("price", price)) if block.get("reason")
+        f"no {name}: {block.reason}" for name, block in (("energy", energy), ("price", price)) if block and block.reason
     ]

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec import convert
+
+from cr_jax.documents.prediction import EnergyAssumptions, ValidatedOn
 from cr_jax.render.sheet import Sheet
-from cr_jax.render.words import METHODS, energy_text, interval, validated
+from cr_jax.render.words import energy_text, interval, method_text, validated
 from cr_jax.units import count, plain_number, scaled, small, time_text
 
 _TITLES = {
@@ -106,7 +109,9 @@ def time_notes(document: Mapping[str, Any]) -> list[str]:
         notes.append("1 M turns: a million turns, answered or learnt from.")
     notes += _grouped("times of", [(one["device"], _basis(one)) for one in grounds])
     notes += [f"! {one['profile_error']}." for one in grounds if one["profile_error"]]
-    notes += _grouped("energy of", [(one["device"], energy_text(one["energy"])) for one in grounds if one["energy"]])
+    notes += _grouped(
+        "energy of", [(one["device"], energy_text(convert(one["energy"], EnergyAssumptions))) for one in grounds if one["energy"]]
+    )
     notes += _grouped(
         "price of",
         [
@@ -131,7 +136,7 @@ def time_notes(document: Mapping[str, Any]) -> list[str]:
 
 def _basis(one: Mapping[str, Any]) -> str:
     width = "an assumption" if one["coverage"] is None else f"{one['coverage']:.0%} of past comparisons"
-    return f"by {METHODS[one['method']]}; {validated(one['validated_on'])}; the interval is {width}"
+    return f"by {method_text(one['method'])}; {validated(convert(one['validated_on'], ValidatedOn))}; the interval is {width}"
 
 
 def _grouped(head: str, pairs: Sequence[tuple[str, str]]) -> list[str]:

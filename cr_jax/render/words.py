@@ -1,16 +1,23 @@
 """What predictions stand on, in words, for every table that shows one."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from msgspec import UNSET
+
+from cr_jax.documents.prediction import ClassErrors, Comparisons, EnergyAssumptions, Method, NotValidated
 from cr_jax.units import scaled, time_text
 
-METHODS = {
+_METHODS: dict[Method, str] = {
     "calibrated": "rates measured on it",
     "replay": "its operations timed on it",
     "model": "formulas fitted on other cards",
     "peaks": "data sheet rates",
 }
+
+
+def method_text(method: Method | None) -> str:
+    """What a prediction is made from, in words."""
+    return _METHODS[method] if method else "an unknown method"
 
 
 #: Before a figure that is a bound.
@@ -30,15 +37,15 @@ def interval(low: float | None, high: float | None) -> str:
     return f"{ends[0][0]} to {' '.join(ends[1])}" if ends[0][1] == ends[1][1] else " to ".join(map(" ".join, ends))
 
 
-def validated(found: Any) -> str:
+def validated(found: Comparisons | NotValidated) -> str:
     """What a method was held against, in words."""
     if isinstance(found, str):
         return found
-    if found["method"] == "model":
-        return _classes(found["classes"])
+    if found.classes is not UNSET:
+        return _classes(found.classes)
     return (
-        f"validated on {', '.join(found['devices'])}, {found['n']} programs: median error {found['median_error']:.0%}, "
-        f"90% within {found['p90_error']:.0%} ({found['source']}, {found['date']})"
+        f"validated on {', '.join(found.devices or ())}, {found.n} programs: median error {found.median_error:.0%}, "
+        f"90% within {found.p90_error:.0%} ({found.source}, {found.date})"
     )
 
 
@@ -67,34 +74,34 @@ def class_name(kind: str) -> str:
     return known or (f"{tail.replace('_', ' ')} {head}" if tail else head)
 
 
-def _classes(classes: Sequence[Mapping[str, Any]]) -> str:
+def _classes(classes: Sequence[ClassErrors]) -> str:
     """Errors by class of operations, the largest share of the time first."""
-    total = sum(one["seconds"] for one in classes)
-    named = [one for one in classes if one["seconds"] >= _NAMED * total]
+    total = sum(one.seconds for one in classes)
+    named = [one for one in classes if one.seconds >= _NAMED * total]
     parts = []
     for one in named:
-        share = f"{class_name(one['class'])} {one['seconds'] / total:.0%} of the time"
-        if one["kinship"] is None:
+        share = f"{class_name(one.class_)} {one.seconds / total:.0%} of the time"
+        if one.kinship is None:
             parts.append(f"{share}: not validated")
         else:
             parts.append(
-                f"{share}: median error {one['median_error']:.0%}, 90% within {one['p90_error']:.0%} "
-                f"({one['n']:,} operations on {_cards(one)})"
+                f"{share}: median error {one.median_error:.0%}, 90% within {one.p90_error:.0%} "
+                f"({one.n:,} operations on {_cards(one)})"
             )
     return "; ".join(parts)
 
 
-def _cards(one: Mapping[str, Any]) -> str:
+def _cards(one: ClassErrors) -> str:
     """The cards that a class was compared on, by their kinship to this one."""
-    many = len(one["cards"])
-    if one["kinship"] == "same_card" and many == 1:
+    many = len(one.cards)
+    if one.kinship == "same_card" and many == 1:
         return "this card"
-    return f"{many} card{'s' if many > 1 else ''} {_KINSHIP[one['kinship']]}".replace(" this", ", this")
+    return f"{many} card{'s' if many > 1 else ''} {_KINSHIP[one.kinship]}".replace(" this", ", this")
 
 
-def energy_text(assumed: Mapping[str, Any]) -> str:
+def energy_text(assumed: EnergyAssumptions) -> str:
     """What an energy stands on, in words."""
-    idle = f"idle {assumed['idle_w']:.3g} W ({assumed['idle_is']})"
-    text = f"limit {scaled(assumed['limit_w'], 'W')}, {idle}, host {assumed['host_w']:g} W, PUE {assumed['pue']:g}"
-    grid = assumed["grid_g_per_kwh"]
-    return text if grid is None else f"{text}, grid {grid:g} g CO2e per kWh ({assumed['grid_source']})"
+    idle = f"idle {assumed.idle_w:.3g} W ({assumed.idle_is})"
+    text = f"limit {scaled(assumed.limit_w, 'W')}, {idle}, host {assumed.host_w:g} W, PUE {assumed.pue:g}"
+    grid = assumed.grid_g_per_kwh
+    return text if grid is None else f"{text}, grid {grid:g} g CO2e per kWh ({assumed.grid_source})"

@@ -1,14 +1,17 @@
 """How many devices answer a rate of turns within a latency, from predicted times at several batch sizes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.catalog import load
+from cr_jax.documents.base import known
+from cr_jax.documents.cost_report import CostReport
 from cr_jax.errors import BadConfig
 from cr_jax.predict.money.price import MONTH_HOURS, price
 from cr_jax.predict.money.pricing import Rates
 from cr_jax.predict.serving_queue import FULLEST, Fleet, smallest_fleet
+from cr_jax.report.timing import NO_PREDICTION
 from cr_jax.units import scaled, time_text
 
 #: Users answered at once that are tried, each a program of its own: 1, 2, 4, ... up to this.
@@ -67,21 +70,21 @@ class Search:
             self.reason = reason
         self.next = None
 
-    def add(self, report: Mapping[str, Any]) -> None:
+    def add(self, report: CostReport) -> None:
         """A report of the last incremental turn at ``next`` users."""
-        users, step = self.next, next(s for s in report["steps"] if s["phase"] == "infer")
-        assert users is not None and step["labels"]["users"] == users
-        prediction, peak = step["prediction"], step["memory"]["peak_bytes"]
-        if prediction["seconds"] is None:
-            return self.fail(f"no time is predicted: {prediction['reason']}")
+        users, step = self.next, next(s for s in report.steps if s.phase == "infer")
+        assert users is not None and step.labels.users == users
+        prediction, peak = known(step.prediction), step.memory.peak_bytes
+        if prediction is None or prediction.seconds is None or prediction.high_s is None:
+            return self.fail(f"no time is predicted: {prediction.reason if prediction else NO_PREDICTION}")
         fits = _fits(peak, self.device)
         rate, limit_s = self.target.turns_per_second, self.target.p95_s
-        fleet = smallest_fleet(rate, users, prediction["high_s"], limit_s) if fits != "no" else None
+        fleet = smallest_fleet(rate, users, prediction.high_s, limit_s) if fits != "no" else None
         self.tried.append(
             {
                 "users": users,
-                "seconds": prediction["seconds"],
-                "high_s": prediction["high_s"],
+                "seconds": prediction.seconds,
+                "high_s": prediction.high_s,
                 "peak_bytes": peak,
                 "fits": fits,
                 "devices": fleet.devices if fleet else None,
@@ -95,8 +98,8 @@ class Search:
             self.reason = (
                 f"even one user at once needs {scaled(peak, 'B')}, more than the device has"
                 if fits == "no"
-                else f"even one user at once takes up to {time_text(prediction['high_s'])} (predicted "
-                f"{time_text(prediction['seconds'])})"
+                else f"even one user at once takes up to {time_text(prediction.high_s)} (predicted "
+                f"{time_text(prediction.seconds)})"
             )
         done = fleet is None or (self.best is not None and self.best[1].devices == 1) or 2 * users > MOST_USERS
         self.next = None if done else 2 * users
@@ -106,10 +109,10 @@ class Search:
         status = "met" if self.best else "not met" if self.tried else "unknown"
         users, fleet = self.best or (None, None)
         chosen = next((t for t in self.tried if t["users"] == users), None)
-        cost: dict[str, Any] = {"price_usd": None, "reason": None}
+        rent = None
         accelerator = load.accelerator_or_none(self.device)
         if fleet is not None and accelerator is not None:
-            cost = price(3600.0 * MONTH_HOURS * fleet.devices, accelerator, rates.hourly(self.device))
+            rent = price(3600.0 * MONTH_HOURS * fleet.devices, accelerator, rates.hourly(self.device))
         return {
             "name": self.name,
             "status": status,
@@ -121,8 +124,8 @@ class Search:
             "busy_share": fleet.queue.busy_share if fleet else None,
             "mean_batch": fleet.queue.mean_batch if fleet else None,
             "peak_bytes": chosen["peak_bytes"] if chosen else None,
-            "price_usd_per_month": cost["price_usd"],
-            "price_reason": cost["reason"],
+            "price_usd_per_month": rent.price_usd if rent else None,
+            "price_reason": rent.reason if rent else None,
             "tried": self.tried,
             "tag": "predicted",
         }

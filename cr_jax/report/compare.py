@@ -8,10 +8,12 @@ from typing import Any
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.documents.base import plain
+from cr_jax.documents.cost_report import CostReport
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.predict.money.pricing import Rates
 from cr_jax.printable import one_line
-from cr_jax.report.prediction import recost
+from cr_jax.report.prediction import with_rates
 from cr_jax.report.rows import figures, ratios
 from cr_jax.report.timing import grounds, rank
 
@@ -25,14 +27,14 @@ class Cell:
 
     model: str
     device: str
-    report: Mapping[str, Any] | None
+    report: CostReport | None
     error: str | None = None
     source: str | None = None
 
 
-def saved(report: Mapping[str, Any], source: str) -> Cell:
+def saved(report: CostReport, source: str) -> Cell:
     """The cell of a saved cost report."""
-    return Cell(report["model"]["name"], report["target"]["name"], report, source=source)
+    return Cell(report.model.name, report.target.name, report, source=source)
 
 
 def compare(
@@ -51,7 +53,8 @@ def compare(
     chosen = find_row(baseline, cells, names) if baseline is not None else None
     found = {device: load.accelerator_or_none(device) for device in dict.fromkeys(cell.device for cell in cells)}
     cells = [
-        cell if cell.report is None else replace(cell, report=recost(cell.report, found[cell.device], rates)) for cell in cells
+        cell if cell.report is None else replace(cell, report=with_rates(cell.report, found[cell.device], rates))
+        for cell in cells
     ]
     rows = [_row(name, cell, found[cell.device]) for name, cell in zip(names, cells, strict=True)]
     rank(rows)
@@ -128,7 +131,7 @@ def _device(name: str, accelerator: Accelerator | None) -> dict[str, Any]:
     }
 
 
-def differences(rows: Sequence[Mapping[str, Any]], reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def differences(rows: Sequence[Mapping[str, Any]], reports: Mapping[str, CostReport]) -> list[dict[str, Any]]:
     """Every field in which the rows' conditions are not all equal, with the rows of each value."""
     effective = {row["name"]: row.get("effective_precision") for row in rows}
     facts = {name: conditions(report) | {"effective precision": effective[name]} for name, report in reports.items()}
@@ -144,22 +147,22 @@ def differences(rows: Sequence[Mapping[str, Any]], reports: Mapping[str, Mapping
     return found
 
 
-def conditions(report: Mapping[str, Any]) -> dict[str, Any]:
+def conditions(report: CostReport) -> dict[str, Any]:
     """What a report's figures stand on, model and device apart: data set, workload, versions."""
-    target = report["target"]
-    batches = {s["labels"]["objective"]: s["labels"]["batch"] for s in report["steps"] if s["phase"] == "train"}
+    target = report.target
+    batches = {s.labels.objective: s.labels.batch for s in report.steps if s.phase == "train"}
     return {
-        "data set": report["dataset"]["name"],
-        "data set sha256": report["dataset"]["sha256"][:12],
-        **{f"workload.{key}": value for key, value in report["workload"].items()},
+        "data set": report.dataset.name,
+        "data set sha256": report.dataset.sha256[:12],
+        **{f"workload.{key}": value for key, value in plain(report.workload).items()},
         "training batch": ", ".join(f"{name} {size}" for name, size in batches.items()) or None,
-        "compiled": target["compiled_for"] is not None,
-        "attached": target["attached"],
-        "flags": target.get("flags") or None,
-        "autotuned": target["autotuned"],
-        "cr-jax": report["tool"]["version"],
-        **report["versions"],
-        **(target.get("compiler") or {}),
+        "compiled": target.compiled_for is not None,
+        "attached": target.attached,
+        "flags": target.flags or None,
+        "autotuned": target.autotuned,
+        "cr-jax": report.tool.version,
+        **report.versions,
+        **(target.compiler or {}),
     }
 
 

@@ -1,10 +1,15 @@
 """What changed from one cost report to another, and what made them different."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import structs
+
+from cr_jax.documents.cost_report import CostReport
+from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.report.compare import conditions
+from cr_jax.report.document import without_times
 
 SCHEMA_VERSION = "1.0"
 SCHEMA_ID = f"urn:cr-jax:schema:difference:{SCHEMA_VERSION}"
@@ -23,13 +28,11 @@ _TOTALS = (
 _MEMORY = ("argument_bytes", "output_bytes", "temp_bytes", "alias_bytes", "peak_bytes")
 _MODULE = ("matmul_flops", "other_flops", "transcendentals", "hbm_bytes")
 _TURN = ("flops_per_turn", "hbm_bytes_per_turn")
-#: What differs between equal runs, and the command, which changes nothing by itself.
-_PASSING = ("created", "command")
 
 
-def difference(a: Mapping[str, Any], b: Mapping[str, Any], file_a: str, file_b: str, version: str) -> dict[str, Any]:
+def difference(a: CostReport, b: CostReport, file_a: str, file_b: str, version: str) -> dict[str, Any]:
     """The difference document from report ``a`` to report ``b``; version: crjax's own."""
-    steps_a, steps_b = _named(a["steps"]), _named(b["steps"])
+    steps_a, steps_b = _named(a.steps), _named(b.steps)
     return {
         "schema": SCHEMA_ID,
         "kind": "difference",
@@ -40,7 +43,7 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any], file_a: str, file_b: 
         "b": _side(b, file_b),
         "identical": _lasting(a) == _lasting(b),
         "causes": causes(a, b),
-        "parameters": [{"figure": key, **change(a["parameters"][key], b["parameters"][key])} for key in _PARAMETERS],
+        "parameters": [{"figure": key, **change(getattr(a.parameters, key), getattr(b.parameters, key))} for key in _PARAMETERS],
         "parameter_modules": _parameter_modules(a, b),
         "steps": [_step(name, steps_a.get(name), steps_b.get(name)) for name in _union(steps_a, steps_b)],
         "turns": _turns(a, b),
@@ -53,7 +56,7 @@ def change(a: float | None, b: float | None) -> dict[str, Any]:
     return {"a": a, "b": b, "change": moved, "relative": None if moved is None or not a else moved / a}
 
 
-def causes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
+def causes(a: CostReport, b: CostReport) -> list[dict[str, Any]]:
     """Every condition that is not the same on both sides: model, configuration, workload, versions."""
     left, right = _facts(a), _facts(b)
     return [
@@ -63,44 +66,44 @@ def causes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(report: Mapping[str, Any]) -> dict[str, Any]:
-    model, target = report["model"], report["target"]
+def _facts(report: CostReport) -> dict[str, Any]:
+    model, target = report.model, report.target
     return {
-        "model": model["name"],
-        "model code": model["code"],
-        **{f"config.{key}": value for key, value in model["config"].items()},
-        "device": target["name"],
-        "compiled for": target["compiled_for"],
+        "model": model.name,
+        "model code": model.code,
+        **{f"config.{key}": value for key, value in model.config.items()},
+        "device": target.name,
+        "compiled for": target.compiled_for,
         **conditions(report),
     }
 
 
-def _side(report: Mapping[str, Any], file: str) -> dict[str, Any]:
+def _side(report: CostReport, file: str) -> dict[str, Any]:
     return {
         "file": file,
-        "created": report["created"],
-        "model": report["model"]["name"],
-        "device": report["target"]["name"],
-        "dataset": report["dataset"]["name"],
+        "created": report.created,
+        "model": report.model.name,
+        "device": report.target.name,
+        "dataset": report.dataset.name,
     }
 
 
-def _lasting(report: Mapping[str, Any]) -> dict[str, Any]:
-    steps = [{k: v for k, v in step.items() if k != "durations_s"} for step in report["steps"]]
-    return {k: v for k, v in report.items() if k not in _PASSING} | {"steps": steps}
+def _lasting(report: CostReport) -> CostReport:
+    """The report without what differs between equal runs, and without the command, which changes nothing by itself."""
+    return structs.replace(without_times(report), command=None)
 
 
-def _named(steps: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    return {step["name"]: step for step in steps}
+def _named(steps: Iterable[ReportedStep]) -> dict[str, ReportedStep]:
+    return {step.name: step for step in steps}
 
 
 def _union(a: Iterable[str], b: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*a, *b]))
 
 
-def _parameter_modules(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
-    def sizes(report: Mapping[str, Any]) -> dict[str, int]:
-        return {row["module"]: row["trainable"] + row["frozen"] for row in report["parameters"]["modules"]}
+def _parameter_modules(a: CostReport, b: CostReport) -> list[dict[str, Any]]:
+    def sizes(report: CostReport) -> dict[str, int]:
+        return {row.module: row.trainable + row.frozen for row in report.parameters.modules}
 
     left, right = sizes(a), sizes(b)
     return [
@@ -110,11 +113,11 @@ def _parameter_modules(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[
     ]
 
 
-def _step(name: str, a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> dict[str, Any]:
+def _step(name: str, a: ReportedStep | None, b: ReportedStep | None) -> dict[str, Any]:
     left, right = _figures(a), _figures(b)
     program = None
     if a is not None and b is not None:
-        program = "same" if a["program_sha256"] == b["program_sha256"] else "changed"
+        program = "same" if a.program_sha256 == b.program_sha256 else "changed"
     return {
         "name": name,
         "in": "both" if a is not None and b is not None else "a" if a is not None else "b",
@@ -124,42 +127,41 @@ def _step(name: str, a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -
     }
 
 
-def _figures(step: Mapping[str, Any] | None) -> dict[str, float | None]:
+def _figures(step: ReportedStep | None) -> dict[str, float | None]:
     """A step's totals: of the traced program, of the compiled one, and its memory."""
     if step is None:
         return {}
-    compiled = step["compiled"] or {}
     return {
-        **{f"model.{key}": step["model"][key] for key in _TOTALS},
-        **{f"compiled.{key}": compiled.get(key) for key in _TOTALS},
-        **{f"memory.{key}": step["memory"][key] for key in _MEMORY},
+        **{f"model.{key}": getattr(step.model, key) for key in _TOTALS},
+        **{f"compiled.{key}": getattr(step.compiled, key) if step.compiled else None for key in _TOTALS},
+        **{f"memory.{key}": getattr(step.memory, key) for key in _MEMORY},
     }
 
 
-def _modules(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
-    left, right = ({(row["module"], row["pass"]): row for row in step["modules"]} for step in (a, b))
+def _modules(a: ReportedStep, b: ReportedStep) -> list[dict[str, Any]]:
+    left, right = ({(row.module, row.pass_): row for row in step.modules} for step in (a, b))
     # A compiled step's modules are those of the compiled program: against a traced one nothing is comparable.
-    if (a["compiled"] is None) != (b["compiled"] is None):
+    if (a.compiled is None) != (b.compiled is None):
         return []
     found = []
     for key in dict.fromkeys([*left, *right]):
         for figure in _MODULE:
-            old, new = left.get(key, {}).get(figure, 0), right.get(key, {}).get(figure, 0)
+            old, new = (getattr(side.get(key), figure, 0) for side in (left, right))
             if old != new:
                 found.append({"module": key[0], "pass": key[1], "figure": figure, **change(old, new)})
     return sorted(found, key=lambda row: -abs(row["change"]))
 
 
-def _turns(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
-    left, right = ({(row["mode"], row["t"]): row for row in report["turns"]} for report in (a, b))
-    compiled = [{step["name"]: step["compiled"] is not None for step in report["steps"]} for report in (a, b)]
+def _turns(a: CostReport, b: CostReport) -> list[dict[str, Any]]:
+    left, right = ({(row.mode, row.t): row for row in report.turns} for report in (a, b))
+    compiled = [{step.name: step.compiled is not None for step in report.steps} for report in (a, b)]
     found = []
     for mode, t in sorted(set(left) | set(right)):
-        steps = [side.get((mode, t), {}).get("step") for side in (left, right)]
+        steps = [getattr(side.get((mode, t)), "step", None) for side in (left, right)]
         if None not in steps and compiled[0].get(steps[0]) != compiled[1].get(steps[1]):
             continue  # a compiled program against a traced one: no change of the work
         for figure in _TURN:
-            old, new = (side.get((mode, t), {}).get(figure) for side in (left, right))
+            old, new = (getattr(side.get((mode, t)), figure, None) for side in (left, right))
             if old != new:
                 found.append({"t": t, "mode": mode, "figure": figure, **change(old, new)})
     return found

@@ -12,6 +12,8 @@ from msgspec import structs
 from cr_jax.catalog.load import load_accelerator, load_dataset
 from cr_jax.documents.base import Block, Document, constants, decode, plain
 from cr_jax.documents.check import check
+from cr_jax.documents.cost_report import CostReport
+from cr_jax.documents.reported_step import StepDurations
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.resources import schema_names, write_atomically
@@ -53,14 +55,13 @@ def validate_file(path: str | Path) -> str:
     return kind
 
 
-def read_report(path: str | Path) -> dict[str, Any]:
+def read_report(path: str | Path) -> CostReport:
     """The cost report in a file. Raises ``BadInput`` for anything that is not one."""
     document = read_json(path)
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind != "cost-report":
         raise BadInput(str(path), f"kind: {kind!r} is not a cost report; legal: what crjax profile --out writes")
-    check(document, "cost-report", str(path))
-    return document
+    return decode(document, CostReport, str(path))
 
 
 def write(document: dict[str, Any] | Document, path: str | Path) -> None:
@@ -90,10 +91,11 @@ def _by_rows(document: Document, key: str, rows: Iterable[Block]) -> Iterator[st
     yield f"{end}]{after}"
 
 
-def get_field(document: dict[str, Any], field: str) -> Any:
+def get_field(report: CostReport, field: str) -> Any:
     """One value: a dotted path (``parameters.trainable``, ``steps.train/answer.model.flops``) or a
     key of ``summary``. Lists take an index or the ``name`` of an entry. Raises ``UnknownName``."""
-    if "." not in field and field in document.get("summary", {}):
+    document = plain(report)
+    if "." not in field and field in document["summary"]:
         return document["summary"][field]
     value: Any = document
     for part in re.split(r"\.", field):
@@ -108,13 +110,13 @@ def get_field(document: dict[str, Any], field: str) -> Any:
         if part not in choices:
             legal = list(choices)
             if value is document:
-                legal += [*document.get("summary", {})]
+                legal += [*document["summary"]]
             raise UnknownName("field", part, legal)
         value = choices[part]
     return value
 
 
-def without_times(report: dict[str, Any]) -> dict[str, Any]:
-    """The report less what differs between equal runs: the time stamp and durations."""
-    steps = [{k: v for k, v in s.items() if k != "durations_s"} for s in report["steps"]]
-    return {k: v for k, v in report.items() if k != "created"} | {"steps": steps}
+def without_times(report: CostReport) -> CostReport:
+    """The report with neither its time stamp nor durations, which differ between equal runs."""
+    untimed = StepDurations(tag="measured")
+    return structs.replace(report, created="", steps=tuple(structs.replace(step, durations_s=untimed) for step in report.steps))

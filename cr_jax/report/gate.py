@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cr_jax.documents.check import check as check_schema
+from cr_jax.documents.base import constants, decode
+from cr_jax.documents.cost_report import CostReport
+from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.errors import BadConfig, BadInput, CrJaxError, UnknownName
 from cr_jax.json_text import read_json
-from cr_jax.report.build import SCHEMA_VERSION as REPORT_VERSION
 
 SCHEMA_VERSION = "1.1"
 SCHEMA_ID = f"urn:cr-jax:schema:gate-result:{SCHEMA_VERSION}"
@@ -23,23 +24,24 @@ SCHEMA_ID = f"urn:cr-jax:schema:gate-result:{SCHEMA_VERSION}"
 LIMITS = {"compiled_flops": 1.0, "hbm_bytes": 2.0, "peak_bytes": 2.0}
 _EXACT = ("flops", "matmul_flops", "complete")
 _PARAMETERS = ("trainable", "frozen", "total")
+#: The schema version of the reports that are written today.
+_REPORT_VERSION = constants(CostReport)["schema_version"]
 
 
 class NotComparable(CrJaxError):
     """A baseline that says nothing about today's figures: another schema version or another data set."""
 
 
-def read_baseline(path: str | Path) -> dict[str, Any]:
+def read_baseline(path: str | Path) -> CostReport:
     """The baseline in a file. Raises ``BadInput``, and ``NotComparable`` for another schema version."""
     document = read_json(path)
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind != "cost-report":
         raise BadInput(str(path), f"kind: {kind!r} is no baseline; legal: a cost report, as crjax profile --out writes")
     found = document.get("schema_version")
-    if isinstance(found, str) and found != REPORT_VERSION:
-        raise NotComparable(f"{path}: schema version {found!r}, this crjax writes {REPORT_VERSION!r}: make the baseline anew")
-    check_schema(document, "cost-report", str(path))
-    return document
+    if isinstance(found, str) and found != _REPORT_VERSION:
+        raise NotComparable(f"{path}: schema version {found!r}, this crjax writes {_REPORT_VERSION!r}: make the baseline anew")
+    return decode(document, CostReport, str(path))
 
 
 def read_limits(pairs: Sequence[str]) -> dict[str, float]:
@@ -59,21 +61,19 @@ def read_limits(pairs: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def gate(
-    baseline: Mapping[str, Any], now: Mapping[str, Any], limits: Mapping[str, float], where: str, version: str
-) -> dict[str, Any]:
+def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], where: str, version: str) -> dict[str, Any]:
     """The gate's document: breaches, improvements, what was skipped and why. version: crjax's own.
 
     Raises ``NotComparable`` where the two are of different data sets or models.
     """
-    if now["dataset"]["sha256"] != baseline["dataset"]["sha256"]:
-        raise NotComparable(f"{where}: the sizes of data set {baseline['dataset']['name']!r} have changed since (sha256)")
-    if now["model"]["name"] != baseline["model"]["name"]:
-        raise NotComparable(f"{where}: model {baseline['model']['name']!r} is now {now['model']['name']!r}")
+    if now.dataset.sha256 != baseline.dataset.sha256:
+        raise NotComparable(f"{where}: the sizes of data set {baseline.dataset.name!r} have changed since (sha256)")
+    if now.model.name != baseline.model.name:
+        raise NotComparable(f"{where}: model {baseline.model.name!r} is now {now.model.name!r}")
     findings = _Findings(limits)
     for key in _PARAMETERS:
-        findings.exact("parameters", key, baseline["parameters"][key], now["parameters"][key])
-    old, new = ({step["name"]: step for step in report["steps"]} for report in (baseline, now))
+        findings.exact("parameters", key, getattr(baseline.parameters, key), getattr(now.parameters, key))
+    old, new = ({step.name: step for step in report.steps} for report in (baseline, now))
     other = other_toolchain(baseline, now)
     if other:
         findings.skipped.append({"what": "compiled FLOPs, bytes and peak memory of every step", "reason": other})
@@ -82,7 +82,7 @@ def gate(
             findings.step_gone(name, gone=name not in new)
             continue
         for key in _EXACT:
-            findings.exact(name, f"model_{key}", old[name]["model"][key], new[name]["model"][key])
+            findings.exact(name, f"model_{key}", getattr(old[name].model, key), getattr(new[name].model, key))
         if not other:
             _compiled(findings, name, old[name], new[name])
     return {
@@ -92,9 +92,9 @@ def gate(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tool": {"name": "cr-jax", "version": version},
         "baseline": where,
-        "model": now["model"]["name"],
-        "device": now["target"]["name"],
-        "dataset": now["dataset"]["name"],
+        "model": now.model.name,
+        "device": now.target.name,
+        "dataset": now.dataset.name,
         "status": "regression" if findings.breaches else "within",
         "limits_percent": dict(limits),
         "compared": findings.compared,
@@ -107,39 +107,39 @@ def gate(
     }
 
 
-def other_toolchain(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+def other_toolchain(baseline: CostReport, now: CostReport) -> str | None:
     """Why compiled figures say nothing about each other, or ``None`` where they do."""
     old, new = (_toolchain(report) for report in (baseline, now))
     changed = [f"{key} {old.get(key)} -> {new.get(key)}" for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
     return f"another toolchain: {', '.join(changed)}" if changed else None
 
 
-def _toolchain(report: Mapping[str, Any]) -> dict[str, Any]:
-    target = report["target"]
+def _toolchain(report: CostReport) -> dict[str, Any]:
+    target = report.target
     # Python compiles nothing; libtpu compiles for TPUs only.
-    ignored = {"python"} | (set() if target["platform"] == "tpu" else {"libtpu"})
-    versions = {key: value for key, value in report["versions"].items() if key not in ignored}
-    where = {key: target[key] for key in ("name", "kind", "attached", "autotuned")}
+    ignored = {"python"} | (set() if target.platform == "tpu" else {"libtpu"})
+    versions = {key: value for key, value in report.versions.items() if key not in ignored}
+    where = {key: getattr(target, key) for key in ("name", "kind", "attached", "autotuned")}
     return (
         versions
-        | dict(target.get("compiler") or {})
+        | (target.compiler or {})
         | {f"target {key}": value for key, value in where.items()}
-        | {"flags": target.get("flags") or None}
+        | {"flags": target.flags or None}
     )
 
 
-def _compiled(findings: "_Findings", name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    if old["compiled"] is None or new["compiled"] is None:
-        sides = [side for side, step in (("the baseline", old), ("this run", new)) if step["compiled"] is None]
+def _compiled(findings: "_Findings", name: str, old: ReportedStep, new: ReportedStep) -> None:
+    if old.compiled is None or new.compiled is None:
+        sides = [side for side, step in (("the baseline", old), ("this run", new)) if step.compiled is None]
         findings.skipped.append({"what": f"{name}: compiled figures", "reason": f"not compiled in {' and '.join(sides)}"})
         return
-    findings.limited(name, "compiled_flops", old["compiled"]["flops"], new["compiled"]["flops"])
-    findings.limited(name, "hbm_bytes", old["compiled"]["hbm_bytes"], new["compiled"]["hbm_bytes"])
-    findings.limited(name, "peak_bytes", old["memory"]["peak_bytes"], new["memory"]["peak_bytes"])
+    findings.limited(name, "compiled_flops", old.compiled.flops, new.compiled.flops)
+    findings.limited(name, "hbm_bytes", old.compiled.hbm_bytes, new.compiled.hbm_bytes)
+    findings.limited(name, "peak_bytes", old.memory.peak_bytes, new.memory.peak_bytes)
 
 
-def _notes(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    old, new = baseline["model"]["config"], now["model"]["config"]
+def _notes(baseline: CostReport, now: CostReport) -> list[str]:
+    old, new = baseline.model.config, now.model.config
     return [
         f"configuration {key}: {old.get(key)} in the baseline, {new.get(key)} now"
         for key in dict.fromkeys([*old, *new])

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cr_jax.documents.cost_report import CostReport
 from cr_jax.errors import BadInput
 
 #: JAX's names of platforms as accelerator profiles spell them.
 _PLATFORM = {"gpu": "cuda"}
 
 
-def measured_steps(document: Mapping[str, Any], where: str, report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) -> dict[str, dict[str, Any]]:
     """By objective: ``seconds_per_step``, ``source`` and ``note``.
 
     document: a training-report or bench-report. report: the cost report that is estimated from. Raises
@@ -17,23 +18,23 @@ def measured_steps(document: Mapping[str, Any], where: str, report: Mapping[str,
     """
     if missing := [key for key in ("model", "dataset", "device") if key in document and document[key] is None]:
         raise BadInput(where, f"{missing[0]}: null: nothing was measured; legal: a report of a run that was")
-    batches = {s["labels"]["objective"]: s["labels"]["batch"] for s in report["steps"] if s["phase"] == "train"}
+    batches = {s.labels.objective: s.labels.batch for s in report.steps if s.phase == "train"}
     found = _bench(document) if document["kind"] == "bench-report" else _trained(document, where)
-    target = report["target"]
+    target = report.target
     pairs = [
-        ("model", document["model"]["name"], report["model"]["name"]),
-        ("data set", document["dataset"]["name"], report["dataset"]["name"]),
+        ("model", document["model"]["name"], report.model.name),
+        ("data set", document["dataset"]["name"], report.dataset.name),
     ]
-    config, wanted = document["model"]["config"], report["model"]["config"]
+    config, wanted = document["model"]["config"], report.model.config
     pairs += [(f"configuration {key}", config.get(key), wanted.get(key)) for key in dict.fromkeys([*wanted, *config])]
     device = document["device"] if document["kind"] == "bench-report" else document["target"]
-    pairs.append(("platform", _PLATFORM.get(device["platform"], device["platform"]), target["platform"]))
-    if target["platform"] != "cpu":
+    pairs.append(("platform", _PLATFORM.get(device["platform"], device["platform"]), target.platform))
+    if target.platform != "cpu":
         profile = device.get("profile")
-        pairs.append(("device", profile or device["kind"], target["name"] if profile else target["kind"]))
+        pairs.append(("device", profile or device["kind"], target.name if profile else target.kind))
     if document["kind"] == "bench-report":
-        work = report["workload"]
-        pairs += [(key, document["case"][key], work[key]) for key in ("dtype", "precision", "preset")]
+        work = report.workload
+        pairs += [(key, document["case"][key], getattr(work, key)) for key in ("dtype", "precision", "preset")]
     pairs += [(f"batch of {name}", one["batch"], batches[name]) for name, one in found.items() if name in batches]
     for what, theirs, ours in pairs:
         if theirs != ours:

@@ -5,6 +5,10 @@ from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision
+from cr_jax.documents.base import known
+from cr_jax.documents.cost_report import CostReport, ReportedTarget, ReportedWorkload
+from cr_jax.documents.fields import Bound
+from cr_jax.documents.reported_step import ReportedStep, StepCoverage
 from cr_jax.printable import one_line
 from cr_jax.report.build import largest
 from cr_jax.report.timing import times
@@ -15,69 +19,69 @@ LEFT_OUT = "left out"
 RATIOS = ("flops", "hbm_bytes", "peak_bytes", "flops_per_turn", "hbm_bytes_per_turn")
 
 
-def figures(report: Mapping[str, Any], accelerator: Accelerator | None) -> dict[str, Any]:
+def figures(report: CostReport, accelerator: Accelerator | None) -> dict[str, Any]:
     """The figures of one row. accelerator: the profile of the report's device, ``None`` if it has none."""
-    target, work = report["target"], report["workload"]
-    parameters = report["parameters"]
+    target, work = report.target, report.workload
+    parameters = report.parameters
     return {
-        "model": report["model"]["name"],
-        "title": report["model"]["title"],
-        "dataset": report["dataset"]["name"],
-        "device": target["name"],
-        "platform": target["platform"],
-        "kind": target["kind"],
-        "attached": target["attached"],
-        "autotuned": target["autotuned"],
-        "compiled_for": target["compiled_for"],
-        "preset": work["preset"],
-        "dtype": work["dtype"],
-        "precision": work["precision"],
+        "model": report.model.name,
+        "title": report.model.title,
+        "dataset": report.dataset.name,
+        "device": target.name,
+        "platform": target.platform,
+        "kind": target.kind,
+        "attached": target.attached,
+        "autotuned": target.autotuned,
+        "compiled_for": target.compiled_for,
+        "preset": work.preset,
+        "dtype": work.dtype,
+        "precision": work.precision,
         "effective_precision": effective_precision(target, work, accelerator),
-        "users": work["users"],
-        "versions": report["versions"],
-        "parameters": {key: parameters[key] for key in ("trainable", "frozen", "total", "as_the_paper_counted", "tag")},
+        "users": work.users,
+        "versions": report.versions,
+        "parameters": {key: getattr(parameters, key) for key in ("trainable", "frozen", "total", "as_the_paper_counted", "tag")},
         "programs": programs(report),
         "memory": memory(report, accelerator),
         "coverage": coverage(report),
     }
 
 
-def effective_precision(target: Mapping[str, Any], work: Mapping[str, Any], accelerator: Accelerator | None) -> str | None:
+def effective_precision(target: ReportedTarget, work: ReportedWorkload, accelerator: Accelerator | None) -> str | None:
     """What a matrix product of the workload's dtype is computed in on the target; ``None``: unknown."""
-    if target.get("effective_precision") is not None:
-        return target["effective_precision"]
+    if target.effective_precision is not None:
+        return target.effective_precision
     if accelerator is not None:
-        return matmul_precision(accelerator, work["precision"], work["dtype"])
-    return work["dtype"] if target["platform"] == "cpu" else None
+        return matmul_precision(accelerator, work.precision, work.dtype)
+    return work.dtype if target.platform == "cpu" else None
 
 
-def programs(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def programs(report: CostReport) -> list[dict[str, Any]]:
     """One entry per training objective, for the item side, and per mode for the first and the last turn.
 
     Objectives stand side by side and are never added: their batches are not the same examples.
     """
-    steps = {step["name"]: step for step in report["steps"]}
+    steps = {step.name: step for step in report.steps}
     found = []
-    for step in report["steps"]:
-        if step["phase"] == "train":
-            labels = step["labels"]
-            turns = labels.get("supervised_turns_per_example")
-            units = labels["batch"] * turns if turns else None
-            found.append(_program(step, step["name"], labels["batch"], units, objective=labels["objective"]))
-        elif step["phase"] == "precompute":
-            found.append(_program(step, step["name"], None, None))
-    numbers = [row["t"] for row in report["turns"]]
+    for step in report.steps:
+        if step.phase == "train":
+            labels = step.labels
+            batch, turns = known(labels.batch), known(labels.supervised_turns_per_example)
+            units = batch * turns if batch and turns else None
+            found.append(_program(step, step.name, batch, units, objective=known(labels.objective)))
+        elif step.phase == "precompute":
+            found.append(_program(step, step.name, None, None))
+    numbers = [row.t for row in report.turns]
     for place, t in (("first", min(numbers)), ("last", max(numbers))) if numbers else ():
-        for row in report["turns"]:
-            step = steps.get(row["step"])
-            if row["t"] == t and step is not None:
-                users = step["labels"].get("users", report["workload"]["users"])
-                found.append(_program(step, f"infer/{row['mode']}/{place}", users, users, mode=row["mode"], t=t))
+        for row in report.turns:
+            step = steps.get(row.step)
+            if row.t == t and step is not None:
+                users = known(step.labels.users) or report.workload.users
+                found.append(_program(step, f"infer/{row.mode}/{place}", users, users, mode=row.mode, t=t))
     return found
 
 
 def _program(
-    step: Mapping[str, Any],
+    step: ReportedStep,
     name: str,
     batch: int | None,
     units: float | None,
@@ -85,40 +89,38 @@ def _program(
     mode: str | None = None,
     t: int | None = None,
 ) -> dict[str, Any]:
-    best = step["compiled"] or step["model"]
-    flops, moved = best["flops"], best["hbm_bytes"]
+    best = step.best
+    flops, moved = best.flops, best.hbm_bytes
     return {
         "program": name,
-        "step": step["name"],
-        "phase": step["phase"],
+        "step": step.name,
+        "phase": step.phase,
         "objective": objective,
         "mode": mode,
         "t": t,
         "batch": batch,
         "turns_per_step": units,
-        "compiled": step["compiled"] is not None,
-        "bound": best["bound"],
-        "model_flops": step["model"]["flops"],
-        "matmul_flops": best["matmul_flops"],
+        "compiled": step.compiled is not None,
+        "bound": best.bound,
+        "model_flops": step.model.flops,
+        "matmul_flops": best.matmul_flops,
         "flops": flops,
         "hbm_bytes": moved,
         "intensity_flops_per_byte": flops / moved if moved else None,
-        "peak_bytes": step["memory"]["peak_bytes"],
+        "peak_bytes": step.memory.peak_bytes,
         "flops_per_turn": flops / units if units else None,
         "hbm_bytes_per_turn": moved / units if units else None,
-        "time": times(step.get("prediction"), units),
+        "time": times(known(step.prediction), units),
         "tag": "counted",
     }
 
 
-def memory(report: Mapping[str, Any], accelerator: Accelerator | None) -> dict[str, Any]:
+def memory(report: CostReport, accelerator: Accelerator | None) -> dict[str, Any]:
     """The highest peak of each phase, and whether it fits the device's memory: yes, no or unknown."""
     size = accelerator.memory_bytes if accelerator else None
     phases = []
     for phase in ("train", "precompute", "infer"):
-        peaks = [
-            step["memory"]["peak_bytes"] for step in report["steps"] if step["phase"] == phase and step.get("outcome") != LEFT_OUT
-        ]
+        peaks = [step.memory.peak_bytes for step in report.steps if step.phase == phase and step.outcome != LEFT_OUT]
         if peaks:
             known = [peak for peak in peaks if peak is not None]
             phases.append({"phase": phase, "peak_bytes": largest(peaks), "fits": _fits(known, len(peaks), size)})
@@ -134,35 +136,35 @@ def _fits(known: list[int], programs: int, size: int | None) -> str:
     return "yes" if len(known) == programs else "unknown"
 
 
-def bound(coverage: Mapping[str, Any]) -> str:
+def bound(coverage: StepCoverage) -> Bound:
     """What the counts of a step are; reports of before knew exact and lower only."""
-    return coverage.get("bound") or ("exact" if coverage["complete"] else "lower")
+    return known(coverage.bound) or ("exact" if coverage.complete else "lower")
 
 
-def coverage(report: Mapping[str, Any]) -> dict[str, Any]:
+def coverage(report: CostReport) -> dict[str, Any]:
     """What the counts leave out, over all steps."""
-    found = [step["coverage"] for step in report["steps"]]
+    found = [step.coverage for step in report.steps]
     return {
-        "complete": all(one["complete"] for one in found),
-        "uncounted": sorted({missing["operation"] for one in found for missing in one["uncounted"]}),
-        "unknown_loops": sum(len(one["unknown_loops"]) for one in found),
+        "complete": all(one.complete for one in found),
+        "uncounted": sorted({missing.operation for one in found for missing in one.uncounted}),
+        "unknown_loops": sum(len(one.unknown_loops) for one in found),
         "bounds": sorted({bound(one) for one in found}),
-        "declared": sorted({call["operation"] for one in found for call in one.get("declared", [])}),
-        "unattributed_share": max((one["unattributed_share"] for one in found), default=0.0),
+        "declared": sorted({call.operation for one in found for call in one.declared}),
+        "unattributed_share": max((one.unattributed_share for one in found), default=0.0),
         "programs": len(found),
-        "compiled_programs": sum(step["compiled"] is not None for step in report["steps"]),
+        "compiled_programs": sum(step.compiled is not None for step in report.steps),
         "not_compiled": why_not(report),
         "tag": "counted",
     }
 
 
-def why_not(report: Mapping[str, Any]) -> list[str]:
+def why_not(report: CostReport) -> list[str]:
     """Why steps that should have been compiled for the target were not, one line per reason."""
-    asked = [step for step in report["steps"] if step.get("outcome") not in (None, LEFT_OUT)]
+    asked = [step for step in report.steps if step.outcome != LEFT_OUT]
     reasons: dict[str, list[str]] = {}
     for step in asked:
-        if step["outcome"] != "compiled":
-            reasons.setdefault(one_line(step["reason"] or step["outcome"]), []).append(step["name"])
+        if step.outcome != "compiled":
+            reasons.setdefault(one_line(step.reason or step.outcome), []).append(step.name)
     return [reason if len(names) == len(asked) else f"{', '.join(names[:3])}: {reason}" for reason, names in reasons.items()]
 
 

@@ -4,10 +4,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.data.split import TEST, VALIDATION
+from cr_jax.documents.base import known
+from cr_jax.documents.cost_report import CostReport, ReportedData
+from cr_jax.documents.prediction import StepPrediction
+from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.errors import BadConfig
 from cr_jax.predict.money.pricing import Rates, costs
 from cr_jax.report.build import largest
@@ -26,35 +30,35 @@ def read_schedule(text: str) -> tuple[str, int]:
     return found[1] or found[2], int(found[3] or 1)
 
 
-def length(stage: Any, step: Mapping[str, Any], per_epoch: float, kind: str, number: int, turns: int) -> int:
+def length(stage: Any, step: ReportedStep, per_epoch: float, kind: str, number: int, turns: int) -> int:
     """Optimizer steps of an objective of ``stage`` under a schedule. per_epoch: steps; turns: of the data set.
 
     equal-turns: the fewest steps whose batches supervise ``number`` times the data set's turns; an
     objective that supervises none (AutoRec learns from a user's ratings) takes ``number`` epochs.
     """
-    labels = step["labels"]
     if kind == "published":
         return stage.steps if stage.steps is not None else round(stage.epochs * per_epoch)
-    supervised = labels["supervised_turns_per_example"]
-    if kind == "equal-turns" and supervised:
-        return ceil(number * turns / (labels["batch"] * supervised) - 1e-9)
+    batch, supervised = known(step.labels.batch), known(step.labels.supervised_turns_per_example)
+    if kind == "equal-turns" and batch and supervised:
+        return ceil(number * turns / (batch * supervised) - 1e-9)
     return round(number * per_epoch)
 
 
 #: Programs with how often each is run; of a mean of two programs the times are no whole numbers.
-Parts = Sequence[tuple[Mapping[str, Any], float]]
+Parts = Sequence[tuple[ReportedStep, float]]
+_T = TypeVar("_T")
 
 
-def mixed(small: Mapping[str, Any], large: Mapping[str, Any], share: float, steps: int) -> Parts:
+def mixed(small: _T, large: _T, share: float, steps: int) -> Sequence[tuple[_T, float]]:
     """``steps`` of two kinds, the second ``share`` of them."""
     if share == 1:
         return [(large, steps)]
     return [(small, steps * (1 - share)), (large, steps * share)]
 
 
-def summed(parts: Parts, keys: Iterable[str]) -> dict[str, float | None]:
-    """Figures of the parts, each as often as it is run; ``None`` where one is unknown."""
-    return {key: total(_over(one.get(key), times) for one, times in parts) for key in keys}
+def summed(parts: Sequence[tuple[StepPrediction | None, float]], keys: Iterable[str]) -> dict[str, float | None]:
+    """Figures of predictions, each as often as it is run; ``None`` where one is unknown."""
+    return {key: total(_over(getattr(one, key, None), times) for one, times in parts) for key in keys}
 
 
 @dataclass(frozen=True)
@@ -80,23 +84,23 @@ def row(run: ObjectiveRun, measured: Mapping[str, Any] | None, money: Money) -> 
     """An objective's entry. measured: seconds of a step by the clock, with its source;
     energy, price and carbon are then of the measured time."""
     step, steps = run.parts[-1][0], run.steps
-    labels = step["labels"]
-    supervised = labels["supervised_turns_per_example"]
+    labels, batch = step.labels, known(step.labels.batch)
+    supervised = known(labels.supervised_turns_per_example)
     found = {
-        "objective": labels["objective"],
-        "batch": labels["batch"],
+        "objective": known(labels.objective),
+        "batch": batch,
         "optimizer_steps": steps,
         "epochs": steps / run.per_epoch if run.per_epoch else None,
-        "supervised_turns": steps * labels["batch"] * supervised if supervised else None,
+        "supervised_turns": steps * batch * supervised if batch and supervised else None,
         "patience": run.patience,
-        "peak_bytes": largest(one["memory"]["peak_bytes"] for one, _ in run.parts),
+        "peak_bytes": largest(one.memory.peak_bytes for one, _ in run.parts),
         **_times(run.parts, money),
         "measured": None,
     }
     if measured is not None:
         seconds = measured["seconds_per_step"] * steps
         found["measured"] = {"seconds": seconds, **measured, "tag": "measured"}
-        found |= _costs(seconds, (step.get("prediction") or {}).get("shares") or {}, money)
+        found |= _costs(seconds, _shares(known(step.prediction)), money)
     return found
 
 
@@ -104,26 +108,33 @@ def _times(parts: Parts, money: Money) -> dict[str, Any]:
     """Counts, predicted time, energy, price and carbon of steps run so many times each."""
     rows, reasons, flops, moved = [], [], 0.0, 0.0
     for step, times in parts:
-        counted, prediction = step["compiled"] or step["model"], step.get("prediction") or {}
-        flops += counted["flops"] * times
-        moved += counted["hbm_bytes"] * times
+        prediction = known(step.prediction)
+        flops += step.best.flops * times
+        moved += step.best.hbm_bytes * times
         one = summed([(prediction, times)], ("seconds", "low_s", "high_s"))
-        spent = _costs(prediction.get("seconds"), prediction.get("shares") or {}, money)
+        spent = _costs(prediction.seconds if prediction else None, _shares(prediction), money)
         rows.append(one | {key: _over(value, times) for key, value in spent.items()})
         if one["seconds"] is None:
-            reasons.append(prediction.get("reason") or "the report holds no prediction")
+            reasons.append((prediction and prediction.reason) or "the report holds no prediction")
     sums = {key: total(one[key] for one in rows) for key in SUMMED[2:]}
     counts = {"flops": round(flops), "hbm_bytes": round(moved)}
     return counts | sums | {"reason": "; ".join(dict.fromkeys(reasons)) or None, "tag": "predicted"}
+
+
+def _shares(prediction: StepPrediction | None) -> Mapping[str, float]:
+    return prediction.shares if prediction else {}
 
 
 def _costs(seconds: float | None, shares: Mapping[str, float], money: Money) -> dict[str, Any]:
     """Energy, price and carbon of seconds. Energy needs what they go to: without a prediction it is unknown."""
     if money.accelerator is None:
         return {"energy_j": None, "price_usd": None, "carbon_g": None}
-    found = costs(seconds, shares, money.accelerator, money.rates)
-    energy = found["energy"] if shares else {"energy_j": None, "carbon_g": None}
-    return {"energy_j": energy["energy_j"], "price_usd": found["price"]["price_usd"], "carbon_g": energy["carbon_g"]}
+    energy, price = costs(seconds, shares, money.accelerator, money.rates)
+    return {
+        "energy_j": energy.energy_j if shares else None,
+        "price_usd": price.price_usd,
+        "carbon_g": energy.carbon_g if shares else None,
+    }
 
 
 def _over(value: float | None, times: float) -> float | None:
@@ -136,18 +147,16 @@ def total(values: Iterable[float | None]) -> float | None:
     return None if any(v is None for v in found) else sum(v for v in found if v is not None)
 
 
-def states_by_turn(dataset: Mapping[str, Any], last: int) -> list[int]:
+def states_by_turn(dataset: ReportedData, last: int) -> list[int]:
     """States of a data set's conversations at turn t = 0 to ``last``; later turns count as the last."""
-    histogram = dataset["turn_histogram"]
-    scale = dataset["sizes"]["conversations"] / sum(histogram)
+    histogram = dataset.turn_histogram
+    scale = dataset.sizes["conversations"] / sum(histogram)
     reach = [sum(histogram[max(0, t - 1) :]) * scale for t in range(len(histogram) + 1)]
     reach += [0.0] * (last + 1 - len(reach))
     return [round(n) for n in [*reach[:last], sum(reach[last:])]]
 
 
-def evaluation(
-    report: Mapping[str, Any], passes: int, money: Money, checks: Parts | None = None, ranked: bool = True
-) -> dict[str, Any]:
+def evaluation(report: CostReport, passes: int, money: Money, checks: Parts | None = None, ranked: bool = True) -> dict[str, Any]:
     """Ranking after every turn: ``passes`` over the validation part, one over the test part.
 
     report: the replaying turns at ``EVALUATED`` users and the item side. As crjax train splits, a tenth
@@ -155,10 +164,10 @@ def evaluation(
     the item side is computed once a pass. checks: the forwards that validate instead, with their number in all; the
     test part is ranked all the same; ``None``: ranking validates. ranked: whether there is anything to rank after.
     """
-    steps = {step["name"]: step for step in report["steps"]}
-    replays = {turn["t"]: steps[turn["step"]] for turn in report["turns"] if turn["mode"] == "replay"}
-    states = states_by_turn(report["dataset"], max(replays))
-    side = [step for step in report["steps"] if step["phase"] == "precompute"]
+    steps = {step.name: step for step in report.steps}
+    replays = {turn.t: steps[turn.step] for turn in report.turns if turn.mode == "replay"}
+    states = states_by_turn(report.dataset, max(replays))
+    side = [step for step in report.steps if step.phase == "precompute"]
     parts = list(checks or ())
     for share, times in ((VALIDATION, passes if checks is None else 0), (TEST, 1)) if ranked else ():
         parts += [(replays[t], times * ceil(share * n / EVALUATED)) for t, n in enumerate(states)]
@@ -168,36 +177,36 @@ def evaluation(
         "test_passes": 1,
         "states_per_pass": round(VALIDATION * sum(states)),
         "batch": EVALUATED,
-        "peak_bytes": largest(step["memory"]["peak_bytes"] for step, _ in parts),
+        "peak_bytes": largest(step.memory.peak_bytes for step, _ in parts),
         **_times(parts, money),
     }
 
 
-def frozen(report: Mapping[str, Any], runs: Mapping[str, ObjectiveRun]) -> dict[str, Any] | None:
+def frozen(report: CostReport, runs: Mapping[str, ObjectiveRun]) -> dict[str, Any] | None:
     """Modules whose every weight is frozen, which the training steps run all the same: within the rows'
     counts, and what one epoch of them costs, which is all that is paid if their outputs are kept.
 
     runs: by objective. ``None``: no module is frozen.
     """
-    names = {m["module"] for m in report["parameters"]["modules"] if m["frozen"] and not m["trainable"]}
+    names = {m.module for m in report.parameters.modules if m.frozen and not m.trainable}
     if not names:
         return None
     found: dict[str, float] = dict.fromkeys(("flops", "hbm_bytes", "flops_once", "hbm_bytes_once"), 0.0)
     for run in runs.values():
         once = min(1.0, run.per_epoch / sum(times for _, times in run.parts))
         for step, times in run.parts:
-            for module in step["modules"]:
-                if module["module"] in names:
-                    flops, moved = (module["matmul_flops"] + module["other_flops"]) * times, module["hbm_bytes"] * times
+            for module in step.modules:
+                if module.module in names:
+                    flops, moved = (module.matmul_flops + module.other_flops) * times, module.hbm_bytes * times
                     for key, value in (("flops", flops), ("hbm_bytes", moved)):
                         found[key] += value
                         found[f"{key}_once"] += value * once
     return {"modules": sorted(names)} | {key: round(value) for key, value in found.items()} | {"tag": "counted"}
 
 
-def item_side(report: Mapping[str, Any], money: Money) -> dict[str, Any] | None:
+def item_side(report: CostReport, money: Money) -> dict[str, Any] | None:
     """The item side of the trained weights, computed once before serving; ``None``: the model has none."""
-    side = [step for step in report["steps"] if step["phase"] == "precompute"]
+    side = [step for step in report.steps if step.phase == "precompute"]
     if not side:
         return None
-    return {"peak_bytes": largest(s["memory"]["peak_bytes"] for s in side), **_times([(s, 1) for s in side], money)}
+    return {"peak_bytes": largest(step.memory.peak_bytes for step in side), **_times([(step, 1) for step in side], money)}

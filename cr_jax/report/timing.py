@@ -3,37 +3,43 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec import UNSET, structs
+
+from cr_jax.documents.base import plain
+from cr_jax.documents.cost_report import CostReport
+from cr_jax.documents.prediction import Comparisons, EnergyAssumptions, NotValidated, StepEnergy, StepPrediction
+
 #: Turns, and steps, that a price and a carbon figure are given for.
 MILLION_TURNS, THOUSAND_STEPS = 1e6, 1e3
 NO_PREDICTION = "the report holds no prediction; legal: one that this crjax writes"
 
 
-def times(prediction: Mapping[str, Any] | None, turns: float | None) -> dict[str, Any]:
+def times(prediction: StepPrediction | None, turns: float | None) -> dict[str, Any]:
     """A program's predicted time, energy, price and carbon. turns: per step, ``None``: not made of turns.
 
     The figures ``per_unit`` are for a million turns, or for 1000 steps where there are no turns.
     """
-    found = prediction or {}
-    energy, price = found.get("energy") or {}, found.get("price") or {}
-    seconds, joules = found.get("seconds"), energy.get("energy_j")
+    energy, price = (prediction.energy, prediction.price) if prediction else (None, None)
+    seconds, low, high = (prediction.seconds, prediction.low_s, prediction.high_s) if prediction else (None, None, None)
+    joules = energy.energy_j if energy else None
     times = MILLION_TURNS / turns if turns else THOUSAND_STEPS
     return {
         "seconds": seconds,
-        "low_s": found.get("low_s"),
-        "high_s": found.get("high_s"),
+        "low_s": low,
+        "high_s": high,
         "seconds_per_turn": _over(seconds, turns),
-        "low_s_per_turn": _over(found.get("low_s"), turns),
-        "high_s_per_turn": _over(found.get("high_s"), turns),
-        "bound": found.get("bound"),
-        "method": found.get("method"),
+        "low_s_per_turn": _over(low, turns),
+        "high_s_per_turn": _over(high, turns),
+        "bound": prediction.bound if prediction else None,
+        "method": prediction.method if prediction else None,
         "standing": None,
         "times_fastest": None,
         "energy_j": joules,
         "energy_j_per_turn": _over(joules, turns),
         "unit": "million turns" if turns else "1000 steps",
-        "price_usd_per_unit": _scaled(price.get("price_usd"), times),
-        "carbon_g_per_unit": _scaled(energy.get("carbon_g"), times),
-        "reason": None if seconds is not None else found.get("reason") or NO_PREDICTION,
+        "price_usd_per_unit": _scaled(price.price_usd if price else None, times),
+        "carbon_g_per_unit": _scaled(energy.carbon_g if energy else None, times),
+        "reason": None if seconds is not None else (prediction and prediction.reason) or NO_PREDICTION,
         "tag": "predicted",
     }
 
@@ -88,25 +94,23 @@ def _stand(group: list[dict[str, Any]]) -> None:
         entry["standing"] = "slower" if not any(e is entry for e in tied) else "tie" if len(tied) > 1 else "fastest"
 
 
-def grounds(reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def grounds(reports: Mapping[str, CostReport]) -> list[dict[str, Any]]:
     """What the predictions stand on, an entry per device and method. reports: by row name."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for name, report in reports.items():
         for prediction in _known(report):
-            device, method = report["target"]["name"], prediction["method"]
-            energy, price = prediction["energy"] or {}, prediction["price"] or {}
-            assumptions = energy.get("assumptions")
+            device, method, price = report.target.name, prediction.method, prediction.price
             entry = {
                 "device": device,
                 "method": method,
-                "validated_on": prediction["validated_on"],
-                "coverage": prediction["coverage"],
-                "profile_error": prediction["profile_error"],
-                "energy": None if assumptions is None else {k: v for k, v in assumptions.items() if k != "active_share"},
-                "energy_reason": energy.get("reason"),
-                "per_hour_usd": price.get("per_hour_usd"),
-                "price_source": price.get("source"),
-                "price_reason": price.get("reason"),
+                "validated_on": prediction.validated_on,
+                "coverage": prediction.coverage,
+                "profile_error": prediction.profile_error,
+                "energy": without_share(prediction.energy),
+                "energy_reason": prediction.energy.reason if prediction.energy else None,
+                "per_hour_usd": price.per_hour_usd if price else None,
+                "price_source": price.source if price else None,
+                "price_reason": price.reason if price else None,
                 "rows": [],
             }
             kept = found.setdefault((device, method, str(entry["energy"]), entry["per_hour_usd"]), entry)
@@ -116,20 +120,34 @@ def grounds(reports: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                 kept["coverage"] = None if entry["coverage"] is None else kept["coverage"]
             if name not in kept["rows"]:
                 kept["rows"].append(name)
-    return list(found.values())
+    return [
+        one
+        | {
+            "validated_on": one["validated_on"] if isinstance(one["validated_on"], str) else plain(one["validated_on"]),
+            "energy": None if one["energy"] is None else plain(one["energy"]),
+        }
+        for one in found.values()
+    ]
 
 
-def _together(one: Any, other: Any) -> Any:
+def without_share(energy: StepEnergy | None) -> EnergyAssumptions | None:
+    """The figures that the energy of several steps follows from; ``None`` where there is none."""
+    if energy is None or energy.assumptions is None:
+        return None
+    return structs.replace(energy.assumptions, active_share=UNSET)
+
+
+def _together(one: Comparisons | NotValidated, other: Comparisons | NotValidated) -> Comparisons | NotValidated:
     """What the predictions of several steps were held against: every class of operations, its seconds added up."""
-    if isinstance(one, str) or isinstance(other, str) or one["method"] != "model":
+    if isinstance(one, str) or isinstance(other, str) or one.classes is UNSET or other.classes is UNSET:
         return one
-    classes = {entry["class"]: dict(entry) for entry in one["classes"]}
-    for entry in other["classes"]:
-        known = classes.setdefault(entry["class"], {**entry, "seconds": 0.0})
-        known["seconds"] += entry["seconds"]
-    return {"method": "model", "classes": sorted(classes.values(), key=lambda entry: -entry["seconds"])}
+    classes = {entry.class_: entry for entry in one.classes}
+    for entry in other.classes:
+        before = classes.get(entry.class_)
+        classes[entry.class_] = structs.replace(before, seconds=before.seconds + entry.seconds) if before else entry
+    return Comparisons(method="model", classes=tuple(sorted(classes.values(), key=lambda entry: -entry.seconds)))
 
 
-def _known(report: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    found = (step.get("prediction") for step in report["steps"])
-    return (one for one in found if one is not None and one["seconds"] is not None)
+def _known(report: CostReport) -> Iterable[StepPrediction]:
+    predictions = (step.prediction for step in report.steps)
+    return (one for one in predictions if one is not UNSET and one.seconds is not None)

@@ -4,14 +4,18 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.data.examples.batch_shapes import Taken, ends
+from cr_jax.documents.base import plain
+from cr_jax.documents.prediction import StepPrediction
 from cr_jax.documents.training_report import PredictedObjective, PredictedSteps
 from cr_jax.errors import CrJaxError
 from cr_jax.printable import one_line
 from cr_jax.records import ArrayShape, Target, Workload
-from cr_jax.report.prediction import prediction_entry
+from cr_jax.report.prediction import step_prediction
 from cr_jax.report.run_estimate import mixed, summed
 from cr_jax.steps.step import AbstractModel
 from cr_jax.steps.train import training_step
@@ -49,24 +53,24 @@ def predicted(
         PredictedObjective(
             objective=name,
             steps=sum(one.steps for one in steps[name]),
-            seconds_per_step=entry["seconds"],
-            bound=entry["bound"],
-            reason=entry["reason"],
+            seconds_per_step=entry.seconds,
+            bound=entry.bound,
+            reason=entry.reason,
         )
         for name, entry in entries.items()
     )
     if not rows or any(row.seconds_per_step is None for row in rows):
         reasons = dict.fromkeys(row.reason for row in rows if row.reason)
         return _unpredicted("; ".join(reasons) or "no step was taken", rows)
-    training, low, high = (sum(entries[row.objective][key] * row.steps for row in rows) for key in _SECONDS)
+    training, low, high = (sum(getattr(entries[row.objective], key) * row.steps for row in rows) for key in _SECONDS)
     first = entries[rows[0].objective]
     return PredictedSteps(
         training_s=training,
         low_s=low,
         high_s=high,
-        coverage=first["coverage"],
-        method=first["method"],
-        validated_on=first["validated_on"],
+        coverage=first.coverage,
+        method=first.method,
+        validated_on=first.validated_on if isinstance(first.validated_on, str) else plain(first.validated_on),
         objectives=rows,
         reason=None,
         tag="predicted",
@@ -89,7 +93,7 @@ def _unpredicted(reason: str, rows: tuple[PredictedObjective, ...] = ()) -> Pred
 
 def _mean_steps(
     model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], target: Target, accelerator: Accelerator
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, StepPrediction]:
     """By objective, the prediction of its mean step."""
     both = {name: ends(shapes) for name, shapes in steps.items()}
     first, last = ({name: parts[place][0] for name, parts in both.items()} for place in (0, -1))
@@ -98,15 +102,15 @@ def _mean_steps(
     found = {}
     for name, parts in both.items():
         low, high, share = small[name], large[name], parts[-1][1]
-        found[name] = high | summed(mixed(low, high, share, 1), _SECONDS) | {"reason": low["reason"] or high["reason"]}
+        found[name] = replace(high, **summed(mixed(low, high, share, 1), _SECONDS), reason=low.reason or high.reason)
     return found
 
 
 def _entries(
     model: AbstractModel, work: Workload, batches: Mapping[str, tuple[ArrayShape, ...]], target: Target, accelerator: Accelerator
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, StepPrediction]:
     """By objective, the prediction of the step with such a batch."""
     work = dataclasses.replace(work, batches=batches)
     steps = [training_step(model, o, work) for o in model.spec.objectives(model.config) if o.name in batches]
     (made,) = programs(Source(model.spec.name, model, work), steps, frozenset(step.name for step in steps), [target])
-    return {step.objective: prediction_entry(step, accelerator, work.dtype) for step in made}
+    return {step.objective: step_prediction(step, accelerator, work.dtype) for step in made}

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from cr_jax.cost import attribution
 from cr_jax.cost.attribution import NONE, Attribution, Origins, Scope
@@ -57,25 +56,6 @@ class Timeline:
     other_bytes: int
     role_bytes: dict[str, int]
     idle_bytes: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-ready, keys in a fixed order."""
-        points = [{"position": p.position, "live_bytes": p.live_bytes, "module": p.module, "pass": p.which} for p in self.points]
-        return {
-            "positions": self.positions,
-            "peak_bytes": self.peak.live_bytes,
-            "peak_position": self.peak.position,
-            "peak_instruction": self.instruction,
-            "peak_module": self.peak.module,
-            "peak_pass": self.peak.which,
-            "peak_role_bytes": self.role_bytes,
-            "peak_idle_bytes": self.idle_bytes,
-            "alive": [{s: getattr(a, s) for s in Alive.__dataclass_fields__} for a in self.alive],
-            "other_buffers": self.others,
-            "other_bytes": self.other_bytes,
-            "points": points,
-            "tag": "counted",
-        }
 
 
 def timeline(module: HloModule, modules: Iterable[str] = ()) -> Timeline | None:

@@ -7,11 +7,11 @@ not, so their widths add up as squares. A class that was never compared is as wi
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
 
 from msgspec import UnsetType, structs
 
 from cr_jax.documents.accelerator_times import ResidualErrors
+from cr_jax.documents.prediction import ClassErrors, Kinship
 from cr_jax.predict.accelerator.card import Card
 
 #: Assumed for a class without measurements, either way.
@@ -31,26 +31,26 @@ class ClassError:
 
     kind: str
     seconds: float
-    kinship: str | None
+    kinship: Kinship | None
     low: float
     high: float
     found: ResidualErrors | None
 
-    def plain(self) -> dict[str, Any]:
+    def document(self) -> ClassErrors:
         """As reports have it."""
         known = self.found
-        return {
-            "class": self.kind,
-            "seconds": self.seconds,
-            "kinship": self.kinship,
-            "n": known and known.rows,
-            "cards": list(known.cards) if known else [],
-            "median_error": known and known.median,
-            "p90_error": known and known.p90,
-            "worst_error": known and known.worst,
-            "ratio_low": self.low,
-            "ratio_high": self.high,
-        }
+        return ClassErrors(
+            class_=self.kind,
+            seconds=self.seconds,
+            kinship=self.kinship,
+            n=known and known.rows,
+            cards=known.cards if known else (),
+            median_error=known and known.median,
+            p90_error=known and known.p90,
+            worst_error=known and known.worst,
+            ratio_low=self.low,
+            ratio_high=self.high,
+        )
 
 
 def errors(card: Card, seconds: Mapping[str, float]) -> tuple[ClassError, ...]:

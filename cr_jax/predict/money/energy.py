@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.documents.prediction import EnergyAssumptions, StepEnergy
 
 #: Assumed: an idle accelerator draws this share of its limit where its profile does not say.
 IDLE_SHARE = 0.15
@@ -23,32 +23,32 @@ class Site:
     grid_source: str | None = None
 
 
-def energy(seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator, site: Site) -> dict[str, Any]:
+def energy(seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator, site: Site) -> StepEnergy:
     """Joules of one step, and where they come from: the device's limit, idle power, host and building."""
     limit = accelerator.power_w
     if seconds is None or limit is None:
         reason = "no time is predicted" if seconds is None else f"{accelerator.name}: its power limit is not known"
-        return {"energy_j": None, "power_w": None, "reason": reason, "carbon_g": None, "assumptions": None, "tag": "predicted"}
+        return StepEnergy(energy_j=None, power_w=None, reason=reason, carbon_g=None, assumptions=None, tag="predicted")
     idle = accelerator.idle_power_w if accelerator.idle_power_w is not None else IDLE_SHARE * limit
     active = sum(share * ACTIVE_SHARE[name] for name, share in shares.items())
     device = idle + active * (limit - idle)
     power = (device + site.host_w) * site.pue
     joules = power * seconds
     grid = site.grid_g_per_kwh
-    return {
-        "energy_j": joules,
-        "power_w": power,
-        "reason": None,
-        "carbon_g": None if grid is None else joules / 3.6e6 * grid,
-        "assumptions": {
-            "limit_w": limit,
-            "idle_w": idle,
-            "idle_is": "profile" if accelerator.idle_power_w is not None else f"assumed, {IDLE_SHARE:.0%} of the limit",
-            "active_share": active,
-            "host_w": site.host_w,
-            "pue": site.pue,
-            "grid_g_per_kwh": grid,
-            "grid_source": site.grid_source,
-        },
-        "tag": "predicted",
-    }
+    return StepEnergy(
+        energy_j=joules,
+        power_w=power,
+        reason=None,
+        carbon_g=None if grid is None else joules / 3.6e6 * grid,
+        assumptions=EnergyAssumptions(
+            limit_w=limit,
+            idle_w=idle,
+            idle_is="profile" if accelerator.idle_power_w is not None else f"assumed, {IDLE_SHARE:.0%} of the limit",
+            active_share=active,
+            host_w=site.host_w,
+            pue=site.pue,
+            grid_g_per_kwh=grid,
+            grid_source=site.grid_source,
+        ),
+        tag="predicted",
+    )

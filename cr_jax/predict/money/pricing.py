@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.documents.prediction import StepEnergy, StepPrice
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.predict.money.energy import Site, energy
 from cr_jax.predict.money.price import price
@@ -29,12 +29,12 @@ class Rates:
         return self.per_hour_usd.get(device, self.per_hour_usd.get(""))
 
 
-def costs(seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator, rates: Rates) -> dict[str, Any]:
-    """The ``energy`` and ``price`` blocks of a step of ``seconds``, which splits into ``shares``."""
-    return {
-        "energy": energy(seconds, shares, accelerator, rates.site),
-        "price": price(seconds, accelerator, rates.hourly(accelerator.name)),
-    }
+def costs(
+    seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator, rates: Rates
+) -> tuple[StepEnergy, StepPrice]:
+    """Energy and price of a step of ``seconds``, which splits into ``shares``."""
+    energy_used = energy(seconds, shares, accelerator, rates.site)
+    return energy_used, price(seconds, accelerator, rates.hourly(accelerator.name))
 
 
 def read_rates(
