@@ -1,6 +1,5 @@
 """Names from outside are shown as they are: on a terminal, in SVG, Markdown, LaTeX and CSV."""
 
-import copy
 import csv
 import io
 import re
@@ -9,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reports import sample
+from reports import changed, sample
 from rich.console import Console
 
 from cr_jax.render import compare as tables
@@ -53,14 +52,9 @@ def on_terminal(renderable, width=400):
 
 def named(name):
     """A report in which every name from outside is ``name``."""
-    report = copy.deepcopy(sample())
-    report["model"].update(name=name, title=name, carried=name, config={name: name})
-    report["dataset"].update(name=name, title=name, problems=[name])
-    for step in report["steps"]:
-        step["reason"] = name
-        for row in step["modules"]:
-            row["module"] = name
-    return report
+    places = ("model.name", "model.title", "model.carried", "dataset.name", "dataset.title", "steps.*.reason")
+    content = {"model.config": {name: name}, "dataset.problems": (name,), "steps.*.modules.*.module": name}
+    return changed(sample(), dict.fromkeys(places, name) | content)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

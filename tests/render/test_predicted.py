@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from reports import sample
+from reports import changed, sample
 
 from cr_jax.catalog.load import accelerator
 from cr_jax.predict.money.energy import Site
@@ -25,20 +25,21 @@ def test_a_report_without_times_says_why_once():
 
 
 def test_times_energy_price_and_carbon_of_a_report():
-    report = sample(device="h100")
     rates = Rates(Site(grid_g_per_kwh=360.0, grid_source="a test"), {"h100": 3.6})
-    for one in report["steps"]:
-        one["prediction"] |= {
-            "seconds": 0.004,
-            "low_s": 0.001,
-            "high_s": 0.01,
-            "bound": "memory",
-            "method": "peaks",
-            "shares": {"memory": 1.0},
-            "reason": None,
-            "seconds_per_turn": 0.00025,
-            **costs(0.004, {"memory": 1.0}, accelerator("h100"), rates),
-        }
+    energy, price = costs(0.004, {"memory": 1.0}, accelerator("h100"), rates)
+    predicted = {
+        "seconds": 0.004,
+        "low_s": 0.001,
+        "high_s": 0.01,
+        "bound": "memory",
+        "method": "peaks",
+        "shares": {"memory": 1.0},
+        "reason": None,
+        "seconds_per_turn": 0.00025,
+        "energy": energy,
+        "price": price,
+    }
+    report = changed(sample(device="h100"), {f"steps.*.prediction.{key}": value for key, value in predicted.items()})
     text = printed(report)
     row = next(line for line in text.splitlines() if line.startswith("train/answer") and "memory" in line)
     joules = 0.004 * (105 + 0.6 * 595)

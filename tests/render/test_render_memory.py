@@ -22,9 +22,9 @@ def test_a_bar_is_as_high_as_the_share_of_the_largest():
 def test_the_memory_of_each_detailed_step_is_shown_when_asked_for():
     report = sample()
     text = shown(report, True)
-    timeline = report["steps"][0]["memory"]["timeline"]
-    assert "Memory of train/answer" in text and timeline["peak_instruction"] in text
-    assert all(row["name"] in text for row in timeline["alive"])
+    timeline = report.steps[0].memory.timeline
+    assert "Memory of train/answer" in text and timeline.peak_instruction in text
+    assert all(row.name in text for row in timeline.alive)
     assert "Memory of" not in shown(report, False)
 
 

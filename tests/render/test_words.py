@@ -1,7 +1,9 @@
 """What a predicted time stands on, in words."""
 
 import pytest
+from msgspec import convert
 
+from cr_jax.documents.prediction import Comparisons
 from cr_jax.render.words import class_name, validated
 
 
@@ -20,7 +22,7 @@ def model(**changes):
     }
     launches = {**one, "class": "launches", "seconds": 1.0, "kinship": None, "n": None, "cards": [], "median_error": None}
     little = {**one, "class": "sorts", "seconds": 0.01}
-    return {"method": "model", "classes": [one | changes, launches, little]}
+    return convert({"method": "model", "classes": [one | changes, launches, little]}, Comparisons)
 
 
 @pytest.mark.parametrize(

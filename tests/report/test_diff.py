@@ -2,7 +2,7 @@
 
 import io
 
-from reports import sample, step, traced
+from reports import changed, only, sample, step, traced
 from rich.console import Console
 
 from cr_jax.documents.check import check
@@ -23,9 +23,8 @@ def _text(document):
 
 
 def test_equal_reports_are_identical_whatever_their_times():
-    a, b = sample(), sample()
-    b["created"], b["command"] = "2000-01-01T00:00:00+00:00", None
-    step(b)["durations_s"]["compile"] = 99.0
+    a = sample()
+    b = changed(a, {"created": "2000-01-01T00:00:00+00:00", "command": None, "steps.train/answer.durations_s.compile": 99.0})
     document = _difference(a, b)
     assert document["identical"] and not document["causes"] and not document["turns"]
     assert all(f["change"] in (0, None) for s in document["steps"] for f in s["figures"])
@@ -33,15 +32,20 @@ def test_equal_reports_are_identical_whatever_their_times():
 
 
 def test_a_change_is_found_where_it_is():
-    a, b = sample(), sample()
-    b["model"]["config"]["hops"] += 1
-    b["parameters"]["trainable"] += 50
-    b["parameters"]["modules"][0]["trainable"] += 50
-    train, row = step(b), step(b)["modules"][0]
-    old = step(a)["compiled"]["flops"]
-    train["compiled"]["flops"], train["program_sha256"] = 2 * old, "0" * 64
-    row["matmul_flops"] += old
-    b["turns"][0]["flops_per_turn"] += 10
+    a = sample()
+    row, old = step(a).modules[0], step(a).compiled.flops
+    b = changed(
+        a,
+        {
+            "model.config.hops": lambda hops: hops + 1,
+            "parameters.trainable": lambda size: size + 50,
+            "parameters.modules.0.trainable": lambda size: size + 50,
+            "steps.train/answer.compiled.flops": 2 * old,
+            "steps.train/answer.program_sha256": "0" * 64,
+            "steps.train/answer.modules.0.matmul_flops": lambda flops: flops + old,
+            "turns.0.flops_per_turn": lambda flops: flops + 10,
+        },
+    )
     document = _difference(a, b)
     assert not document["identical"]
     assert document["causes"] == [{"field": "config.hops", "a": 3, "b": 4}]
@@ -50,15 +54,14 @@ def test_a_change_is_found_where_it_is():
     found = next(s for s in document["steps"] if s["name"] == "train/answer")
     flops = next(f for f in found["figures"] if f["figure"] == "compiled.flops")
     assert (found["program"], flops["change"], flops["relative"]) == ("changed", old, 1.0)
-    assert [(m["module"], m["pass"], m["change"]) for m in found["modules"]] == [(row["module"], row["pass"], old)]
+    assert [(m["module"], m["pass"], m["change"]) for m in found["modules"]] == [(row.module, row.pass_, old)]
     assert [(t["t"], t["mode"], t["change"]) for t in document["turns"]] == [(0, "replay", 10.0)]
     text = _text(document)
-    assert "config.hops" in text and "+100.00%" in text and row["module"] in text
+    assert "config.hops" in text and "+100.00%" in text and row.module in text
 
 
 def test_missing_steps_and_unknown_figures_do_not_become_zero():
-    a, b = sample(), traced(sample())
-    b["steps"] = [one for one in b["steps"] if one["phase"] == "train"]
+    a, b = sample(), only(traced(sample()), lambda one: one.phase == "train")
     document = _difference(a, b)
     peak = next(f for f in document["steps"][0]["figures"] if f["figure"] == "memory.peak_bytes")
     assert peak["a"] > 0 and peak["b"] is None and peak["change"] is None and peak["relative"] is None
@@ -68,8 +71,7 @@ def test_missing_steps_and_unknown_figures_do_not_become_zero():
 
 
 def test_reports_of_different_models():
-    b = sample("mmn", "h100")
-    b["steps"] = []
+    b = changed(sample("mmn", "h100"), {"steps": ()})
     document = _difference(sample(), b)
     assert {"field": "model", "a": "dmn", "b": "mmn"} in document["causes"]
     assert {s["in"] for s in document["steps"]} == {"a"} and _text(document)

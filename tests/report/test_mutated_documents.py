@@ -7,8 +7,9 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reports import sample, step
+from reports import sample
 
+from cr_jax.documents.base import plain
 from cr_jax.errors import BadInput, CrJaxError
 from cr_jax.profiling.rerun import rerun
 from cr_jax.render import compare as tables
@@ -67,7 +68,7 @@ def _places(document):
 @st.composite
 def mutated(draw):
     """A report with a few keys gone, values of another kind, huge, doubled, emptied or in each other's place."""
-    document = sample()
+    document = plain(sample())
     for _ in range(draw(st.integers(1, 3))):
         places = _places(document)
         holder, key = places[draw(st.integers(0, len(places) - 1))]
@@ -143,6 +144,10 @@ def _all_used(place):
             assert str(error).isprintable() and len(str(error)) <= 320
 
 
+def step(report, name="train/answer"):
+    return next(one for one in report["steps"] if one["name"] == name)
+
+
 def _without_batch(report):
     del step(report)["labels"]["batch"]
 
@@ -180,7 +185,7 @@ def _bytes_as_fractions(report):
     ],
 )
 def test_what_failed_once(tmp_path, change, reason):
-    report = sample()
+    report = plain(sample())
     change(report)
     (tmp_path / "report.json").write_text(json.dumps(report))
     if reason is not None:
