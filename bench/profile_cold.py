@@ -51,7 +51,7 @@ def child(model: str, dataset: str) -> None:
     pipeline.count_step = clocked("count", pipeline.count_step)
     report = pipeline.profile(Request(model, dataset))
     ended = time.perf_counter()
-    sums = {stage: sum(s["durations_s"].get(stage) or 0.0 for s in report["steps"]) for stage in ("trace", "lower", "compile")}
+    sums = {stage: sum(getattr(s.durations_s, stage) or 0.0 for s in report.steps) for stage in ("trace", "lower", "compile")}
     scale = walls["steps"] / sum(sums.values())
     found = {
         "import jax": with_jax - begun,
@@ -60,7 +60,7 @@ def child(model: str, dataset: str) -> None:
         **{stage: seconds * scale for stage, seconds in sums.items()},
     }
     found["rest"] = ended - begun - sum(found.values())
-    print(json.dumps({"parts": found, "steps": len(report["steps"])}))
+    print(json.dumps({"parts": found, "steps": len(report.steps)}))
 
 
 def main() -> int:

@@ -4,6 +4,8 @@ from functools import cache
 
 from msgspec import UNSET, structs
 
+from cr_jax.documents.base import decode
+from cr_jax.documents.cost_report import CostReport
 from cr_jax.profiling.pipeline import profile
 from cr_jax.profiling.request import Request
 
@@ -78,6 +80,11 @@ def second_objective(report):
 def only(report, wanted):
     """The report with those of its steps that are ``wanted``."""
     return structs.replace(report, steps=tuple(one for one in report.steps if wanted(one)))
+
+
+def typed(document):
+    """The report that ``cr_jax.profile`` gave as JSON."""
+    return decode(document, CostReport, "report")
 
 
 def without_predictions(report):

@@ -60,7 +60,7 @@ def _workload(configured: Configured) -> ReportedWorkload:
     request, work = configured.request, configured.work
     return ReportedWorkload(
         **{field.name: getattr(work, field.name) for field in fields(Workload) if field.name not in _APART},
-        phases=request.phases,
+        phases=tuple(request.phases),
         padding="95% quantile of each text length, rounded up to a bucket",
         settings=dict(request.settings),
     )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from msgspec import UNSET, UnsetType, convert
@@ -44,7 +44,7 @@ from cr_jax.documents.reported_step import (
 from cr_jax.documents.step_labels import StepLabels
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.hlo.module import HloModule
-from cr_jax.records import MODES, CompiledStep, Parameter, TrainingLabels, TurnLabels, labels_document, plain
+from cr_jax.records import MODES, CompiledStep, Labels, Parameter, TrainingLabels, TurnLabels, plain
 
 DEFINITIONS = {
     "turn": "one question-answer pair; turn 0 is the user's request q0",
@@ -95,7 +95,7 @@ def reported_step(
     return ReportedStep(
         name=step.name,
         phase=step.phase,  # pyright: ignore[reportArgumentType]  # steps of the phase check are of no cost report
-        labels=StepLabels(**labels_document(step.labels)),
+        labels=_labels(step.labels),
         model=_totals(counted.model),
         compiled=_totals(counted.compiled) if counted.compiled else None,
         matmul_account=_matmul_account(counted),
@@ -130,6 +130,11 @@ def reported_step(
         durations_s=StepDurations(**step.durations_s, tag="measured"),
         prediction=prediction,
     )
+
+
+def _labels(labels: Labels) -> StepLabels:
+    """The labels without positions, which the report's turns have."""
+    return StepLabels(**{field.name: getattr(labels, field.name) for field in fields(labels) if field.name != "positions"})
 
 
 def _matmul_account(counted: CountedStep) -> MatmulAccount | None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tiny import dataset_file
 
-from cr_jax import profile
 from cr_jax.cli.main import main
 from cr_jax.profiling import pipeline
+from cr_jax.profiling.request import Request
 from cr_jax.report.document import to_json, validate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ def crjax(capsys, monkeypatch):
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("profiles")
     path = dataset_file(folder)
-    return profile("dmn", path, turns=1, phases=["train"], settings={"hidden": "4", "embedding": "6"})
+    return pipeline.profile(Request("dmn", path, turns=1, phases=("train",), settings={"hidden": "4", "embedding": "6"}))
 
 
 @pytest.fixture
@@ -128,12 +128,12 @@ def test_json_is_the_report_and_nothing_else(crjax):
 
 
 def test_get_prints_one_field(crjax, counted, report):
-    trainable = report["parameters"]["trainable"]
+    trainable = report.parameters.trainable
     for field in ("trainable_parameters", "parameters.trainable", "summary.trainable_parameters"):
         assert crjax(*PROFILE, "--get", field) == (0, f"{trainable}\n", "")
     assert crjax(*PROFILE, "--get", "model.name")[1] == "dmn\n"
     assert crjax(*PROFILE, "--get", "infer_flops_per_turn")[1] == "null\n"
-    flops = report["steps"][0]["model"]["flops"]
+    flops = report.steps[0].model.flops
     assert crjax(*PROFILE, "--get", "steps.train/answer.model.flops")[1] == f"{flops}\n"
     code, out, err = crjax(*PROFILE, "--get", "parameters.trainabel")
     one_line(code, err, "'trainabel'", "did you mean trainable")

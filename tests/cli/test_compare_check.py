@@ -5,13 +5,13 @@ import subprocess
 import sys
 
 import pytest
-from reports import sample, step, traced
+from reports import changed, sample, traced
 
 from cr_jax.errors import BadConfig
 from cr_jax.profiling import pipeline
 from cr_jax.profiling.stages import Failed
 from cr_jax.render import png
-from cr_jax.report.document import to_json, validate
+from cr_jax.report.document import read_report, to_json, validate
 
 
 @pytest.fixture
@@ -129,8 +129,7 @@ def test_compare_profiles_and_a_failure_takes_nobody_down(crjax, monkeypatch):
 
 
 def test_diff(crjax, file):
-    other = sample()
-    step(other)["compiled"]["flops"] += 7
+    other = changed(sample(), {"steps.train/answer.compiled.flops": lambda n: n + 7})
     files = (file(sample(), "a.json"), file(other, "b.json"))
     code, out, _ = crjax("diff", *files)
     assert code == 0 and "compiled.flops" in out and "+7" in out
@@ -146,9 +145,9 @@ def test_check_within_regression_and_update(crjax, file, again):
     assert code == 0 and "within limits" in out
     assert (asked[0].model, asked[0].dataset, asked[0].devices, asked[0].turns) == ("dmn", "cell-phones", ("cpu",), 1)
     assert crjax("check", "--baseline", baseline, "--update")[0] == 0 and baseline.read_bytes() == before
-    now = sample()
-    step(now)["model"]["flops"] += 1
-    step(now)["compiled"]["hbm_bytes"] *= 2
+    now = changed(
+        sample(), {"steps.train/answer.model.flops": lambda n: n + 1, "steps.train/answer.compiled.hbm_bytes": lambda n: 2 * n}
+    )
     again(now)
     code, out, _ = crjax("check", "--baseline", baseline, "--limit", "hbm_bytes=400")
     assert code == 1 and out.count("BREACH") == 1 and "model_flops" in out
@@ -157,7 +156,7 @@ def test_check_within_regression_and_update(crjax, file, again):
     assert code == 1 and validate(result, "x") == "gate-result" and len(result["breaches"]) == 2
     assert baseline.read_bytes() == before
     code, out, _ = crjax("check", "--baseline", baseline, "--update")
-    assert code == 0 and "rewritten" in out and json.loads(baseline.read_text()) == now
+    assert code == 0 and "rewritten" in out and read_report(baseline) == now
     assert crjax("check", "--baseline", baseline)[0] == 0
 
 
@@ -186,8 +185,7 @@ def test_check_imports_nothing_that_the_baseline_names(crjax, file, tmp_path, mo
     """The module would write a file; it is not even looked for."""
     (tmp_path / "theirs.py").write_text(f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).write_text('')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    report = sample()
-    report["command"] = ["crjax", "profile", "--model", "theirs:SPEC"]
+    report = changed(sample(), {"command": ("crjax", "profile", "--model", "theirs:SPEC")})
     code, out, err = crjax("check", "--baseline", file(report))
     assert (code, out, err.count("\n")) == (2, "", 1) and "--model theirs:SPEC" in err
     assert not (tmp_path / "ran").exists()
@@ -198,13 +196,10 @@ def test_check_imports_nothing_that_the_baseline_names(crjax, file, tmp_path, mo
 
 
 def test_check_not_comparable(crjax, file, again):
-    old = sample()
-    old["schema_version"] = "0.9"
+    old = changed(sample(), {"schema_version": "0.9"})
     code, out, err = crjax("check", "--baseline", file(old))
     assert (code, out) == (3, "") and "schema version '0.9'" in err
-    now = sample()
-    now["dataset"]["sha256"] = "0" * 64
-    again(now)
+    again(changed(sample(), {"dataset.sha256": "0" * 64}))
     assert crjax("check", "--baseline", file(sample()), "--update")[0] == 3
 
 
@@ -223,7 +218,6 @@ def test_check_really_runs_the_baselines_workload(crjax, file):
     baseline = file(sample())
     code, out, _ = crjax("check", "--baseline", baseline)
     assert code == 0 and "skipped" not in out
-    report = sample()
-    report["workload"]["settings"] = {}
+    report = changed(sample(), {"workload.settings": {}})
     code, out, _ = crjax("check", "--baseline", file(report))
     assert code == 1 and "configuration hidden: 4 in the baseline" in out

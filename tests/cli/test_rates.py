@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from reports import sample, step
+from reports import changed, only, sample
 
 from cr_jax.predict.money.pricing import Rates
 from cr_jax.profiling import pipeline
@@ -69,23 +69,22 @@ def test_capacity_profiles_the_last_turn_at_growing_sizes(crjax, monkeypatch):
 
     def devices(request, *_):
         asked.append((request.turns_compiled, request.users, request.devices, request.phases))
+        seconds = 0.001 * (0.9 + 0.1 * request.users)
+        predicted = {
+            "seconds": seconds,
+            "low_s": seconds / 2,
+            "high_s": 2 * seconds,
+            "method": "peaks",
+            "bound": "overhead",
+            "shares": {"overhead": 1.0},
+            "reason": None,
+        }
+        changes = {f"steps.*.prediction.{key}": value for key, value in predicted.items()}
         found = [sample(request.model, device) for device in request.devices]
-        for report in found:
-            seconds = 0.001 * (0.9 + 0.1 * request.users)
-            if request.turns_compiled == "last":
-                report["steps"] = [step(report, "infer/incremental/t1")]
-                report["steps"][0]["labels"]["users"] = request.users
-            for one in report["steps"]:
-                one["prediction"] |= {
-                    "seconds": seconds,
-                    "low_s": seconds / 2,
-                    "high_s": 2 * seconds,
-                    "method": "peaks",
-                    "bound": "overhead",
-                    "shares": {"overhead": 1.0},
-                    "reason": None,
-                }
-        return found
+        if request.turns_compiled == "last":
+            found = [only(report, lambda one: one.name == "infer/incremental/t1") for report in found]
+            changes["steps.*.labels.users"] = request.users
+        return [changed(report, changes) for report in found]
 
     monkeypatch.setattr(pipeline, "profile_devices", devices)
     code, out, _ = crjax(

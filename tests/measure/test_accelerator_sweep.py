@@ -235,9 +235,9 @@ def test_anchors_change_predictions_and_intervals(tmp_path):
     before, after = (predict(text, one, "highest", "float32") for one in (H100, mine))
     products = [next(t.seconds for t in found.operations if t.operation.products) for found in (before, after)]
     assert 1.15 < products[1] / products[0] < 1.3
-    (known,) = [one for one in after.validated_on["classes"] if one["class"] == "products_float32"]
-    assert known["kinship"] == "same_card" and known["cards"] == ["h100"] and known["n"] == 3
-    assert known["ratio_high"] - known["ratio_low"] < 0.01
+    (known,) = [one for one in after.validated_on.classes if one.class_ == "products_float32"]
+    assert known.kinship == "same_card" and known.cards == ("h100",) and known.n == 3
+    assert known.ratio_high - known.ratio_low < 0.01
     assert after.high_s / after.seconds < before.high_s / before.seconds
 
 

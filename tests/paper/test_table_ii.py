@@ -8,6 +8,7 @@ import pytest
 from cr_jax.catalog import load
 from cr_jax.documents.base import plain
 from cr_jax.documents.check import check
+from cr_jax.documents.cost_report import PaperParameters
 from cr_jax.errors import BadInput
 from cr_jax.models.aim.paper_count import generator
 from cr_jax.models.dmn.paper_count import trainable, with_optimizer
@@ -162,7 +163,8 @@ def test_a_reports_count_stands_beside_table_ii(model, preset, counted, solved, 
         "pmmn": lambda c: mmn.pmmn(c.words, c.users),
     }
     found = table_ii.beside_table_ii(spec.name, data, config, formulas[model](config))
-    assert found == {"counted": counted, "printed": data.paper_printed[model], "solved": solved, "note": note}
+    expected = PaperParameters(counted=counted, printed=data.paper_printed[model], solved=tuple(solved), note=note)
+    assert found == expected
 
 
 def test_no_account_for_data_the_paper_never_saw_nor_without_a_formula():

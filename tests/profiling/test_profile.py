@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from reports import typed
 
 from cr_jax import profile
 from cr_jax.data.demo import demo_text
@@ -145,8 +146,9 @@ def test_counting_options_leave_the_program_as_it_is():
 
 def test_same_inputs_same_bytes_from_another_folder(tmp_path):
     code = (
-        "from cr_jax import profile; from cr_jax.report.document import to_json, without_times;"
-        "print(to_json(without_times(profile('dmn', turns=1, phases=['train']))))"
+        "from cr_jax.profiling.pipeline import profile; from cr_jax.profiling.request import Request;"
+        "from cr_jax.report.document import to_json, without_times;"
+        "print(to_json(without_times(profile(Request('dmn', turns=1, phases=('train',))))))"
     )
     root = Path(__file__).resolve().parents[2]
     texts = []
@@ -210,7 +212,7 @@ def test_names_are_found_by_their_spec():
 
 
 def test_two_reports_of_one_process_are_equal(dmn_report):
-    assert to_json(without_times(profile("dmn", turns=2))) == to_json(without_times(dmn_report))
+    assert to_json(without_times(typed(profile("dmn", turns=2)))) == to_json(without_times(typed(dmn_report)))
 
 
 def test_no_paper_figure_on_data_the_paper_never_saw(tmp_path):
@@ -219,12 +221,12 @@ def test_no_paper_figure_on_data_the_paper_never_saw(tmp_path):
     assert report["parameters"]["paper"] is report["parameters"]["as_the_paper_counted"] is None
     assert report["summary"]["paper_parameters"] is None
     out = io.StringIO()
-    show(render_cost(report), out)
+    show(render_cost(typed(report)), out)
     assert "by the paper's account" not in out.getvalue()
 
 
 def test_the_papers_account_stands_beside_table_ii(dmn_report):
     assert dmn_report["summary"]["paper_parameters"] is None  # 989,479: another preset's sizes
     out = io.StringIO()
-    show(render_cost(dmn_report), out)
+    show(render_cost(typed(dmn_report)), out)
     assert "989,479 by the paper's account: Table II has 979,687, of other sizes\n" in out.getvalue()

@@ -6,6 +6,8 @@ import json
 import jax
 import pytest
 from flax import nnx
+from reports import changed, sample, typed
+from reports import step as trained_step
 from tiny import SMALL
 from train.corpora import dialogue, redial_file
 
@@ -15,6 +17,7 @@ from cr_jax.data.corpus import read_corpus
 from cr_jax.data.demo import demo_text
 from cr_jax.data.examples.batch_shapes import taken
 from cr_jax.data.examples.batches import Batches
+from cr_jax.documents.prediction import StepPrediction, Utilisation
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.predict.money.energy import Site
 from cr_jax.predict.money.pricing import Rates, costs
@@ -24,6 +27,7 @@ from cr_jax.profiling.request import Request
 from cr_jax.profiling.run_estimate import RunRequest, estimates
 from cr_jax.render.cost import show
 from cr_jax.render.estimate import duration, render_estimate
+from cr_jax.report.build import dataset_entry
 from cr_jax.report.measured import measured_steps
 from cr_jax.report.run_estimate import length, read_schedule, states_by_turn
 from cr_jax.train.evaluate import ROWS
@@ -70,26 +74,28 @@ def _fast(monkeypatch, seconds=0.002):
 
     def predicted(step, accelerator, dtype, options, *_):
         shares = {"compute": 1.0}
-        return {
-            "seconds": seconds,
-            "seconds_per_turn": None,
-            "low_s": seconds / 2,
-            "high_s": seconds * 2,
-            "coverage": None,
-            "bound": "compute",
-            "shares": shares,
-            "method": "peaks",
-            "reason": None,
-            "validated_on": "not validated on this device class",
-            "utilisation": {"matmul": None, "memory": None},
-            "profile_error": None,
-            "calibration": None,
-            "operations": [],
-            "tag": "predicted",
-            **costs(seconds, shares, accelerator, options.rates),
-        }
+        energy, price = costs(seconds, shares, accelerator, options.rates)
+        return StepPrediction(
+            seconds=seconds,
+            seconds_per_turn=None,
+            low_s=seconds / 2,
+            high_s=seconds * 2,
+            coverage=None,
+            bound="compute",
+            shares=shares,
+            method="peaks",
+            reason=None,
+            validated_on="not validated on this device class",
+            utilisation=Utilisation(matmul=None, memory=None),
+            profile_error=None,
+            calibration=None,
+            operations=(),
+            energy=energy,
+            price=price,
+            tag="predicted",
+        )
 
-    monkeypatch.setattr(pipeline, "prediction_entry", predicted)
+    monkeypatch.setattr(pipeline, "step_prediction", predicted)
 
 
 def test_equal_turns_gives_every_model_the_data_sets_turns():
@@ -97,14 +103,15 @@ def test_equal_turns_gives_every_model_the_data_sets_turns():
     dmn = estimate("dmn", schedule="equal-turns=2", turns=1)["objectives"][0]
     assert dmn["optimizer_steps"] == -(-2 * turns // 16) and 2 * turns <= dmn["supervised_turns"] < 2 * turns + 16
     assert read_schedule("equal-turns") == ("equal-turns", 1)
-    step = {"labels": {"batch": 16, "supervised_turns_per_example": 2.5}}
+    step = changed(trained_step(sample()), {"labels.batch": 16, "labels.supervised_turns_per_example": 2.5})
     assert length(None, step, 7.0, "equal-turns", 3, 1000) == 75  # 75 batches of 40 turns
-    step["labels"]["supervised_turns_per_example"] = None
+    step = changed(step, {"labels.supervised_turns_per_example": None})
     assert length(None, step, 7.0, "equal-turns", 3, 1000) == 21
 
 
 def test_conversation_states_by_turn_are_counted():
-    dataset = {"sizes": {"conversations": 20}, "turn_histogram": [2, 4, 1, 3]}  # of 1, 2, 3 and 4 turns; 10 seen, 20 in all
+    # Of 1, 2, 3 and 4 turns; 10 seen, 20 in all.
+    dataset = changed(sample().dataset, {"sizes": {"conversations": 20}, "turn_histogram": (2, 4, 1, 3)})
     by_hand = [sum(2 * n for turns, n in ((1, 2), (2, 4), (3, 1), (4, 3)) if turns >= t) for t in range(5)]
     assert states_by_turn(dataset, 4) == by_hand == [20, 20, 16, 8, 6]
     assert states_by_turn(dataset, 2) == [20, 20, 16 + 8 + 6]
@@ -146,12 +153,7 @@ def test_validation_by_own_forwards_is_counted():
         ]
     )
     by_turn = {t: step["compiled"]["flops"] for step in (replay, *rest) for t in step["labels"]["turns"]}
-    total = sum(
-        -(-round(0.1 * n, 6) // ROWS) * by_turn[t]
-        for t, n in enumerate(
-            states_by_turn({"sizes": {"conversations": data.conversations}, "turn_histogram": data.turn_histogram}, 1)
-        )
-    )
+    total = sum(-(-round(0.1 * n, 6) // ROWS) * by_turn[t] for t, n in enumerate(states_by_turn(dataset_entry(data), 1)))
     for objective in spec.objectives(config):
         forward, batch = spec.training.checks[objective.name], dict(objective.inputs(config, work, ROWS))
         program = jax.jit(lambda weights, batch, forward=forward: forward(nnx.merge(graph, weights), batch)).lower(weights, batch)
@@ -279,7 +281,7 @@ def test_a_measured_step_stands_beside_the_prediction_and_makes_the_price(monkey
 
 def test_a_training_report_gives_its_seconds_per_step_and_a_shared_time_is_refused():
     report = profile("dmn", turns=1, phases=["train"])
-    trained = {
+    document = {
         "kind": "training-report",
         "model": report["model"],
         "dataset": {"name": report["dataset"]["name"]},
@@ -287,10 +289,10 @@ def test_a_training_report_gives_its_seconds_per_step_and_a_shared_time_is_refus
         "stages": [{"objectives": ["answer"], "batch": 16}],
         "cost": {"measured": {"training_s": 30.0, "steps": 1500}},
     }
-    assert measured_steps(trained, "t.json", report)["answer"]["seconds_per_step"] == pytest.approx(0.02)
-    trained["stages"][0]["objectives"] = ["discriminator", "generator"]
+    assert measured_steps(document, "t.json", typed(report))["answer"]["seconds_per_step"] == pytest.approx(0.02)
+    document["stages"][0]["objectives"] = ["discriminator", "generator"]
     with pytest.raises(BadInput, match="one time for discriminator, generator together"):
-        measured_steps(trained, "t.json", report)
+        measured_steps(document, "t.json", typed(report))
 
 
 @pytest.mark.slow

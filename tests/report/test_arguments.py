@@ -43,8 +43,8 @@ def test_the_compiler_may_leave_arguments_out(kept, size):
     size += 0 if kept else 24
     assert kept_bytes(step(size), program) == size
     account = memory_account(step(size), None, size)
-    assert account["dropped_bytes"] == 114 - size and account["padding_bytes"] == 0
-    assert sum(account["roles_bytes"].values()) == account["argument_bytes"] + account["dropped_bytes"]
+    assert account.dropped_bytes == 114 - size and account.padding_bytes == 0
+    assert sum(account.roles_bytes.values()) == account.argument_bytes + account.dropped_bytes
 
 
 def test_tiles_pad_what_is_kept():
@@ -53,8 +53,8 @@ def test_tiles_pad_what_is_kept():
     kept = kept_bytes(step(told), program)
     assert kept == 64 + 16 + 8
     account = memory_account(step(told), None, kept)
-    roles = sum(account["roles_bytes"].values())
-    assert roles == account["argument_bytes"] + account["dropped_bytes"] - account["padding_bytes"]
+    roles = sum(account.roles_bytes.values())
+    assert roles == account.argument_bytes + account.dropped_bytes - account.padding_bytes
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_a_compiler_that_gives_no_bytes_is_held_to_its_parameters_alone():
     silent = dataclasses.replace(step(0), memory=MemoryFigures(None, None, None, None, None, None))
     assert kept_bytes(silent, parse(text("bf16[8,4]{1,0}"))) == 64
     account = memory_account(silent, None, 64)
-    assert account["padding_bytes"] is None and account["dropped_bytes"] == 50
+    assert account.padding_bytes is None and account.dropped_bytes == 50

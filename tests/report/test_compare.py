@@ -5,7 +5,7 @@ import io
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from reports import sample, second_objective, step, traced
+from reports import changed, only, sample, second_objective, step, traced
 
 from cr_jax.catalog import load
 from cr_jax.documents.check import check
@@ -32,16 +32,16 @@ def test_a_rows_figures_are_the_reports():
     report = sample()
     row = _document(report)["rows"][0]
     train, source = _program(row, "train/answer"), step(report)
-    assert train["flops"] == source["compiled"]["flops"] and train["model_flops"] == source["model"]["flops"]
-    assert train["intensity_flops_per_byte"] == source["compiled"]["flops"] / source["compiled"]["hbm_bytes"]
-    assert train["flops_per_turn"] == source["per"]["flops_per_supervised_turn"]
-    assert row["parameters"]["trainable"] == report["parameters"]["trainable"]
+    assert train["flops"] == source.compiled.flops and train["model_flops"] == source.model.flops
+    assert train["intensity_flops_per_byte"] == source.compiled.flops / source.compiled.hbm_bytes
+    assert train["flops_per_turn"] == source.per.flops_per_supervised_turn
+    assert row["parameters"]["trainable"] == report.parameters.trainable
     for mode in ("replay", "incremental"):
         for place, t in (("first", 0), ("last", 1)):
-            turn = next(r for r in report["turns"] if r["mode"] == mode and r["t"] == t)
+            turn = next(r for r in report.turns if r.mode == mode and r.t == t)
             found = _program(row, f"infer/{mode}/{place}")
-            assert (found["t"], found["flops_per_turn"]) == (t, turn["flops_per_turn"])
-            assert found["hbm_bytes_per_turn"] == turn["hbm_bytes_per_turn"]
+            assert (found["t"], found["flops_per_turn"]) == (t, turn.flops_per_turn)
+            assert found["hbm_bytes_per_turn"] == turn.hbm_bytes_per_turn
 
 
 def test_objectives_stand_apart_and_are_never_added():
@@ -53,11 +53,9 @@ def test_objectives_stand_apart_and_are_never_added():
 
 
 def test_ratios_are_formed_of_the_same_work_only():
-    other = sample("other")
-    train = step(other)
-    train["labels"]["batch"] *= 2
-    train["compiled"]["flops"] *= 6
-    train["compiled"]["hbm_bytes"] *= 4
+    factors = {"labels.batch": 2, "compiled.flops": 6, "compiled.hbm_bytes": 4}
+    times = {f"steps.train/answer.{key}": lambda n, factor=factor: n * factor for key, factor in factors.items()}
+    other = changed(sample("other"), times)
     ratio = _program(_document(sample(), other)["rows"][1], "train/answer")["ratio"]
     assert (ratio["flops_per_turn"], ratio["hbm_bytes_per_turn"]) == (3.0, 2.0)
     assert ratio["flops"] is None and ratio["peak_bytes"] is None
@@ -72,9 +70,7 @@ def test_a_traced_program_has_no_ratio_of_bytes_to_a_compiled_one():
 
 
 def test_another_turn_has_no_ratio():
-    later = sample("later")
-    for row in later["turns"]:
-        row["t"] += 1
+    later = changed(sample("later"), {"turns.*.t": lambda t: t + 1})
     ratio = _program(_document(sample(), later)["rows"][1], "infer/replay/last")["ratio"]
     assert ratio["to"] is None and ratio["flops_per_turn"] is None
 
@@ -97,10 +93,9 @@ def test_an_unknown_or_ambiguous_baseline_is_refused():
 def test_fit_on_the_device():
     memory = load.accelerator("h100").memory_bytes
     assert memory is not None
-    fits, exact, over, unknown = (sample(device="h100") for _ in range(4))
-    step(exact)["memory"]["peak_bytes"] = memory
-    step(over)["memory"]["peak_bytes"] = memory + 1
-    document = _document(fits, exact, over, traced(unknown), sample(device="cpu"))
+    fits = sample(device="h100")
+    exact, over = (changed(fits, {"steps.train/answer.memory.peak_bytes": peak}) for peak in (memory, memory + 1))
+    document = _document(fits, exact, over, traced(fits), sample(device="cpu"))
     found = [{one["phase"]: one["fits"] for one in row["memory"]["phases"]} for row in document["rows"]]
     assert [one["train"] for one in found] == ["yes", "yes", "no", "unknown", "unknown"]
     assert found[2]["infer"] == "yes"
@@ -108,17 +103,14 @@ def test_fit_on_the_device():
 
 
 def test_one_program_too_large_decides_whatever_is_unknown():
-    report = second_objective(sample(device="h100"))
-    step(report)["memory"]["peak_bytes"] = 10**15
-    step(report, "train/other")["memory"]["peak_bytes"] = None
+    peaks = {"steps.train/answer.memory.peak_bytes": 10**15, "steps.train/other.memory.peak_bytes": None}
+    report = changed(second_objective(sample(device="h100")), peaks)
     assert _document(report)["rows"][0]["memory"]["phases"][0] == {"phase": "train", "peak_bytes": None, "fits": "no"}
 
 
 def test_what_differs_is_named_and_mixed_precision_warned_of():
-    other = sample("other", "h100")
-    other["target"]["effective_precision"] = "tf32"
-    other["workload"]["top_k"] = 99
-    other["versions"]["jax"] = "0.0"
+    conditions = {"target.effective_precision": "tf32", "workload.top_k": 99, "versions.jax": "0.0"}
+    other = changed(sample("other", "h100"), conditions)
     document = _document(sample(), other)
     named = {entry["field"]: [v["value"] for v in entry["values"]] for entry in document["differs"]}
     assert named["workload.top_k"] == [10, 99] and named["jax"][1] == "0.0"
@@ -128,10 +120,8 @@ def test_what_differs_is_named_and_mixed_precision_warned_of():
 
 
 def test_turns_left_out_between_the_ends_are_no_gap():
-    report = sample(device="h100")
-    middle = step(report, "infer/replay/t0")
-    middle.update(compiled=None, outcome="left out", reason="not asked for")
-    middle["memory"]["peak_bytes"] = None
+    gap = {"compiled": None, "outcome": "left out", "reason": "not asked for", "memory.peak_bytes": None}
+    report = changed(sample(device="h100"), {f"steps.infer/replay/t0.{key}": value for key, value in gap.items()})
     row = _document(report)["rows"][0]
     assert row["coverage"]["not_compiled"] == []
     assert row["coverage"]["compiled_programs"] == row["coverage"]["programs"] - 1
@@ -139,8 +129,8 @@ def test_turns_left_out_between_the_ends_are_no_gap():
 
 
 def test_a_step_that_failed_to_compile_is_named_with_its_reason():
-    report = sample(device="h100")
-    step(report).update(compiled=None, outcome="failed", reason="the worker was killed")
+    failure = {"compiled": None, "outcome": "failed", "reason": "the worker was killed"}
+    report = changed(sample(device="h100"), {f"steps.train/answer.{key}": value for key, value in failure.items()})
     document = _document(report)
     assert document["rows"][0]["coverage"]["not_compiled"] == ["train/answer: the worker was killed"]
     assert any("dmn@h100: train/answer: the worker was killed" in line for line in document["warnings"])
@@ -164,11 +154,8 @@ def test_a_failed_row_leaves_the_others_alone():
 
 
 def test_reports_without_training_or_turns():
-    bare = sample()
-    bare["steps"] = [one for one in bare["steps"] if one["phase"] == "train"]
-    bare["turns"], bare["conversation"] = [], None
-    empty = sample("empty")
-    empty["steps"], empty["turns"] = [], []
+    bare = changed(only(sample(), lambda one: one.phase == "train"), {"turns": (), "conversation": None})
+    empty = changed(sample("empty"), {"steps": (), "turns": ()})
     document = _document(sample(), bare, empty)
     assert [p["phase"] for p in document["rows"][1]["programs"]] == ["train"]
     assert document["rows"][2]["programs"] == [] and document["rows"][2]["memory"]["phases"] == []
@@ -184,7 +171,7 @@ def test_csv_holds_plain_numbers_and_nothing_for_unknown():
     report = traced(sample())
     lines = list(csv.DictReader(io.StringIO(rendering.as_csv(_document(report)))))
     assert len(lines) == 5 and lines[0]["program"] == "train/answer"
-    assert int(lines[0]["model_flops"]) == step(report)["model"]["flops"] and lines[0]["peak_bytes"] == ""
+    assert int(lines[0]["model_flops"]) == step(report).model.flops and lines[0]["peak_bytes"] == ""
 
 
 def test_markdown_tables_are_rectangular():
@@ -195,12 +182,12 @@ def test_markdown_tables_are_rectangular():
 
 
 def _compiled(model, device, factor):
-    report = sample(model, device)
-    report["target"]["platform"] = load.accelerator(device).platform
-    for one in report["steps"]:
-        one["compiled"]["hbm_bytes"] = max(1, int(one["compiled"]["hbm_bytes"] * factor))
-    report["target"].pop("effective_precision", None)
-    return report
+    changes = {
+        "target.platform": load.accelerator(device).platform,
+        "target.effective_precision": None,
+        "steps.*.compiled.hbm_bytes": lambda moved: max(1, int(moved * factor)),
+    }
+    return changed(sample(model, device), changes)
 
 
 def test_plots_are_well_formed_and_hold_every_device_and_model():

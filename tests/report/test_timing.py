@@ -1,11 +1,10 @@
 """Predicted times side by side: per turn and per price by hand, ties, reasons told once, capacity."""
 
-import copy
 import csv
 import io
 
 import pytest
-from reports import sample, second_objective, step
+from reports import changed, only, sample, second_objective, step, without_predictions
 
 from cr_jax.catalog.load import accelerator
 from cr_jax.documents.check import check
@@ -23,20 +22,20 @@ NOWHERE = "not validated on this device class"
 
 def timed(report, seconds, factor=2.0, device="h100", rates=Rates()):
     """The report with every step predicted at ``seconds``, the interval ``factor`` either way."""
-    for one in report["steps"]:
-        one["prediction"] = {
-            **copy.deepcopy(one["prediction"]),
-            "seconds": seconds,
-            "low_s": seconds / factor,
-            "high_s": seconds * factor,
-            "bound": "overhead",
-            "shares": SHARES,
-            "method": "peaks",
-            "reason": None,
-            "validated_on": NOWHERE,
-            **costs(seconds, SHARES, accelerator(device), rates),
-        }
-    return report
+    energy_used, price = costs(seconds, SHARES, accelerator(device), rates)
+    predicted = {
+        "seconds": seconds,
+        "low_s": seconds / factor,
+        "high_s": seconds * factor,
+        "bound": "overhead",
+        "shares": SHARES,
+        "method": "peaks",
+        "reason": None,
+        "validated_on": NOWHERE,
+        "energy": energy_used,
+        "price": price,
+    }
+    return changed(report, {f"steps.*.prediction.{key}": value for key, value in predicted.items()})
 
 
 def document(*reports, rates=Rates()):
@@ -52,11 +51,11 @@ def time_of(row, name):
 def test_times_energy_price_and_carbon_by_hand():
     rates = Rates(Site(50.0, 1.2, 400.0, "a test"), {"h100": 3.6})
     report = timed(sample(device="h100"), 0.004)
-    turns = step(report)["labels"]["batch"] * step(report)["labels"]["supervised_turns_per_example"]
+    turns = step(report).labels.batch * step(report).labels.supervised_turns_per_example
     found = time_of(document(report, rates=rates)["rows"][0], "train/answer")
     assert found["seconds_per_turn"] == pytest.approx(0.004 / turns)
     assert found["price_usd_per_unit"] == pytest.approx(0.004 / 3600 * 3.6 / turns * 1e6)
-    joules = energy(0.004, SHARES, accelerator("h100"), rates.site)["energy_j"]
+    joules = energy(0.004, SHARES, accelerator("h100"), rates.site).energy_j
     assert found["energy_j_per_turn"] == pytest.approx(joules / turns)
     assert found["carbon_g_per_unit"] == pytest.approx(joules / turns * 1e6 / 3.6e6 * 400)
     steps = document(timed(second_objective(sample()), 0.004), rates=Rates(per_hour_usd={"": 3.6}))["rows"][0]
@@ -99,10 +98,7 @@ def test_what_holds_for_all_is_told_once_and_the_tables_stay_narrow():
 
 
 def test_a_report_without_predictions_says_so():
-    old = sample()
-    for one in old["steps"]:
-        one.pop("prediction")
-    assert "no prediction" in time_of(document(old)["rows"][0], "train/answer")["reason"]
+    assert "no prediction" in time_of(document(without_predictions(sample()))["rows"][0], "train/answer")["reason"]
 
 
 @pytest.mark.parametrize(
@@ -138,12 +134,8 @@ def test_prices_by_device():
 
 
 def last_turn(users, seconds, peak=1000):
-    report = sample(device="h100")
-    one = step(report, "infer/incremental/t1")
-    one["labels"]["users"] = users
-    one["memory"]["peak_bytes"] = peak
-    report["steps"] = [one]
-    return timed(report, seconds)
+    report = only(sample(device="h100"), lambda one: one.name == "infer/incremental/t1")
+    return timed(changed(report, {"steps.*.labels.users": users, "steps.*.memory.peak_bytes": peak}), seconds)
 
 
 def searched(times, rate=1000.0, p95=0.1, **options):
@@ -175,9 +167,7 @@ def test_what_cannot_be_met_says_why():
     large = searched(lambda users: 0.001, peak=10**15).row(Rates())
     assert large["status"] == "not met" and "more than the device has" in large["reason"]
     search = capacity.Search("m@cpu", "cpu", capacity.Target(1.0, 0.1))
-    untimed = sample()
-    untimed["steps"] = [step(untimed, "infer/incremental/t1")]
-    search.add(untimed)
+    search.add(only(sample(), lambda one: one.name == "infer/incremental/t1"))
     assert search.row(Rates())["status"] == "unknown" and "calibrate" in search.row(Rates())["reason"]
 
 

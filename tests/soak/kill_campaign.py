@@ -85,9 +85,9 @@ def _trained(folder: Path, out: str) -> Any:
 
 
 def _profiled(folder: Path, out: str) -> Any:
-    from cr_jax.report.document import without_times
+    from cr_jax.report.document import read_report, without_times
 
-    report = without_times(json.loads((folder / "report.json").read_text()))
+    report = without_times(read_report(folder / "report.json"))
     return {key: value for key, value in report.items() if key != "command"}
 
 

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from reports import typed
 
 from cr_jax import profile
 from cr_jax.profiling.pipeline import profile_devices
@@ -94,7 +95,7 @@ def test_the_second_time_without_a_worker(reports, kind, monkeypatch):
     first = reports(kind)
     monkeypatch.setattr(ahead, "run_worker", lambda *_: pytest.fail("a worker was started"))
     again = profile("dmn", device=DEFAULTS[kind], **SMALL)
-    assert without_times(again) == without_times(first)
+    assert without_times(typed(again)) == without_times(typed(first))
 
 
 @pytest.mark.parametrize(("kind", "model", "device"), [("gpu", "dmn", "h100"), ("gpu", "pmmn", "l4"), ("tpu", "mmn", "tpu-v5e")])
@@ -118,8 +119,8 @@ def test_several_devices_at_once_one_of_them_unknown(reports):
     _needs("gpu")
     made = profile_devices(Request("dmn", devices=("cpu", "h101", "h100"), **SMALL))
     assert "h100" in str(made[1].reason)
-    assert without_times(made[0]) == without_times(reports("cpu"))
-    assert without_times(made[2]) == without_times(reports("gpu"))
+    assert without_times(made[0]) == without_times(typed(reports("cpu")))
+    assert without_times(made[2]) == without_times(typed(reports("gpu")))
 
 
 @pytest.mark.parametrize("name", ["h100-pcie", "gb200", "gb300"])

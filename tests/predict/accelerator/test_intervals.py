@@ -55,7 +55,7 @@ def test_a_class_without_measurements_widens_and_is_said():
     low, high, coverage = interval(10.0, classes)
     assert coverage is None and high > 10 + 1.5 and low < 10 - 0.6
     (unknown,) = [one for one in classes if one.kinship is None]
-    assert unknown.plain()["n"] is None and unknown.plain()["cards"] == []
+    assert unknown.document().n is None and unknown.document().cards == ()
     assert interval(100.0, found("h100", a=99.0, sorts=1.0))[2] == 0.9  # too little to matter
 
 

@@ -26,9 +26,9 @@ def test_every_gpu_has_a_time_and_says_what_it_stands_on(name):
     assert found.reason is None and found.method == "model" and 1e-5 < found.seconds < 1e-1
     assert found.low_s < found.seconds < found.high_s
     assert sum(found.shares.values()) == pytest.approx(1)
-    classes = found.validated_on["classes"]
-    assert sum(one["seconds"] for one in classes) == pytest.approx(found.seconds)
-    assert {"launches"} < {one["class"] for one in classes}
+    classes = found.validated_on.classes
+    assert sum(one.seconds for one in classes) == pytest.approx(found.seconds)
+    assert {"launches"} < {one.class_ for one in classes}
     (loop,) = [one for one in found.loops if one.iterations == 24]
     assert loop.seconds < found.seconds and not loop.waits
 
@@ -37,7 +37,7 @@ def test_every_gpu_has_a_time_and_says_what_it_stands_on(name):
 def test_every_tpu_has_a_time(name):
     found = predict(program("gru.tpu_v5e"), accelerator(name), "default", "float32")
     assert found.reason is None and 1e-5 < found.seconds < 1e-1 and found.coverage is None
-    assert {one["class"] for one in found.validated_on["classes"]} == {"tpu", "tpu_products"}
+    assert {one.class_ for one in found.validated_on.classes} == {"tpu", "tpu_products"}
 
 
 def test_operations_and_what_is_left_add_up():
