@@ -202,7 +202,7 @@ def profile_model(request: Request, place: str, profile: "Callable[..., list[Cos
             cells.append(Cell(model, device, None, reason))
             status.line(f"[{place}] {model} on {device}: failed: {reason}")
         else:
-            cells.append(Cell(model, found["target"]["name"], found))
+            cells.append(Cell(model, found.target.name, found))
     counted = sum(cell.report is not None for cell in cells)
     status.line(f"[{place}] {model}: {counted} of {len(cells)} devices in {time.monotonic() - started:.1f} s")
     return cells

@@ -85,10 +85,11 @@ def _trained(folder: Path, out: str) -> Any:
 
 
 def _profiled(folder: Path, out: str) -> Any:
+    from msgspec import structs
+
     from cr_jax.report.document import read_report, without_times
 
-    report = without_times(read_report(folder / "report.json"))
-    return {key: value for key, value in report.items() if key != "command"}
+    return structs.replace(without_times(read_report(folder / "report.json")), command=None)
 
 
 def _environment(folder: Path) -> dict[str, str]:
