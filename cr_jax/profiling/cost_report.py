@@ -13,6 +13,7 @@ from cr_jax.printable import redact, redacted
 from cr_jax.profiling.stages import Compiled, Configured, Predicted
 from cr_jax.records import MODES, Workload, plain
 from cr_jax.report import build
+from cr_jax.report.step_figures import reported_step
 from cr_jax.targets.compile import versions
 from cr_jax.version import __version__
 
@@ -32,7 +33,7 @@ def cost_report(predicted: Predicted) -> CostReport:
     paper = beside_table_ii(spec.name, data, config, spec.paper_count(config, trainable))
     account = build.parameter_account(parameters, paper, counted)
     steps = tuple(
-        build.reported_step(step, epochs.get(step.step.objective), prediction)
+        reported_step(step, epochs.get(step.step.objective), prediction)
         for step, prediction in zip(counted, predicted.predictions, strict=True)
     )
     turns = build.turn_rows(counted)

@@ -26,7 +26,7 @@ from cr_jax.profiling.request import Request
 from cr_jax.profiling.stages import Compiled, Failed
 from cr_jax.profiling.training_plan import BatchPlan, TrainingPlan, training_plan
 from cr_jax.records import ArrayShape
-from cr_jax.report.build import largest, reported_step
+from cr_jax.report.build import largest
 from cr_jax.report.document import validate
 from cr_jax.report.measured import measured_steps
 from cr_jax.report.prediction import Options
@@ -45,6 +45,7 @@ from cr_jax.report.run_estimate import (
     row,
     total,
 )
+from cr_jax.report.step_figures import reported_step
 from cr_jax.report.timing import without_share
 
 SCHEMA_VERSION = "1.2"

@@ -86,6 +86,7 @@ def test_capacity_profiles_the_last_turn_at_growing_sizes(crjax, monkeypatch):
             changes["steps.*.labels.users"] = request.users
         return [changed(report, changes) for report in found]
 
+    sample()  # counted before profiling is replaced
     monkeypatch.setattr(pipeline, "profile_devices", devices)
     code, out, _ = crjax(
         "compare",
