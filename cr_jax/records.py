@@ -15,7 +15,8 @@ PRECISIONS = ("default", "high", "highest")
 ROLES = ("weights", "frozen", "optimizer", "batch", "state", "items", "key")
 #: What became of a step: its compiled program is there, was not asked for, has no compiler on this
 #: machine, or the compiler did not make it.
-OUTCOMES = ("compiled", "left out", "no compiler", "failed")
+Outcome = Literal["compiled", "left out", "no compiler", "failed"]
+OUTCOMES: tuple[Outcome, ...] = ("compiled", "left out", "no compiler", "failed")
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,7 @@ class CompiledStep:
     precision: str
     versions: dict[str, str | None]
     durations_s: dict[str, float] = field(default_factory=dict)
-    outcome: str = "compiled"
+    outcome: Outcome = "compiled"
     reason: str | None = None
 
     @property

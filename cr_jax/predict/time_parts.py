@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from cr_jax.documents.prediction import Bottleneck
+
 
 @dataclass(frozen=True)
 class TimeParts:
@@ -17,7 +19,7 @@ class TimeParts:
         return max(self.compute_s, self.memory_s) + self.overhead_s
 
     @property
-    def bound(self) -> str:
+    def bound(self) -> Bottleneck:
         """The largest part: ``overhead``, ``compute`` or ``memory``."""
         if self.overhead_s >= max(self.compute_s, self.memory_s):
             return "overhead"

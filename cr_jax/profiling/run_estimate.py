@@ -287,11 +287,19 @@ class _Scheduled:
     validation: Parts
 
 
+def _per_epoch(step: ReportedStep) -> float:
+    number = known(step.per.steps_per_epoch)
+    assert number is not None, f"{step.name}: its examples are not known"
+    return number
+
+
 def _schedule(run: RunRequest, training: specs.Training, plan: TrainingPlan, counted: _Counted) -> _Scheduled:
     turns, own = counted.report.dataset.sizes["turns"], counted.checks.by_objective()
     kind, number = read_schedule(run.schedule)
     steps = counted.train.by_objective()
-    epochs = {name: plan.train.number.get(name, known(step.per.steps_per_epoch)) for name, (step, _) in steps.items()}
+    epochs = {
+        name: plan.train.number[name] if name in plan.train.number else _per_epoch(step) for name, (step, _) in steps.items()
+    }
     objectives: dict[str, ObjectiveRun] = {}
     passes, validation = 0, []
     for stage in training.stages:

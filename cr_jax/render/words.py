@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import UNSET
 
-from cr_jax.documents.prediction import ClassErrors, Comparisons, EnergyAssumptions, Method, NotValidated
+from cr_jax.documents.prediction import ClassErrors, Comparisons, EnergyAssumptions, Kinship, Method, NotValidated
 from cr_jax.units import scaled, time_text
 
 _METHODS: dict[Method, str] = {
@@ -86,17 +86,17 @@ def _classes(classes: Sequence[ClassErrors]) -> str:
         else:
             parts.append(
                 f"{share}: median error {one.median_error:.0%}, 90% within {one.p90_error:.0%} "
-                f"({one.n:,} operations on {_cards(one)})"
+                f"({one.n:,} operations on {_cards(one.cards, one.kinship)})"
             )
     return "; ".join(parts)
 
 
-def _cards(one: ClassErrors) -> str:
+def _cards(cards: Sequence[str], kinship: Kinship) -> str:
     """The cards that a class was compared on, by their kinship to this one."""
-    many = len(one.cards)
-    if one.kinship == "same_card" and many == 1:
+    many = len(cards)
+    if kinship == "same_card" and many == 1:
         return "this card"
-    return f"{many} card{'s' if many > 1 else ''} {_KINSHIP[one.kinship]}".replace(" this", ", this")
+    return f"{many} card{'s' if many > 1 else ''} {_KINSHIP[kinship]}".replace(" this", ", this")
 
 
 def energy_text(assumed: EnergyAssumptions) -> str:

@@ -157,8 +157,8 @@ def _turns(a: CostReport, b: CostReport) -> list[dict[str, Any]]:
     compiled = [{step.name: step.compiled is not None for step in report.steps} for report in (a, b)]
     found = []
     for mode, t in sorted(set(left) | set(right)):
-        steps = [getattr(side.get((mode, t)), "step", None) for side in (left, right)]
-        if None not in steps and compiled[0].get(steps[0]) != compiled[1].get(steps[1]):
+        before, after = left.get((mode, t)), right.get((mode, t))
+        if before and after and compiled[0].get(before.step) != compiled[1].get(after.step):
             continue  # a compiled program against a traced one: no change of the work
         for figure in _TURN:
             old, new = (getattr(side.get((mode, t)), figure, None) for side in (left, right))

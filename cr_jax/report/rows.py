@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import UNSET
+
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision
 from cr_jax.documents.base import known
@@ -138,7 +140,9 @@ def _fits(known: list[int], programs: int, size: int | None) -> str:
 
 def bound(coverage: StepCoverage) -> Bound:
     """What the counts of a step are; reports of before knew exact and lower only."""
-    return known(coverage.bound) or ("exact" if coverage.complete else "lower")
+    if coverage.bound is not UNSET:
+        return coverage.bound
+    return "exact" if coverage.complete else "lower"
 
 
 def coverage(report: CostReport) -> dict[str, Any]:
