@@ -5,12 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-Phase = Literal["train", "precompute", "infer", "check"]
+#: The phases that a user asks for.
+Phase = Literal["train", "precompute", "infer"]
+#: With the validating forwards, which ``crjax estimate`` alone counts.
+StepPhase = Phase | Literal["check"]
 Mode = Literal["replay", "incremental"]
-#: The phases that a user asks for; ``check`` steps are counted by ``crjax estimate`` alone.
+#: What an operation is part of.
+Pass = Literal["forward", "backward", "recompute", "optimizer"]
+#: JAX's names of the precision of matrix products.
+Precision = Literal["default", "high", "highest"]
 PHASES: tuple[Phase, ...] = ("train", "precompute", "infer")
 MODES: tuple[Mode, ...] = ("replay", "incremental")
-PRECISIONS = ("default", "high", "highest")
+PRECISIONS: tuple[Precision, ...] = ("default", "high", "highest")
 #: What an argument of a step is, for the memory account.
 ROLES = ("weights", "frozen", "optimizer", "batch", "state", "items", "key")
 #: What became of a step: its compiled program is there, was not asked for, has no compiler on this
@@ -74,7 +80,7 @@ class Workload:
     items_scored: int | None = None
     question_items: int = 10
     top_k: int = 10
-    precision: str = "default"
+    precision: Precision = "default"
     dtype: str = "float32"
     preset: str = "published"
     batches: Mapping[str, tuple[ArrayShape, ...]] = field(default_factory=dict)
@@ -179,7 +185,7 @@ class Positions:
 class TrainingLabels:
     """Labels of one optimizer step. supervised_turns_per_example: ``None`` for an objective that learns from no turns."""
 
-    phase: ClassVar[Phase] = "train"
+    phase: ClassVar[StepPhase] = "train"
     objective: str
     example: str
     batch: int
@@ -199,7 +205,7 @@ class TrainingLabels:
 class ItemLabels:
     """Labels of the item side. items: how many, ``None`` = every item of the data set."""
 
-    phase: ClassVar[Phase] = "precompute"
+    phase: ClassVar[StepPhase] = "precompute"
     conversational_turns: ClassVar[float | None] = None
     items: int | None
 
@@ -209,7 +215,7 @@ class TurnLabels:
     """Labels of a program that answers turns. turns: every turn t that runs it, in order. users: conversations
     answered at once. positions: by turn."""
 
-    phase: ClassVar[Phase] = "infer"
+    phase: ClassVar[StepPhase] = "infer"
     mode: Mode
     turns: tuple[int, ...]
     users: int
@@ -225,7 +231,7 @@ class TurnLabels:
 class ValidationLabels:
     """Labels of the forward that validates a training objective."""
 
-    phase: ClassVar[Phase] = "check"
+    phase: ClassVar[StepPhase] = "check"
     conversational_turns: ClassVar[float | None] = None
     objective: str
     batch: int
@@ -266,7 +272,7 @@ class CompiledStep:
     reason: str | None = None
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> StepPhase:
         """The phase that the step is part of."""
         return self.labels.phase
 

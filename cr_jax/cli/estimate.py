@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -13,6 +13,7 @@ from cr_jax.cli.paths import check_file
 from cr_jax.cli.streams import write_json
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.profiling.request import Request
+from cr_jax.records import Precision
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +58,7 @@ def estimate(options: EstimateOptions) -> None:
         tuple(devices),
         preset=options.preset or ("matched" if len(models) > 1 else "published"),
         batch=options.batch,
-        precision=options.precision,
+        precision=cast(Precision, options.precision),  # the request refuses any other
         dtype=options.dtype,
         settings=options.settings(),
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from cr_jax.hlo.module import Instruction
+from cr_jax.records import Pass
 
 PASSES = ("forward", "backward", "recompute", "optimizer")
 NONE = "(none)"
@@ -59,9 +60,9 @@ class Attribution:
 
     def __init__(self, modules: Iterable[str] = ()):
         self._modules = frozenset(modules)
-        self._seen: dict[str, tuple[str, str]] = {}
+        self._seen: dict[str, tuple[str, Pass]] = {}
 
-    def of(self, op_name: str) -> tuple[str, str]:
+    def of(self, op_name: str) -> tuple[str, Pass]:
         """``(module, pass)``; the module is ``(none)`` where no scope says."""
         found = self._seen.get(op_name)
         if found is None:
@@ -76,7 +77,7 @@ class Attribution:
         return "/".join(t for t in tokens if t not in _NOISE and not t.startswith("branch_")) or NONE
 
 
-def _pass(op_name: str) -> str:
+def _pass(op_name: str) -> Pass:
     if OPTIMIZER in op_name and _OPTIMIZER.search(op_name):
         return "optimizer"
     if "rematted_computation" in op_name:

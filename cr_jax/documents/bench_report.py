@@ -10,11 +10,8 @@ from cr_jax.documents.fields import (
     Count,
     Interval,
     JsonObject,
-    Mode,
     NonNegative,
-    Phase,
     Platform,
-    Precision,
     Preset,
     Seconds,
     Sha256,
@@ -24,6 +21,7 @@ from cr_jax.documents.fields import (
     Versions,
 )
 from cr_jax.documents.step_labels import LABEL_RULES, StepLabels, check_labels
+from cr_jax.records import Mode, Phase, Precision
 
 IntervalOrNone = Annotated[Interval | None, Meta(description="low and high; null: too few samples")]
 Samples = Annotated[

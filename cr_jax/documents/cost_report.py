@@ -5,27 +5,15 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from cr_jax.documents.base import Block, Document
-from cr_jax.documents.fields import (
-    Count,
-    JsonObject,
-    Mode,
-    NonNegative,
-    Number,
-    Phase,
-    Positive,
-    Precision,
-    Preset,
-    Sha256,
-    Share,
-    Tag,
-    Tool,
-    Versions,
-)
+from cr_jax.documents.fields import Count, JsonObject, NonNegative, Number, Positive, Preset, Sha256, Share, Tag, Tool, Versions
 from cr_jax.documents.figure import FigureKind
 from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.documents.step_labels import LABEL_RULES
+from cr_jax.records import Mode, Phase, Precision
 
 NumberOrNone = Number | None
+#: What products of float32 and bfloat16 are computed in.
+EffectivePrecision = Literal["float32", "tf32", "bfloat16", "bfloat16_3x", "bfloat16_6x"]
 
 
 class ReportedModel(Block):
@@ -87,8 +75,7 @@ class ReportedTarget(Block):
     compiled_for: Annotated[str | None, Meta(description="null: counted from the traced program only")]
     precision: Precision
     effective_precision: Annotated[
-        Literal["float32", "tf32", "bfloat16", "bfloat16_3x", "bfloat16_6x"] | None,
-        Meta(description="What a matrix product is computed in. null: unknown"),
+        EffectivePrecision | None, Meta(description="What a matrix product is computed in. null: unknown")
     ]
     flags: Annotated[dict[str, str], Meta(description="XLA's flags from the environment")]
 

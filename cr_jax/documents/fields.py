@@ -26,14 +26,8 @@ Versions = dict[str, str | None]
 #: An object of no fixed keys, such as a model's configuration.
 JsonObject = dict[str, str | int | float | bool | list | dict | None]
 
-Phase = Literal["train", "precompute", "infer"]
-Mode = Literal["replay", "incremental"]
-#: What an operation is part of.
-Pass = Literal["forward", "backward", "recompute", "optimizer"]
-Precision = Literal["default", "high", "highest"]
 Preset = Literal["published", "matched", "paper"]
 Platform = Literal["cpu", "cuda", "tpu"]
-Outcome = Literal["compiled", "left out", "no compiler", "failed"]
 Bound = Annotated[
     Literal["exact", "lower", "upper", "range"],
     Meta(

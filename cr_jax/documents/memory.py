@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType, field
 
 from cr_jax.documents.base import Block
-from cr_jax.documents.fields import Count, NonNegative, Pass, Positive, Tag
+from cr_jax.documents.fields import Count, NonNegative, Positive, Tag
+from cr_jax.records import Pass
 
 BufferRole = Literal["argument", "output", "temporary"]
 BytesOrNone = Annotated[Count | None, Meta(description="bytes; null: not compiled")]

@@ -13,10 +13,11 @@ from cr_jax.documents.counts import (
     ReplacedFlops,
     UncountedOperation,
 )
-from cr_jax.documents.fields import Bound, Count, Number, Outcome, Pass, Phase, Sha256, Share, Tag
+from cr_jax.documents.fields import Bound, Count, Number, Sha256, Share, Tag
 from cr_jax.documents.memory import MemoryAccount
 from cr_jax.documents.prediction import StepPrediction
 from cr_jax.documents.step_labels import StepLabels, check_labels
+from cr_jax.records import Outcome, Pass, Phase
 
 #: A figure per unit of work; null: the unit does not apply.
 PerUnit = float | UnsetType | None

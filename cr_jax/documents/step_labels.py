@@ -3,7 +3,8 @@
 from msgspec import UNSET, UnsetType
 
 from cr_jax.documents.base import Block
-from cr_jax.documents.fields import Count, Mode, NonNegative, Positive
+from cr_jax.documents.fields import Count, NonNegative, Positive
+from cr_jax.records import Mode
 
 #: Labels that a step of a phase has.
 NEEDED_LABELS = {"train": ("objective", "batch"), "infer": ("mode", "turns", "users")}

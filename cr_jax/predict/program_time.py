@@ -121,7 +121,9 @@ def assemble(
         saved = at_once(program, [t.parts for t in timed], Tables(accelerator.calibration))
         extras = {**extras, "at once": saved}
         summed = sum(sums.values())
-        sums = {name: value * (1 + saved / summed) for name, value in sums.items()} if summed else sums
+        if summed:
+            for name in sums:
+                sums[name] *= 1 + saved / summed
         loops += saved
     sums["overhead"] += sum(extras.values()) - loops
     seconds = sum(sums.values())
@@ -144,9 +146,9 @@ def assemble(
     )
 
 
-def _sums(timed: tuple[Timed, ...], overhead_s: float) -> dict[str, float]:
+def _sums(timed: tuple[Timed, ...], overhead_s: float) -> dict[Bottleneck, float]:
     """Seconds by what they go to. overhead_s: of no operation."""
-    sums = {"compute": 0.0, "memory": 0.0, "overhead": overhead_s}
+    sums: dict[Bottleneck, float] = {"compute": 0.0, "memory": 0.0, "overhead": overhead_s}
     for entry in timed:
         parts, times = entry.parts, entry.operation.times
         sums["overhead"] += parts.overhead_s * times

@@ -3,10 +3,11 @@
 import os
 from dataclasses import fields
 from datetime import UTC, datetime
+from typing import cast
 
 from cr_jax.catalog import load
 from cr_jax.catalog.precision import matmul_precision
-from cr_jax.documents.cost_report import CostReport, ReportedTarget, ReportedWorkload
+from cr_jax.documents.cost_report import CostReport, EffectivePrecision, ReportedTarget, ReportedWorkload
 from cr_jax.documents.fields import Tool
 from cr_jax.paper.table_ii import beside_table_ii
 from cr_jax.printable import redact, redacted
@@ -70,10 +71,11 @@ def _workload(configured: Configured) -> ReportedWorkload:
 def _target(compiled: Compiled) -> ReportedTarget:
     target, work = compiled.target, compiled.traced.configured.work
     accelerator = load.accelerator_or_none(target.name)
+    computed_in = matmul_precision(accelerator, work.precision, work.dtype) if accelerator else None
     return ReportedTarget(
         **plain(target),
         compiled_for=target.name if build.all_compiled({step.outcome for step in compiled.steps}) else None,
         precision=work.precision,
-        effective_precision=matmul_precision(accelerator, work.precision, work.dtype) if accelerator else None,
+        effective_precision=cast(EffectivePrecision | None, computed_in),
         flags={n: redact(os.environ[n]) for n in ("XLA_FLAGS", "LIBTPU_INIT_ARGS") if os.environ.get(n)},
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
+from typing import NamedTuple
 
 from cr_jax.catalog import load
 from cr_jax.documents.cost_report import LargestBatch
@@ -54,11 +55,21 @@ def largest_batches(request: Request, memory_bytes: int | None = None, listener:
     rows = []
     for objective in configured.spec.objectives(configured.config):
         found = search(partial(peak, objective.name), limit, request.batch or objective.batch)
-        rows.append(LargestBatch(objective=objective.name, memory_bytes=limit, **found, tag="compiler"))
+        rows.append(LargestBatch(objective=objective.name, memory_bytes=limit, **found._asdict(), tag="compiler"))
     return tuple(rows)
 
 
-def search(peak: Peak, limit: int, start: int) -> dict[str, int | None]:
+class FoundBatch(NamedTuple):
+    """The largest size that fits, ``None``: not one example; and the smallest tried that does not fit."""
+
+    batch: int | None
+    peak_bytes: int | None
+    next_batch: int | None
+    next_peak_bytes: int | None
+    programs_compiled: int
+
+
+def search(peak: Peak, limit: int, start: int) -> FoundBatch:
     """The largest size whose peak is at most ``limit``, and the smallest tried that is not.
 
     Peaks grow nearly linearly, so the next size follows from the two nearest known; halving and
@@ -81,13 +92,13 @@ def search(peak: Peak, limit: int, start: int) -> dict[str, int | None]:
             break
         size = _next(fits, too_large, limit, low, high, bisect=len(too_large) > 1 and compiled % 2 == 0)
     low, high = max(fits, default=None), min(too_large, default=None)
-    return {
-        "batch": low,
-        "peak_bytes": fits.get(low) if low is not None else None,
-        "next_batch": high,
-        "next_peak_bytes": too_large.get(high) if high is not None else None,
-        "programs_compiled": compiled,
-    }
+    return FoundBatch(
+        batch=low,
+        peak_bytes=fits.get(low) if low is not None else None,
+        next_batch=high,
+        next_peak_bytes=too_large.get(high) if high is not None else None,
+        programs_compiled=compiled,
+    )
 
 
 def _next(fits: dict[int, int], too_large: dict[int, int | None], limit: int, low: int, high: int | None, bisect: bool) -> int:

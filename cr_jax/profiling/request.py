@@ -7,7 +7,7 @@ from typing import Literal
 
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import UnknownName
-from cr_jax.records import PHASES, PRECISIONS, ArrayShape, Phase
+from cr_jax.records import PHASES, PRECISIONS, ArrayShape, Phase, Precision
 
 PRESETS = ("published", "matched", "paper")
 DTYPES = ("float32", "bfloat16")
@@ -39,7 +39,7 @@ class Request:
     """Items whose memories MMN and PMMN average to choose the next question."""
     top_k: int = 10
     """Items returned per turn."""
-    precision: str = "default"
+    precision: Precision = "default"
     dtype: str = "float32"
     settings: Mapping[str, str] = field(default_factory=dict)
     """Configuration values to change, as text."""

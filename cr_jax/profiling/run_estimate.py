@@ -312,7 +312,9 @@ def _schedule(run: RunRequest, training: specs.Training, plan: TrainingPlan, cou
         through = ceil(objectives[first].steps / epochs[first])
         passes += through
         for name in own.keys() & set(stage.objectives):
-            assumed = ceil(VALIDATION * epochs[name] * steps[name][0].labels.batch / EVALUATED)
+            batch = known(steps[name][0].labels.batch)
+            assert batch is not None, "a training step has a batch"
+            assumed = ceil(VALIDATION * epochs[name] * batch / EVALUATED)
             numbers = plan.checks.number, plan.tests
             validated, judged_once = (found.get(name, 0 if plan.train.shapes else assumed) for found in numbers)
             if times := through * validated + judged_once:

@@ -9,7 +9,7 @@ from flax import nnx
 
 from cr_jax.models.spec import Spec
 from cr_jax.nn.module import EXTRA_SCOPES, Frozen, module_paths
-from cr_jax.records import Labels, Parameter, Phase
+from cr_jax.records import Labels, Parameter, StepPhase
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Step:
     modules: tuple[str, ...]
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> StepPhase:
         """The phase that the step is part of."""
         return self.labels.phase
 

@@ -15,8 +15,8 @@ def _search(peak, limit, start):
         return peak(batch)
 
     found = search(counted, limit, start)
-    assert len(tried) == found["programs_compiled"] <= COMPILES
-    assert found["batch"] is None or found["batch"] in tried
+    assert len(tried) == found.programs_compiled <= COMPILES
+    assert found.batch is None or found.batch in tried
     return found
 
 
@@ -29,25 +29,25 @@ def _search(peak, limit, start):
 )
 def test_what_is_found_fits_and_the_next_does_not(peak, limit, start):
     found = _search(peak, limit, start)
-    batch, following = found["batch"], found["next_batch"]
+    batch, following = found.batch, found.next_batch
     if batch is None:
         assert peak(1) > limit
         return
     if following is None:
         assert batch == LARGEST
         return
-    assert peak(batch) == found["peak_bytes"] <= limit < peak(following) == found["next_peak_bytes"]
+    assert peak(batch) == found.peak_bytes <= limit < peak(following) == found.next_peak_bytes
     assert following - batch <= max(1, CLOSE * batch)
 
 
 def test_not_even_one_fits():
-    assert _search(lambda b: 10 * b + 100, 50, 8)["batch"] is None
+    assert _search(lambda b: 10 * b + 100, 50, 8).batch is None
 
 
 def test_a_compiler_that_finds_no_room_is_an_upper_bound():
     found = _search(lambda b: 1000 * b if b <= 700 else None, 10**9, 16)
-    assert found["batch"] <= 700 < found["next_batch"]
-    assert found["next_peak_bytes"] is None
+    assert found.batch <= 700 < found.next_batch
+    assert found.next_peak_bytes is None
 
 
 def test_unknown_memory_is_refused():

@@ -9,6 +9,7 @@ from cr_jax.cost import attribution
 from cr_jax.cost.attribution import NONE, Attribution, Origins, Scope
 from cr_jax.cost.memory.liveness import Buffer, Liveness, liveness
 from cr_jax.hlo.module import HloModule, Instruction
+from cr_jax.records import Pass
 
 #: Most points of a timeline, most buffers listed at its peak.
 POINTS = 64
@@ -23,7 +24,7 @@ class Point:
     position: int
     live_bytes: int
     module: str
-    which: str
+    which: Pass
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class _Names:
         self._module, self._attribution, self._origins = module, Attribution(modules), Origins(root)
         self._known = frozenset(modules)
 
-    def of(self, instruction: Instruction, scope: Scope) -> tuple[str, str]:
+    def of(self, instruction: Instruction, scope: Scope) -> tuple[str, Pass]:
         """``(module, pass)``."""
         name = self._origins.of(instruction)
         if not name and instruction.opcode == "fusion":  # named by what it computes

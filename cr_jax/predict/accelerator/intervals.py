@@ -21,7 +21,7 @@ COVERAGE = 0.9
 #: Seconds of unvalidated classes, as a share of the step, up to which the interval still has its coverage.
 _NEGLIGIBLE = 0.05
 #: From the closest card to the furthest.
-KINSHIPS = ("same_card", "same_generation", "other_generation", "other_vendor")
+KINSHIPS: tuple[Kinship, ...] = ("same_card", "same_generation", "other_generation", "other_vendor")
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ def _error(card: Card, kind: str, seconds: float) -> ClassError:
     return ClassError(kind, seconds, None, 1 / UNKNOWN_FACTOR, UNKNOWN_FACTOR, None)
 
 
-def _class_error(kind: str, seconds: float, kinship: str, found: ResidualErrors) -> ClassError:
+def _class_error(kind: str, seconds: float, kinship: Kinship, found: ResidualErrors) -> ClassError:
     return ClassError(kind, seconds, kinship, min(1.0, found.ratio_low), max(1.0, found.ratio_high), found)
 
 
-def _fits(card: Card, kinship: str, found: ResidualErrors) -> bool:
+def _fits(card: Card, kinship: Kinship, found: ResidualErrors) -> bool:
     if kinship == "same_card":
         return card.name in found.cards
     if kinship == "same_generation":
