@@ -1,8 +1,8 @@
-"""What one sweep over an attached GPU or TPU runs: small programs, each a loop around one operation.
+"""Programs of one sweep over an attached GPU or TPU: small ones, each a loop around one operation.
 
-The repetition is the device's: a loop of ``turns`` iterations with a trip count that XLA knows. A barrier that holds the
-last result with the operands keeps XLA from taking the operation out of the loop; no kernel comes of it. What the compiled
-program holds is predicted from its text, as a model's step is, so nothing here need foresee what XLA makes of it.
+The device repeats the operation, in a loop of ``turns`` iterations with a trip count that XLA knows. A barrier that holds the
+last result with the operands keeps XLA from moving the operation out of the loop; it makes no kernel. The time of the compiled
+program is predicted from its text, like that of a model's step, so this file need not foresee the compiler's choices.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,25 +20,26 @@ from cr_jax.predict.accelerator.execution import SKINNY
 
 #: Iterations of a loop whose trip count only the device knows.
 UNKNOWN_TURNS = 200
-#: Elements of an array that nothing but the start of its kernel takes time for.
+#: Elements of an array so small that only the launch of its kernel takes time.
 _TINY = 256
-#: Kernels over an array in the cache: enough of them for a CUDA graph, so that the host is not waited for.
+#: Kernels over an array in the cache: enough for a CUDA graph, so that the device does not wait for the host.
 _CHAINED = 8
 #: Short products in an iteration.
 _SHORT = 4
-#: Parts of the cache that are large enough for a kernel to outlast its start on the host.
+#: An array of this part of the cache is large enough for its kernel to outlast the launch on the host.
 _LARGE = 6
-#: Bytes of a cache that the profile does not know.
+#: Bytes assumed for a cache that the profile does not state.
 _CACHE = 4 << 20
 
 
 @dataclass(frozen=True)
 class Array:
-    """An argument. below: random whole numbers from 0 up to it; 0: random numbers about 0."""
+    """An argument of a program."""
 
     shape: tuple[int, ...]
     dtype: str = "float32"
     below: int = 0
+    """Random whole numbers from 0 up to it; 0: random numbers about 0."""
 
     @property
     def bytes(self) -> int:
@@ -48,34 +49,37 @@ class Array:
 
 @dataclass(frozen=True)
 class Point:
-    """One program. group: the constants that its time speaks of (``anchors.RULES``). make: the function of the arguments,
-    for so many iterations. flops, bytes: of one iteration, which say how many iterations are enough. kind: class of errors,
-    where it is not that of the dearest operation. called: its time is that of one call, waited for. graph: whether XLA must
-    have made a CUDA graph of an iteration; ``None``: of no matter.
-    """
+    """One program."""
 
     name: str
     group: str
+    """The constants that its time decides (``anchors.RULES``)."""
     make: Callable[[int], Callable[..., Any]]
+    """The function of the arguments, for a number of iterations."""
     arguments: tuple[Array, ...]
     flops: float = 0.0
+    """FLOPs of one iteration; with ``bytes`` they decide the number of iterations."""
     bytes: float = 0.0
+    """Bytes of one iteration."""
     precision: str = "default"
     kind: str | None = None
+    """Class of errors, where it is not that of the most expensive operation."""
     called: bool = False
+    """Its time is that of one call, which is waited for."""
     graph: bool | None = None
+    """Whether XLA must have made a CUDA graph of an iteration; ``None``: either will do."""
 
     @property
     def memory_bytes(self) -> int:
-        """Of the arguments and as many results."""
+        """Bytes of the arguments and as many results."""
         return 2 * sum(one.bytes for one in self.arguments)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the operations are; ``SMALL`` is for tests and rehearsals. squares, skinny (n, and the side of the weights),
-    batched (batch, m, n, k), folded, sorted: elements. cold: bytes. cached: parts of the last-level cache that an array is.
-    gathered: rows of the table and elements of one. chained: kernels of the longest chain.
+    """Sizes of the operations; ``SMALL`` is for tests and rehearsals. Squares, skinny (n, and the side of the weights), batched
+    (batch, m, n, k), folded and sorted are in elements, cold in bytes. cached: shares of the last-level cache that an array
+    takes. gathered: rows of the table and elements of one. chained: kernels of the longest chain.
     """
 
     squares: tuple[int, ...] = (512, 1024, 1536, 2048, 3072, 4096, 6144, 8192)
@@ -103,7 +107,7 @@ SMALL = Sizes((64,), ((16, 64),), ((2, 16, 16, 16),), (1 << 16, 1 << 17), (1024,
 
 
 def points(accelerator: Accelerator, sizes: Sizes = FULL) -> list[Point]:
-    """Every point for a device, the most telling of every group first: a time limit leaves out the last."""
+    """Every point for a device. The most informative of every group is first, since a time limit leaves out the last ones."""
     groups = [
         list(_launches(accelerator, sizes)),
         list(_streams(accelerator, sizes)),
@@ -117,7 +121,7 @@ def points(accelerator: Accelerator, sizes: Sizes = FULL) -> list[Point]:
 
 
 def _looped(step: Callable[..., Any], fixed: int) -> Callable[[int], Callable[..., Any]]:
-    """A loop of ``step(*fixed operands, last result)``; the first ``fixed`` arguments stay, the last is the first result."""
+    """A loop of ``step(*fixed operands, last result)``. The first ``fixed`` arguments stay; the last one is the first result."""
 
     def make(turns: int) -> Callable[..., Any]:
         def body(_: Any, state: Any) -> Any:
@@ -134,7 +138,7 @@ def _looped(step: Callable[..., Any], fixed: int) -> Callable[[int], Callable[..
 
 
 def _multiplied(product: Callable[[Any, Any], Any], repeats: int) -> Callable[[int], Callable[..., Any]]:
-    """A loop of ``repeats`` products of as many left sides with one right side; arguments: those, and the first results."""
+    """A loop of ``repeats`` products of as many left sides with one right side, on top of the first results."""
 
     def make(turns: int) -> Callable[..., Any]:
         def body(_: Any, state: Any) -> Any:
@@ -153,7 +157,7 @@ def _multiplied(product: Callable[[Any, Any], Any], repeats: int) -> Callable[[i
 
 
 def _products(accelerator: Accelerator, sizes: Sizes) -> Iterator[Iterator[Point]]:
-    """Products of every type that the device computes in its own way."""
+    """Products of every type with a rate of its own on the device."""
     seen = set()
     for dtype, precision in (("float32", "highest"), ("float32", "default"), ("bfloat16", "default"), ("float16", "default")):
         computed_in = matmul_precision(accelerator, precision, dtype)
@@ -175,7 +179,7 @@ def _products_in(accelerator: Accelerator, computed_in: str, dtype: str, precisi
         batch, m, n, k = shape
         lhs, rhs, out = (Array((batch, *two) if batch > 1 else two, dtype) for two in ((m, k), (k, n), (m, n)))
         dims = (((2,), (1,)), ((0,), (0,))) if batch > 1 else (((1,), (0,)), ((), ()))
-        # Several short ones make a CUDA graph, so that the host is not waited for.
+        # Several short ones make a CUDA graph, so that the device does not wait for the host.
         repeats = _SHORT if batch == 1 and min(m, n) <= 1024 else 1
 
         def product(x: Any, y: Any, dims: Any = dims) -> Any:
@@ -193,7 +197,7 @@ def _products_in(accelerator: Accelerator, computed_in: str, dtype: str, precisi
 
 
 def _group(accelerator: Accelerator, computed_in: str, batch: int, m: int, n: int, weights: int) -> str:
-    """Skinny products tell of memory where their weights do not stay in the cache, else of what starting one takes."""
+    """Skinny products measure memory where their weights do not stay in the cache, and launches elsewhere."""
     if accelerator.platform == "tpu":
         return "matrix"
     tensor = on_tensor_cores(accelerator, computed_in)
@@ -204,7 +208,7 @@ def _group(accelerator: Accelerator, computed_in: str, batch: int, m: int, n: in
 
 
 def _streams(accelerator: Accelerator, sizes: Sizes) -> Iterator[Point]:
-    """Through memory; and a chain of kernels over an array that stays in the last-level cache."""
+    """Streams through memory, and a chain of kernels over an array that stays in the last-level cache."""
     for size in sizes.cold:
         for name, step, fixed in (("copy", lambda x: -x, 0), ("add", lambda x, y: x + y, 1), ("exp", lambda x: jnp.exp(-x), 0)):
             if name != "exp" or size == sizes.cold[-1]:
@@ -217,7 +221,7 @@ def _streams(accelerator: Accelerator, sizes: Sizes) -> Iterator[Point]:
                 )
     for part in sizes.cached:
         size = (accelerator.cache_bytes or _CACHE) // part
-        # In a CUDA graph, and one by one; each long enough that the host is not waited for: what is between is the gap.
+        # In a CUDA graph, and one by one. Each is long enough to hide the host, so the difference is the gap between kernels.
         for kernels, group in ((_CHAINED, "cache"), (2, "gap")):
             if group == "cache" or (part <= _LARGE and accelerator.platform == "cuda"):
                 yield Point(
@@ -249,7 +253,7 @@ def _folds(sizes: Sizes) -> Iterator[Point]:
 
 
 def _rows(sizes: Sizes) -> Iterator[Point]:
-    """Gathers and scatters of as many rows as a table has."""
+    """Gathers and scatters with as many rows as a table has."""
     for count, width in sizes.gathered:
         table, places, rows = Array((count, width)), Array((count,), "int32", count), Array((count, width))
         size = 3.0 * rows.bytes
@@ -281,7 +285,7 @@ def _sorts(sizes: Sizes) -> Iterator[Point]:
 
 
 def _launches(accelerator: Accelerator, sizes: Sizes) -> Iterator[Point]:
-    """Kernels that do next to nothing. XLA adds one that counts the iterations, so from four on they make a CUDA graph."""
+    """Kernels without work. XLA adds one that counts the iterations, so four and more make a CUDA graph."""
     tiny, gpu = (Array((_TINY,)),), accelerator.platform != "tpu"
     kind = "launches" if gpu else "tpu"
 
@@ -306,7 +310,7 @@ def _launches(accelerator: Accelerator, sizes: Sizes) -> Iterator[Point]:
 
 
 def _chain(kernels: int) -> Callable[[Any], Any]:
-    """So many kernels one after the other that XLA may not fuse."""
+    """A number of kernels, one after the other, that XLA may not fuse."""
 
     def step(x: Any) -> Any:
         for number in range(kernels):
@@ -317,7 +321,7 @@ def _chain(kernels: int) -> Callable[[Any], Any]:
 
 
 def _unknown(kernels: int) -> Callable[[int], Callable[..., Any]]:
-    """A loop that ends when a number which the device computes is large enough: after ``UNKNOWN_TURNS``."""
+    """A loop that ends when a number computed on the device is large enough: after ``UNKNOWN_TURNS``."""
     step = _chain(kernels)
 
     def run(x: Any) -> Any:
@@ -327,7 +331,7 @@ def _unknown(kernels: int) -> Callable[[int], Callable[..., Any]]:
 
 
 def that_fit(points_: Sequence[Point], memory_bytes: float) -> tuple[list[Point], list[tuple[str, str]]]:
-    """The points that a quarter of the memory holds, and (name, why) of the others."""
+    """The points that fit into a quarter of the memory, and (name, reason) of the others."""
     fits = [point for point in points_ if point.memory_bytes <= memory_bytes / 4]
     left = [
         (p.name, f"needs {p.memory_bytes / 2**30:.3g} GiB, more than a quarter of the memory")

@@ -1,7 +1,7 @@
-"""One sweep over an attached GPU or TPU: what ``accelerator_points`` lists, compiled, checked, timed and made anchors of.
+"""One sweep over an attached GPU or TPU: the points of ``accelerator_points``, compiled, checked, timed and turned into anchors.
 
-A point's time is that of one more call in a row of calls that only the last is waited for: between two lengths of a row the
-start of the first call and the wait for the last cancel. Within a call the device repeats the operation by itself.
+A point's time is that of one more call in a row of calls, of which only the last is waited for. The difference between two
+lengths of the row cancels the start of the first call and the wait for the last. Within a call the device repeats the operation.
 """
 
 import re
@@ -34,51 +34,59 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Tuning:
-    """limit_s: seconds for everything. compiling: share of them after which nothing more is compiled. call_s: that a call is
-    to take. calls: in the longer row. workers: that compile. memory_bytes: of the device, ``None``: it says so.
-    """
+    """Limits of a sweep."""
 
     limit_s: float = 90.0
+    """Seconds for everything."""
     compiling: float = 0.6
+    """Share of ``limit_s`` after which no further point is compiled."""
     call_s: float = 2e-3
+    """Seconds that a call should take."""
     calls: int = 5
+    """Calls in the longer row."""
     most_turns: int = 1000
     passes: int = 9
     workers: int = 4
+    """Threads that compile."""
     memory_bytes: float | None = None
+    """Memory of the device; ``None``: as the device reports it."""
 
 
 @dataclass
 class Ready:
-    """A point compiled. turns: iterations of its loop in one call. times: of one call, a pass each."""
+    """A compiled point."""
 
     point: Point
     turns: int
+    """Iterations of its loop in one call."""
     executable: Any
     program: Program
     kind: str
     times: list[float] = field(default_factory=list)
+    """Seconds of one call, by pass."""
 
     def predicted(self, at: Card) -> float:
-        """Seconds of one call in a row of them, or of one that is waited for."""
+        """Predicted seconds of one call in a row of calls, or of one that is waited for."""
         found = step.on_card(self.program, at, self.point.precision).seconds
         return found if self.point.called else found - at.constants("tpu" if at.platform == "tpu" else "launches")["call_s"]
 
 
 @dataclass(frozen=True)
 class Swept:
-    """ready: what was measured. skipped: (what, why). passes over everything. spread: of a point's passes, the median over
-    the points of (highest - lowest) / median.
-    """
+    """The result of a sweep."""
 
     ready: tuple[Ready, ...]
+    """The measured points."""
     skipped: tuple[tuple[str, str], ...]
+    """(point, reason)."""
     passes: int
+    """Passes over all points."""
     took_s: float
     spread: float
+    """Median over the points of (highest - lowest) / median of a point's passes."""
 
     def measured(self) -> list[Measured]:
-        """The points as anchors are derived from: half of each group judges."""
+        """The points as input of the anchors; half of each group tests the other half."""
         groups: dict[str, list[Ready]] = defaultdict(list)
         for one in self.ready:
             groups[one.point.group].append(one)
@@ -108,8 +116,8 @@ def sweep(
     say: Say | None = None,
     clock: Clock = time.perf_counter,
 ) -> Swept:
-    """Measure the points on a device of which ``accelerator`` is the profile. Ctrl-C passes through. Raises
-    ``MissingConstant`` where the profile says too little to predict by, and ``CrJaxError`` where nothing could be measured.
+    """Measure the points on the device that ``accelerator`` is the profile of. Ctrl-C passes through. Raises ``MissingConstant``
+    for a profile without the constants of a prediction, and ``CrJaxError`` where nothing could be measured.
     """
     begun, at = clock(), card(accelerator)
     memory = tuning.memory_bytes or _memory(device) or accelerator.memory_bytes or 0
@@ -148,12 +156,12 @@ def sweep(
 
 
 def anchors(swept: Swept, accelerator: Accelerator) -> Anchors:
-    """The anchors that a sweep gives a device, whatever anchors its profile has."""
+    """The anchors of a device by a sweep, whatever anchors its profile has."""
     return derive(card(replace(accelerator, anchors=None)), swept.measured())
 
 
 def about(device: Any, swept: Swept) -> dict[str, Any]:
-    """What a profile says of the sweep."""
+    """The description of the sweep in a profile."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": device.device_kind,
@@ -165,7 +173,7 @@ def about(device: Any, swept: Swept) -> dict[str, Any]:
 
 
 def driver(device: Any, proc: Path = Path("/proc/driver/nvidia/version")) -> str | None:
-    """The version of the driver: NVIDIA's kernel module, else what the plugin says of itself."""
+    """The version of the driver: that of NVIDIA's kernel module, else the plugin's own."""
     try:
         found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", proc.read_text(encoding="utf-8", errors="replace"))
     except OSError:
@@ -183,7 +191,7 @@ def _compiled(
     say: Say | None,
     spent: Callable[[], float],
 ) -> list[Ready]:
-    """The points that compile in time and hold what they should."""
+    """The points that compile in time and have the expected operations."""
     waiting: list[tuple[Point, Future[Ready | str]]] = []
     found, until = [], tuning.compiling * tuning.limit_s
 
@@ -213,7 +221,7 @@ def _compiled(
 
 
 def _prepare(point: Point, device: Any, at: Card, tuning: Tuning) -> Ready | str:
-    """The point compiled, or why it is none."""
+    """The compiled point, or the reason why there is none."""
     turns = 1 if point.called else _turns(point, at, tuning)
     shapes = [jax.ShapeDtypeStruct(one.shape, one.dtype) for one in point.arguments]
     with jax.default_device(device):
@@ -234,7 +242,7 @@ def _prepare(point: Point, device: Any, at: Card, tuning: Tuning) -> Ready | str
 
 
 def _wrong(point: Point, turns: int, program: Program, found: step.StepTime, at: Card) -> str | None:
-    """Why a compiled point does not do what it is for; ``None``: it does."""
+    """The reason why a compiled point does not measure its operation; ``None``: it does."""
     total = program.total()
     if total.matmul_flops < 0.9 * turns * point.flops or (at.platform == "cuda" and total.hbm_bytes < 0.3 * turns * point.bytes):
         return "the compiler took the operation out of the loop"
@@ -251,7 +259,7 @@ def _turns(point: Point, at: Card, tuning: Tuning) -> int:
 
 
 def _measure(one: Ready, arguments: Sequence[Any], tuning: Tuning, clock: Clock) -> float | None:
-    """Seconds of one more call in a row; of one that is waited for, where that is asked. ``None``: not more than nothing."""
+    """Seconds of one more call in a row, or of one call that is waited for if the point asks for it; ``None``: not above 0."""
     call = one.executable
 
     def row(length: int) -> Callable[[], None]:
@@ -274,7 +282,7 @@ def _measure(one: Ready, arguments: Sequence[Any], tuning: Tuning, clock: Clock)
 
 
 class _Held:
-    """Arguments on the device, shared by the points, up to so many bytes."""
+    """Arguments on the device, shared by the points, up to a number of bytes."""
 
     def __init__(self, device: Any, most: float) -> None:
         self.device, self.most, self.bytes = device, most, 0

@@ -1,9 +1,9 @@
-"""A baseline's programs kept as portable StableHLO, and timed later in turn with today's.
+"""A baseline's programs, kept as portable StableHLO and timed later in turn with the current ones.
 
-A mean of last week against a mean of today says how the machine was doing; two programs that run in
-turn on one machine meet the same busy moments. So a baseline keeps its programs as traced (the
-versioned StableHLO of ``jax.export``), and both sides are compiled now, by one toolchain: what differs
-is what the source makes of the same workload. Another compiler's effect is not seen here.
+A mean of last week against a mean of today measures the machine. Two programs that run in turn on one machine meet the same busy
+moments. So a baseline keeps its programs as traced (the versioned StableHLO of ``jax.export``), and both sides are compiled now,
+by one toolchain: the only difference is the program that the source makes of the same workload. The effect of another compiler is
+not seen here.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ _LOCATION = re.compile(r' loc\((?:[^()"]|"[^"]*"|\([^()]*\))*\)')
 
 
 def folder(baseline: Path) -> Path:
-    """Where a baseline's programs lie: ``dmn.json`` -> ``dmn.programs``."""
+    """The folder of a baseline's programs: ``dmn.json`` -> ``dmn.programs``."""
     return baseline.with_suffix(".programs")
 
 
@@ -62,8 +62,8 @@ def _has_items(request: Request) -> bool:
 
 
 def keep(baseline: Path, request: Request) -> Path:
-    """Write the programs of a workload beside its baseline; returns the folder. Raises ``NotComparable`` for a
-    device that is not attached: its programs could never run in turn.
+    """Write the programs of a workload beside its baseline and return the folder. Raises ``NotComparable`` for a device that is
+    not attached, where its programs could never run in turn.
     """
     place = _place(request.devices[0])
     where = folder(baseline)
@@ -79,7 +79,7 @@ def keep(baseline: Path, request: Request) -> Path:
             write_atomically(where / file, program.mlir_module_serialized)
             steps[step.name] = {"file": file, **_signature(program)}
     about = {"platform": place.platform, "jax": jax.__version__, "steps": steps}
-    write_atomically(where / _LIST, json.dumps(about, indent=2) + "\n")  # last: it says that the others are whole
+    write_atomically(where / _LIST, json.dumps(about, indent=2) + "\n")  # last: it proves that the others are whole
     return where
 
 
@@ -88,7 +88,7 @@ def _file(step: Step) -> str:
 
 
 def exported(step: Step, precision: str, device: Any) -> export.Exported:
-    """A step over its flat arguments, every one of them kept, as portable StableHLO."""
+    """A step over its flat arguments, all of them kept, as portable StableHLO."""
     leaves, tree = jax.tree.flatten(step.arguments)
 
     def flat(*leaves: Any) -> list[Any]:
@@ -100,7 +100,7 @@ def exported(step: Step, precision: str, device: Any) -> export.Exported:
 
 @contextlib.contextmanager
 def _no_paths() -> Iterator[None]:
-    """Programs without the files and lines they were traced from: these name the machine's folders."""
+    """Programs without the names of source files and lines, which name the machine's folders."""
     option = "jax_traceback_in_locations_limit"
     before = getattr(jax.config, option)
     jax.config.update(option, 0)
@@ -111,7 +111,7 @@ def _no_paths() -> Iterator[None]:
 
 
 def _signature(program: export.Exported) -> dict[str, Any]:
-    """What two programs must share to run on the same arguments."""
+    """The properties that two programs must share to run on the same arguments."""
     return {
         "calling_convention": program.calling_convention_version,
         "arguments": [str(a) for a in program.in_avals],
@@ -122,10 +122,9 @@ def _signature(program: export.Exported) -> dict[str, Any]:
 def timed(
     baseline: Path, request: Request, limit_percent: float, plan: Plan = PLAN, clock: Clock = time.perf_counter
 ) -> dict[str, Any]:
-    """Each kept program of ``baseline`` in turn with today's of its name: the gate's ``time`` block.
+    """Each kept program of ``baseline`` timed in turn with the current one of its name: the gate's ``time`` block.
 
-    Raises ``NotComparable`` where there are no programs, they cannot be read by this JAX, or the device is not
-    attached.
+    Raises ``NotComparable`` where there are no programs, this JAX cannot read them, or the device is not attached.
     """
     place, where = _place(request.devices[0]), folder(baseline)
     if not (where / _LIST).is_file():
@@ -165,7 +164,7 @@ def timed(
 
 
 def _not_run(kept: dict[str, Any], old: export.Exported, new: export.Exported) -> str | None:
-    """Why a kept program cannot run in turn with today's; ``None``: it can."""
+    """The reason why a kept program cannot run in turn with the current one; ``None``: it can."""
     if any(kept.get(key) != value for key, value in _signature(new).items()):
         return "its arguments or results have other shapes now"
     calls = sorted(_called(_text(old)) - _called(_text(new)))
@@ -173,14 +172,14 @@ def _not_run(kept: dict[str, Any], old: export.Exported, new: export.Exported) -
 
 
 def _paired(programs: Sequence[run.Program], plan: Plan, clock: Clock) -> dict[str, Any]:
-    """Both programs in turn: the ratio of the first to the second, with its interval."""
+    """Both programs run in turn: the ratio of the first to the second, with its interval."""
     samples = interleave(programs, plan, clock)
     pairs = [(a, b) for a, b in zip(*(s.times_s for s in samples), strict=True) if a and b]
     return compare([a for a, _ in pairs], [b for _, b in pairs], paired=True) | {"samples": len(pairs)}
 
 
 def _about(file: Path) -> dict[str, Any]:
-    """The list of kept programs. Raises ``BadInput`` for what ``keep`` does not write."""
+    """The list of kept programs. Raises ``BadInput`` for a file that ``keep`` did not write."""
     found = read_json(file)
     if isinstance(found, dict) and isinstance(found.get("platform"), str) and isinstance(found.get("jax"), str):
         steps = found.get("steps")
@@ -190,7 +189,7 @@ def _about(file: Path) -> dict[str, Any]:
 
 
 def _called(text: str) -> set[str]:
-    """Targets of the calls that leave a program; a call whose target is not read stands for itself."""
+    """Targets of the calls that leave a program; a call without a readable target is its own name."""
     found: set[str] = set()
     for line in text.splitlines():
         if "custom_call" in line:
@@ -210,24 +209,24 @@ def _jax_platform(device: Any) -> str:
 
 
 def _read(file: Path, like: export.Exported) -> export.Exported:
-    """The kept program, which takes and gives what ``like`` does. Raises ``NotComparable``."""
+    """The kept program, with the arguments and results of ``like``. Raises ``NotComparable``."""
     try:
         found = dataclasses.replace(like, mlir_module_serialized=file.read_bytes())
         _text(found)
         return found
-    except Exception as error:  # of whatever kind: bytes of another format, or none
+    except Exception as error:  # of any kind: bytes of another format, or none
         said = one_line(error, 200)
         raise NotComparable(f"--time: {file} is not read by jax {jax.__version__}: {said}; legal: keep it anew") from None
 
 
 def _text(program: export.Exported) -> str:
-    """The program without its locations: source that has only moved is no change."""
+    """The program without its locations, so that moved source is no change."""
     lines = (line for line in program.mlir_module().splitlines() if not line.startswith("#loc"))
     return "\n".join(_LOCATION.sub("", line) for line in lines)
 
 
 def _program(program: Any, step: Step, prepared: Prepared, values: Any, device: Any) -> run.Program:
-    """Both sides take this way, so that nothing but the program differs."""
+    """Both sides are made here, so that nothing but the program differs."""
     leaves = jax.tree.leaves(step.arguments)
     offsets: Sequence[int] = [0]
     for argument in step.arguments:

@@ -28,7 +28,7 @@ from cr_jax.targets.compile import versions
 from cr_jax.units import scaled
 from cr_jax.version import __version__
 
-#: Told a stage (``compiled``, ``measured``) with facts, as it is reached.
+#: Called at every stage (``compiled``, ``measured``) with its facts.
 Say = Callable[[str, dict[str, Any]], None]
 #: Calls in a profiler trace.
 _TRACED = 5

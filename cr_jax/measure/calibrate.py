@@ -1,8 +1,7 @@
-"""Measure what the predictor needs on the attached CPU; the result is a user accelerator profile.
+"""Measure the predictor's tables on the attached CPU; the result is a user accelerator profile.
 
-Every point is measured in each of many short passes over all of them: what the threads of a product meet, both
-cores or only one of them, may last for seconds. The median of the passes is kept, and how far they lie apart is the
-fit quality.
+Every point is measured in each of many short passes over all points, because a state of the machine (the threads of a product
+have both cores, or only one) may last for seconds. The median of the passes is kept, and their spread is the quality of the fit.
 """
 
 import gc
@@ -27,7 +26,7 @@ from cr_jax.measure.points import Point
 PASSES = 15
 LIMIT_S = 90.0
 STATISTICS: dict[str, Callable[[list[float]], float]] = {"median": median, "fastest": min}
-#: Calls at most, and seconds, of one point in one pass.
+#: The most calls, and the seconds, of one point in one pass.
 _CALLS, _POINT_S = 20, 0.01
 
 
@@ -41,9 +40,9 @@ class _Ready:
 def calibrate(limit_s: float = LIMIT_S, say: Callable[[str], None] | None = None, statistic: str = "median") -> Calibration:
     """The ``calibration`` block of an accelerator profile, measured on the default device.
 
-    limit_s: seconds for everything; passes that would go beyond are left out, and ``passes`` says
-    how many were made. statistic: of the calls of one pass, one of ``STATISTICS``; ``fastest`` is for a
-    machine that others use too, against samples taken the same way. Raises ``BadConfig`` where the attached device is not a CPU.
+    limit_s: seconds for everything; passes beyond are left out, and ``passes`` has their number. statistic: one of
+    ``STATISTICS``, over the calls of a pass; ``fastest`` is for a shared machine, to compare with samples taken the same way.
+    Raises ``BadConfig`` where the attached device is not a CPU.
     """
     device = jax.devices()[0]
     if device.platform != "cpu":
@@ -97,14 +96,14 @@ def _prepare(point: Point) -> _Ready:
 
     def call() -> None:
         result = jax.block_until_ready(compiled(*held))
-        for number in donated:  # its buffer is gone: the result, which has its place and shape, is the next argument
+        for number in donated:  # its buffer is donated: the result, in the same place and shape, is the next argument
             held[number] = result[number] if isinstance(result, tuple) else result
 
     return _Ready(point, call, [])
 
 
 def _measure(entry: _Ready, seconds: float, chosen: Callable[[list[float]], float]) -> float:
-    """Seconds of a call, over ``seconds`` and one call at least."""
+    """Seconds of a call, over ``seconds`` or one call at least."""
     entry.call()
     times: list[float] = []
     begun = time.perf_counter()
@@ -130,7 +129,7 @@ def _block(ready: Sequence[_Ready], watched: list[float], passes: int, took: flo
             continue
         value -= overhead["call_s"] + (overhead["loop_s"] if point.looped else 0.0)
         each = value / point.per - (overhead["base_s"] if point.looped else 0.0)
-        each = max(each, 0.1 * seconds[id(r)] / point.per)  # what is lost in the loop's own cost stays small, not negative
+        each = max(each, 0.1 * seconds[id(r)] / point.per)  # a cost below that of the loop itself stays small, not negative
         if point.table == "element":
             elements[point.facts["what"]] = each / point.facts["elements"]
         elif point.table == "matmul":
@@ -169,7 +168,7 @@ def _block(ready: Sequence[_Ready], watched: list[float], passes: int, took: flo
 
 
 def _apart(times: list[float]) -> float:
-    """How far the middle half of some times lies apart, against their median."""
+    """The interquartile range of some times, as a share of their median."""
     if len(times) < 2:
         return 0.0
     first, middle, third = quantiles(times, n=4, method="inclusive")
@@ -177,10 +176,9 @@ def _apart(times: list[float]) -> float:
 
 
 def _overheads(seconds: dict[str, float]) -> dict[str, float]:
-    """Seconds of one call, argument, donated argument, operation, product, iteration and loop; base_s: an
-    iteration of the loops that other points stand in; hand_off_s: what a call takes longer when threads run it,
-    straight_s: and each of its operations that is in no loop; cold_straight_s: one whose code and data of the runtime
-    other work has driven out of the caches.
+    """Seconds of one call, argument, donated argument, operation, product, iteration and loop. base_s: an iteration of the loops
+    around other points; hand_off_s: the added time of a call that threads run; straight_s: the added time of its operations
+    outside loops; cold_straight_s: of one whose code and runtime data other work has driven out of the caches.
     """
     loops = points.LOOPS
     call = seconds["call"]
@@ -212,7 +210,7 @@ def _overheads(seconds: dict[str, float]) -> dict[str, float]:
 
 
 def profile(block: Calibration, name: str, base: dict[str, Any]) -> dict[str, Any]:
-    """The accelerator profile ``name``: ``base`` (the shipped CPU's document) with what was measured.
+    """The accelerator profile ``name``: ``base`` (the shipped CPU's document) with the measurements.
 
     Rates at the top level are the best of the tables, so that a roofline can be drawn.
     """
@@ -222,7 +220,7 @@ def profile(block: Calibration, name: str, base: dict[str, Any]) -> dict[str, An
 
     best = max(row.flops_per_s for row in block.tables.matmul)
     widest = max(block.tables.stream, key=lambda row: row.footprint_bytes)
-    validated = {"validated_on": []} if unreliable(block) else {}  # those errors were not found with such a one
+    validated = {"validated_on": []} if unreliable(block) else {}  # those errors belong to another calibration
     return (
         base
         | validated

@@ -1,4 +1,4 @@
-"""A case: one model, data set, device, phase and workload; what is benchmarked, swept and compared."""
+"""A case: one model, data set, device, phase and workload, to be benchmarked, swept or compared."""
 
 import dataclasses
 import hashlib
@@ -21,11 +21,7 @@ _LONGEST = 150
 
 @dataclass(frozen=True)
 class Case:
-    """batch: examples of a training step, ``None``: as published. users: conversations answered at
-    once. turns: the last turn T, ``None``: 95% of the conversations end by it. turn: the turn t that
-    is answered, ``None``: the last. mode: replay or incremental, ``None``: both. objective: of a
-    training step, ``None``: each.
-    """
+    """One model, data set, device, phase and workload."""
 
     model: str
     dataset: str = "cell-phones"
@@ -35,11 +31,17 @@ class Case:
     dtype: str = "float32"
     precision: str = "default"
     batch: int | None = None
+    """Examples of a training step; ``None``: as published."""
     users: int = 1
+    """Conversations answered at once."""
     turns: int | None = None
+    """The last turn T; ``None``: 95% of the conversations end by it."""
     turn: int | None = None
+    """The turn t that is answered; ``None``: the last."""
     mode: str | None = None
+    """``replay`` or ``incremental``; ``None``: both."""
     objective: str | None = None
+    """The objective of a training step; ``None``: each."""
     items_scored: int | None = None
     question_items: int = 10
     top_k: int = 10
@@ -57,7 +59,7 @@ class Case:
         name = "_".join(re.sub(r"[^A-Za-z0-9.\-]+", "-", part).strip("-.") for part in parts)
         if len(name) <= _LONGEST:
             return name
-        # No file system takes longer ones; the digest keeps two of them apart.
+        # File systems take no longer names; the digest keeps two of them apart.
         return f"{name[:_LONGEST]}-{hashlib.sha256('_'.join(parts).encode()).hexdigest()[:12]}"
 
     @classmethod
@@ -67,9 +69,9 @@ class Case:
         return cls(**{name: getattr(request, name) for name in names}, device=request.devices[0], phase=phase)
 
     def request(self) -> Request:
-        """What the case costs. Raises ``UnknownName``."""
+        """The request that the case stands for. Raises ``UnknownName``."""
         shared = {field.name for field in dataclasses.fields(Request)} & {field.name for field in dataclasses.fields(self)}
-        phases = cast(tuple[Phase, ...], (self.phase,))  # held against the phases there are by the request
+        phases = cast(tuple[Phase, ...], (self.phase,))  # checked by the request
         return Request(**{name: getattr(self, name) for name in shared}, devices=(self.device,), phases=phases)
 
     def changed(self, pairs: Mapping[str, str]) -> "Case":

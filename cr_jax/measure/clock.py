@@ -1,8 +1,7 @@
 """The clock: warm up, repeat until the interval of the median is tight, keep every raw sample.
 
-``sample`` times one call at a time, so what happens between two calls is in no sample. The call
-itself must wait for its result (``jax.block_until_ready``). What the samples say is in
-``cr_jax.measure.statistics``.
+``sample`` times one call at a time, so the time between two calls is in no sample. The call itself must wait for its result
+(``jax.block_until_ready``). ``cr_jax.measure.statistics`` describes the samples.
 """
 
 import time
@@ -12,20 +11,19 @@ from dataclasses import dataclass
 from cr_jax.errors import BadConfig
 from cr_jax.measure.statistics import median_interval
 
-#: Seconds on a clock that never goes back.
+#: Seconds of a monotonic clock.
 Clock = Callable[[], float]
-#: Give up on a clock after this many readings in a row that did not go forward.
+#: Readings in a row without progress after which a clock is given up.
 _STUCK = 50
-#: Samples are looked at again when their number has grown by this share.
+#: The interval is computed again when the number of samples has grown by this share.
 _GROWTH = 0.25
 
 
 @dataclass(frozen=True)
 class Plan:
-    """When to stop. At least ``runs`` samples and ``seconds`` of them, then more until the interval
-    of the median is within ``tightness`` of it on either side, or ``limit_s`` seconds or
-    ``most_runs`` samples are reached. ``warmup`` calls go before and are kept apart.
-    A ``limit_s`` below ``seconds`` wins over it.
+    """The stopping rule of a measurement. At least ``runs`` samples and ``seconds`` of them are taken, then more until the
+    interval of the median is within ``tightness`` of it on either side, or ``limit_s`` seconds or ``most_runs`` samples are
+    reached. ``warmup`` calls go before and are kept apart. A ``limit_s`` below ``seconds`` takes precedence.
     """
 
     warmup: int = 3
@@ -54,14 +52,12 @@ QUICK = Plan(warmup=2, runs=5, seconds=0.05, limit_s=0.5, tightness=0.05)
 
 @dataclass(frozen=True)
 class Samples:
-    """Seconds per call in the order taken; ``None`` where the clock did not go forward.
-
-    stopped: why no more were taken (``tight``, ``time limit``, ``run limit``, ``clock``).
-    """
+    """Seconds per call in the order taken; ``None`` where the clock did not go forward."""
 
     times_s: tuple[float | None, ...]
     warmup_s: tuple[float | None, ...]
     stopped: str
+    """The reason for the end: ``tight``, ``time limit``, ``run limit`` or ``clock``."""
     warnings: tuple[str, ...]
 
     @property
@@ -83,9 +79,8 @@ def sample(call: Callable[[], object], plan: Plan = Plan(), clock: Clock = time.
 
 
 def interleave(calls: Sequence[Callable[[], object]], plan: Plan = Plan(), clock: Clock = time.perf_counter) -> list[Samples]:
-    """Time several calls in turn, so that a busy moment meets all alike: the i-th sample of each was
-    taken in the same round, every other round in reverse order. ``plan`` holds for each call, its
-    time limit for all together.
+    """Time several calls in turn, so that a busy moment affects all alike. The i-th sample of each was taken in the same round,
+    every other round in reverse order. ``plan`` holds for each call, its time limit for all together.
     """
     warmup = [tuple(timed(call, clock) for _ in range(plan.warmup)) for call in calls]
     times: list[list[float]] = [[] for _ in calls]

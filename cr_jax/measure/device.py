@@ -1,4 +1,4 @@
-"""The attached device that a measurement runs on, and the profile whose peaks it is held against."""
+"""The attached device of a measurement, and the profile with its peaks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.targets.resolve import profile_name
 
 KINDS = ("cpu", "gpu", "tpu")
-#: JAX's names of platforms as accelerator profiles spell them.
+#: JAX's names of platforms, as spelled in accelerator profiles.
 _PLATFORM = {"gpu": "cuda", "cuda": "cuda", "cpu": "cpu", "tpu": "tpu"}
 
 
@@ -29,7 +29,7 @@ class Attached:
 def attached(name: str) -> Attached:
     """The attached device that ``name`` means: cpu, gpu, tpu, or an accelerator that is attached.
 
-    Raises ``BadConfig`` with what is attached, ``UnknownName`` for a name nobody knows.
+    Raises ``BadConfig`` with the attached devices, and ``UnknownName`` for an unknown name.
     """
     names = load.accelerator_names()
     if name not in KINDS and name not in names:
@@ -44,7 +44,7 @@ def attached(name: str) -> Attached:
 
 
 def none_attached(name: str) -> BadConfig:
-    """The error of a device that is not attached: what is, and what can be done without it."""
+    """The error for a device that is not attached: the attached ones, and the alternatives without it."""
     here = ", ".join(sorted({f"{d.platform} ({d.device_kind})" for d in _all()})) or "nothing"
     return BadConfig(
         f"device {name!r}: none attached, and only what is attached can be measured; attached: {here}; "
@@ -53,9 +53,9 @@ def none_attached(name: str) -> BadConfig:
 
 
 def peaks(accelerator: Accelerator | None, dtype: str, precision: str) -> dict[str, Any]:
-    """Peak rates that a step at ``dtype`` and matmul ``precision`` is held against; ``None``: unknown.
+    """Peak rates that a step at ``dtype`` and matmul ``precision`` is compared with; ``None``: unknown.
 
-    matmul_type: what products are computed in (``cr_jax.catalog.precision``).
+    matmul_type: the type that products are computed in (``cr_jax.catalog.precision``).
     """
     if accelerator is None:
         return {"profile": None, "matmul_type": None, "flops_per_s": None, "bytes_per_s": None}

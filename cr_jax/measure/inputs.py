@@ -1,9 +1,8 @@
 """Concrete arrays for a step's abstract arguments: seeded, legal and as full as the shapes allow.
 
-Weights come from the model's own initialisation and optimizer state from the objective's own
-``init``. Whole numbers follow their names: lengths and sentence ends fill the padding, so that
-masks leave nothing out, and ids are drawn from the model's own tables; a name that is not known gets
-zeros, which every id and every count may be. Costs of these models do not depend on the values.
+Weights come from the model's own initialisation and optimizer state from the objective's own ``init``. Whole numbers follow their
+names: lengths and sentence ends fill the padding, so that masks leave nothing out, and ids are drawn from the model's own tables.
+An unknown name gets zeros, which are legal ids and counts. Costs of these models do not depend on the values.
 """
 
 from typing import Any
@@ -55,7 +54,7 @@ def weights(model: AbstractModel, seed: int = 0) -> dict[str, Any]:
 def arguments(step: Step, model: AbstractModel, values: dict[str, Any], seed: int = 0) -> tuple[Any, ...]:
     """Arrays for ``step.arguments`` on JAX's default device, in buffers of their own.
 
-    values: from :func:`weights`. Raises ``BadConfig`` for a role nothing is known of.
+    values: from :func:`weights`. Raises ``BadConfig`` for an unknown role.
     """
     rng = np.random.default_rng(seed)
     found: list[Any] = []

@@ -1,4 +1,4 @@
-"""The machine: what it is, and what else it does while something is measured (Linux's ``/proc``)."""
+"""The machine and its other load during a measurement (Linux's ``/proc``)."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: Shares of the cores' time, and of the clock rate, above which a measurement is in doubt.
+#: Shares of the cores' time, and of the clock rate, above which a measurement is doubtful.
 OTHERS, STEAL, DRIFT = 0.10, 0.01, 0.10
 _PROC = Path("/proc")
 
@@ -29,8 +29,8 @@ def machine(proc: Path = _PROC) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Reading:
-    """Counters at one moment: clock ticks of all cores, of them busy and stolen; ticks of this
-    process; the load average; the mean clock rate. ``None`` where the system does not say.
+    """Counters at one moment: clock ticks of all cores, of them busy and stolen; ticks of this process; the load average; the
+    mean clock rate. ``None`` where the system does not report it.
     """
 
     total: float | None
@@ -64,10 +64,10 @@ def read(proc: Path = _PROC, own: Callable[[], float] = time.process_time) -> Re
 
 
 def contention(before: Reading, after: Reading, cores: int, ticks_per_s: float | None = None) -> tuple[dict[str, Any], list[str]]:
-    """What else ran between two readings, and warnings about it.
+    """The other load between two readings, and warnings about it.
 
-    others_share: of all cores' time, spent by other processes; stolen_share: taken by other guests
-    of the same host; clock_change: of the cores' mean clock rate.
+    others_share: of all cores' time, spent by other processes; stolen_share: taken by other guests of the same host;
+    clock_change: of the cores' mean clock rate.
     """
     others = stolen = change = None
     if before.total is not None and after.total is not None and after.total > before.total:

@@ -24,7 +24,7 @@ STATISTICS = "the device's peak of bytes in use, less what was in use before the
 
 
 def in_use(device: Any) -> tuple[int, int] | None:
-    """(bytes in use, their peak since the process began) as the device tells; ``None``: it does not."""
+    """(bytes in use, their peak since the process began) by the device's statistics; ``None``: it has none."""
     found = device.memory_stats()
     if not found or "peak_bytes_in_use" not in found:
         return None
@@ -32,7 +32,7 @@ def in_use(device: Any) -> tuple[int, int] | None:
 
 
 def device_peak(before: tuple[int, int] | None, after: tuple[int, int] | None) -> tuple[int | None, list[str]]:
-    """Peak bytes of what ran between two readings of :func:`in_use`, and warnings.
+    """Peak bytes between two readings of :func:`in_use`, and warnings.
 
     ``None`` when an earlier step of the process had a higher peak, which hides this one's.
     """
@@ -70,8 +70,8 @@ def fresh_peak(
 
 
 def resident_growth(compiled: Compiled, proc: Path = Path("/proc/self")) -> int | None:
-    """Bytes by which the peak resident size, the step running twice, exceeds the size before its
-    arguments were made; ``None`` where the system does not tell. For a process that did nothing else.
+    """Bytes by which the peak resident size, the step running twice, exceeds the size before its arguments were made; ``None``
+    where the system does not report it. The process must have done nothing else before.
     """
     _map_at_once()
     _warm()
@@ -97,7 +97,7 @@ def _map_at_once() -> None:
 
 
 def _warm() -> None:
-    """Run something small, so that threads, allocators and transfers have their memory already."""
+    """Run a small program, so that threads, allocators and transfers have their memory already."""
     square = jax.jit(lambda x: jnp.tanh(x @ x)).lower(jax.ShapeDtypeStruct((256, 256), jnp.float32)).compile()
     jax.block_until_ready([square(_touched(jax.ShapeDtypeStruct((256, 256), jnp.float32))) for _ in range(3)])
     jax.block_until_ready([_touched(jax.ShapeDtypeStruct((8,), kind)) for kind in (jnp.int32, jnp.bfloat16)])
@@ -113,11 +113,11 @@ def _touched(leaf: Any) -> jax.Array:
     offset = (leaf.dtype.itemsize - raw.ctypes.data) % 64
     host = raw[offset : offset + leaf.size * leaf.dtype.itemsize].view(leaf.dtype).reshape(leaf.shape)
     host[...] = 1 if jnp.issubdtype(leaf.dtype, jnp.floating) else 0
-    return jax.block_until_ready(jax.device_put(host))  # else the host's copy is still there when the step runs
+    return jax.block_until_ready(jax.device_put(host))  # else the host's copy still exists when the step runs
 
 
 def _absent(leaf: Any) -> Any:
-    """What stands for an argument that the program does not read: its shape, without its memory."""
+    """A stand-in for an argument that the program does not read: its shape, without its memory."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.key(0)
     return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)

@@ -1,8 +1,7 @@
-"""What a calibration measures: small programs, each for one number of the predictor.
+"""The points of a calibration: small programs, each for one number of the predictor.
 
-A program that is over in microseconds stands in a ``while`` loop together with a tiny product, which
-keeps XLA's CPU compiler from making the loop one native call; what the loop itself costs is a point
-of its own and is taken off.
+A program of a few microseconds runs in a ``while`` loop together with a tiny product, which keeps XLA's CPU compiler from making
+the loop one native call. The cost of the loop itself is a point of its own and is subtracted.
 """
 
 import itertools
@@ -23,7 +22,7 @@ WIDTHS = (1, 32, 256, 2048)
 DEPTHS = (16, 64, 256, 1024)
 _LARGEST_FLOPS = 1.1e9
 KINDS = ("nt", "tn")
-#: (m, n, k) at which the other kinds are compared with ``nn``. What reading a transposed operand costs is shared by
+#: (m, n, k) at which the other kinds are compared with ``nn``. The cost of reading a transposed operand is shared by
 #: all columns: with a hundred of them it may be half the product's time, with a thousand much less.
 KIND_SHAPES = (
     (4, 512, 64),
@@ -39,13 +38,13 @@ KIND_SHAPES = (
 #: (batch, m, n, k) of batched products.
 BATCHED = ((16, 12, 32, 32), (64, 1, 64, 32), (64, 64, 64, 64), (512, 8, 32, 32), (4096, 1, 12, 32))
 FOOTPRINTS = (1 << 15, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26, 1 << 27)
-#: Of a buffer read and another written; below, either fits a cache and the rate is that of one in place.
+#: Bytes of a buffer that is read into another. Below, both fit a cache, and the rate is that of one buffer in place.
 FRESH = (1 << 21, 1 << 23, 1 << 24, 1 << 25, 56 << 20)
 GATHERS = ((1 << 20, 128), (1 << 20, 2048), (1 << 26, 128), (1 << 26, 2048))
 #: Rows picked at once.
 GATHERED = 8192
 _MIB = 1 << 20
-#: Other work between two calls that leaves nothing of a program in the caches.
+#: Bytes touched between two calls to drive a program out of the caches.
 COLD_BYTES = 16 * _MIB
 #: Iterations of the loops that measure overheads.
 LOOPS = 1000
@@ -57,15 +56,16 @@ Made = tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Point:
-    """One number. facts: where in its table;
-    per: how often the function does it; looped: it stands in a loop, whose own cost is to be taken off.
-    """
+    """One number of a calibration."""
 
     table: str
     facts: dict[str, Any]
+    """Its place in the table."""
     make: Callable[[], Made]
     per: float
+    """How often the function does the operation."""
     looped: bool = False
+    """Whether it runs in a loop, whose own cost is subtracted."""
 
 
 def _normal(*shape: int) -> jax.Array:
@@ -73,9 +73,9 @@ def _normal(*shape: int) -> jax.Array:
 
 
 def _looped(work: Callable[..., Any], iterations: int, first: jax.Array, *rest: Any) -> Made:
-    """``work(first, *rest)`` again and again. ``first`` changes by one element each time, so that nothing
-    can be taken out of the loop, and the whole result is carried, so that nothing can be left out. Both
-    have their buffers from call to call: pages that the system hands out anew are a point of their own.
+    """``work(first, *rest)`` again and again. ``first`` changes by one element each time, so that nothing can be moved out of the
+    loop, and the whole result is carried, so that nothing can be left out. Both keep their buffers from call to call: fresh pages
+    of the system are a point of their own.
     """
 
     def run(result: Any, first: jax.Array, tiny: jax.Array, *rest: Any) -> Any:
@@ -142,7 +142,7 @@ def _batched(b: int, m: int, n: int, k: int) -> Point:
 
 
 def stream_points() -> list[Point]:
-    """Reading a buffer and writing it in place."""
+    """Points that read a buffer and write it in place."""
     points = []
     for footprint in FOOTPRINTS:
         n = footprint // 4
@@ -157,7 +157,7 @@ def stream_points() -> list[Point]:
 
 
 def fresh_points() -> list[Point]:
-    """Reading a buffer and writing another."""
+    """Points that read a buffer and write another."""
     points = []
     for footprint in FRESH:
         n = footprint // 8
@@ -171,7 +171,7 @@ def fresh_points() -> list[Point]:
 
 
 def gather_points() -> list[Point]:
-    """Rows picked at random from a table."""
+    """Points that gather random rows of a table."""
     points = []
     for size, row in GATHERS:
 
@@ -219,7 +219,7 @@ def _sliced(what: str, elements: float, work: Callable[..., Any]) -> Point:
 
 
 def element_points() -> list[Point]:
-    """Costs per element of what is not a product: seconds for the whole, over its elements."""
+    """Costs per element of operations that are no products: seconds of the whole, over its elements."""
     n, wide = 1 << 14, (4096, 12, 32)
     ids = np.random.default_rng(2).integers(0, 8192, 2048)
     size = wide[0] * wide[1] * wide[2]
@@ -252,7 +252,7 @@ def element_points() -> list[Point]:
             (1, *wide[:2]),
             (1, *wide),
         ),
-        # Few rows against weights that no cache holds: what a product takes to read them.
+        # Few rows against weights that no cache holds: the time of reading the weights.
         _element("cold_product_byte", 4.0 * 8192 * 2048, jnp.matmul, 2, (4, 8192), (8192, 2048)),
         _element("cold_vector_byte", 4.0 * 8192 * 2048, jnp.matmul, 2, (1, 8192), (8192, 2048)),
         _element("transpose", 512 * 512, lambda x: x.T, 20, (512, 512)),
@@ -283,11 +283,10 @@ def _convolve(x: jax.Array, w: jax.Array) -> jax.Array:
 
 
 def overhead_points() -> list[Point]:
-    """A call, its arguments, an operation, an iteration, a loop, and what it takes to hand a program to the threads.
+    """Points for a call, its arguments, an operation, an iteration, a loop, and the handing of a program to the threads.
 
-    Chains depend on what is before them, in buffers above the size up to which XLA runs a program in the
-    caller's thread, as the models' do. What stands in no loop is also
-    measured behind work that has filled the caches.
+    Each operation of a chain depends on the one before, in buffers above the size up to which XLA runs a program in the caller's
+    thread, like the models' operations. Operations outside loops are also measured behind work that has filled the caches.
     """
 
     def chain(x: jax.Array, length: int) -> jax.Array:
@@ -296,7 +295,7 @@ def overhead_points() -> list[Point]:
         return x
 
     def pairs(x: jax.Array, length: int) -> jax.Array:
-        """A product and an operation that the compiler cannot make one."""
+        """A product and an operation that the compiler cannot join."""
         for _ in range(length):
             x = (x @ x)[::-1] * 0.5
         return x
@@ -343,5 +342,5 @@ def overhead_points() -> list[Point]:
 
 
 def canary() -> Point:
-    """A product that is run before, between and after the passes: what the machine does meanwhile."""
+    """A product run before, between and after the passes, as a gauge of the machine's state."""
     return Point("canary", {}, lambda: (jnp.matmul, (_normal(512, 512), _normal(512, 512)), ()), 1)

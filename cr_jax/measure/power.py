@@ -1,7 +1,7 @@
 """Energy: NVML's counter on NVIDIA cards, RAPL's on Intel and AMD processors, a replay for tests.
 
-A meter counts joules since some moment. It is read seldom against what a step takes, so a step is
-repeated until the meter has moved on many times.
+A meter counts joules since some moment. It is updated rarely compared with the length of a step, so a step is repeated until the
+meter has been updated many times.
 """
 
 import time
@@ -13,15 +13,16 @@ from typing import Any, Protocol
 from cr_jax.measure.clock import Clock
 
 POWERCAP = Path("/sys/class/powercap")
-#: Updates of the meter that a measurement spans at least.
+#: The fewest updates of the meter that a measurement spans.
 _UPDATES = 20
 
 
 class Meter(Protocol):
-    """A counter of energy. period_s: seconds between its updates."""
+    """A counter of energy."""
 
     name: str
     period_s: float
+    """Seconds between its updates."""
 
     def read_j(self) -> float:
         """Joules so far. Raises ``OSError`` when the meter cannot be read."""
@@ -30,7 +31,7 @@ class Meter(Protocol):
 
 @dataclass
 class ReplayMeter:
-    """A meter that reads out what it was given."""
+    """A meter that returns given readings."""
 
     readings_j: Iterable[float]
     name: str = "replay"
@@ -117,8 +118,8 @@ def energy(
 ) -> tuple[dict[str, Any], list[str]]:
     """Joules per call, and warnings; ``None`` where the meter fails or goes backwards.
 
-    step_s: what a call takes. The call is repeated for 20 updates of the meter and half a second at
-    least, ``limit_s`` at most. The figure holds all that the meter sees, idle power too.
+    step_s: seconds of a call. The call is repeated for 20 updates of the meter and at least half a second, at most ``limit_s``.
+    The figure includes everything that the meter counts, idle power too.
     """
     wanted = min(limit_s, max(_UPDATES * meter.period_s, 0.5))
     repeats = max(3, int(wanted / step_s) + 1)

@@ -1,11 +1,10 @@
 """Time a compiled program's own operations, one by one, on the attached CPU.
 
-Each distinct hot operation is cut out of the program's HLO text, put into a loop of its own, compiled
-alone and timed at two lengths of the loop; the difference is one execution. Layouts are left out (a
-piece that is compiled again chooses its own, so ``bitcast`` becomes ``reshape``), a fusion becomes a
-call that the compiler fuses again, and an in-place update gets its own result back. A loop keeps operands in
-the caches, so that no time is taken below what the model says of fetching cold ones; and it copies what it
-carries, so that large results of operations that memory bounds keep the model's time.
+Each distinct hot operation is cut out of the program's HLO text, put into a loop of its own, compiled alone and timed at two
+lengths of the loop; the difference is one execution. Layouts are left out (a piece that is compiled again chooses its own, so
+``bitcast`` becomes ``reshape``), a fusion becomes a call that the compiler fuses again, and an in-place update gets its own
+result back. A loop keeps operands in the caches, so no time is taken below the model's time for fetching cold operands. It also
+copies its state, so large results of memory-bound operations keep the model's time.
 """
 
 import re
@@ -31,14 +30,14 @@ from cr_jax.predict.program_time import Prediction, Timed, assemble
 from cr_jax.predict.time_parts import TimeParts
 from cr_jax.printable import one_line
 
-#: Operations are replayed from the longest down, to this share of the predicted time and at most so many.
+#: Operations are replayed from the longest down, to this share of the predicted time and at most this number.
 SHARE, MOST = 0.97, 40
 _TAIL = re.compile(r", (?:metadata|backend_config|frontend_attributes|sharding)=\{.*$")
 _LAYOUT = re.compile(r"(\[[\d,]*\])\{[^}]*\}")
 _COMMENT = re.compile(r"/\*.*?\*/")
 #: Seconds of one measurement, and the most iterations.
 _LONG_S, _MOST_TURNS = 4e-3, 4000
-#: Measurements of both lengths, in turn, and the seconds they may take once there are three; an operation
+#: Measurements of both lengths, in turn, and their seconds at most once there are three; an operation
 #: of ``_SLOW_S`` and more is measured once.
 _MOST_PAIRS, _PAIRS_S, _SLOW_S = 25, 0.2, 0.1
 #: Results of this size and more are not replayed where memory bounds the operation.
@@ -47,7 +46,7 @@ _LARGE_RESULT = 4 << 20
 
 @dataclass(frozen=True)
 class Replayed:
-    """One distinct operation: executions it stands for, seconds of one by the model and by the clock.
+    """One distinct operation: the executions it represents, and seconds of one by the model and by the clock.
 
     replay_s is ``None``, with the reason, where the piece could not be compiled alone.
     """
@@ -68,7 +67,7 @@ def replay(
     accelerator: Accelerator,
     statistic: Callable[[list[float]], float] = median,
 ) -> tuple[Prediction, tuple[Replayed, ...]]:
-    """``prediction`` with its hot operations' times replaced by measured ones, and what was found.
+    """``prediction`` with measured times of its hot operations, and those operations.
 
     text: the compiled HLO of ``program``; module: the same parsed. statistic: of the few runs of each piece.
     """
@@ -106,7 +105,7 @@ def replay(
 
 
 def _scaled(parts: TimeParts, seconds: float) -> TimeParts:
-    """The measured seconds, not below fetching its operands, bound by what the model says bounds them."""
+    """The measured seconds, at least those of fetching the operands, all in the part that bounds the operation by the model."""
     seconds = max(seconds, parts.memory_s)
     if parts.bound == "overhead":
         return TimeParts(overhead_s=seconds)
@@ -174,7 +173,7 @@ class Pieces:
         return self._by_name[operation.computation][operation.name]
 
     def key(self, operation: Operation) -> str:
-        """Equal for operations that take the same time: opcode, shapes and fused text, names aside."""
+        """Equal for operations of the same time: opcode, shapes and fused text, without names."""
         instruction = self.instruction(operation)
         called = self.called(instruction)
         inside = "".join(self._clean(line) for name in called for line in self.bodies[name])
@@ -203,7 +202,7 @@ class Pieces:
         return line
 
     def base(self) -> tuple[str, list[Shape]]:
-        """An HLO module whose loop does next to nothing: the time of the loop itself."""
+        """An HLO module whose loop has no work: the time of the loop itself."""
         vector = Shape("f32", (64,), "")
         return loop_module([], "%w = f32[64] negate(%p0)", Shape("f32", (64,), ""), [vector], None), [vector]
 
@@ -233,7 +232,7 @@ class Pieces:
 
 
 def _end(text: str) -> int:
-    """The place of the bracket that closes the operand list that ``text`` begins inside of."""
+    """The position of the bracket that closes the operand list in which ``text`` begins."""
     depth = 1
     for place, char in enumerate(text):
         depth += (char == "(") - (char == ")")
@@ -245,7 +244,7 @@ def _end(text: str) -> int:
 def refine(
     text: str, module: HloModule, program: Program, prediction: Prediction, accelerator: Accelerator
 ) -> tuple[Prediction, tuple[ReplayedOperation, ...]]:
-    """:func:`replay` for a report: the refined prediction, and rows of where the analytic model errs most first."""
+    """:func:`replay` for a report: the refined prediction, and rows with the largest errors of the analytic model first."""
     found, rows = replay(text, module, program, prediction, accelerator)
     ranked = sorted(rows, key=lambda r: -abs((r.replay_s or r.analytic_s) - r.analytic_s) * r.times)
     return found, convert(ranked, tuple[ReplayedOperation, ...], from_attributes=True)

@@ -4,7 +4,7 @@ import numpy as np
 
 from cr_jax.hlo.shapes import Shape
 
-#: Types that operands can be made of.
+#: Types with values for operands.
 TYPES = {
     "pred": np.bool_,
     "f32": np.float32,
@@ -24,9 +24,9 @@ _TINY = "f32[8,8]"
 def loop_module(computations: list[str], work: str, result: Shape, shapes: list[Shape], back: int | None) -> str:
     """An HLO module that runs ``work`` as often as its first argument says.
 
-    computations: those that ``work`` calls. work: the instruction ``%w`` of ``%p0``, ``%p1``, ... of these shapes.
-    back: the operand that is the result of the turn before; ``None``: no operand.
-    The loop's state is (turn, turns, tiny, result, operands...).
+    computations: those that ``work`` calls. work: the instruction ``%w`` of ``%p0``, ``%p1``, ... of these shapes. back: the
+    operand that is the result of the previous iteration; ``None``: no operand. The loop's state is (turn, turns, tiny, result,
+    operands...).
     """
     kinds = ["s32[]", "s32[]", _TINY, result.plain, *(shape.plain for shape in shapes)]
     state = f"({', '.join(kinds)})"
@@ -58,7 +58,7 @@ def loop_module(computations: list[str], work: str, result: Shape, shapes: list[
 
 
 def _turn(work: str, kinds: list[str], shapes: list[Shape], back: int | None, poked: int | None) -> list[str]:
-    """The loop's body. poked: the operand that changes every turn."""
+    """The loop's body. poked: the operand that changes in every iteration."""
     state = f"({', '.join(kinds)})"
     body = [f"%s = {state} parameter(0)"]
     names = ["turn", "turns", "tiny", "before", *(f"q{n}" for n in range(len(shapes)))]
@@ -94,8 +94,8 @@ def _turn(work: str, kinds: list[str], shapes: list[Shape], back: int | None, po
 
 
 def _poked(shapes: list[Shape], back: int | None, result: Shape) -> int | None:
-    """The operand that changes every turn: the largest, or what it alone enters is taken out of the loop. Where a
-    part of something larger than the result is picked, the place it is picked from: to change the whole would copy it.
+    """The operand that changes in every iteration, so that the work stays in the loop: the largest one. Where part of an array
+    larger than the result is picked, it is the index, because changing the whole array would copy it.
     """
     if back is not None:
         return None

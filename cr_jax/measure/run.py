@@ -1,4 +1,4 @@
-"""Run a step for real: stages timed apart, arguments fed back, every call waited for."""
+"""Run a step for real: stages timed apart, results fed back as arguments, every call waited for."""
 
 import time
 from collections.abc import Callable
@@ -15,17 +15,15 @@ from cr_jax.steps.step import AbstractModel, Step
 
 @dataclass(frozen=True)
 class Compiled:
-    """A step compiled for one device over its flat arguments, and the seconds that took.
-
-    fed_back[i]: the flat argument that the i-th flat result replaces at the next call. read[i]:
-    whether the program reads its i-th flat argument; the compiler drops those it does not.
-    """
+    """A step compiled for one device over its flat arguments, and the seconds of each stage."""
 
     step: Step
     executable: Any
     device: Any
     fed_back: tuple[int, ...]
+    """fed_back[i]: the flat argument that the i-th flat result replaces at the next call."""
     read: tuple[bool, ...]
+    """read[i]: whether the program reads its i-th flat argument; the compiler drops the others."""
     stages_s: dict[str, float | None]
 
     def text(self) -> str:
@@ -33,7 +31,7 @@ class Compiled:
         return self.executable.as_text()
 
     def predicted_peak_bytes(self) -> int | None:
-        """The compiler's account: arguments + outputs + temporaries − aliased; ``None``: it gives none."""
+        """The compiler's account: arguments + outputs + temporaries − aliased; ``None``: it has none."""
         found = self.executable.memory_analysis()
         names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes", "alias_size_in_bytes")
         parts = [getattr(found, name, None) for name in names]
@@ -44,8 +42,8 @@ class Compiled:
 
 
 class Program:
-    """Calls a compiled step with its flat arguments ``leaves``. A donated argument is replaced by the result
-    that took its buffer, so a training step goes on training and a conversation's state goes on.
+    """Calls of a compiled step with its flat arguments ``leaves``. A donated argument is replaced by the result in its buffer, so
+    that a training step continues the training and the state of a conversation advances.
     """
 
     def __init__(self, compiled: Compiled, arguments: tuple[Any, ...]) -> None:
@@ -53,11 +51,11 @@ class Program:
         self.leaves = jax.tree.leaves(arguments)
 
     def __call__(self) -> None:
-        """One call, waited for; its results are let go, but for those fed back."""
+        """One call, waited for; all results but those fed back are dropped."""
         self._run()
 
     def is_number(self) -> bool:
-        """Call once more: whether no result is NaN."""
+        """Call once more; whether no result is NaN."""
         floats = [x for x in self._run() if jnp.issubdtype(x.dtype, jnp.floating)]
         return not any(bool(jnp.isnan(x).any()) for x in floats)
 

@@ -1,8 +1,7 @@
-"""What samples say: median and mean with intervals, percentiles, outliers, and ratios of two sets.
+"""Statistics of samples: median and mean with intervals, percentiles, outliers, and ratios of two sets.
 
-Neighbouring samples resemble each other (clock rate, neighbours on the machine), so the bootstrap
-resamples blocks of neighbours: about ``_BLOCKS`` of them, at least one sample long. Everything is
-seeded: the same samples give the same figures.
+Successive samples are correlated (clock rate, other load of the machine), so the bootstrap resamples blocks of successive
+samples: about ``_BLOCKS`` of them, at least one sample long. Everything is seeded: the same samples give the same figures.
 """
 
 import math
@@ -13,24 +12,23 @@ import numpy as np
 
 _BLOCKS = 10
 _RESAMPLES = 400
-#: Above this many samples, each block's order is kept but only every n-th sample enters the bootstrap.
+#: Above this number of samples, each block's order is kept but only every n-th sample enters the bootstrap.
 _DENSEST = 20_000
 #: Student's t for 90%, two-sided, of four values.
 _T90 = 2.353
-#: Outlier: further from the median than this many scaled median absolute deviations.
+#: Outlier: more than this number of scaled median absolute deviations away from the median.
 _FAR = 5.0
 #: A percentile needs samples beyond it: p99 from 100 samples on.
 _PERCENTILES = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99}
 
 
 def describe(times_s: Sequence[float], seed: int = 0) -> dict[str, Any]:
-    """The figures of a set of samples, in seconds; every figure ``None`` for fewer than two.
+    """The figures of a set of samples, in seconds; every figure is ``None`` for fewer than two.
 
-    median_interval_s: 95% block bootstrap interval of the median. repeat_interval_s: where the median
-    of another run of this bench is expected, nine times of ten at least (see ``repeat_interval``).
-    mean_interval_s: 95% block bootstrap interval of the mean. Percentiles are ``None`` when the samples
-    are too few to have one beyond them. outliers: samples further than 5 scaled median absolute
-    deviations from the median.
+    median_interval_s: 95% block bootstrap interval of the median. repeat_interval_s: the interval that has the median of another
+    run of this bench at least nine times of ten (see ``repeat_interval``). mean_interval_s: 95% block bootstrap interval of the
+    mean. Percentiles are ``None`` when no sample lies beyond them. outliers: samples more than 5 scaled median absolute
+    deviations away from the median.
     """
     n = len(times_s)
     if n < 2:
@@ -56,8 +54,8 @@ def describe(times_s: Sequence[float], seed: int = 0) -> dict[str, Any]:
 
 
 def median_interval(times_s: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
-    """(low, median, high): the 95% block bootstrap interval of this run's median, and no narrower than the medians of
-    its quarters lie apart.
+    """(low, median, high): the 95% block bootstrap interval of this run's median, at least as wide as the spread of the medians
+    of its quarters.
     """
     x = np.asarray(times_s, float)
     low, high = _interval(_bootstrap(x, np.random.default_rng(seed), 200)[0])
@@ -66,11 +64,11 @@ def median_interval(times_s: Sequence[float], seed: int = 0) -> tuple[float, flo
 
 
 def repeat_interval(times_s: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
-    """(low, median, high): where the median of another run is expected.
+    """(low, median, high): the interval in which the median of another run is expected.
 
-    A repeat's median varies as this one does, so the bootstrap interval of the median is stretched by
-    the square root of two about the median. It is never narrower than what the medians of this run's
-    quarters foretell of another quarter (Student's t, 90%), which drift moves and a bootstrap cannot see.
+    The median of a repeat varies as this one does, so the bootstrap interval of the median is stretched by the square root of two
+    about the median. It is at least as wide as the interval that the medians of this run's quarters predict for another quarter
+    (Student's t, 90%), which drift moves and a bootstrap cannot see.
     """
     x = np.asarray(times_s, float)
     medians, _ = _bootstrap(x, np.random.default_rng(seed), 200)
@@ -78,7 +76,7 @@ def repeat_interval(times_s: Sequence[float], seed: int = 0) -> tuple[float, flo
 
 
 def outliers(times_s: Any) -> Any:
-    """Which samples lie further than 5 scaled median absolute deviations from the median."""
+    """Whether each sample lies more than 5 scaled median absolute deviations away from the median."""
     x = np.asarray(times_s, float)
     distance = np.abs(x - np.median(x))
     spread = 1.4826 * np.median(distance)
@@ -88,10 +86,9 @@ def outliers(times_s: Any) -> Any:
 def compare(ours_s: Sequence[float], theirs_s: Sequence[float], paired: bool, seed: int = 0) -> dict[str, Any]:
     """The ratio of medians ours / theirs, its 95% interval and a significance test.
 
-    paired: the samples were taken in turn, the i-th of one beside the i-th of the other; the
-    interval is then a block bootstrap over pairs and the test a permutation that swaps pairs by
-    blocks. Otherwise blocks of each set are resampled on their own and the test is Mann-Whitney's,
-    its variance corrected for neighbours that resemble each other.
+    paired: the samples were taken in turn, the i-th of one beside the i-th of the other; the interval is then a block bootstrap
+    over pairs and the test a permutation that swaps pairs by blocks. Otherwise blocks of each set are resampled on their own and
+    the test is Mann-Whitney's, its variance corrected for correlated neighbours.
     """
     a, b = np.asarray(ours_s, float), np.asarray(theirs_s, float)
     rng = np.random.default_rng(seed)
@@ -120,7 +117,7 @@ def _interval(values: Any) -> list[float]:
 
 
 def _blocks(n: int, rng: np.random.Generator) -> Any:
-    """Indices of n samples drawn as blocks of neighbours, the end joined to the start."""
+    """Indices of n samples drawn as blocks of successive samples, the end joined to the start."""
     length = max(1, n // _BLOCKS)
     starts = rng.integers(0, n, -(-n // length))
     return ((starts[:, None] + np.arange(length)) % n).reshape(-1)[:n]
@@ -145,7 +142,7 @@ def _repeat(x: Any, medians: Any) -> tuple[float, float, float]:
 
 
 def _quarters(x: Any) -> list[float]:
-    """Medians of the quarters of a run, in order; too few samples have but one."""
+    """Medians of the quarters of a run, in order; a run of too few samples is one quarter."""
     parts = np.array_split(x, 4) if len(x) >= 12 else (x, x)
     return [float(np.median(part)) for part in parts]
 
@@ -175,9 +172,7 @@ def _mann_whitney(a: Any, b: Any) -> float:
 
 
 def _effective(x: Any) -> float:
-    """Samples that would say as much if neighbours did not resemble each other: from the ranks'
-    autocorrelation, summed until it first falls below 0.05.
-    """
+    """The number of independent samples: from the ranks' autocorrelation, summed until it first falls below 0.05."""
     ranks = np.argsort(np.argsort(x)).astype(float)
     ranks -= ranks.mean()
     total = float(ranks @ ranks)

@@ -1,8 +1,7 @@
 """A sweep: the product of models, data sets, phases, batches and dtypes, one file per finished cell.
 
-Each cell runs in a process of its own, so that nothing a cell does, running out of memory too, ends
-the sweep. A cell whose file is there and holds a report is not run again: a sweep that was killed
-goes on where it stopped.
+Each cell runs in a process of its own, so that no failure of a cell, even running out of memory, ends the sweep. A cell whose
+file exists and holds a report is not run again: a killed sweep continues where it stopped.
 """
 
 import itertools
@@ -26,13 +25,13 @@ from cr_jax.report.document import validate, write
 from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
 from cr_jax.version import __version__
 
-#: Told after each cell: the case, its report, whether it was there already, seconds it took.
+#: Called after each cell: the case, its report, whether it existed already, its seconds.
 Progress = Callable[[Case, Mapping[str, Any], bool, float], None]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a cell may take before it is a failed one, and what is measured and kept beside the time."""
+    """Limits of a cell, and the quantities that are measured beside the time."""
 
     cell_s: float = 900.0
     memory: bool = True
@@ -70,10 +69,10 @@ def sweep(
     progress: Progress | None = None,
     command: Sequence[str] = worker_process.COMMAND,
 ) -> list[dict[str, Any]]:
-    """Run every case that has no report in ``folder``; returns all reports in order.
+    """Run every case that has no report in ``folder`` and return all reports in order.
 
-    A failed cell is a report with ``status`` failed. A file that is no report is an error of the
-    user's and raises ``BadInput``; Ctrl-C passes through, the files so far stay.
+    A failed cell is a report with ``status`` failed. A file that is no report is an error of the user's and raises ``BadInput``.
+    Ctrl-C passes through, and the files so far stay.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +93,7 @@ def sweep(
 
 
 def finished(file: Path) -> dict[str, Any] | None:
-    """The report in ``file``; ``None`` if there is no file. Raises ``BadInput`` for anything else."""
+    """The report in ``file``; ``None`` without a file. Raises ``BadInput`` for anything else."""
     if not os.path.lexists(file):
         return None
     document = read_json(file)

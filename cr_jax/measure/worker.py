@@ -1,7 +1,7 @@
 """A process that measures one thing and ends: ``python -m cr_jax.measure.worker REQUEST.json``.
 
-Kinds of request: ``memory`` (peak of one step) and ``bench`` (a cell of a sweep). Progress goes, one
-JSON object a line, to what was its standard output; a bench's document to the file it is told.
+Kinds of request: ``memory`` (peak of one step) and ``bench`` (a cell of a sweep). Progress goes, one JSON object a line, to the
+original standard output; a bench's document goes to the file that the request names.
 """
 
 import json
@@ -15,9 +15,9 @@ from cr_jax.printable import named
 
 
 def main(arguments: list[str]) -> int:
-    """Serve one request; the exit code."""
+    """Serve one request and return the exit code."""
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what plugins print does not get among the progress
+    os.dup2(2, 1)  # the output of plugins does not mix with the progress
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     return answer(arguments, pipe)
 
@@ -28,7 +28,7 @@ def answer(arguments: list[str], pipe: TextIO) -> int:
         (file,) = arguments
         request = read_json(file)
         {"memory": _memory, "bench": _bench}[request["kind"]](request, pipe)
-    except Exception as error:  # of whatever kind: a request that is none, a case that cannot be measured
+    except Exception as error:  # of any kind: not a request, or a case that cannot be measured
         print(named(error, 400), file=sys.stderr)
         return 2
     return 0

@@ -1,12 +1,12 @@
-"""How the process that measures is started: its command and its environment."""
+"""Command and environment of the measuring process."""
 
 import os
 import sys
 
-#: How the process is started, less the request.
+#: The command of the process, without the request.
 COMMAND = (sys.executable, "-m", "cr_jax.measure.worker")
 
 
 def environment() -> dict[str, str]:
-    """This process's, with what it can import."""
+    """The environment of this process, with its import path."""
     return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
