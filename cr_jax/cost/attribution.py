@@ -63,7 +63,7 @@ class Attribution:
         self._seen: dict[str, tuple[str, Pass]] = {}
 
     def of(self, op_name: str) -> tuple[str, Pass]:
-        """``(module, pass)``; the module is ``(none)`` where no scope says."""
+        """``(module, pass)``; the module is ``(none)`` where no scope names one."""
         found = self._seen.get(op_name)
         if found is None:
             found = self._seen[op_name] = (self._module(op_name), _pass(op_name))
@@ -97,9 +97,9 @@ def root_of(op_names: Iterable[str]) -> str:
 class Scope(NamedTuple):
     """The naming context of a called computation.
 
-    root: see ``root_of``. context: the caller's full name; an operation without a full name of its
-    own belongs there. own, shared: compilers merge equal loop bodies, whose names then say the first
-    loop (``shared/...``); read for another loop they say ``own/...``.
+    root: see ``root_of``. context: the caller's full name, which operations without a full name of their own take. own, shared:
+    compilers merge equal loop bodies, whose names then contain the first loop (``shared/...``); read for another loop they become
+    ``own/...``.
     """
 
     root: str = ""
@@ -120,7 +120,7 @@ class Scope(NamedTuple):
         return op_name
 
     def inside(self, op_name: str) -> "Scope":
-        """The scope of what an operation of this computation calls."""
+        """The scope of a computation that an operation of this one calls."""
         return Scope(self.root, self.full(op_name) if op_name else self.context, self.own, self.shared)
 
     def loop(self, own: str, op_names: Iterable[str]) -> "Scope":
@@ -148,19 +148,19 @@ class Scope(NamedTuple):
         return ""
 
 
-#: Matrix products by (elements of the result, FLOPs) -> who owns them, as (module, pass).
+#: Matrix products by (elements of the result, FLOPs) -> their owners, as (module, pass).
 Products = Mapping[tuple[int, int], frozenset[tuple[str, str]]]
 
 
 class Origins:
-    """Names for operations that the compiler left without one."""
+    """Names for operations that the compiler left without a name."""
 
     def __init__(self, root: str, products: Products | None = None):
         self._scope, self._products = Scope(root), products or {}
         self._known: dict[tuple[int, int], str] = {}
 
     def name(self, instruction: Instruction, matmul_flops: int = 0) -> str:
-        """The operation's name; where the compiler gave it none, the name that its operands or its size suggest."""
+        """The operation's name; where the compiler gave it none, the name suggested by its operands or its size."""
         name, root = instruction.op_name, self._scope.root
         if root and name.startswith(root):
             return name
@@ -177,11 +177,10 @@ class Origins:
         return f"{self._scope.root}/{wrapped}{module}/dot_general"
 
     def of(self, instruction: Instruction, depth: int = 4) -> str:
-        """The operation's own name, or where the compiler gave it none, that of what it works on.
+        """The operation's own name, or where the compiler gave it none, the name of its operands.
 
-        A weight among the operands names its owner (``answer`` for ``weights['answer']['kernel']``).
-        Otherwise, of several operands the first of the latest pass decides: the gradient of a product
-        reads forward values too.
+        A weight among the operands names its owner (``answer`` for ``weights['answer']['kernel']``). Otherwise, of several
+        operands the first of the latest pass decides: the gradient of a product reads forward values too.
         """
         if self._scope.rooted(instruction.op_name) or depth == 0:
             return instruction.op_name

@@ -9,23 +9,26 @@ Owner = tuple[str, str]  # module, pass
 
 @dataclass(slots=True)
 class Cost:
-    """matmul_flops: dot and convolution. other_flops: other floating-point arithmetic.
-    integer_ops: integer and logical operations, comparisons, selections and conversions (XLA counts
-    them as FLOPs). transcendentals: exp, log, tanh, sqrt, power and their like, one each.
-    read_bytes, written_bytes: main memory. onchip_bytes: scratchpad traffic, both directions.
-    collective_bytes: operand bytes handed to collectives. replaced_matmul_flops: of matrix products that
-    the compiler carries out as multiplications and sums; that work is among the other_flops.
-    """
+    """Operations and bytes of a part of a program."""
 
     matmul_flops: int = 0
+    """FLOPs of dots and convolutions."""
     other_flops: int = 0
+    """FLOPs of other floating-point arithmetic."""
     integer_ops: int = 0
+    """Integer and logical operations, comparisons, selections and conversions (XLA counts them as FLOPs)."""
     transcendentals: int = 0
+    """exp, log, tanh, sqrt, power and similar functions, one each."""
     read_bytes: int = 0
+    """Bytes read from main memory."""
     written_bytes: int = 0
+    """Bytes written to main memory."""
     onchip_bytes: int = 0
+    """Scratchpad traffic in both directions."""
     collective_bytes: int = 0
+    """Operand bytes of collectives."""
     replaced_matmul_flops: int = 0
+    """FLOPs of matrix products that the compiler carries out as multiplications and sums; the work is part of ``other_flops``."""
 
     def add(self, other: "Cost", times: int = 1) -> "Cost":
         """``self += times * other``."""
@@ -62,13 +65,13 @@ class Cost:
 
     @staticmethod
     def largest(costs: Iterable["Cost"]) -> "Cost":
-        """Field by field the largest."""
+        """The largest value, field by field."""
         many = list(costs)
         return Cost(*(max(getattr(cost, f.name) for cost in many) for f in fields(Cost)))
 
     @staticmethod
     def smallest(costs: Iterable["Cost"]) -> "Cost":
-        """Field by field the smallest."""
+        """The smallest value, field by field."""
         many = list(costs)
         return Cost(*(min(getattr(cost, f.name) for cost in many) for f in fields(Cost)))
 
@@ -79,7 +82,7 @@ class Cost:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations: matmul and other; transcendentals stand apart."""
+        """Floating-point operations: matmul and other, without transcendentals."""
         return self.matmul_flops + self.other_flops
 
     @property

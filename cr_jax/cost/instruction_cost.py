@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Declaration:
-    """Cost of a call beyond what its shapes tell. source: ``declared`` by the call, or a textbook ``formula``."""
+    """Cost of a call that does not follow from its shapes. source: ``declared`` by the call, or a textbook ``formula``."""
 
     operation: str
     source: str
@@ -32,7 +32,7 @@ class Declaration:
 
 @dataclass(slots=True, eq=False)
 class Fused:
-    """Arithmetic inside a fused or applied computation, and its operations without a rule, with how often each stands."""
+    """Arithmetic inside a fused or applied computation, and its operations without a rule, with their numbers."""
 
     rows: list[Row]
     missing: dict[str, int]
@@ -43,7 +43,7 @@ class Fused:
         return max((_RANK.get(row.family, -1), row.family) for row in self.rows)[1] if self.rows else "movement"
 
     def total(self) -> Cost:
-        """The sum of all rows."""
+        """Everything except the declared cost. Not to be changed by the caller."""
         cost = Cost()
         for row in self.rows:
             cost.add(row.cost)
@@ -75,7 +75,7 @@ class InstructionCost:
 
 
 class InstructionCosts:
-    """Costs of a module's instructions. Each fused or applied computation is worked out once."""
+    """Costs of a module's instructions. Each fused or applied computation is computed once."""
 
     def __init__(self, module: HloModule, names: Origins) -> None:
         self._module, self._names = module, names

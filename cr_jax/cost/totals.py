@@ -1,14 +1,14 @@
-"""Total cost of a run, and the branch of a conditional that is chosen by it."""
+"""Total cost of a run, and the branch of a conditional that it chooses."""
 
 from cr_jax.cost.cost import Cost
 from cr_jax.cost.walk import Branching, Called, Executed, Repeated, Run
 
 
 class Totals:
-    """Totals of runs at most, or at least; each run is added up once.
+    """The highest or lowest totals of runs; each run is added up once.
 
-    cheapest: loops end as early as they may, and of a conditional's branches each figure is the smallest one's; else
-    as late, and the largest one's. declared: whether costs that calls declare are among the totals.
+    cheapest: loops end as early as they may, and a conditional has the smallest of its branches, figure by figure; otherwise
+    loops end late and the largest counts. declared: whether costs that calls declare are part of the totals.
     """
 
     def __init__(self, cheapest: bool = False, declared: bool = True) -> None:
@@ -24,12 +24,12 @@ class Totals:
         return known
 
     def vary(self, run: Run) -> bool:
-        """Whether branches or early ends of loops make some runs do less than others."""
+        """Whether some runs cost less than others, by branches or early ends of loops."""
         self.of(run)
         return self._varies
 
     def turns(self, loop: Repeated) -> int:
-        """How often the loop's body runs."""
+        """Iterations of the loop's body."""
         return loop.count.least if self.cheapest else loop.count.most
 
     def branches(self, switch: Branching) -> list[Cost]:

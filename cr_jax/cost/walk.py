@@ -1,7 +1,7 @@
 """The walk over a module: the tree of its executed computations, with trip counts, branches and costs.
 
-The counter (``cost.counting``) and the list of operations (``cost.operations``) are folds over this tree. Opcodes that
-run other computations are told apart here and nowhere else.
+The counter (``cost.counting``) and the list of operations (``cost.operations``) are folds over this tree. Opcodes that run other
+computations are handled here and nowhere else.
 """
 
 import gc
@@ -17,7 +17,7 @@ from cr_jax.errors import BadHlo
 from cr_jax.hlo.loops import Frame, TripCount, trip_count
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 
-#: Instructions walked through, where calls repeat them.
+#: The most instructions walked, where calls repeat them.
 MOST_INSTRUCTIONS = 20_000_000
 
 
@@ -60,7 +60,7 @@ Entry = Executed | Repeated | Branching | Called
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One run of a computation: its instructions that compute or move anything, in order.
+    """One run of a computation: its instructions that compute or move data, in order.
 
     Calls of one computation share a ``Run`` unless its trip counts follow from the caller.
     """
@@ -72,13 +72,12 @@ class Run:
 class Walk:
     """A module walked once.
 
-    trip_counts: iterations of loops whose count the text does not tell, by the loop's name.
-    products: ``HloCount.products`` of the same step before the compiler, to name matrix products without a name.
-    entry: the run of the entry computation. open_ended: whether the program may do less than the totals, for a
-    cheaper branch, an earlier end of a loop, or a call that does less than it declares.
-    uncounted: operations whose arithmetic does not follow from their shapes.
-    Raises ``BadHlo`` for a program that is malformed, nested too deep, or multiplied by calls beyond
-    ``MOST_INSTRUCTIONS``.
+    trip_counts: iterations of loops without a known count in the text, by the loop's name. products: ``HloCount.products`` of the
+    same step before the compiler, to name matrix products without a name. entry: the run of the entry computation. open_ended:
+    whether the program may cost less than the totals, by a cheaper branch, an earlier end of a loop, or a call that does less
+    than it declares. uncounted: operations whose arithmetic does not follow from their shapes.
+
+    Raises ``BadHlo`` for a program that is malformed, nested too deep, or multiplied by calls beyond ``MOST_INSTRUCTIONS``.
     """
 
     def __init__(self, module: HloModule, trip_counts: Mapping[str, int] | None = None, products: Products | None = None) -> None:
@@ -98,7 +97,7 @@ class Walk:
             self._work = within_limit(self._work + len(computation.instructions))
             free, entry = opcode_rules.FREE, self._entry
             known = Run(computation, [entry(i, frame) for i in computation.instructions if i.opcode not in free])
-            if not frame.escaped:  # no trip count follows from who calls it
+            if not frame.escaped:  # no trip count follows from the caller
                 self._runs[computation.name] = known
         return known
 
@@ -136,7 +135,7 @@ class Walk:
 
 
 def within_limit(instructions: int) -> int:
-    """``instructions`` walked through so far. Raises ``BadHlo`` for more than ``MOST_INSTRUCTIONS``."""
+    """``instructions`` walked so far. Raises ``BadHlo`` for more than ``MOST_INSTRUCTIONS``."""
     if instructions > MOST_INSTRUCTIONS:
         raise BadHlo(1, f"calls multiply the program to more than {MOST_INSTRUCTIONS} operations")
     return instructions
@@ -153,7 +152,7 @@ def nesting_checked() -> Iterator[None]:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the search for cycles: a module is a million small values without one."""
+    """Pause the search for reference cycles: a module is a million small values without one."""
     running = gc.isenabled()
     gc.disable()
     try:

@@ -1,8 +1,8 @@
-"""A trained model that holds conversations: loaded from a checkpoint, compiled, asked turn by turn.
+"""A trained model in conversation: loaded from a checkpoint, compiled, queried turn by turn.
 
-It runs the programs that ``crjax profile`` counts (``cr_jax.steps.turn``): the state is carried from
-turn to turn. Where a conversation gets longer than the model's tests keep, the window they keep is
-read again (``replay``), so that its answers are those of the tests at every length.
+It runs the programs that ``crjax profile`` counts (``cr_jax.steps.turn``) and carries the state from turn to turn. Where a
+conversation becomes longer than the window of the model's tests, that window is read again (``replay``), so that its answers are
+those of the tests at every length.
 """
 
 import dataclasses
@@ -35,9 +35,9 @@ from cr_jax.train.metrics import tie_order
 from cr_jax.train.run import RECOMMENDER
 from cr_jax.train.state import shapes, unnamed
 
-#: Words of a free text that have room; of a longer one the newest are read.
+#: Words of a free text that are read; of a longer text the newest are read.
 FREE_WORDS = 64
-#: Turns in which a conversation is taken to get past a model's limit.
+#: Turns within which a conversation is assumed to pass a model's limit.
 ENDLESS = 100
 #: Items that a free dialogue can mention; slots are rows of the state, not weights.
 DIALOGUE_SLOTS = 8
@@ -45,19 +45,20 @@ DIALOGUE_SLOTS = 8
 
 @dataclass(frozen=True)
 class Answer:
-    """After one turn. items: the best with their scores. questions: aspects to ask, the best first,
-    ``None`` where the model scores none. latency_s: from the words to the list, on the host.
-    mode: ``incremental``, or ``replay`` past the model's limit.
-    """
+    """The answer after one turn."""
 
     items: tuple[tuple[str, float], ...]
+    """The best items with their scores."""
     questions: Sequence[tuple[str, float]] | None
+    """Aspects to ask, the best first; ``None`` where the model scores none."""
     latency_s: float
+    """Seconds on the host from the words to the list."""
     mode: str
+    """``incremental``, or ``replay`` past the model's limit."""
 
 
 class Scored(Sequence[tuple[str, float]]):
-    """Names with scores, of which the first few are mostly looked at."""
+    """Names with scores, of which usually only the first few are read."""
 
     def __init__(self, names: Sequence[str], numbers: np.ndarray, scores: np.ndarray) -> None:
         self._names, self._numbers, self._scores = names, numbers, scores
@@ -72,7 +73,7 @@ class Scored(Sequence[tuple[str, float]]):
 
 
 class Recommender:
-    """A model and its programs; ``prepare`` before the first turn."""
+    """A model and its programs; call ``prepare`` before the first turn."""
 
     def __init__(
         self,
@@ -83,10 +84,12 @@ class Recommender:
         dataset: str | Path | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """folder: what ``crjax train`` wrote. top: items listed. model, dataset, settings: what the
-        checkpoint must be of; a file's or folder's bytes are compared.
+        """Load what ``crjax train`` wrote to ``folder``.
 
-        Raises ``BadInput`` for a folder without a whole checkpoint or with one of something else.
+        top: items listed. model, dataset, settings: the expected origin of the checkpoint; a file's or folder's bytes are
+        compared.
+
+        Raises ``BadInput`` for a folder without a whole checkpoint or with one of another origin.
         """
         begin, place = time.perf_counter(), expanded(folder)
         found = stored(place / "checkpoints")
@@ -120,15 +123,16 @@ class Recommender:
         self._shapes: dict[bool, list[Mapping[str, Any]]] = {}
         self._starts: dict[int, Any] = {}
         self._side: Any = None
-        #: Conversations that are answered together.
+        #: Conversations answered together.
         self.users = 1
         self.loaded_s = time.perf_counter() - begin
 
     def prepare(self, talks: Iterable[Talk] | None = None, users: int = 1) -> tuple[int, float]:
-        """Compute the item side and compile what ``talks`` need, by default texts of ``FREE_WORDS``;
-        every program runs once. users: conversations that are answered together. Returns how many
-        programs, and the seconds it took. ``talks`` are read once and not kept. A shape that a
-        conversation past the model's limit takes beyond these is compiled when it gets there, off the clock.
+        """Compute the item side and compile the programs that ``talks`` need, by default for texts of ``FREE_WORDS``; every
+        program runs once. Returns the number of programs and the seconds.
+
+        users: conversations answered together. ``talks`` are read once and not kept. A shape beyond these, which a conversation
+        past the model's limit may need, is compiled when it is reached, off the clock.
         """
         begin, longest = time.perf_counter(), structs.asdict(self.assets.longest)
         self.users = users
@@ -150,7 +154,7 @@ class Recommender:
             for wanted in (longest, more)
         ]
         first, later = ([talk.utterance(self.config, work, t, 1) for work in rooms] for t in (0, 1))
-        # A dialogue's first turn may hold what the system said before, which is a later turn's shape.
+        # A dialogue's first turn may hold the system's words before it, which have a later turn's shape.
         self._shapes = {True: [*first, *later], False: later}
         for shape in self._shapes[True]:
             row = {name: np.zeros((users, *struct.shape[1:]), struct.dtype) for name, struct in shape.items()}
@@ -166,13 +170,13 @@ class Recommender:
         return self._starts[self.users]
 
     def turn(self, state: Any, talk: Talk, t: int) -> tuple[Any, Answer]:
-        """What is new in ``talk`` at turn t, after the turns before it; the state given is spent."""
+        """The new part of ``talk`` at turn t, after the turns before it; the given state is used up."""
         state, answers = self.turns(state, [talk], t)
         return state, answers[0]
 
     def turns(self, state: Any, talks: Sequence[Talk], t: int) -> tuple[Any, list[Answer]]:
-        """The same of several conversations at once, ``users`` at most; those that have ended at turn t
-        are left out at the end of ``talks``. The latency of each is that of all.
+        """The same for several conversations at once, at most ``users``; those that have ended at turn t are left out at the end
+        of ``talks``. The latency of each is that of all.
         """
         past = [place for place, talk in enumerate(talks) if self.encoder.past(talk, t)]
         for place in past:  # compiled before the clock starts
@@ -199,7 +203,7 @@ class Recommender:
         return state, [dataclasses.replace(answer, latency_s=latency) for answer in answers]
 
     def _noted(self, talk: Talk) -> Talk:
-        """The same; the programs are compiled that its windows past the model's limit need."""
+        """The same conversations, noting the programs that their windows past the model's limit need, and compiling them."""
         last = turn_count(talk) - 1
         for t in range(last + 1) if self.encoder.past(talk, last) else ():
             if self.encoder.past(talk, t):

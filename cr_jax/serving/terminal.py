@@ -24,7 +24,7 @@ class Ended(Exception):
 
 
 class Terminal:
-    """One user's conversation with ``found`` on stdin and stdout."""
+    """One user's conversation with a recommender on stdin and stdout."""
 
     def __init__(self, found: "Recommender", user: str) -> None:
         self.found, self.kept, self.user = found, found.assets, user
@@ -73,7 +73,7 @@ class Terminal:
             t += 1
 
     def _turn(self, answer: "Answer", done: set[str], refused: set[str]) -> Turn:
-        """The next turn: asked until the user gives a value the model can read."""
+        """The next turn: the user is asked until the value is one that the model can read."""
         while True:
             scored = answer.questions is not None
             order = [aspect for aspect, _ in answer.questions or ()] if scored else list(self.kept.values)
@@ -109,7 +109,7 @@ class Terminal:
         return None
 
     def _known(self, text: str) -> tuple[str, int]:
-        """The text cut to the newest words that have room, and how many of these the model knows; says which not."""
+        """The text cut to the newest words that are read, and the number of them that the model knows; the others are printed."""
         from cr_jax.serving.recommender import FREE_WORDS
 
         words = text.split()

@@ -1,8 +1,8 @@
-"""Checkpoints: arrays through Orbax, and what they belong to as JSON beside them; nothing is pickled.
+"""Checkpoints: arrays through Orbax, and their identity as JSON beside them; nothing is pickled.
 
-A checkpoint appears whole or not at all (Orbax writes to a temporary folder and renames it). It is
-refused for another model, configuration, data set or seed, with the difference. Of several hosts the
-first one writes and reads, and tells the others; the folder need not be theirs.
+A checkpoint appears whole or not at all (Orbax writes to a temporary folder and renames it). It is refused for another model,
+configuration, data set or seed, with the difference. Of several hosts the first one writes and reads, and sends the content to
+the others, which need no access to the folder.
 """
 
 import json
@@ -29,7 +29,7 @@ class Checkpoints:
     """The checkpoints in a folder."""
 
     def __init__(self, folder: str | Path, identity: Mapping[str, Any]) -> None:
-        """identity: plain values that a run must agree in to go on from a checkpoint."""
+        """identity: plain values that a run must agree in to continue from a checkpoint."""
         ocp = _orbax()
         self._ocp = ocp
         self.folder = Path(folder).resolve()
@@ -46,7 +46,7 @@ class Checkpoints:
             )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # What a killed run left half-written goes now.
+            # Remove the half-written checkpoint of a killed run.
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=KEPT, create=False, enable_async_checkpointing=False, cleanup_tmp_directories=True, **alone
             )
@@ -59,7 +59,7 @@ class Checkpoints:
         return hosts.first(lambda: self._manager.latest_step())
 
     def save(self, step: int, arrays: Any, progress: Mapping[str, Any]) -> None:
-        """Write a checkpoint; ``progress`` is plain and says where the run is."""
+        """Write a checkpoint. ``progress`` is plain data with the position of the run."""
         # Keys are typed arrays and scalars Python's: both become arrays.
         arrays = jax.tree.map(np.asarray, arrays)
         hosts.first(lambda: self._save(step, arrays, progress))
@@ -76,7 +76,7 @@ class Checkpoints:
                 ),
             )
             self._manager.wait_until_finished()
-        except Exception as error:  # the writers of arrays have errors of their own for a full disk
+        except Exception as error:  # the writers of arrays raise their own errors for a full disk
             reason = getattr(error, "strerror", None) or one_line(error, 200)
             raise NotWritten(f"{self.folder}: checkpoint {step} not written, earlier ones are intact: {reason}") from None
 
@@ -116,14 +116,14 @@ class Checkpoints:
         return arrays, plain["progress"]
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         if self._manager is not None:
             self._manager.close()
 
 
 @dataclass(frozen=True)
 class Stored:
-    """The newest checkpoint of a folder, without its arrays. identity, progress: as they were saved."""
+    """The newest checkpoint of a folder, without its arrays. identity and progress are as saved."""
 
     place: str
     identity: dict[str, Any]
@@ -132,10 +132,10 @@ class Stored:
 
 
 def stored(folder: str | Path) -> Stored:
-    """Open the newest checkpoint for reading; nothing in it is executed and nothing is written.
+    """Open the newest checkpoint for reading. Nothing in it is executed, and nothing is written.
 
-    ``weights(like)`` reads the weights alone, which must have the names, shapes and kinds of ``like``.
-    Both raise ``BadInput`` where there is no checkpoint, or it is damaged or of another shape.
+    ``weights(like)`` reads the weights alone, which must have the names, shapes and kinds of ``like``. Both raise ``BadInput``
+    where there is no checkpoint, or it is damaged or of another shape.
     """
     ocp, place = _orbax(), Path(folder).resolve()
     if not is_folder(place):
@@ -185,7 +185,7 @@ def _orbax() -> Any:
 
 
 def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") -> list[str]:
-    """What differs between two identities: ``config.hidden is 16, here 32``."""
+    """The differences between two identities: ``config.hidden is 16, here 32``."""
     found: list[str] = []
     for key in sorted(set(theirs) | set(ours)):
         name, a, b = f"{path}{key}", theirs.get(key), ours.get(key)
@@ -197,7 +197,7 @@ def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "
 
 
 def told(differences: list[str]) -> str:
-    """The first few of them, another model before all."""
+    """The first few differences, another model before all others."""
     first = sorted(differences, key=lambda one: not one.startswith("model "))[:3]
     more = len(differences) - len(first)
     return "; ".join(cut(one, 120) for one in first) + (f"; and {more} more" if more else "")

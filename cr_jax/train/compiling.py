@@ -1,7 +1,6 @@
-"""The seconds that JAX spends on tracing and compiling in this process, as JAX itself reports them.
+"""The seconds that JAX spends on tracing and compiling in this process, by JAX's own events.
 
-JAX takes them from the clock of the day, which may be set while it compiles; they are brought back to the
-monotonic clock here.
+JAX takes them from the wall clock, which may be set while it compiles. They are converted to the monotonic clock here.
 """
 
 import time
@@ -16,23 +15,25 @@ _EVENTS = (
     "/jax/core/compile/jaxpr_to_mlir_module_duration",
     "/jax/core/compile/backend_compile_duration",
 )
-#: A clock that is only corrected slowly drifts by less between two looks at it.
+#: A clock that is only corrected slowly drifts by less between two readings.
 _DRIFT_S = 0.05
 
 
 class Spans:
-    """Spans of time told at their ends; one within another counts once."""
+    """Spans of time, added at their ends; one inside another counts once."""
 
     def __init__(self) -> None:
         self._spans: list[tuple[float, float]] = []
         self._closed = 0.0
 
     def add(self, end: float, seconds: float) -> None:
-        """A span that ended at ``end``; ends are told in order. One that would end before it begins is none."""
+        """Add a span that ended at ``end``. Spans are added in the order of their ends; one that would end before it begins is
+        ignored.
+        """
         begin = end - max(0.0, seconds)
         while self._spans and self._spans[-1][0] >= begin:
             self._spans.pop()
-        if self._spans and self._spans[-1][1] > begin:  # overlaps: what is left of it
+        if self._spans and self._spans[-1][1] > begin:  # overlaps: only the rest of it counts
             begin = self._spans[-1][1]
         self._spans.append((begin, end))
         if len(self._spans) > 1000:
@@ -45,7 +46,7 @@ class Spans:
 
 
 class Day:
-    """Turns seconds by the clock of the day into seconds by the monotonic one."""
+    """Conversion of seconds by the wall clock into seconds by the monotonic clock."""
 
     def __init__(self) -> None:
         self._looked, self._ahead = time.perf_counter(), time.time() - time.perf_counter()
@@ -53,7 +54,7 @@ class Day:
         self._set: list[tuple[float, float, float]] = []
 
     def look(self) -> float:
-        """Notice whether the clock of the day was set since the last look; the monotonic time now."""
+        """Notice whether the wall clock was set since the last reading; the monotonic time now."""
         now = time.perf_counter()
         ahead = time.time() - now
         if abs(ahead - self._ahead) > _DRIFT_S:
@@ -62,7 +63,7 @@ class Day:
         return now
 
     def seconds(self, told: float) -> float:
-        """Of a span that has just ended and took ``told`` seconds by the clock of the day."""
+        """Seconds of a span that has just ended and took ``told`` seconds by the wall clock."""
         now = self.look()
         for after, at, by in reversed(self._set):
             if 0 <= told <= now - at:  # the span began later

@@ -13,7 +13,7 @@ from cr_jax.data.examples.pool import Arrays, Check, Examples, Pool, Ranking
 from cr_jax.models.spec import Spec
 from cr_jax.train import metrics
 
-#: Rows that are tested at once.
+#: Rows tested at once.
 ROWS = 64
 #: Cut-off of "success by turn".
 SUCCESS = 10
@@ -21,13 +21,13 @@ SUCCESS = 10
 
 @dataclass(frozen=True)
 class Ranked:
-    """ranks: of the item sought, a row per conversation state. aspects: ranks of the aspect asked next,
-    for the rows that have one, ``None`` for a model that asks nothing.
-    """
+    """Ranks on a part of the data."""
 
     ranking: Ranking
     ranks: np.ndarray
+    """Rank of the sought item, a row per conversation state."""
     aspects: np.ndarray | None
+    """Ranks of the aspect asked next, for the rows that have one; ``None`` for a model that asks nothing."""
 
     @property
     def final(self) -> np.ndarray:
@@ -51,7 +51,7 @@ class Ranked:
 
 
 class Tester:
-    """Runs a model's forwards on the parts of ``examples``; compiled once per padded shape."""
+    """Runs a model's forward passes on the parts of ``examples``; compiled once per padded shape."""
 
     def __init__(self, spec: Spec, merge: Callable[[Any], Any], examples: Examples) -> None:
         """merge: weights to the module."""
@@ -75,7 +75,7 @@ class Tester:
         side = None if self.examples.items is None else self._side(weights, dict(self.examples.items))
 
         def ranks(rows: np.ndarray, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-            # Of every batch, since scores of all states by all items may not fit.
+            # One batch at a time, since scores of all states by all items may not fit.
             found = {"ranks": metrics.ranks(outputs["item_scores"], ranking.target[rows])}
             if "question_scores" in outputs:
                 found["aspects"] = metrics.ranks(outputs["question_scores"], ranking.aspect[rows])  # nothing at -1
@@ -95,7 +95,7 @@ class Tester:
         return check.metrics(_outputs(check.pool, lambda batch: forward(weights, batch)))
 
     def figures(self, weights: Any, part: str, objectives: Sequence[str]) -> dict[str, Any]:
-        """What ``objectives`` are judged by: their checks, or the rankings of a model without checks."""
+        """The figures that judge ``objectives``: their checks, or the rankings of a model without checks."""
         ranked = None if self.examples.checks.get(part) else self.ranked(weights, part)
         found: dict[str, Any] = {} if ranked is None else {"ranking": ranked.figures()}
         return found | self.checked(weights, part, objectives)
@@ -107,12 +107,12 @@ class Tester:
 
 
 def finite(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Figures by test and name without those that are no number, which no document can hold."""
+    """Figures by test and name without those that are NaN or infinite, which no document can hold."""
     return {test: {name: value for name, value in found.items() if np.isfinite(value).all()} for test, found in figures.items()}
 
 
 def criterion(examples: Examples, figures: Mapping[str, Any]) -> tuple[str, float, bool] | None:
-    """What early stopping looks at: its name, its value, and whether more is better."""
+    """The figure for early stopping: its name, its value, and whether more is better."""
     for check in examples.checks.get("validation", ()):
         if check.name in figures:
             return f"{check.name}.{check.criterion}", figures[check.name][check.criterion], check.higher
@@ -120,7 +120,7 @@ def criterion(examples: Examples, figures: Mapping[str, Any]) -> tuple[str, floa
 
 
 def baselines(corpus: Corpus, ranking: Ranking, seed: int) -> dict[str, np.ndarray]:
-    """Ranks of the sought items after the last turn: by popularity in training, and at random."""
+    """Ranks of the sought items after the last turn by popularity in training, and at random."""
     index = {item: number for number, item in enumerate(corpus.items)}
     counts = np.zeros(len(corpus.items))
     for one in corpus.conversations["train"]:

@@ -1,7 +1,6 @@
-"""Several processes that train one model: joining them, and what host 0 tells the others.
+"""Several processes that train one model: joining them, and data sent from host 0 to the others.
 
-Every host runs the same program on the same data; host 0 alone writes. With one process every function
-here is a plain call.
+Every host runs the same program on the same data; host 0 alone writes. With one process every function here is a plain call.
 """
 
 import hashlib
@@ -17,16 +16,16 @@ from jax.experimental import multihost_utils
 from cr_jax.errors import BadConfig, CrJaxError
 from cr_jax.printable import one_line
 
-#: Bytes that are told at once.
+#: Bytes sent at once.
 PIECE = 1 << 26
 
 
 def join(coordinator: str | None, hosts: int | None, host: int | None) -> None:
-    """Join a run of ``hosts`` processes, of which this is number ``host``; before JAX has found its devices.
+    """Join a run of ``hosts`` processes as number ``host``, before JAX has found its devices.
 
-    coordinator: HOST:PORT of process 0, where all meet. What is ``None`` comes from
-    ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``; all absent: one process.
-    Raises ``BadConfig`` for a part of them, or where the others are not met.
+    coordinator: HOST:PORT of process 0, where all connect. A ``None`` is read from ``JAX_COORDINATOR_ADDRESS``,
+    ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``; all absent: one process. Raises ``BadConfig`` for only some of them, or where
+    the others do not connect.
     """
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     hosts = _number("JAX_NUM_PROCESSES") if hosts is None else hosts
@@ -55,7 +54,7 @@ def writes() -> bool:
 
 
 def first(work: Callable[[], Any]) -> Any:
-    """What ``work`` gives on host 0, on every host; plain values. Its ``CrJaxError`` is raised on every host."""
+    """The result of ``work`` on host 0, on every host; plain values. Its ``CrJaxError`` is raised on every host."""
     if jax.process_count() == 1:
         return work()
     told: dict[str, Any] = {}
@@ -74,7 +73,7 @@ def first(work: Callable[[], Any]) -> Any:
 
 
 def same(what: str, value: Mapping[str, Any]) -> None:
-    """Raises ``BadConfig`` on every host unless all have the same ``value``."""
+    """Raise ``BadConfig`` on every host unless all have the same ``value``."""
     if jax.process_count() == 1:
         return
     mine = np.frombuffer(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest(), np.uint8)
@@ -84,7 +83,7 @@ def same(what: str, value: Mapping[str, Any]) -> None:
 
 
 def arrays(tree: Any) -> Any:
-    """Host 0's arrays on every host, to the bit; the others give arrays of the same shapes."""
+    """Host 0's arrays on every host, bit by bit; the others give arrays of the same shapes."""
     if jax.process_count() == 1:
         return tree
     leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, tree))

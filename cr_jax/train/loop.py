@@ -33,7 +33,7 @@ FETCH = 25
 
 
 class NotFinite(CrJaxError):
-    """A loss that is no number: the run has stopped."""
+    """A loss or a weight is NaN or infinite, and the run has stopped."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Tick:
-    """What a progress bar shows: after ``step`` of ``steps`` of the stage."""
+    """The state of a progress bar: after ``step`` of ``steps`` of the stage."""
 
     stage: str
     step: int
@@ -78,9 +78,7 @@ class Loop:
         checkpoint_steps: int,
         tick: Callable[[Tick], None] | None = None,
     ) -> None:
-        """log: the JSON-lines file of losses. checkpoint_steps: steps between checkpoints, besides one
-        per epoch.
-        """
+        """log: the JSON-lines file of losses. checkpoint_steps: steps between checkpoints, besides one per epoch."""
         self.state, self.plans, self.checkpoints, self.log = state, plans, checkpoints, log
         self.checkpoint_steps, self.tick = checkpoint_steps, tick
         self.examples, self.tester = examples, Tester(spec, state.merge, examples)
@@ -89,7 +87,7 @@ class Loop:
         self._began = False
 
     def resume(self) -> int:
-        """Go on from the newest checkpoint; the log loses what came after it. Returns its step."""
+        """Continue from the newest checkpoint; the log loses the lines after it. Returns its step."""
         like = {**self.state.arrays(), "best": self._best}
         arrays, progress = self.checkpoints.restore(like)
         self._best = arrays.pop("best")
@@ -113,7 +111,7 @@ class Loop:
         while self.at.stage < len(self.plans):
             plan = self.plans[self.at.stage]
             self._stage(plan)
-            self.state.set_weights(self._best)  # the stage's best epoch goes on
+            self.state.set_weights(self._best)  # continue from the stage's best epoch
             self.at.stage, self.at.step, self.at.sums = self.at.stage + 1, 0, {}
             self._save()
         return self.at
@@ -237,7 +235,7 @@ class Loop:
 
 
 def _step(line: str) -> float:
-    """The step of a line of the log; that of none is past every other: a line may be cut, since the run was killed."""
+    """The step of a line of the log. A line without one, cut when the run was killed, counts as later than every other."""
     try:
         step = parse_line(line)["step"]
     except (NotJson, KeyError, TypeError):

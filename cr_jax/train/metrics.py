@@ -1,8 +1,7 @@
-"""Ranking figures from the rank of the item sought, baselines, and a paired bootstrap over users.
+"""Ranking figures from the rank of the sought item, baselines, and a paired bootstrap over users.
 
-Every conversation state has one item sought, so Recall at k is Hit at k, and NDCG at k is
-1/log2(rank + 1) within the first k. Ranks count from 1; ties are broken by one seeded order of the
-items, the same for every model and baseline.
+Every conversation state has one sought item, so Recall at k is Hit at k, and NDCG at k is 1/log2(rank + 1) within the first k.
+Ranks count from 1; ties are broken by one seeded order of the items, the same for every model and baseline.
 """
 
 import math
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-#: Cut-offs that are reported, and the draws of a bootstrap.
+#: Reported cut-offs, and the draws of a bootstrap.
 CUTS = (1, 5, 10, 50)
 DRAWS = 10_000
 #: Rows whose scores are held at once.
@@ -20,7 +19,7 @@ ROWS = 1024
 
 
 def ranks(scores: Float[np.ndarray, "N I"], target: Int[np.ndarray, "N"], seed: int = 0) -> Int[np.ndarray, "N"]:
-    """The rank of each row's target among all items; a score that is no number ranks last."""
+    """The rank of each row's target among all items; a NaN score ranks last."""
     scores = np.where(np.isnan(scores), -np.inf, scores)
     order = tie_order(scores.shape[1], seed)
     mine = np.take_along_axis(scores, target[:, None], axis=1)
@@ -88,7 +87,7 @@ def _by_rows(target: np.ndarray, scores: Callable[[int], np.ndarray]) -> np.ndar
 
 @dataclass(frozen=True)
 class Difference:
-    """mean: of model less baseline. low, high: the 95% interval of the bootstrap. draws, users: its size."""
+    """The mean difference of model less baseline, with the 95% interval of the bootstrap, its draws and users."""
 
     mean: float
     low: float
@@ -105,8 +104,8 @@ class Difference:
 def paired_bootstrap(
     model: Float[np.ndarray, "N"], baseline: Float[np.ndarray, "N"], users: Sequence[str], seed: int = 0, draws: int = DRAWS
 ) -> Difference:
-    """The difference of two figures on the same rows, users drawn with replacement, all rows of a user
-    together; the statistic is the mean over the rows drawn.
+    """The difference of two figures on the same rows. Users are drawn with replacement, with all their rows; the statistic is the
+    mean over the drawn rows.
     """
     names, member = np.unique(np.asarray(users), return_inverse=True)
     total = np.bincount(member, weights=np.asarray(model, float) - np.asarray(baseline, float))
@@ -123,9 +122,8 @@ def paired_bootstrap(
 def published(relevant: Mapping[str, Sequence[int]], ranked: Mapping[str, Sequence[int]]) -> dict[str, float]:
     """Hit, MAP, MRR and NDCG as the public MMN code computes them, averaged over users.
 
-    Its definitions are its own: hit looks at the first item alone; MAP sums the precisions at the
-    hits within 100 and divides by nothing; NDCG at 10 takes every one of the 10 as relevant in its
-    ideal. They are here to compare with published figures.
+    Its definitions are its own: hit looks at the first item alone; MAP sums the precisions at the hits within 100 and divides by
+    nothing; NDCG at 10 takes all 10 as relevant in its ideal. They serve to compare with published figures.
     """
     hit = average = reciprocal = gain = 0.0
     for user, wanted in relevant.items():

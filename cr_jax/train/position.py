@@ -1,4 +1,4 @@
-"""Where a run is: plain values, stored in every checkpoint and checked when they are read back."""
+"""The position of a run: plain values, stored in every checkpoint and checked when they are read back."""
 
 import dataclasses
 import json
@@ -14,30 +14,37 @@ from cr_jax.printable import short
 
 @dataclass
 class Position:
-    """Where a run is; plain values, stored in every checkpoint.
-
-    stage, step: the next step to take, within its stage. total: steps taken before. epochs: rows of
-    the report. best: by stage name, the best epoch. stopped: stages that ended early. sums: of the
-    current epoch. seconds, waited: training alone, and its part spent waiting for batches;
-    first_...: of the first steps, in which programs are compiled. compiling: of ``seconds``, tracing and
-    compiling. taken: steps by stage name. All seconds are of a monotonic clock.
-    """
+    """The position of a run; plain values, stored in every checkpoint. All seconds are of a monotonic clock."""
 
     stage: int = 0
+    """The stage of the next step."""
     step: int = 0
+    """The next step within its stage."""
     total: int = 0
+    """Steps taken before."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of the report."""
     best: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By stage name, the best epoch."""
     stopped: list[str] = field(default_factory=list)
+    """Stages that ended early."""
     sums: dict[str, float] = field(default_factory=dict)
+    """Sums over the current epoch."""
     seconds: float = 0.0
+    """Seconds of training alone."""
     waited: float = 0.0
+    """The part of ``seconds`` spent waiting for batches."""
     first_seconds: float = 0.0
+    """Seconds of the first steps, in which programs are compiled; ``first_waited`` is their part of ``waited``."""
     first_waited: float = 0.0
     compiling: float = 0.0
+    """The part of ``seconds`` spent on tracing and compiling."""
     taken: dict[str, int] = field(default_factory=dict)
+    """Steps by stage name."""
     turns: float = 0.0
+    """Conversation turns trained on."""
     examples: int = 0
+    """Examples trained on."""
 
 
 _FIELDS: dict[str, type] = {field.name: type(getattr(Position(), field.name)) for field in dataclasses.fields(Position)}
@@ -47,8 +54,8 @@ _IDENTITY: dict[str, type] = {"model": str, "config": dict, "seed": int, "datase
 
 
 def read_position(found: Any, where: str) -> Position:
-    """The position stored as ``found``. Raises ``BadInput`` for one that no run can be at: values missing or of another
-    kind, counts and seconds below 0, a part longer than the whole, or what is no number.
+    """The position stored as ``found``. Raises ``BadInput`` for an impossible one: values missing or of another kind, counts and
+    seconds below 0, a part longer than the whole, or NaN.
     """
     _fields(found, _FIELDS, "", where)
     for row in found["epochs"]:
@@ -67,7 +74,7 @@ def read_position(found: Any, where: str) -> Position:
 
 
 def read_identity(found: Any, where: str) -> dict[str, Any]:
-    """What a checkpoint says that it belongs to, stored as ``found``. Raises ``BadInput``."""
+    """The identity that a checkpoint states, stored as ``found``. Raises ``BadInput``."""
     others = {key: object for key in found if key not in _IDENTITY} if isinstance(found, dict) else {}
     _fields(found, _IDENTITY | others, "identity.", where)
     _fields(found["dataset"], dict.fromkeys((*found["dataset"], "name", "sha256"), str), "identity.dataset.", where)
@@ -75,7 +82,7 @@ def read_identity(found: Any, where: str) -> dict[str, Any]:
 
 
 def strict(found: Any, where: str) -> Any:
-    """``found``, which another reader took from JSON, as the strict one reads it. Raises ``BadInput``."""
+    """``found``, which another reader took from JSON, as the strict reader reads it. Raises ``BadInput``."""
     try:
         return parse(json.dumps(found))
     except (NotJson, TypeError, ValueError, RecursionError) as error:

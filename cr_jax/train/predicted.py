@@ -1,4 +1,4 @@
-"""What was foretold of a run, beside what it took: the predicted steps, as many as were taken."""
+"""The predicted time of a run, beside its measured time: the predicted steps, as many as were taken."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

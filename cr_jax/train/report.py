@@ -48,7 +48,7 @@ DEFINITIONS = {
 
 @dataclass(frozen=True)
 class Run:
-    """Everything a report is made of."""
+    """The inputs of a report."""
 
     spec: Spec
     config: Any
@@ -143,7 +143,7 @@ def _measured(run: Run) -> MeasuredTraining:
 
 
 def _beside_the_clock(found: PredictedSteps, at: Position) -> PredictedTraining:
-    """The prediction beside the clock, compilation apart on both sides."""
+    """The prediction beside the clock, without compilation on both sides."""
     measured, seconds = at.seconds - at.compiling, found.training_s
     ratio = seconds / measured if seconds is not None and measured > 0 else None
     return PredictedTraining(**structs.asdict(found), measured_s=measured, ratio=ratio)

@@ -1,4 +1,4 @@
-"""What a user asks to be trained."""
+"""A user's request for training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class TrainingRequest:
     batch: int | None = None
     """Examples per step; ``None``: as published."""
     seed: int = 0
-    """Of the split, the order, the negatives and the first weights."""
+    """Seed of the split, the order, the negatives and the first weights."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Configuration values to change, as text."""
     strict: bool = False

@@ -28,7 +28,7 @@ from cr_jax.train.report import Run, document
 from cr_jax.train.request import TrainingRequest
 from cr_jax.train.state import Layout, TrainState
 
-#: The file beside the checkpoints with words, items and aspects.
+#: File beside the checkpoints with words, items and aspects.
 RECOMMENDER = "recommender.json"
 #: Steps between two checkpoints, besides one per epoch.
 CHECKPOINT_STEPS = 1000
@@ -36,7 +36,7 @@ CHECKPOINT_STEPS = 1000
 
 @dataclass(frozen=True)
 class Trained:
-    """What :func:`train` leaves: the report, and for further tests what it was made with."""
+    """The result of :func:`train`: the report, and its inputs for further tests."""
 
     report: TrainingReport
     ranked: Ranked | None
@@ -46,7 +46,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything a run is made of before its first step."""
+    """Everything that a run needs before its first step."""
 
     spec: Spec
     corpus: Corpus
@@ -59,7 +59,7 @@ class Ready:
 
 
 def ready(request: TrainingRequest) -> Ready:
-    """Data read, examples and batches planned, weights at their start. Raises ``CrJaxError``."""
+    """Data read, examples and batches planned, weights initialised. Raises ``CrJaxError``."""
     spec = specs.find(request.model)
     if spec.training is None:
         raise BadConfig(f"{spec.name} states no training examples (Spec.training); legal: {', '.join(_trainable())}")
@@ -96,12 +96,12 @@ def train(
     command: Sequence[str] | None = None,
     tick: Callable[[Tick], None] | None = None,
 ) -> Trained:
-    """Train as ``request`` says and write ``out``: ``report.json``, ``log.jsonl`` (a loss per step), ``checkpoints/``
-    and ``recommender.json`` (what recommending needs).
+    """Train as ``request`` says and write ``out``: ``report.json``, ``log.jsonl`` (a loss per step), ``checkpoints/`` and
+    ``recommender.json`` (the words, items and aspects for recommending).
 
-    resume: go on from the newest checkpoint in ``out``. checkpoint_steps: steps between two checkpoints, besides one per
-    epoch. tick: told where the run is. Raises ``CrJaxError`` for anything a caller can mend; a loss that is not finite
-    stops the run with ``NotFinite``.
+    resume: continue from the newest checkpoint in ``out``. checkpoint_steps: steps between two checkpoints, besides one per
+    epoch. tick: called with the progress of the run. Raises ``CrJaxError`` for anything a caller can mend; a loss that is not
+    finite stops the run with ``NotFinite``.
     """
     begin = time.perf_counter()
     specs.positive(checkpoint_steps=checkpoint_steps)
@@ -123,7 +123,7 @@ def train(
         checkpoints.close()
     weights = state.tested
     trained = [name for plan in plans for name in plan.stage.objectives]
-    # A model of several stages ranks with what all of them trained.
+    # A model of several stages ranks with the weights of all of them.
     ranked = loop.tester.ranked(weights, "test") if spec.training and len(plans) == len(spec.training.stages) else None
     figures = ({} if ranked is None else {"ranking": ranked.figures()}) | finite(loop.tester.checked(weights, "test", trained))
     run = Run(
@@ -149,7 +149,7 @@ def train(
 
 
 def _identity(request: TrainingRequest, made: Ready) -> dict[str, Any]:
-    """What a checkpoint must share with the run that goes on from it."""
+    """The values that a run and the checkpoint it continues from must share."""
     stages = [
         {"objectives": list(p.stage.objectives), "batch": p.batches.batch, "steps": p.steps, "patience": p.patience}
         for p in made.plans

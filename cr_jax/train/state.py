@@ -22,13 +22,12 @@ SHARDED_ROWS = 256
 
 
 class Layout:
-    """How arrays lie on the devices: batches split by example, weights whole on each, or tables split."""
+    """Placement of arrays on the devices: batches split by example, weights whole on each, or tables split."""
 
     def __init__(self, devices: int | None, batch: int, shard_tables: bool = False) -> None:
-        """devices: how many of those there are, ``None`` = all that divide the batch evenly; with several
-        hosts all of every host.
+        """devices: their number; ``None``: all that divide the batch evenly; with several hosts all devices of every host.
 
-        Raises ``BadConfig`` for more than there are, or a batch that does not divide.
+        Raises ``BadConfig`` for more than are attached, or a number that does not divide the batch.
         """
         present = jax.devices()
         self.hosts = jax.process_count()
@@ -45,23 +44,23 @@ class Layout:
         self.mesh = Mesh(np.array(present[:number]), ("data",))
 
     def weight(self, array: Any) -> NamedSharding:
-        """Where a weight or a moment lies."""
+        """The placement of a weight or a moment."""
         shape = array.shape
         split = self.shard_tables and len(shape) == 2 and shape[0] >= SHARDED_ROWS and shape[0] % self.devices == 0
         return NamedSharding(self.mesh, PartitionSpec("data") if split else PartitionSpec())
 
     def weights(self, tree: Any) -> Any:
-        """A tree of weights, equal on all hosts, put where they belong."""
+        """A tree of weights, equal on all hosts, on its devices."""
         return jax.tree.map(lambda leaf: hosts.put(leaf, self.weight(leaf)), tree)
 
     @property
     def everywhere(self) -> NamedSharding:
-        """Whole on each device."""
+        """The placement of an array that is whole on each device."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     def inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """A batch: split by example what has one row per example, whole what has not. A host feeds its
-        own examples alone to its devices.
+        """A batch on the devices. Arrays with a row per example are split by example, the others are whole. A host feeds only its
+        own examples to its devices.
         """
         if self.devices == 1:
             return dict(batch)
@@ -80,7 +79,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Program:
-    """One objective's step. trained, frozen, others: which of all weights, by their place."""
+    """One objective's step. trained, frozen and others are indices into all weights."""
 
     objective: Objective
     trained: list[int]
@@ -93,8 +92,8 @@ class _Program:
 class TrainState:
     """The model's weights and each objective's moments; ``step`` takes one optimizer step.
 
-    All are held as flat lists, to which a program is applied: JAX would walk the modules' trees anew in every
-    call, in Python, which a small model's step feels.
+    All are held as flat lists, to which a program is applied: JAX would walk the modules' trees anew in every call, in Python,
+    which slows a small model's step.
     """
 
     def __init__(
@@ -143,7 +142,7 @@ class TrainState:
         )
 
     def step(self, name: str, batch: dict[str, Any], number: int, counter: int) -> dict[str, jax.Array]:
-        """One optimizer step of objective ``name``; number: chooses the key; counter: steps of all so far."""
+        """One optimizer step of objective ``name``. number: chooses the key; counter: steps of all objectives so far."""
         program, weights = self._programs[name], self._weights
         extra = (np.int32(counter),) if program.objective.shared_counter else ()
         trained, self._moments[name], metrics = program.run(
@@ -166,7 +165,7 @@ class TrainState:
 
     @property
     def tested(self) -> nnx.State:
-        """All weights for tests, which several hosts run each by itself on its first device."""
+        """All weights for tests, which each of several hosts runs by itself on its first device."""
         if self.layout.hosts == 1:
             return self.weights
         return jax.tree.map(lambda leaf: jax.device_put(hosts.whole(leaf), jax.local_devices()[0]), self.weights)

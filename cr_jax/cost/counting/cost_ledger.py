@@ -9,20 +9,21 @@ from cr_jax.cost.counting.merged_products import Made, Merged
 
 @dataclass
 class Ledger:
-    """Costs by module, pass and family, with what qualifies them.
-
-    rows: costs by key. loops, conditionals: in the order they are met. missing: number and bytes of operations without a
-    rule, by name. made: the matrix products, whose costs are among the rows too. cycles: the TPU compiler's own
-    estimate. declared: executions and costs of calls that declare them, by target and source.
-    """
+    """Costs by module, pass and family, with their qualifications."""
 
     rows: dict[Key, Cost] = field(default_factory=dict)
+    """Costs by key."""
     loops: list[Loop] = field(default_factory=list)
+    """Loops in the order of the program."""
     missing: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Number and bytes of operations without a rule, by name."""
     made: dict[tuple[int, Key], Made] = field(default_factory=dict)
+    """The matrix products; their costs are in ``rows`` too."""
     cycles: int = 0
+    """The TPU compiler's own estimate."""
     conditionals: list[Conditional] = field(default_factory=list)
     declared: dict[tuple[str, str], tuple[int, Cost]] = field(default_factory=dict)
+    """Executions and costs of calls that declare them, by target and source."""
 
     def book(self, key: Key, cost: Cost, times: int = 1) -> None:
         """Add ``times`` times ``cost`` to the row of ``key``."""
@@ -32,30 +33,30 @@ class Ledger:
         row.add(cost, times)
 
     def product(self, key: Key, cost: Cost) -> None:
-        """Remember a matrix product, which is booked apart."""
+        """Record a matrix product; its cost is booked separately."""
         made = self.made.get((cost.matmul_flops, key))
         if made is None:
             made = self.made[(cost.matmul_flops, key)] = Made()
         made.add(cost)
 
     def give(self, parts: Merged) -> None:
-        """Move what merged products cost to the modules they came from."""
+        """Move the cost of merged products to the modules they came from."""
         for move in parts.moves:
             self.book(move.source, move.cost, -1)
             self.book(move.target, move.cost)
 
     def miss(self, operation: str, count: int = 1, hbm_bytes: int = 0) -> None:
-        """An operation whose arithmetic is not counted."""
+        """Record an operation whose arithmetic is not counted."""
         had = self.missing.get(operation, (0, 0))
         self.missing[operation] = (had[0] + count, had[1] + hbm_bytes)
 
     def declare(self, operation: str, source: str, cost: Cost, count: int = 1) -> None:
-        """A call whose cost is declared or follows a formula; it is booked apart."""
+        """Record a call whose cost is declared or follows a formula; the cost is booked separately."""
         had, sum_ = self.declared.get((operation, source), (0, Cost()))
         self.declared[operation, source] = (had + count, Cost().add(sum_).add(cost))
 
     def include(self, other: "Ledger", times: int) -> None:
-        """Everything of ``other``, so many times."""
+        """Add everything of ``other``, ``times`` times."""
         for key, cost in other.rows.items():
             self.book(key, cost, times)
         for place, made in other.made.items():

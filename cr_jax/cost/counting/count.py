@@ -28,13 +28,12 @@ def count_hlo(
 ) -> HloCount:
     """Count one HLO module from its text, optimised or not, of any backend.
 
-    modules: known module paths, innermost wins; without them every scope name is a module.
-    trip_counts: iterations of loops whose count the text does not tell, by the loop's name. Other unknown loops
-    add nothing, for they may never run. Of a conditional's branches the most expensive counts, figure by figure; where
-    something is not counted, so that the totals are lower bounds, the cheapest.
-    products: ``HloCount.products`` of the same step before the compiler. traced: that count as a whole,
-    which also tells the owners of the matrix products that the compiler merged.
-    Raises ``BadHlo`` with line and reason for text that is not a whole HLO module.
+    modules: known module paths, innermost wins; without them every scope name is a module. trip_counts: iterations of loops
+    without a known count in the text, by the loop's name. Other unknown loops add nothing, for they may never run. Of a
+    conditional's branches the most expensive counts, figure by figure; where an operation is not counted, so that the totals are
+    lower bounds, the cheapest counts. products: ``HloCount.products`` of the same step before the compiler. traced: that count as
+    a whole, which also tells the owners of the matrix products that the compiler merged. Raises ``BadHlo`` with line and reason
+    for text that is not a whole HLO module.
     """
     with collector_paused():
         return count_walk(Walk(parse(text), trip_counts, traced.products if traced else products), modules, traced)
@@ -53,7 +52,7 @@ def count_walk(walk: Walk, modules: tuple[str, ...] = (), traced: HloCount | Non
             ledger = counter.program()
             total = ledger.total()
     for doubt, number in module.doubts.items():
-        if doubt not in ledger.missing:  # an unknown operation may stand where the walk does not come
+        if doubt not in ledger.missing:  # an unknown operation may stand where the walk does not go
             ledger.miss(doubt, number)
     parts = merged(traced.made, ledger.made) if traced else Merged()
     ledger.give(parts)
@@ -90,11 +89,11 @@ class _Counter:
         self._work = 0
 
     def program(self) -> Ledger:
-        """Everything one run of the program costs."""
+        """The cost of one run of the program."""
         return self._run(self._walk.entry, Scope(self._walk.root))
 
     def _run(self, run: Run, scope: Scope) -> Ledger:
-        """Everything one run of a computation costs. Not to be changed by the caller."""
+        """The cost of one run of a computation. Not to be changed by the caller."""
         known = self._counted.get((id(run), scope))
         if known is None:
             known = self._counted[id(run), scope] = self._count(run, scope)
@@ -124,7 +123,7 @@ class _Counter:
         if scope.shared or not root or not op_name.startswith(root):
             module, which = self._attribution.of(scope.full(op_name))
             return module, which, family
-        key = self._keys.get((op_name, family))  # a full name, the same wherever it stands
+        key = self._keys.get((op_name, family))  # a full name, the same everywhere
         if key is None:
             key = self._keys[op_name, family] = (*self._attribution.of(op_name), family)
         return key
@@ -154,7 +153,7 @@ class _Counter:
         rows, moved = found.fused.rows, found.own
         own = self._walk.names.name(fusion)
         inside = scope.fusion(own, (name for name, _, _ in rows))
-        if not own:  # named by what it computes
+        if not own:  # named by its computation
             own = next((name for name, _, _ in reversed(rows) if name), "")
         whole = self._key(own, found.family, scope)
         products = [(self._key(name, family, inside), cost) for name, family, cost in rows if cost.matmul_flops]

@@ -1,4 +1,4 @@
-"""The count of a program: costs by module, pass and family, with loops, conditionals and what is not counted."""
+"""The count of a program: costs by module, pass and family, with loops, conditionals and operations that are not counted."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -8,7 +8,7 @@ from cr_jax.cost.attribution import Products
 from cr_jax.cost.cost import Cost, Key
 from cr_jax.cost.counting.merged_products import Merged, Table
 
-#: The relation of a figure to what the program does: exact, a lower or an upper bound, or the upper end of a range.
+#: The relation of a figure to the program: exact, a lower or an upper bound, or the upper end of a range.
 Bound = Literal["exact", "lower", "upper", "range"]
 
 
@@ -16,8 +16,8 @@ Bound = Literal["exact", "lower", "upper", "range"]
 class Loop:
     """One ``while``: iterations per entry, the source of that number, and entries in all.
 
-    A loop of unknown trip count adds nothing to the totals, for it may never run. at_most: it may end earlier.
-    disputed: another, smaller trip count that the compiler or the inference comes to.
+    A loop of unknown trip count adds nothing to the totals, for it may never run. at_most: it may end earlier. disputed: another,
+    smaller trip count by the compiler or by inference.
     """
 
     name: str
@@ -94,14 +94,14 @@ class HloCount:
     merged: Merged
     #: The TPU compiler's own estimate, loops multiplied; a hint, never a prediction.
     estimated_cycles: int | None = None
-    #: What the program does at least; equal to the total where that is exact or a lower bound.
+    #: The least cost of the program; equal to the total where that is exact or a lower bound.
     least: Cost = field(default_factory=Cost)
     conditionals: tuple[Conditional, ...] = ()
     declared: tuple[Declared, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether every operation has a rule, every trip count is known, and nothing in the text is not understood.
+        """Whether every operation has a rule, every trip count is known, and the whole text is understood.
 
         Otherwise the figures are lower bounds: an unknown loop is listed, and adds nothing.
         """
@@ -109,7 +109,7 @@ class HloCount:
 
     @property
     def bound(self) -> Bound:
-        """The relation of the figures to what the program does."""
+        """The relation of the figures to the program."""
         if not self.complete:
             return "lower"
         if any(loop.at_most for loop in self.loops):

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from cr_jax.cost.cost import Cost, Key, Owner
 
-#: Most products looked for in one.
+#: The most products searched in one.
 _MOST = 16
 
 
 @dataclass(slots=True)
 class Made:
-    """Matrix products of one size and owner: how often they run, and what all of them cost."""
+    """Matrix products of one size and owner: number of executions, and the cost of all of them."""
 
     executions: int = 0
     cost: Cost = field(default_factory=Cost)
@@ -42,23 +42,22 @@ class Move:
 
 @dataclass(frozen=True)
 class Merged:
-    """moves: what merged products cost, given to the modules they came from. flops: of all merged
-    products of several modules that could be told apart. left_flops: of those that could not, which
-    stay with the module whose name they carry.
-    """
+    """Merged products and their original owners."""
 
     moves: tuple[Move, ...] = ()
+    """Costs of merged products, moved to the modules they came from."""
     flops: int = 0
+    """FLOPs of all merged products of several modules that could be told apart."""
     left_flops: int = 0
+    """FLOPs of those that could not, which stay with the module whose name they carry."""
 
 
 def merged(traced: Table, compiled: Table) -> Merged:
-    """The owners of the parts of products that the traced program has only in parts.
+    """The owners of products that the traced program has only in parts.
 
-    A product of F FLOPs under a module that traced none of F, but some of f = F / r, may be r of those.
-    It is, if the compiled program misses as many products of f, over all modules of that pass, as the
-    candidates of that part can hold, and if it brings every module nearer to what it traced; otherwise
-    nothing is moved.
+    A product of F FLOPs under a module that traced none of F, but some of f = F / r, may be r of those. It is, if the compiled
+    program lacks as many products of f, over all modules of that pass, as the candidates of that part can hold, and if the move
+    brings every module nearer to its traced cost; otherwise nothing is moved.
     """
     had, has = _executions(traced), _executions(compiled)
     left = 0
@@ -95,7 +94,7 @@ def merged(traced: Table, compiled: Table) -> Merged:
             continue
         found = _shared(places, compiled, missing)
         after = _balance(excess, found)
-        # Whoever gives must have had more than was traced, whoever gets, less: else it was a coincidence.
+        # A giver must have more than it traced, and a receiver less: else it was a coincidence.
         if any(abs(after[owner]) > abs(excess.get(owner, 0)) or after[owner] * excess.get(owner, 0) < 0 for owner in after):
             left += total
             continue
@@ -123,7 +122,7 @@ def _balance(excess: Mapping[Owner, int], moves: list[Move]) -> dict[Owner, int]
 
 
 def _executions(table: Table) -> dict[tuple[int, Owner], int]:
-    """How often each owner's products of each size run, whatever family the compiler makes of them."""
+    """Executions of each owner's products of each size, in whatever family the compiler put them."""
     found: dict[tuple[int, Owner], int] = {}
     for (flops, (module, which, _)), made in table.items():
         place = flops, (module, which)
@@ -132,7 +131,7 @@ def _executions(table: Table) -> dict[tuple[int, Owner], int]:
 
 
 def _shared(places: list[tuple[tuple[int, Key], int]], compiled: Table, missing: Mapping[Owner, int]) -> list[Move]:
-    """Products that modules miss, taken from the candidates: first each module's own, then the others in turn."""
+    """Missing products of modules, taken from the candidates: first each module's own, then the others in turn."""
     needed, room = dict(missing), {}
     for place, parts in places:
         own = place[1][:2]

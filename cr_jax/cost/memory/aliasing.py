@@ -1,8 +1,8 @@
 """Buffers that results share with operands: always, or where the operand is not read again.
 
-The rules are XLA's own (``HloDataflowAnalysis``): an in-place update changes its target's buffer, which
-the compiler has copied beforehand if anyone else needs it; an element-wise operation may write over an
-operand of the same size that nobody reads again.
+The rules are XLA's own (``HloDataflowAnalysis``): an in-place update changes its target's buffer, which the compiler has copied
+beforehand if another operation needs it; an element-wise operation may write over an operand of the same size that is not read
+again.
 """
 
 import re
@@ -48,7 +48,7 @@ class Aliasing:
         self._changed: dict[str, list[tuple[int, int]]] = {}
 
     def certain(self, instruction: Instruction) -> Pairs:
-        """Results that lie in an operand's buffer whatever happens."""
+        """Results that always lie in an operand's buffer."""
         opcode = instruction.opcode
         if opcode == "dynamic-update-slice":
             return {0: (0, 0)}
@@ -91,12 +91,12 @@ class Aliasing:
         return known
 
     def _same_places(self, fusion: Instruction) -> list[tuple[int, int]]:
-        """Outputs and parameters of a fused computation between which all is element by element."""
+        """Outputs and parameters of a fused computation with only element-wise operations between them."""
         called = self._module.find(fusion.called("calls"), fusion)
         known = self._places.get(called.name)
         if known is not None:
             return known
-        reach: dict[int, frozenset[int]] = {}  # parameters that a value is made of
+        reach: dict[int, frozenset[int]] = {}  # parameters from which a value is made
         moved: set[int] = set()  # parameters that are also read at other places than the result's
         for value in called.instructions:
             if value.opcode == "parameter":

@@ -1,10 +1,9 @@
 """Live ranges of the buffers of a scheduled program.
 
-The order of a scheduled text is the order in which it runs. The entry computation is followed once, the
-bodies of loops, branches and calls in their place; values that the compiler keeps in one buffer (a loop's
-state, an in-place update, a donated argument and the result that takes its place) are one buffer here.
-An argument stays for the whole run; a donated one is free between its last use and the result's making.
-Time is counted in operations that compute or move something, each body once.
+The order of a scheduled text is the order of execution. The entry computation is followed once, with the bodies of loops,
+branches and calls in their place. Values that the compiler keeps in one buffer (a loop's state, an in-place update, a donated
+argument and the result that takes its place) are one buffer here. An argument lives for the whole run; a donated one is free
+between its last use and the making of the result. Time is counted in operations that compute or move data, each body once.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from cr_jax.cost.memory.aliasing import Aliasing, leaf_at, pairs
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 
-#: Give their operands other names; tuples and what selects from them are followed leaf by leaf.
+#: Rename their operands; tuples and selections from them are followed leaf by leaf.
 _SAME_VALUE = frozenset({"bitcast", "optimization-barrier", "domain", "add-dependency", "async-update", "get-dimension-size"})
 _WAIT = "-done"
 _START = "-start"
@@ -35,7 +34,7 @@ class Value:
 
 @dataclass(slots=True, eq=False)
 class Buffer:
-    """Values that lie in one place. spans: when it is alive, in order, without overlap."""
+    """Values in one place of memory. spans: its live ranges, in order, without overlap."""
 
     values: list[Value]
     role: str
@@ -43,18 +42,18 @@ class Buffer:
     spans: list[tuple[int, int]]
 
     def at(self, time: int) -> Value:
-        """The value it holds at a time."""
+        """The value in it at a time."""
         return max((v for v in self.values if v.start <= time), key=lambda v: v.start, default=self.values[0])
 
 
 @dataclass(slots=True, eq=False)
 class Liveness:
-    """buffers: those with bytes in main memory, constants left out. steps: the operation at each time,
-    and whose names it carries.
-    """
+    """The live ranges of a program."""
 
     buffers: list[Buffer] = field(default_factory=list)
+    """Buffers with bytes in main memory, without constants."""
     steps: list[tuple[Instruction, Scope]] = field(default_factory=list)
+    """The operation at each time, and the scope of its names."""
 
 
 def liveness(module: HloModule) -> Liveness:
@@ -83,7 +82,7 @@ class _Flow:
 
     def made(self, instruction: Instruction, role: str = "temporary", shape: Shape | None = None) -> list[Value]:
         """New values for the leaves of a result."""
-        time, values = self.time, []  # an argument is there before the first operation
+        time, values = self.time, []  # an argument exists before the first operation
         for leaf in (shape or instruction.shape).leaves:
             held = 0 if role == "constant" or leaf.space else leaf.bytes
             values.append(Value(instruction, leaf, held, time, time, role))
@@ -157,7 +156,7 @@ class _Flow:
         return self.made(instruction)
 
     def _while(self, loop: Instruction, state: list[Value], scope: Scope) -> list[Value]:
-        """One run of condition and body; a part of the state that the body hands on as it is, is one value."""
+        """One run of condition and body. A part of the state that the body passes on unchanged is one value."""
         body = self.module.find(loop.called("body"), loop)
         condition = self.module.find(loop.called("condition"), loop)
         inner = scope.loop(scope.full(loop.op_name), (i.op_name for i in body.instructions))
@@ -198,13 +197,13 @@ class _Flow:
         return results
 
     def buffers(self) -> list[Buffer]:
-        """Values put together by the buffer they lie in."""
+        """Values grouped by their buffer."""
         fixed = {id(_first(v)) for v in self._values if v.role == "argument"}
         for value, candidates in self._reused:
             first = _first(value)
             if any(_first(c) is first for c in candidates) or id(first) in fixed:
                 continue  # the same buffer already, or the place of a donated argument
-            # The operand that dies here makes room: it is gone when the result is there.
+            # The operand that dies here makes room for the result.
             dying = next((c for c in candidates if c.end == value.start and c.start < c.end and c.size), None)
             if dying is not None:
                 dying.end -= 1
@@ -248,7 +247,7 @@ def _waited(done: Instruction, started: list[Value]) -> list[Value]:
 
 
 def _first(value: Value) -> Value:
-    """The value that stands for a buffer."""
+    """The value that represents a buffer."""
     while value.same is not None:
         if value.same.same is not None:
             value.same = value.same.same
@@ -257,7 +256,7 @@ def _first(value: Value) -> Value:
 
 
 def _join(one: Value, other: Value) -> None:
-    """Both lie in one buffer."""
+    """Put both into one buffer."""
     one, other = _first(one), _first(other)
     if one is not other:
         other.same = one

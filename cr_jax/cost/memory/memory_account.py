@@ -14,8 +14,8 @@ def memory_account(step: CompiledStep, timeline: Timeline | None = None, kept: i
     kept: bytes of the arguments that the compiled program takes: the compiler drops those that no result
     needs, and pads the others where the device has tiles. The roles' sum is ``argument_bytes`` +
     ``dropped_bytes`` - ``padding_bytes``.
-    timeline: how the memory in use goes over the program; ``share_of_peak`` holds its fullest moment
-    against the peak, which is what the compiler sets aside: also what is idle then, and gaps.
+    timeline: the memory in use over the program; ``share_of_peak`` is its maximum over the peak, which is what the
+    compiler reserves, with idle buffers and gaps.
     """
     roles = {role: sum(a.bytes for a in step.arguments if a.role == role) for role in ROLES}
     figures = step.memory

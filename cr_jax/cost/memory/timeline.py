@@ -11,7 +11,7 @@ from cr_jax.cost.memory.liveness import Buffer, Liveness, liveness
 from cr_jax.hlo.module import HloModule, Instruction
 from cr_jax.records import Pass
 
-#: Most points of a timeline, most buffers listed at its peak.
+#: The most points of a timeline, and the most buffers listed at its peak.
 POINTS = 64
 LISTED = 12
 _WORD = re.compile(r"\w+")
@@ -96,7 +96,7 @@ def timeline(module: HloModule, modules: Iterable[str] = ()) -> Timeline | None:
 
 
 def _live(found: Liveness) -> list[int]:
-    """Bytes alive at each operation."""
+    """Live bytes at each operation."""
     changes = [0] * (len(found.steps) + 1)
     for buffer in found.buffers:
         for first, last in buffer.spans:
@@ -121,7 +121,7 @@ class _Names:
     def of(self, instruction: Instruction, scope: Scope) -> tuple[str, Pass]:
         """``(module, pass)``."""
         name = self._origins.of(instruction)
-        if not name and instruction.opcode == "fusion":  # named by what it computes
+        if not name and instruction.opcode == "fusion":  # named by its computation
             called = self._module.find(instruction.called("calls"), instruction)
             name = next((i.op_name for i in reversed(called.instructions) if i.op_name), "")
         return self._attribution.of(scope.full(name))

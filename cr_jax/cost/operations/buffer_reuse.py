@@ -1,4 +1,4 @@
-"""Buffers that an operation reads, and the bytes that the program touched since it last used them."""
+"""Buffers that an operation reads, and the bytes touched by the program since their last use."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,22 @@ from cr_jax.hlo.module import Instruction
 
 @dataclass(frozen=True)
 class Reads:
-    """Bytes read of one buffer, and the bytes that the program touched since it was last touched.
-
-    distance: bytes of other buffers in between; what is still in a cache of that size need not come
-    from further out.
-    """
+    """Bytes read of one buffer, and the bytes that the program touched since its last use."""
 
     bytes: int
     distance: int
+    """Bytes of other buffers in between; a buffer is still in a cache of that size."""
 
 
 class Trace:
-    """Bytes touched between two uses of a buffer, in the order a computation runs."""
+    """Bytes touched between two uses of a buffer, in the order of a computation."""
 
     def __init__(self, footprint: int) -> None:
         self.footprint, self.clock = footprint, 0
         self.last: dict[int, int] = {}
 
     def read(self, value: Instruction, size: int) -> Reads:
-        """The read of ``size`` bytes of a value's buffer; one that is read for the first time is touched."""
+        """The read of ``size`` bytes of a value's buffer; the first read of a value touches its bytes."""
         before, distance = self.last.get(id(value)), self.footprint
         if before is None:
             self.clock += size
@@ -36,7 +33,7 @@ class Trace:
         return Reads(size, distance if distance > size else size)
 
     def write(self, value: Instruction, size: int) -> int:
-        """A result goes to a buffer used before in this run or the one before."""
+        """Write a result to a buffer used before in this run or the one before; the bytes since that use."""
         self.clock += size
         self.last[id(value)] = self.clock
         return max(size, self.footprint)
@@ -52,7 +49,7 @@ def _size(operand: Instruction) -> int:
 
 
 def sources(instruction: Instruction, cost: Cost) -> list[tuple[Instruction, int]]:
-    """Buffers an operation reads, reinterpretations looked through, with a share of its bytes.
+    """Buffers that an operation reads, behind reinterpretations, with a share of its bytes.
 
     The counter knows the bytes of the whole operation; operands share them by size, none above its own.
     """

@@ -1,4 +1,4 @@
-"""Dependencies between the operations of a computation: a runtime with several threads may run the others together."""
+"""Dependencies between the operations of a computation; a runtime with several threads may run independent ones together."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,22 +11,21 @@ _NAME = re.compile(r"[^\s{},%]+")
 
 @dataclass(frozen=True)
 class Node:
-    """One entry of a computation, in the order of its text.
-
-    after: places of the entries of the same computation that have to end first. operation: its place in
-    ``Program.operations``; loop: in ``Program.loops``. inner: computations it runs one after the other,
-    each so many times in one execution.
-    """
+    """One entry of a computation, in the order of its text."""
 
     after: tuple[int, ...]
+    """Indices of the entries of the same computation that have to end first."""
     operation: int | None = None
+    """Index in ``Program.operations``."""
     loop: int | None = None
+    """Index in ``Program.loops``."""
     inner: tuple[tuple[int, tuple["Node", ...]], ...] = ()
+    """Computations that it runs one after the other, each with its number of times in one execution."""
 
 
 @dataclass
 class Places:
-    """The entries of one computation so far. Tuples, their elements and reinterpretations are looked through;
+    """The entries of one computation so far. Tuples, their elements and reinterpretations are followed to their operands;
     parameters and constants wait for nothing.
     """
 
@@ -45,7 +44,7 @@ class Places:
         return tuple(sorted(found))
 
     def add(self, instruction: Instruction) -> None:
-        """``instruction`` is the next entry."""
+        """Add ``instruction`` as the next entry."""
         self._behind[id(instruction)] = frozenset((len(self.names),))
         self.names[instruction.name] = len(self.names)
 

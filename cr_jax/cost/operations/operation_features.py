@@ -15,7 +15,7 @@ NARROW = 64
 
 @dataclass
 class Features:
-    """Features of one operation, summed over everything fused into it; ``Operation`` says what each is."""
+    """Features of one operation, summed over everything fused into it; ``Operation`` documents each."""
 
     products: list[Product] = field(default_factory=list)
     convolutions: list[Convolution] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Features:
 
     @property
     def scalarised(self) -> bool:
-        """Whether the loop is scalar code: a transcendental of slices, which no vector unit computes."""
+        """Whether the CPU compiler makes scalar code of it: it is cut, and has a transcendental."""
         return self.cut and self.transcendental
 
     def include(self, other: "Features") -> None:
@@ -69,7 +69,7 @@ class Features:
 
 
 class FeatureTable:
-    """Features of a module's instructions. Each fused computation is worked out once."""
+    """Features of a module's instructions. Each fused computation is computed once."""
 
     def __init__(self, module: HloModule) -> None:
         self._module = module
@@ -176,7 +176,7 @@ def _sort(inside: Features, instruction: Instruction) -> None:
         inside.sorted_keys = max(inside.sorted_keys, keys.dims[axis] if keys.dims else 1)
 
 
-#: What an instruction adds to the features, by opcode; others add nothing.
+#: The features that an instruction adds, by opcode; others add nothing.
 _RULES: dict[str, Callable[[Features, Instruction], None]] = {
     **dict.fromkeys(opcode_rules.TRANSCENDENTAL, _transcendental),
     "dot": _dot,
@@ -201,7 +201,7 @@ def _narrow(shape: Shape) -> bool:
 
 
 def _joined(instruction: Instruction) -> bool:
-    """Whether computed parts are joined within a row: the CPU compiler asks of each element which part it is in."""
+    """Whether computed parts are joined within a row, where the CPU compiler selects the part for each element."""
     order = instruction.shape.order
     within = bool(order) and order[0] in instruction.numbers("dimensions")
     return within and any(not _given(operand) for operand in instruction.operands)
@@ -214,7 +214,7 @@ def _given(value: Instruction) -> bool:
 
 
 def _transposed(instruction: Instruction) -> int:
-    """Elements that a copy or transposition puts in another order in memory."""
+    """Elements whose order in memory a copy or transposition changes."""
     before, after = instruction.operands[0].shape, instruction.shape
     axes = instruction.numbers("dimensions") if instruction.opcode == "transpose" else tuple(range(len(after.dims)))
     real = [axes[d] for d in after.order if after.dims[d] > 1]

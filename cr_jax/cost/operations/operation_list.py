@@ -1,7 +1,7 @@
-"""The operations that a program executes, one by one, with how often and what decides their time.
+"""The operations that a program executes, one by one, with their executions and the features that decide their time.
 
-A fold over the walk, kept flat: one entry per operation and call of its computation, so that the costs times the
-executions add up to the counter's totals.
+A fold over the walk, kept flat: one entry per operation and call of its computation, so that the costs times the executions add
+up to the counter's totals.
 """
 
 import re
@@ -22,7 +22,7 @@ from cr_jax.hlo.parse import parse
 _PARTITIONS = re.compile(r'"outer_dimension_partitions":\[([^\]]*)\]')
 _NUMBER = re.compile(r"\d+")
 _ALIASES = re.compile(r"\{([\d, ]*)\}: \((\d+),")
-#: Operations listed one by one.
+#: The most operations listed one by one.
 _MOST = 2_000_000
 
 
@@ -36,10 +36,10 @@ def operations(text: str, trip_counts: Mapping[str, int] | None = None) -> Progr
 
 
 def list_operations(walk: Walk) -> Program:
-    """The executed operations of a module that was walked.
+    """The executed operations of a walked module.
 
-    Of branches the most expensive is listed, of a loop the latest end. A loop of unknown trip count runs never and is
-    marked ``known=False``.
+    Of branches the most expensive is listed, of a loop the latest end. A loop of unknown trip count never runs and is marked
+    ``known=False``.
     """
     with collector_paused(), nesting_checked():
         most = Totals()
@@ -49,10 +49,10 @@ def list_operations(walk: Walk) -> Program:
 
 @dataclass(slots=True, eq=False)
 class _Block:
-    """Everything that the calls of a computation share.
+    """The part that all calls of a computation share.
 
-    footprint: bytes of distinct buffers that one run touches, nested runs included. reads, writes: of each operation.
-    operations: as of the first call. after: of each entry, as for :class:`Node`.
+    footprint: bytes of distinct buffers that one run touches, nested runs included. reads, writes: of each operation. operations:
+    as of the first call. after: of each entry, as for :class:`Node`.
     """
 
     footprint: int
@@ -95,7 +95,7 @@ class _List:
         )
 
     def run(self, run: Run, times: int, loop: str) -> tuple[Node, ...]:
-        """Add the operations and loops of a run; returns the nodes that point there."""
+        """Add the operations and loops of a run and return their nodes."""
         if len(self.operations) > _MOST:
             raise BadHlo(1, f"calls multiply the program to more than {_MOST} operations")
         block = self._described(run, times, loop)

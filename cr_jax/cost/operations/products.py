@@ -1,4 +1,4 @@
-"""Matrix products and convolutions as their sizes."""
+"""Sizes of matrix products and convolutions."""
 
 from dataclasses import dataclass
 from math import prod
@@ -12,8 +12,8 @@ from cr_jax.hlo.windows import window
 
 @dataclass(frozen=True)
 class Product:
-    """One matrix product: ``[batch] m x k`` by ``k x n``. kind: how the operands lie in memory,
-    ``nn`` (both row-major), ``nt`` (the right one transposed), ``tn`` (the left one).
+    """One matrix product: ``[batch] m x k`` by ``k x n``. kind: layout of the operands in memory, ``nn`` (both row-major), ``nt``
+    (the right one transposed) or ``tn`` (the left one).
     """
 
     m: int

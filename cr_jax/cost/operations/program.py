@@ -1,4 +1,4 @@
-"""The executed operations of a program as data: what a prediction of its time reads."""
+"""The executed operations of a program as data: the input of a prediction of its time."""
 
 from dataclasses import dataclass
 
@@ -106,11 +106,11 @@ class Program:
     touched_bytes: int
     #: Operations whose arithmetic is not known from their shapes.
     uncounted: tuple[str, ...] = ()
-    #: The program with the cheapest branches and the earliest ends of loops; ``None`` where every run does the same.
+    #: The program with the cheapest branches and the earliest ends of loops; ``None`` where all runs are equal.
     cheapest: "Program | None" = None
 
     def total(self) -> Cost:
-        """The total cost of one call, as the counter comes to it."""
+        """The total cost of one call, equal to the counter's."""
         cost = Cost()
         for operation in self.operations:
             cost.add(operation.cost, operation.times)

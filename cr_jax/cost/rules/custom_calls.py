@@ -13,7 +13,7 @@ from cr_jax.cost.cost import Cost
 from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.shapes import Shape
 
-#: Digits of a declared figure; more is no count of operations.
+#: The most digits of a declared figure; a longer one is no count of operations.
 _ESTIMATE = re.compile(r'\\?"cost_estimate\\?"\s*:\s*\{([^{}]*)\}')
 _FIGURE = re.compile(r'\\?"(\w+)\\?"\s*:\s*\\?"?(\d{1,24})(?!\d)', re.ASCII)
 _ROUTINE = re.compile(
@@ -60,7 +60,7 @@ class Stated:
 
 
 def stated(instruction: Instruction, target: str) -> Stated | None:
-    """The cost that a custom call declares, or that is known of its routine; ``None`` where there is neither."""
+    """The cost that a custom call declares, or a formula for its routine; ``None`` where there is neither."""
     found = _ESTIMATE.search(instruction.config)
     if found is not None:
         figures = {name: int(value) for name, value in _FIGURE.findall(found[1])}
@@ -87,7 +87,7 @@ def _formula(instruction: Instruction, target: str) -> int | None:
 
 
 def _routine(target: str) -> str:
-    """The routine behind a call, its letter for the precision left out; "" for another call."""
+    """The routine behind a call, without the letter for its precision; "" for another call."""
     named = _ROUTINE.match(target)
     name = _NAMED.get(target) or (named[1] if named else "")
     for candidate in (name, name[1:] if name[:1] in tuple("sdcz") else ""):

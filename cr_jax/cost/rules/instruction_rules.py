@@ -1,8 +1,7 @@
-"""Arithmetic of one instruction; bytes are in ``cr_jax.cost.rules.instruction_rules.traffic``.
+"""Arithmetic of one instruction; its bytes are in ``cr_jax.cost.rules.traffic``.
 
-Conventions follow XLA's own (``HloCostAnalysis``) where both count, so that loop-free modules can
-be compared exactly: a reduction applies its computation once per element it folds away, a scatter
-once per update, a sort costs n*ceil(log2 n).
+Conventions follow XLA's own (``HloCostAnalysis``) where both count, so that loop-free modules can be compared exactly: a
+reduction applies its computation once per element that it folds, a scatter once per update, a sort costs n*ceil(log2 n).
 """
 
 from collections.abc import Callable
@@ -20,7 +19,7 @@ Applied = Callable[[str | None, Instruction], Cost]
 
 
 class Uncounted(Exception):
-    """This operation's arithmetic is unknown: its name for the report."""
+    """An operation with unknown arithmetic; its name for the report."""
 
 
 def arithmetic(instruction: Instruction, applied: Applied) -> Cost:
@@ -38,7 +37,7 @@ def arithmetic(instruction: Instruction, applied: Applied) -> Cost:
 
 
 def per_element(instruction: Instruction, kind: str) -> Cost:
-    """An operation that does the same for every element of its result; ``kind`` is from ``opcode_rules.PER_ELEMENT``."""
+    """An operation with equal work for every element of its result; ``kind`` is from ``opcode_rules.PER_ELEMENT``."""
     elements = instruction.shape.elements
     if kind == "other_flops":
         if instruction.opcode == "multiply" and replaced_products.is_product(instruction):
@@ -70,8 +69,8 @@ def _reduce(instruction: Instruction, applied: Applied) -> Cost:
 def _reduce_window(instruction: Instruction, applied: Applied) -> Cost:
     """One application less than there are elements, for every window; padding is no element.
 
-    Windows over the same elements count once: TPU compilers write the maximum of a row, spread out over the
-    row, as a window of twice its length. (XLA's own analysis counts every window, and its padding.)
+    Windows over the same elements count once: TPU compilers write the maximum of a row, spread out over the row, as a window of
+    twice its length. (XLA's own analysis counts every window, and its padding.)
     """
     windows = reduction_windows(window(instruction), instruction.operands[0].shape.dims)
     return _scaled(applied(instruction.called("to_apply"), instruction), windows.elements - windows.count)
@@ -145,8 +144,8 @@ def call_target(instruction: Instruction) -> str:
 
 
 def body_of_call(instruction: Instruction) -> str | None:
-    """The computation that a custom call without a rule of its own states as what it does, such as a gather that a
-    TPU's compiler gives to the sparse cores; ``None`` for any other instruction.
+    """The computation that a custom call without a rule of its own names as its body, such as a gather that a TPU's compiler
+    gives to the sparse cores; ``None`` for any other instruction.
     """
     if instruction.opcode != "custom-call":
         return None

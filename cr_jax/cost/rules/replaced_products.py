@@ -11,7 +11,7 @@ _PRODUCTS = ("dot_general", "conv_general_dilated")
 
 
 def is_product(multiply: Instruction) -> bool:
-    """Whether a multiplication is a matrix product's, by its own name or an operand's."""
+    """Whether a multiplication belongs to a matrix product, by its own name or an operand's."""
     if multiply.op_name:
         return multiply.shape.is_float and multiply.op_name.endswith(_PRODUCTS)
     return multiply.shape.is_float and any(o.op_name.endswith(_PRODUCTS) for o in multiply.operands)

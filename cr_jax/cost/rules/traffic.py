@@ -15,16 +15,16 @@ from cr_jax.hlo.shapes import Shape
 
 #: An element of the result needs at most one element of each operand.
 _ONE_FOR_ONE = opcode_rules.ELEMENTWISE | {"bitcast", "copy", "convert", "reshape", "transpose", "reverse", "pad", "broadcast"}
-#: What an update in place may be, or stand behind.
+#: Opcodes of an update in place, or between it and the result.
 _UPDATING = frozenset({"dynamic-update-slice", "scatter", "fusion", "bitcast"})
-#: Operations that may read an operand in part.
+#: Operations that may read part of an operand.
 _IN_PART = frozenset({"dynamic-slice", "slice", "gather", "dynamic-update-slice", "scatter", "fusion"})
 #: Libraries that return their workspace beside the result.
 _WITH_WORKSPACE = ("__cublas$", "__cudnn$")
 
 
 def _place(cost: Cost, shape: Shape, read: int = 0, written: int = 0) -> None:
-    """Book bytes of a buffer where its layout says it lies."""
+    """Book the bytes of a buffer in the memory space of its layout."""
     if shape.on_chip:
         cost.onchip_bytes += read + written
     else:
@@ -85,7 +85,7 @@ def plain(instruction: Instruction) -> Cost:
 
 
 class Fusions:
-    """Traffic of fusions; what a fused computation demands is worked out once."""
+    """Traffic of fusions; the demand of each fused computation is computed once."""
 
     def __init__(self, module: HloModule) -> None:
         self._module = module
@@ -125,8 +125,8 @@ class Fusions:
     def updated(self, value: Instruction) -> int | None:
         """Elements written where a result updates part of a parameter in place, else ``None``.
 
-        The buffer of an in-place update is the parameter's own, which the compiler has copied
-        beforehand if anyone else needs it.
+        The buffer of an in-place update is the parameter's own, which the compiler has copied beforehand if another operation
+        needs it.
         """
         value = _behind(value, ("bitcast",))
         update = self._update(value)
@@ -142,7 +142,7 @@ class Fusions:
             update = self._update(_behind(inner.result, ("bitcast",)))
             if update is None:
                 return None
-            # The innermost target is a parameter of its fusion; so must be what that is bound to.
+            # The innermost target is a parameter of its fusion, and must be bound to a parameter too.
             bound = self._bound(value, inner)
             return update if bound is not None and bound.opcode == "parameter" else None
         if value.opcode not in ("dynamic-update-slice", "scatter"):
@@ -178,8 +178,8 @@ class Fusions:
     def demand(self, computation: Computation, in_place: bool = True) -> dict[int, int]:
         """Elements read of each parameter, by its number.
 
-        in_place: the computation's results are the fusion's, so that an update among them need not
-        read what it leaves as it is. Inside a fusion an updated array is one more value to compute.
+        in_place: the computation's results are the fusion's, so that an update among them need not read the unchanged part.
+        Inside a fusion an updated array is one more value to compute.
         """
         key = computation.name, in_place
         known = self._demands.get(key)
@@ -192,7 +192,7 @@ class Fusions:
         if opcodes.isdisjoint(_IN_PART):
             used = {id(operand) for value in computation.instructions for operand in value.operands}
             used.add(id(computation.result))
-            if len(used) == len(computation.instructions):  # each is needed, so each is needed whole
+            if len(used) == len(computation.instructions):  # all elements are needed
                 return {number: p.shape.elements for number, p in computation.parameters.items()}
         wanted: dict[int, int] = {}  # elements by the value's id
         updates: set[int] = set()
@@ -263,5 +263,5 @@ def _behind(value: Instruction, opcodes: tuple[str, ...]) -> Instruction:
 
 
 def _target(update: Instruction) -> Instruction:
-    """The array an update changes, behind reinterpretations."""
+    """The array that an update changes, behind reinterpretations."""
     return _behind(update.operands[0], ("bitcast", "get-tuple-element"))

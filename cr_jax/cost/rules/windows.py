@@ -7,7 +7,7 @@ from math import gcd, prod
 
 from cr_jax.hlo.windows import Axis
 
-#: Places of the shorter of window and result that are gone through one by one.
+#: The most positions of the shorter of window and result that are visited one by one.
 _MOST = 1 << 20
 
 
@@ -19,7 +19,7 @@ def valid_positions(
 
     Raises ``ValueError`` where both have more than a million positions.
     """
-    if kernel > result:  # the two stand in the same sum; the shorter is gone through
+    if kernel > result:  # the sum is symmetric in both; the shorter is visited
         kernel, result, stride, kernel_dilation = result, kernel, kernel_dilation, stride
     if kernel > _MOST:
         raise ValueError(f"its window has {kernel} places over {result}; legal: up to {_MOST}")
@@ -66,7 +66,7 @@ def _along(axis: Axis, length: int) -> Windows:
     elements = valid_positions(length, axis.size, places, axis.stride, axis.base_dilation, axis.window_dilation, axis.pad_low)
     if axis.base_dilation > 1 or axis.window_dilation > 1:
         return Windows(min(places, elements), elements)
-    # Places that hold any element, and those that hold the whole axis, which are all the same.
+    # Windows over any element, and those over the whole axis, which are all equal.
     held = _between(-(-(axis.pad_low - axis.size + 1) // axis.stride), (axis.pad_low + length - 1) // axis.stride, places)
     whole = _between(-(-(axis.pad_low + length - axis.size) // axis.stride), axis.pad_low // axis.stride, places)
     spare = max(0, whole - 1)
