@@ -1,4 +1,4 @@
-"""Seconds of a counted program on a device: per operation, and what the call and its loops add."""
+"""Seconds of a counted program on a device: per operation, and those of the call and its loops."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,10 +62,10 @@ class Prediction:
 
 
 def predict(program: Program, accelerator: Accelerator, precision: str, dtype: str, temp_bytes: int | None = None) -> Prediction:
-    """The time of ``program``, which was compiled for ``accelerator``, on it.
+    """The time on ``accelerator`` of ``program``, which was compiled for it.
 
-    temp_bytes: the compiler's temporaries. A CPU needs a calibrated profile, any other device what the formulas read. What
-    is missing gives no time and a reason.
+    temp_bytes: the compiler's temporaries. A CPU needs a calibrated profile, any other device the values of the formulas. Without
+    them there is no time, but a reason.
     """
     unknown = sorted(x.name for x in program.loops if not x.known)
     if unknown:
@@ -84,7 +84,7 @@ def predict(program: Program, accelerator: Accelerator, precision: str, dtype: s
 
 def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) -> Prediction:
     """By the formulas of each mechanism, with the constants that come with cr_jax."""
-    from cr_jax.predict.accelerator import step  # imports numpy, which the command line's start does without
+    from cr_jax.predict.accelerator import step  # imports numpy, which would slow the command line's start
 
     try:
         found = step.timed(program, accelerator, precision)
@@ -147,7 +147,7 @@ def assemble(
 
 
 def _sums(timed: tuple[Timed, ...], overhead_s: float) -> dict[Bottleneck, float]:
-    """Seconds by what they go to. overhead_s: of no operation."""
+    """Seconds by cause. overhead_s: outside of operations."""
     sums: dict[Bottleneck, float] = {"compute": 0.0, "memory": 0.0, "overhead": overhead_s}
     for entry in timed:
         parts, times = entry.parts, entry.operation.times
@@ -162,7 +162,7 @@ def validation(accelerator: Accelerator, method: Method) -> Validation | None:
 
 
 def interval(seconds: float, accelerator: Accelerator, method: Method) -> tuple[float, float, float | None]:
-    """(low, high, coverage): what nine of ten past comparisons measured, else a wide assumption of unknown coverage."""
+    """(low, high, coverage): the interval of nine of ten past comparisons, else an assumed wide one of unknown coverage."""
     found = validation(accelerator, method)
     if found is None:
         return seconds / UNKNOWN_FACTOR, seconds * UNKNOWN_FACTOR, None
@@ -170,7 +170,7 @@ def interval(seconds: float, accelerator: Accelerator, method: Method) -> tuple[
 
 
 def tie(a: Prediction, b: Prediction) -> bool:
-    """Whether two predictions cannot be told apart: their intervals overlap, or one has no time."""
+    """Whether two predictions cannot be distinguished: their intervals overlap, or one has no time."""
     if a.low_s is None or b.low_s is None or a.high_s is None or b.high_s is None:
         return True
     return a.low_s <= b.high_s and b.low_s <= a.high_s
@@ -179,7 +179,7 @@ def tie(a: Prediction, b: Prediction) -> bool:
 def _utilisation(
     program: Program, seconds: float, accelerator: Accelerator, matmul_peak: float | None
 ) -> tuple[Mapping[str, float | None], str | None]:
-    """Shares of the peaks that the step would use, and what is wrong with the profile if one is over 1."""
+    """Shares of the peaks that the step would use, and an error of the profile if one is over 1."""
     total, bandwidth = program.total(), accelerator.memory_bandwidth_bytes_per_s
     used: dict[str, float | None] = {
         "matmul": total.matmul_flops / seconds / matmul_peak if matmul_peak else None,

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-#: A device is never planned busier than this share of what full batches can carry.
+#: The highest planned load of a device, as a share of the throughput of full batches.
 FULLEST = 0.95
-#: States beyond 2 B that the chain is cut at: at 95% load what lies beyond is below 1e-12.
+#: States beyond 2 B at which the chain is cut: at 95% load the rest is below 1e-12.
 _TAIL = 400
 
 
@@ -42,7 +42,7 @@ class BatchQueue:
 
     @property
     def load(self) -> float:
-        """Turns that arrive over what full batches can carry."""
+        """Arrival rate over the throughput of full batches."""
         return self.rate * self.service_s / self.users
 
     @cached_property
@@ -123,8 +123,8 @@ class Fleet:
 
 
 def smallest_fleet(turns_per_second: float, users: int, service_s: float, p95_s: float, share: float = 0.95) -> Fleet | None:
-    """The fewest devices that answer ``share`` of the turns within ``p95_s``; ``None``: none are enough,
-    a batch alone takes longer. More devices never wait longer, so halving finds the number.
+    """The fewest devices that answer ``share`` of the turns within ``p95_s``; ``None``: no number does, since a batch alone takes
+    longer. More devices never wait longer, so bisection finds the number.
     """
     if service_s > p95_s:
         return None

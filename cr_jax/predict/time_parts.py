@@ -7,7 +7,7 @@ from cr_jax.documents.prediction import Bottleneck
 
 @dataclass(frozen=True)
 class TimeParts:
-    """Seconds of one execution, by what they go to."""
+    """Seconds of one execution, by cause."""
 
     compute_s: float = 0.0
     memory_s: float = 0.0

@@ -1,4 +1,4 @@
-"""Anchors from measurement files: their rows of one card as groups of operations, every other size of which judges."""
+"""Anchors from measurement files: their rows of one card as groups of operations, every other size of which is a test."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -14,14 +14,15 @@ from cr_jax.predict.accelerator.measured.rows import Rows, clear, taken
 from cr_jax.predict.accelerator.measured.streams import Streams
 from cr_jax.predict.accelerator.measured_rows import predict, read_rows
 
-#: Rows of a group that constants are taken from, and as many that judge; more change nothing.
+#: Rows of a group that give its constants, and as many that test them; more change nothing.
 _MOST = 300
 
 
 def from_files(paths: Sequence[str | Path], card: Card, given: Collection[str] = ()) -> list[Measured]:
-    """The rows of a card, those apart that say more of the clock than of it. given: names of cards that the user describes.
+    """The rows of a card, without those that are dominated by their clock's offset. given: names of cards that the user
+    describes.
 
-    Raises ``BadInput`` for what is no measurement file, and ``BadConfig`` where no row is of the card.
+    Raises ``BadInput`` for a file that is no measurement file, and ``BadConfig`` where no row is of the card.
     """
     found: list[Measured] = []
     seen: set[str] = set()

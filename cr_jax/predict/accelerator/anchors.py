@@ -1,8 +1,8 @@
-"""Constants of one card from operations measured on it, and the errors that are left on others of them.
+"""Constants of one card from operations measured on it, and the remaining errors on other operations.
 
-Every mechanism has few constants that differ from card to card. Each is scaled by the factor that makes the median of
-measured / predicted 1 over the operations of its group; half of a group's sizes do so, the other half judges. Where no factor
-in reach does, or the operations come no nearer by it (a constant fitted on them is as good), the constant stays as it was.
+Every mechanism has few constants that differ from card to card. Each is scaled by the factor that makes the median of measured /
+predicted 1 over the operations of its group; half of a group's sizes give the factor, the other half tests it. Where no factor
+within the bounds does so, or the errors do not fall (a constant fitted on them is as good), the constant stays unchanged.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from cr_jax.catalog.anchors import MOST_SHARE, refusal
 from cr_jax.predict.accelerator import products_plain
 from cr_jax.predict.accelerator.card import Card
 
-#: Operations of a class from which an error is told, and from which quantiles are taken instead of the extremes.
+#: The fewest operations of a class for an error, and for quantiles instead of the extremes.
 FEWEST, MANY = 3, 20
 #: Student's t for 5% on either side, by degrees of freedom.
 _T = {2: 2.92, 3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.895, 8: 1.86, 9: 1.833, 10: 1.812}
@@ -26,27 +26,28 @@ _T_BEYOND = 1.8
 _STEPS = 30
 #: A constant that moves its operations by less than this over its whole reach does not decide them.
 _FELT = 0.02
-#: Nor does one whose operations stand still on either side, so far (a logarithm) from where they fit.
+#: Nor does one whose operations do not change on either side of their fit, at this distance (a logarithm).
 _NEAR = log(1.5)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Operations of one group, measured. names, kinds: what each is, and its class of errors. predicted: by a card, their
-    seconds in the same order. judged: no constant is taken from them.
-    """
+    """Operations of one group, measured."""
 
     group: str
     names: tuple[str, ...]
+    """Name of each operation."""
     kinds: tuple[str, ...]
+    """Class of errors of each operation."""
     seconds: tuple[float, ...]
     predicted: Callable[[Card], Sequence[float]]
+    """Their seconds in the same order, as predicted for a card."""
     judged: bool
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Constants that a group of operations anchors, scaled alike. least, most: the factor's bounds."""
+    """Constants that a group of operations anchors, scaled alike. least and most bound the factor."""
 
     group: str
     constants: tuple[str, ...]
@@ -61,19 +62,21 @@ class Rule:
 
 @dataclass(frozen=True)
 class Anchors:
-    """constants: by name, with what they were taken from. errors: by class. left_out: (constant, why). card: with the
-    constants in force.
-    """
+    """The anchors of a card."""
 
     card: Card
+    """The card with these constants."""
     constants: Mapping[str, tuple[float, str]]
+    """By name, with the operations that gave them."""
     errors: Mapping[str, Mapping[str, Any]]
+    """Errors by class."""
     left_out: tuple[tuple[str, str], ...]
+    """(constant, reason)."""
     rows: tuple[Mapping[str, Any], ...] = field(default=())
 
 
 def rules(card: Card) -> tuple[Rule, ...]:
-    """The constants that each group anchors on a card, those first that the other groups' operations depend on too."""
+    """The constants that each group anchors on a card. Those that the operations of other groups depend on too come first."""
     if card.platform == "tpu":
         return (
             Rule("enqueue", ("tpu.floor_s",), 0.05, 20),
@@ -106,19 +109,19 @@ def rules(card: Card) -> tuple[Rule, ...]:
 
 
 def judging(count: int) -> list[bool]:
-    """The operations of a group that judge: every other one by size. The constants come from the rest."""
+    """The operations of a group that test its constants: every other one by size. The constants come from the rest."""
     return [count > 1 and place % 2 == 0 for place in range(count)]
 
 
 def derive(card: Card, measured: Sequence[Measured], source: str = "crjax calibrate") -> Anchors:
-    """The anchors of a card, whose constants are those that come with cr_jax. Raises ``MissingConstant``."""
+    """The anchors of a card with the shipped constants. Raises ``MissingConstant``."""
     found: dict[str, tuple[float, str]] = {}
     left: dict[str, str] = {}
     at, groups = card, defaultdict(list)
     for one in measured:
         if not one.judged:
             groups[one.group].append(one)
-    for _ in range(2):  # an operation meets constants of more than one mechanism
+    for _ in range(2):  # an operation depends on constants of more than one mechanism
         for rule in rules(card):
             if rule.group not in groups:
                 continue
@@ -138,7 +141,7 @@ def _anchored(
     source: str,
     found: dict[str, tuple[float, str]],
 ) -> tuple[Card, str | None]:
-    """The card with the rule's constants anchored, or as it was and why."""
+    """The card with the rule's constants anchored, or unchanged with the reason."""
     mechanism, some = rule.mechanism, groups[rule.group]
     usual = {name: shipped.constants(mechanism)[name.partition(".")[2]] for name in rule.constants}
     value, why = _factor(at, rule, usual, some)
@@ -165,7 +168,7 @@ def _apart(at: Card, some: Sequence[Measured]) -> float:
 
 
 def _factor(at: Card, rule: Rule, usual: Mapping[str, float], some: Sequence[Measured]) -> tuple[float | None, str | None]:
-    """The factor that makes the median of measured / predicted 1; else why there is none."""
+    """The factor that makes the median of measured / predicted 1; else the reason why there is none."""
     shares = [one for name, one in usual.items() if name.endswith(("share", "utilisation", "utilisation_128", "rate"))]
     low, high = log(rule.least), log(min([rule.most, *(MOST_SHARE / one for one in shares)]))
 
@@ -189,7 +192,7 @@ def _factor(at: Card, rule: Rule, usual: Mapping[str, float], some: Sequence[Mea
         else:
             high = middle
     found = (low + high) / 2
-    # Where the host is waited for, say, what the device does shows up to some value only: any below would do as well.
+    # Where the device waits for the host, its own time is hidden below some value: any lower one would fit as well.
     beside = (off(found - _NEAR), off(found + _NEAR))
     if min(abs(one - off(found)) for one in beside) < _FELT:
         return None, f"other constants decide the operations of group {rule.group}"
@@ -197,7 +200,7 @@ def _factor(at: Card, rule: Rule, usual: Mapping[str, float], some: Sequence[Mea
 
 
 def errors(card: Card, measured: Sequence[Measured]) -> dict[str, dict[str, Any]]:
-    """By class of operation, the errors on the operations that judge."""
+    """By class of operation, the errors on the operations that test the constants."""
     ratios: dict[str, list[float]] = defaultdict(list)
     for one in measured:
         if one.judged:
@@ -207,8 +210,8 @@ def errors(card: Card, measured: Sequence[Measured]) -> dict[str, dict[str, Any]
 
 
 def error(ratios: Sequence[float]) -> dict[str, Any]:
-    """Errors from measured / predicted. Of few operations, the bounds are the extremes or, where that is wider, what their
-    scatter foretells of another one (Student's t, 90%).
+    """Errors from measured / predicted. Of few operations, the bounds are the extremes or, where that is wider, the interval that
+    their scatter predicts for another one (Student's t, 90%).
     """
     off = np.array([abs(1 / ratio - 1) for ratio in ratios])
     low, high = (float(q) for q in np.quantile(ratios, (0.05, 0.95)))
@@ -259,5 +262,5 @@ def block(found: Anchors, about: Mapping[str, Any], skipped: Sequence[tuple[str,
 
 
 def _figures(value: Any) -> float:
-    """Six of them."""
+    """A number with six significant figures."""
     return float(f"{float(value):.6g}")

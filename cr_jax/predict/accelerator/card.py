@@ -1,4 +1,4 @@
-"""Sizes, rates and constants of an accelerator, as the formulas of each mechanism read them."""
+"""Sizes, rates and constants of an accelerator, for the formulas of each mechanism."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,27 +10,32 @@ from cr_jax.catalog.times import MissingConstant, Times, shipped
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """One GPU or TPU. cores: streaming multiprocessors. lanes: float32 multiply-adds of one in a clock. clock_hz: the
-    highest. watts: the board's limit. bandwidth: bytes per second of main memory, peak. cache_bytes: the last level.
-    peaks: FLOP/s of matrix products by type. replaced: constants that hold instead of those of ``times``, by mechanism.
-    anchored: names of those that were measured on this card.
-    """
+    """One GPU or TPU."""
 
     name: str
     platform: str
     generation: str
     memory_kind: str
     cores: int
+    """Streaming multiprocessors."""
     lanes: int
+    """float32 multiply-adds of one core in a clock."""
     clock_hz: float
+    """The highest clock."""
     watts: float
+    """The board's limit."""
     bandwidth: float
+    """Peak bytes per second of main memory."""
     cache_bytes: int
+    """Bytes of the last-level cache."""
     peaks: Mapping[str, float | None]
+    """FLOP/s of matrix products by type."""
     accelerator: Accelerator
     times: Times
     replaced: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Constants that replace those of ``times``, by mechanism."""
     anchored: frozenset[str] = frozenset()
+    """Names of the constants that were measured on this card."""
     _known: dict[str, Mapping[str, float]] = field(default_factory=dict)
 
     def constants(self, mechanism: str) -> Mapping[str, float]:
@@ -56,8 +61,8 @@ class Card:
 
 
 def card(accelerator: Accelerator, times: Times | None = None) -> Card:
-    """The card of an accelerator's profile, its anchors in force. Raises ``MissingConstant`` naming what the profile lacks,
-    and ``BadInput`` for an anchor that cannot hold.
+    """The card of an accelerator's profile, with its anchors. Raises ``MissingConstant`` with the values that the profile lacks,
+    and ``BadInput`` for an impossible anchor.
     """
     gpu = accelerator.platform == "cuda"
     needed = {

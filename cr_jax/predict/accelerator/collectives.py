@@ -1,10 +1,9 @@
 """Collectives among the devices of one node: all-reduce, all-gather, reduce-scatter, all-to-all, collective-permute.
 
-Each device sends ``sent`` bytes over its links, of which one direction counts: half of the profile's ``link_bytes_per_s``, of
-which a share is reached. A message that is neither short nor long takes longer than start and bytes would together by the
-larger one, as the library changes protocols and channels by size: (start^p + bytes^p)^(1/p), p below 1. The start grows with
-the number of devices. Constants: ``collectives.*`` in ``profiles/accelerator_times.json``; scaled to other cards by the link.
-Programs on several devices are not predicted yet.
+Each device sends ``sent`` bytes over its links, in one direction: half of the profile's ``link_bytes_per_s``, of which a share is
+reached. A message of middling length takes longer than the larger of start and bytes, as the library changes protocols and
+channels by size: (start^p + bytes^p)^(1/p), p below 1. The start grows with the number of devices. Constants: ``collectives.*``
+in ``profiles/accelerator_times.json``; scaled to other cards by the link. Programs on several devices are not predicted yet.
 """
 
 from typing import Any

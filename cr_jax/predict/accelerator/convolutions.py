@@ -1,14 +1,14 @@
-"""Convolutions on the plain lanes and on tensor cores: the fastest of the ways that the autotuner of cuDNN chooses from.
+"""Convolutions on the plain lanes and on tensor cores: the fastest of the algorithms that cuDNN's autotuner chooses from.
 
 - Direct, as one product: rows of pixels by channels out, depth channels in x window; tiles of 128 pixels by 32, 64 or 128
   channels, in whole waves over the cores.
 - Winograd in one kernel, F(2x2, 3x3): blocks of 8 x 16 pixels of one image by 32 channels out, each 16 products of 32 x 32
-  x channels in, where the direct way has 36.
-- Winograd in four kernels, F(4x4, 3x3): 36 products of tiles x channels in x channels out, where the direct way has 144;
-  the transformed input, weights and output go through memory, written and read once each.
+  x channels in, where the direct algorithm has 36.
+- Winograd in four kernels, F(4x4, 3x3): 36 products of tiles x channels in x channels out, where the direct algorithm has
+  144; the transformed input, weights and output go through memory, written and read once each.
 
 The last two only for windows of 3 x 3 that move by one, on the plain lanes. The blocks are those that cuDNN 8.9 launched in
-NeuSight's measurements. A card at its power limit cannot hold its clock: so many multiply-adds to a joule are the most.
+NeuSight's measurements. A card at its power limit cannot hold its clock; its multiply-adds per joule are then the limit.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ FUSED, UNFUSED, WINDOW = 16, 36, 9
 
 
 class ImageBatch(NamedTuple):
-    """Convolutions of one size, or arrays of sizes. height, width: of the result's images. window: places of the window,
-    9 for 3 x 3. Of grouped ones: the channels of one group, and ``batch`` times the groups.
+    """Convolutions of one size, or arrays of sizes. height, width: of the result's images. window: positions of the window, 9 for
+    3 x 3. For grouped convolutions: the channels of one group, and ``batch`` times the groups.
     """
 
     batch: Any
@@ -66,12 +66,12 @@ def parts(
 
 
 def seconds(card: Card, of: Parts) -> Any:
-    """Its time without the start of its first kernel."""
+    """Seconds without the launch of its first kernel."""
     return together(of, card.constants("convolutions")["overlap"])
 
 
 def _rate(card: Card, share: float) -> float:
-    """Multiply-adds per second of one core: a share of the clock's, or what the board's power allows."""
+    """Multiply-adds per second of one core: a share of the clock's, or the board's power limit."""
     allowed = card.constants("convolutions")["joule_products"] * card.watts / card.cores
     return min(share * card.lanes * card.clock_hz, allowed)
 
@@ -108,7 +108,7 @@ def _unfused(card: Card, memory: Any, tiles: Any, channels_in: Any, channels_out
     weights = item * channels_in * channels_out
     images = UNFUSED * item * tiles * (channels_in + channels_out)
     product = together(Parts(compute, (images + UNFUSED * weights) / streams.cold_rate(card)), known["overlap"])
-    # One kernel after the other: the transforms have no products to hide behind.
+    # One kernel after the other: no product overlaps with the transforms.
     transforms = (images / streams.cold_rate(card) + memory) / known["transform_share"]
     return Parts(product + transforms + _weights(card, (WINDOW + UNFUSED) * weights) + 3 * known["kernel_s"], 0.0 * transforms)
 
@@ -119,7 +119,7 @@ def _weights(card: Card, size: Any) -> Any:
 
 
 def _fastest(card: Card, ways: list[Parts]) -> Parts:
-    """The parts of the fastest way."""
+    """The parts of the fastest algorithm."""
     times = [seconds(card, way) for way in ways]
     if all(isinstance(time, int | float) for time in times):
         return min(zip(times, ways, strict=True))[1]

@@ -1,6 +1,6 @@
 """Arithmetic on numbers and on arrays of them alike: predictions take one number at a time, fits take thousands.
 
-NumPy is imported where an array is met, not before: the command line starts without it.
+NumPy is imported only for arrays: the command line starts without it.
 """
 
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ def most(a: Any, b: Any) -> Any:
 
 
 def whole(a: Any, unit: Any) -> Any:
-    """How many units hold ``a``: the quotient, rounded up."""
+    """The number of units that hold ``a``: the quotient, rounded up."""
     return -(-a // unit)
 
 

@@ -1,4 +1,4 @@
-"""One execution of an operation on an accelerator: which mechanism predicts it, and to which class of errors it belongs."""
+"""One execution of an operation on an accelerator: its mechanism, and its class of errors."""
 
 from dataclasses import dataclass
 
@@ -14,21 +14,24 @@ from cr_jax.predict.accelerator.either import Parts
 ITEM_BYTES = {"float64": 8, "float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2, "float8": 1, "int8": 1}
 #: HLO's names of the types that a report may be made in.
 TYPES = {"f64": "float64", "f32": "float32", "bf16": "bfloat16", "f16": "float16", "s8": "int8", "u8": "int8"}
-#: Rows or columns up to which a product is a skinny one: what a recurrent step does.
+#: Rows or columns up to which a product is skinny, as in a recurrent step.
 SKINNY = 128
 
 
 @dataclass(frozen=True)
 class Execution:
-    """seconds: on the device, without what starting it costs. parts: arithmetic and memory alone. kind: the class of errors."""
+    """One execution of an operation."""
 
     seconds: float
+    """Seconds on the device, without the launch."""
     parts: Parts
+    """Arithmetic and memory alone."""
     kind: str
+    """The class of errors."""
 
 
 class Executions:
-    """Times of the operations of one program; equal operations are worked out once."""
+    """Times of the operations of one program; equal operations are computed once."""
 
     def __init__(self, card: Card, precision: str) -> None:
         self.card, self.precision = card, precision
@@ -36,7 +39,7 @@ class Executions:
         self._products_known: dict[tuple[Product, float, float], Execution] = {}
 
     def of(self, operation: Operation) -> Execution:
-        """Raises ``MissingConstant``."""
+        """The time of an operation. Raises ``MissingConstant``."""
         key = (
             operation.opcode,
             operation.family,

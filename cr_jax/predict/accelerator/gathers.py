@@ -1,9 +1,9 @@
-"""Gathers and scatters: rows at places that only the indices know.
+"""Gathers and scatters: rows at positions that only the indices decide.
 
-Memory moves in sectors of 32 bytes, so a row of 4 bytes costs as much as one of 32; and a row that lies alone leaves a part
-of the memory's burst unused, which counts as a gap beside each row. Rows gathered more often than the table has places come
-from the cache where the table fits. A scatter that combines reads and writes its rows, and where indices may repeat it does
-so by atomic operations, so many clocks of a core per sector.
+Memory moves in sectors of 32 bytes, so a row of 4 bytes costs as much as one of 32; and an isolated row leaves a part of the
+memory's burst unused, which counts as a gap beside each row. Rows gathered more often than the table has rows come from the cache
+where the table fits. A scatter that combines reads and writes its rows, and where indices may repeat it uses atomic operations,
+each some clocks of a core per sector.
 
 No public measurement of these was found: the constants are printed or assumed, and nothing here is validated.
 """
@@ -72,7 +72,7 @@ def of_operation(card: Card, operation: Operation) -> Parts:
 
 
 def seconds(card: Card, of: Parts) -> Any:
-    """Its time without the start of the kernel."""
+    """Seconds without the launch of the kernel."""
     return streams.seconds(card, of)
 
 
@@ -95,7 +95,7 @@ def _largest(reads: Sequence[Reads]) -> Any:
 
 
 def _furthest(reads: Sequence[Reads]) -> Any:
-    """The distance of the buffer that was touched longest ago: the table's."""
+    """The longest distance since a buffer was touched: the table's."""
     far: Any = 0
     for read in reads:
         far = most(far, read.distance)

@@ -1,7 +1,7 @@
-"""How far off a predicted time may be: composed from the errors that each class of operation left on cards not fitted.
+"""The interval of a predicted time, composed of each class's errors on cards left out of the fit.
 
-Within a class errors go together (one constant is wrong for all of it), so their seconds add up; between classes they do
-not, so their widths add up as squares. A class that was never compared is as wide as an assumption, and is named.
+Within a class errors are correlated (one constant is wrong for all of it), so their seconds add up; between classes they are
+independent, so their widths add up as squares. A class that was never compared has an assumed width, and is named.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from cr_jax.predict.accelerator.card import Card
 
 #: Assumed for a class without measurements, either way.
 UNKNOWN_FACTOR = 2.5
-#: Share of past comparisons between the quantiles that the residuals hold.
+#: Share of past comparisons between the quantiles of the residuals.
 COVERAGE = 0.9
 #: Seconds of unvalidated classes, as a share of the step, up to which the interval still has its coverage.
 _NEGLIGIBLE = 0.05

@@ -1,10 +1,10 @@
-"""Time to start kernels on a GPU: the host enqueues, the device runs behind it, and the slower of the two counts.
+"""Time to launch kernels on a GPU: the host enqueues, the device runs behind it, and the slower of the two counts.
 
-XLA walks the thunks of a program on the host. A kernel launched singly takes the host ``enqueue_s`` and the device its
-execution and ``gap_s``. Runs of ``SMALLEST_GRAPH`` thunks and more become one CUDA graph (``xla_gpu_graph_min_graph_size``
-and ``xla_gpu_enable_command_buffer`` in openxla/xla, xla/debug_options_flags.cc: fusions and copies, cuBLAS, cuDNN, custom
-calls; no loops and no conditionals). A loop whose trip count XLA knows has its body enqueued that many times; of any
-other the host reads the condition back in every iteration and waits (xla/backends/gpu/runtime/while_thunk.cc).
+XLA walks the thunks of a program on the host. A kernel launched singly takes the host ``enqueue_s`` and the device its execution
+and ``gap_s``. Runs of ``SMALLEST_GRAPH`` thunks and more become one CUDA graph (``xla_gpu_graph_min_graph_size`` and
+``xla_gpu_enable_command_buffer`` in openxla/xla, xla/debug_options_flags.cc: fusions and copies, cuBLAS, cuDNN, custom calls; no
+loops and no conditionals). The body of a loop with a trip count known to XLA is enqueued that many times; in any other loop the
+host reads the condition back at every iteration and waits (xla/backends/gpu/runtime/while_thunk.cc).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from cr_jax.cost.operations.dependencies import Node
 from cr_jax.cost.operations.program import Operation, Program
 
-#: Thunks that have to follow each other for XLA to make one CUDA graph of them.
+#: Successive thunks from which XLA makes a CUDA graph.
 SMALLEST_GRAPH = 5
-#: Operations that no graph holds: they talk to other devices or to the host, or end an asynchronous one.
+#: Operations outside graphs: they communicate with other devices or the host, or end an asynchronous one.
 _NOT_IN_GRAPHS = (
     "send",
     "recv",
@@ -44,9 +44,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class LoopTime:
-    """One loop: seconds from its entry to its end in all, of them execution; iterations in all; kernels and CUDA graphs
-    of one iteration; waits: whether the host reads the condition in every iteration.
-    """
+    """One loop."""
 
     name: str
     seconds: float
@@ -55,16 +53,17 @@ class LoopTime:
     kernels: int
     graphs: int
     waits: bool
+    """Whether the host reads the condition at every iteration."""
 
     @property
     def launching_s(self) -> float:
-        """Seconds in which the device waits for kernels to start."""
+        """Seconds in which the device waits for launches."""
         return max(0.0, self.seconds - self.busy_s)
 
 
 @dataclass(frozen=True)
 class Started:
-    """A whole step: seconds until the device has ended; of them execution; kernels started; its loops."""
+    """A whole step: seconds until the device has ended, of them execution; kernels launched; its loops."""
 
     seconds: float
     busy_s: float
@@ -123,15 +122,15 @@ class Launches:
         return self._flush(graph, clock, times)
 
     def _fits(self, operation: Operation) -> bool:
-        """Whether a CUDA graph may hold it. A fusion that slices at a place only the loop's counter says is a copy whose
-        addresses the host works out anew each time.
+        """Whether a CUDA graph may hold it. A fusion that slices at a position known only from the loop's counter is a copy,
+        whose addresses the host computes each time.
         """
         if operation.library and not operation.products:
             return False
         return not operation.opcode.startswith(_NOT_IN_GRAPHS)
 
     def _flush(self, run: list[int], clock: Clock, times: int) -> Clock:
-        """Start what stands in a row: as one graph where it is long enough."""
+        """Launch the pending thunks: as one graph where there are enough."""
         if len(run) < SMALLEST_GRAPH:
             for place in run:
                 clock = self._single(place, clock, times)
@@ -175,7 +174,7 @@ class Launches:
         return clock
 
     def _repeat(self, once: Callable[[Clock, int], Clock], clock: Clock, turns: int, times: int) -> Clock:
-        """``turns`` runs, of which two are walked through and the others follow: the slower side sets the pace."""
+        """``turns`` runs, of which two are simulated and the others follow: the slower side sets the pace."""
         if turns == 0:
             return clock
         first = once(clock, times)
@@ -185,7 +184,7 @@ class Launches:
         left = turns - 2
         host_each, busy_each = second.host - first.host, second.busy_s - first.busy_s
         host = second.host + left * host_each
-        # With the device behind, an iteration takes what the device needs; once it has caught up, what the host needs.
+        # With the device behind, an iteration takes the device's time; once it has caught up, the host's.
         free = once(Clock(host=-1e9, device=0.0), 0)
         tail = second.device - second.host  # where the device is idle, it ends this long after the host
         device = max(second.device + left * free.device, host + min(tail, free.device))

@@ -1,7 +1,7 @@
 """The one reader of measurement files, in the formats of ``../shared/measured``: rows by card and method, ready to predict.
 
     for rows in read_rows("measured.csv"):
-        seconds = predict(card(accelerator(rows.card)), rows)   # with what the clock adds, beside rows.seconds
+        seconds = predict(card(accelerator(rows.card)), rows)   # with the clock's offset, as rows.seconds
 
 A format is known by its columns. NumPy and the standard library suffice.
 """
@@ -23,7 +23,7 @@ from cr_jax.printable import short
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of file: the columns it must and may have, and how its rows are made."""
+    """One kind of file: its required and optional columns, and the reader of its rows."""
 
     kind: str
     needed: tuple[str, ...]
@@ -50,8 +50,8 @@ KINDS = tuple(dict.fromkeys(one.kind for one in FORMATS))
 def read_rows(path: str | Path, kind: str | None = None, given: Collection[str] = ()) -> list[Rows]:
     """The measurements in a file, by card and method.
 
-    kind: one of ``KINDS`` that the file must hold; ``None``: any. given: names of cards that are legal beside the catalog's
-    and the sources' short ones. Raises ``BadInput`` with file, line, reason and what is legal.
+    kind: the kind of ``KINDS`` that the file must have; ``None``: any. given: names of cards that are legal beside the catalog's
+    and the sources' short ones. Raises ``BadInput`` with file, line, reason and the legal values.
     """
     table = read_table(path)
     return list(_format(table, kind).rows(table, given))

@@ -1,8 +1,8 @@
 """Time of matrix products on a GPU's plain lanes: float32 without tf32, float64 and float16 where no tensor core takes them.
 
-For each tile and split: the lanes' time by waves of tiles, each tile slower the longer its edge for its area; the chain of
-loads where too few tiles are at work to hide them; main memory's time; both overlapped. The least over all choices holds.
-Constants, where they were fitted and their errors: ``products_plain.*`` in ``profiles/accelerator_times.json``.
+For each tile and split: the lanes' time by waves of tiles, each tile slower the longer its edge for its area; the chain of loads
+where too few tiles are at work to hide them; main memory's time; both overlapped. The least over all choices counts. Constants,
+the cards of their fit and their errors: ``products_plain.*`` in ``profiles/accelerator_times.json``.
 """
 
 from collections.abc import Sequence
@@ -45,21 +45,21 @@ TILES: tuple[Tile, ...] = (
 )
 SPLITS = (1, 2, 4, 8, 16)
 _LEAST_DEPTH = 64
-#: Output elements that a core has at work at once: 65,536 registers, four for each element with its operands and pipeline.
+#: Output elements in flight on a core: 65,536 registers, four for each element with its operands and pipeline.
 _RESIDENT_ELEMENTS = 16384
 #: A thread keeps at most 8 x 8 elements of the result, and 4 x 4 where the tile is too small for that many of 64 threads.
 _THREADS, _LEAST_ELEMENTS, _MOST_ELEMENTS = 64, 16, 64
 #: Threads of a warp times the quarters of a core: a warp's multiply-add holds its quarter for ``_WIDTH / lanes`` clocks.
 _WIDTH = 128
-#: A limit within a fifth of the free rate costs little more than products of other boards err by.
+#: A limit within a fifth of the free rate costs little more than the errors of products on other boards.
 _CLEARLY = 0.8
 _SIMPLE: tuple[Tile, ...] = tuple(tile for tile in TILES if min(tile) > 16 and tile not in ((64, 128), (32, 64)))
 _FROM_AMPERE = ("ampere-datacenter", "ampere", "ada", "hopper")
 
 
 def library_tiles(generation: str, batched: bool) -> tuple[Tile, ...]:
-    """The tiles that torch's calls of cuBLAS run, which does not try them all, for measurements of that kind. Seen on compute
-    capability 6.0 to 8.0; later ones are taken to be like 8.0.
+    """The tiles of torch's calls of cuBLAS, which does not try them all, for measurements of that kind. Observed on compute
+    capability 6.0 to 8.0; later cards are assumed to be like 8.0.
     """
     if generation in _FROM_AMPERE:
         return ((128, 128),) if batched else tuple(tile for tile in _SIMPLE if tile != (128, 128))
@@ -89,7 +89,7 @@ def peak(card: Card, computed_in: str) -> float:
 
 
 def limited(card: Card) -> bool:
-    """Whether the board's power limit slows its float32 products: their times repeat badly then."""
+    """Whether the board's power limit slows its float32 products, whose times then repeat badly."""
     c = card.constants("products_plain")
     free = peak(card, "float32") * (c["utilisation_128"] if card.lanes >= 128 else c["utilisation"])
     return card.watts * (1 - c["idle_share"]) < free * 1e-12 * c["picojoules_per_flop_nm"] * c["process_nm"] * _CLEARLY

@@ -1,9 +1,9 @@
 """Time of matrix products on a GPU's tensor cores: bfloat16, float16, tf32, float8, int8, float64.
 
-As on the plain lanes, with other limits: tensor cores multiply faster than a core is fed from the cache, and the cache feeds
-all cores together no faster than its own width, so that small tiles wait; a tile's start and end cost a microsecond; where
-few tiles are at work, the chain of loads along k decides.
-Constants, where they were fitted and their errors: ``products_tensor.*`` in ``profiles/accelerator_times.json``.
+As on the plain lanes, with other limits: tensor cores multiply faster than the cache feeds a core, and the cache feeds all cores
+together no faster than its own width, so that small tiles wait; a tile's start and end cost a microsecond; where few tiles are at
+work, the chain of loads along k decides. Constants, the cards of their fit and their errors: ``products_tensor.*`` in
+``profiles/accelerator_times.json``.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ TILES: tuple[Tile, ...] = (
 LARGE_TOO: tuple[Tile, ...] = (*TILES, (256, 256))
 SPLITS = (1, 2, 4, 8, 16)
 _LEAST_DEPTH = 64
-#: Output elements that a core has at work at once: two tiles of 128 x 128, whose sums fill half the registers.
+#: Output elements in flight on a core: two tiles of 128 x 128, whose sums fill half the registers.
 _RESIDENT_ELEMENTS = 32768
 
 

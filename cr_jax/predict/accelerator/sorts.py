@@ -27,7 +27,7 @@ def radix(card: Card, rows: int, keys: int, key_bytes: int, value_bytes: int, di
     blocks = rows if rows > 1 else max(1, ceil(keys / TILE))
     each = 2 * pair + (size if rows > 1 else 0)
     first = streams.moved(card, size, distance, blocks, share)
-    # Digit by digit: what the one wrote the other reads.
+    # Digit by digit: each pass reads the result of the one before.
     rest = key_bytes * streams.moved(card, each, 2 * pair, blocks, share)
     return Parts(0.0, first + rest)
 
@@ -72,5 +72,5 @@ def selected(card: Card, rows: int, keys: int, key_bytes: int, kept: int, distan
 
 
 def seconds(card: Card, of: Parts) -> Any:
-    """Its time without the starts of its kernels."""
+    """Seconds without the launches of its kernels."""
     return streams.seconds(card, of)

@@ -1,4 +1,4 @@
-"""Seconds of a whole program on an accelerator that is not attached: its operations, what starting them takes, the interval."""
+"""Seconds of a whole program on an accelerator that is not attached: its operations, their launches, the interval."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -15,35 +15,36 @@ from cr_jax.predict.accelerator.launches import Launches, LoopTime
 from cr_jax.predict.accelerator.tpu import PASSES
 from cr_jax.predict.time_parts import TimeParts
 
-#: By everything that an accelerator's profile says, and the precision.
+#: By the whole profile of an accelerator, and the precision.
 _EXECUTIONS: dict[str, tuple[Card, Executions]] = {}
 _MOST_KEPT = 64
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """operations: those that run, with the parts of one execution. starting_s: in which the device waits for kernels to
-    start, the call among it. classes: the errors that the interval is composed of.
-    """
+    """The time of a step."""
 
     seconds: float
     low_s: float
     high_s: float
     coverage: float | None
     operations: tuple[tuple[Operation, TimeParts], ...]
+    """The operations that run, with the parts of one execution."""
     starting_s: float
+    """Seconds in which the device waits for launches, with that of the call."""
     loops: tuple[LoopTime, ...]
     classes: tuple[ClassError, ...]
+    """The errors that compose the interval."""
 
 
 def timed(program: Program, accelerator: Accelerator, precision: str) -> StepTime:
-    """The time of a program. Raises ``MissingConstant`` naming what is not known of the accelerator."""
+    """The time of a program. Raises ``MissingConstant`` with the accelerator's missing value."""
     at, executions = _kept(accelerator, precision)
     return on_card(program, at, precision, executions)
 
 
 def on_card(program: Program, at: Card, precision: str, executions: Executions | None = None) -> StepTime:
-    """As ``timed``, with the constants of ``at``. executions: what is known of its operations already."""
+    """As ``timed``, with the constants of ``at``. executions: times of its operations that are known already."""
     moved = sum(operation.cost.collective_bytes for operation in program.operations)
     if moved:
         raise MissingConstant(f"{at.name}: the time of collectives is not predicted; the program has some")
@@ -62,7 +63,7 @@ def on_card(program: Program, at: Card, precision: str, executions: Executions |
 
 
 def _kept(accelerator: Accelerator, precision: str) -> tuple[Card, Executions]:
-    """The card and what is known of its operations: the steps of a report share many."""
+    """The card and the known times of its operations, which the steps of a report share."""
     key = f"{precision} {accelerator!r}"
     known = _EXECUTIONS.get(key)
     if known is None:
@@ -94,7 +95,7 @@ def _whole(
 
 
 def matmul_peak(program: Program, accelerator: Accelerator, precision: str) -> float | None:
-    """FLOP/s of the computation that most of the program's products are done in; ``None``: unknown, or no products."""
+    """FLOP/s of the type that most of the program's products are computed in; ``None``: unknown, or no products."""
     work: Counter[str] = Counter()
     for operation in program.operations:
         for product in operation.products:

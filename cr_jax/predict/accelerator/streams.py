@@ -1,14 +1,14 @@
-"""Kernels that stream arrays through vector arithmetic: elementwise fusions, reductions, what XLA fuses of a softmax.
+"""Kernels that stream arrays through vector arithmetic: elementwise fusions, reductions, the fused parts of a softmax.
 
-Seconds on the memory: bytes that miss the last-level cache over what of the memory's rate is reached, or all bytes over the
-rate of that cache (never below a multiple of memory's), whichever takes longer. Of a buffer touched ``d`` bytes ago, the
-share 1 / (1 + (d / (reach x cache))^p) is still in the cache, p its sharpness. A kernel of few blocks keeps few cores busy,
-and a core moves 32 bytes a clock at most. A reduction over the fastest axis reads at nearly the full rate; one over another
-axis at less.
+Seconds on the memory: bytes that miss the last-level cache over the reached share of the memory's rate, or all bytes over the
+rate of that cache (never below a multiple of memory's), whichever takes longer. Of a buffer touched ``d`` bytes ago, the share 1
+/ (1 + (d / (reach x cache))^p) is still in the cache, p its sharpness. A kernel of few blocks keeps few cores busy, and a core
+moves 32 bytes a clock at most. A reduction over the fastest axis reads at nearly the full rate; one over another axis reads more
+slowly.
 
-Seconds on the lanes: clocks of a lane per element (``op_cycles``) over lanes x clock. XLA's tables hold a chain of
-dependent operations by one thread, in half clocks; divided by the same chain of additions they are instructions, which
-is what a full machine, where other warps hide the chain, spends.
+Seconds on the lanes: clocks of a lane per element (``op_cycles``) over lanes x clock. XLA's tables hold a chain of dependent
+operations by one thread, in half clocks; divided by the same chain of additions they are instructions, which is the cost on a
+full machine, where other warps hide the chain.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,7 @@ def in_cache(card: Card, distance: Any) -> Any:
 
 
 def cold_rate(card: Card) -> float:
-    """Bytes per second of main memory that a long stream reaches: the card's copy where one was measured and no anchor is
-    newer.
-    """
+    """Bytes per second of main memory in a long stream: the card's copy where one was measured and no anchor is newer."""
     copied = None if "streams.bandwidth_share" in card.anchored else card.accelerator.measured.get("copy_bytes_per_s")
     return copied or card.constants("streams")["bandwidth_share"] * card.bandwidth
 
@@ -129,5 +127,5 @@ def of_operation(card: Card, operation: Operation) -> Parts:
 
 
 def seconds(card: Card, of: Parts) -> Any:
-    """Its time without the start of the kernel."""
+    """Seconds without the launch of the kernel."""
     return together(of, card.constants("streams")["overlap"])

@@ -1,7 +1,7 @@
 """Tiles, waves, bytes and the power limit of products, on plain lanes and on tensor cores.
 
-A kernel cuts the output [m, n] of each batch into tiles, and may cut k into splits whose partial sums a second kernel adds.
-Sizes are scalars or arrays [rows]; everything here answers with arrays [rows, choices] over the pairs of tile and split.
+A kernel cuts the output [m, n] of each batch into tiles, and may cut k into splits, whose partial sums a second kernel adds.
+Sizes are scalars or arrays [rows]; everything here returns arrays [rows, choices] over the pairs of tile and split.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Layout(NamedTuple):
     out_along_n: ArrayLike = True
 
     def both_along_k(self) -> ArrayLike:
-        """Where neither operand lies as its tile is read, so that shared memory has to transpose."""
+        """Where neither operand is stored in the order of its tile, so that shared memory has to transpose."""
         if isinstance(self.lhs_along_k, bool) and isinstance(self.rhs_along_k, bool):
             return self.lhs_along_k and self.rhs_along_k
         return column(np.logical_and(self.lhs_along_k, self.rhs_along_k))
@@ -87,7 +87,7 @@ class Choices(NamedTuple):
 
 
 def column(x: ArrayLike) -> np.ndarray:
-    """X as [rows, 1], to be held against [choices]."""
+    """``x`` as [rows, 1], to broadcast against [choices]."""
     return np.asarray(x).reshape(-1, 1)
 
 
@@ -125,9 +125,9 @@ def choices(
     wave_share: float,
     resident_elements: float,
 ) -> Choices:
-    """The pairs of tile and split for products of ``sizes``. least_depth: of k in a
-    split. Batched products are not split (cuBLAS has no such kernel). wave_share: of a last wave's emptiness that costs
-    time; the rest is filled by cores that are done early. resident_elements: output elements at work in a core at once.
+    """The pairs of tile and split for products of ``sizes``. least_depth: of k in a split. Batched products are not split (cuBLAS
+    has no such kernel). wave_share: the share of a last wave's idle part that costs time; cores that are done early fill the
+    rest. resident_elements: output elements in flight on a core.
     """
     batch, m, n, k = sizes
     tm, tn, split = pairs(tuple(tiles), tuple(splits))
@@ -141,16 +141,16 @@ def choices(
 
 
 def edge_efficiency(edge: float, tm: np.ndarray, tn: np.ndarray, best: int) -> np.ndarray:
-    """Rate of a tile as a share of that of a square one with sides of ``best``: its multiplications grow with its area, what
-    is loaded for them with its edge. edge: time of loading an element of the edge, in multiply-adds.
+    """Rate of a tile as a share of that of a square one with sides of ``best``: its multiplications grow with its area, its loads
+    with its edge. edge: time of loading an element of the edge, in multiply-adds.
     """
     return (1 + edge * 2 / best) / (1 + edge * (1 / tm + 1 / tn))
 
 
 def held_rate(free: ArrayLike, limit: ArrayLike, flops: ArrayLike, burst_s: float, lasts: float | None) -> np.ndarray:
-    """FLOP/s that a board's power limit leaves of ``free``. limit: what its watts sustain. A load may draw more for a while,
-    until ``burst_s`` seconds' worth of the limit's energy was drawn beyond it. lasts: seconds that such work goes on;
-    ``None``: this product alone.
+    """FLOP/s of ``free`` that a board's power limit allows. limit: the rate that its watts sustain. A load may draw more for a
+    while, until it has drawn ``burst_s`` seconds' worth of the limit's energy beyond it. lasts: seconds of such work; ``None``:
+    this product alone.
     """
     free = np.asarray(free, float)
     limit = np.minimum(free, limit)
@@ -171,7 +171,7 @@ def traffic(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bytes of main memory of products [rows, choices], and of their operands and results alone [rows, 1].
 
-    Operands of a batch that overflow half the cache are read anew for every square of tiles that is at work at once.
+    Operands of a batch that overflow half the cache are read anew for every square of tiles that is in flight.
     unaligned: share that rows of part sectors add.
     """
     batch, m, n, k = sizes
@@ -199,8 +199,8 @@ def unvectorised(sizes: Sizes, item_bytes: float, layout: Layout) -> np.ndarray:
 def fastest(
     compute: np.ndarray, memory: np.ndarray, overlap: float, extra: np.ndarray, start: float, shape: tuple[int, ...]
 ) -> ProductTime:
-    """The choice with the least time for each row. overlap: exponent by which the slower part hides the other. shape: of the
-    sizes as they were given.
+    """The choice with the least time for each row. overlap: exponent by which the slower part hides the other. shape: that of the
+    given sizes.
     """
     longer = np.maximum(compute, memory)
     seconds = longer * (1 + (np.minimum(compute, memory) / longer) ** overlap) ** (1 / overlap) + extra

@@ -51,11 +51,11 @@ def _products(card: Card, operation: Operation, computed_in: str) -> float:
 
 
 def _padded(product: Product, side: float) -> float:
-    """FLOPs with the sizes that the unit computes."""
+    """FLOPs with the padded sizes of the unit."""
     m = ceil(product.m / _ROWS) * _ROWS
     return 2.0 * product.batch * m * ceil(product.n / side) * side * ceil(product.k / side) * side
 
 
 def seconds(card: Card, of: Parts) -> float:
-    """With the floor of a kernel."""
+    """Seconds with the floor of a kernel."""
     return max(of.compute_s, of.memory_s, card.constants("tpu")["floor_s"])

@@ -10,8 +10,8 @@ from cr_jax.documents.calibration import Calibration, MatmulRow
 
 #: A product with fewer rows, columns or depth than the table's least step is taken at that step's rate.
 _NEAREST_BATCHED = 1e-9
-#: A program that touches less finds its code in the caches at the next call; at the larger size, the one that
-#: ``crjax calibrate`` measures behind, in memory.
+#: A program that touches less finds its code in the caches at the next call; at the larger size, up to which
+#: ``crjax calibrate`` fills the caches, it finds it in memory.
 NEAR_BYTES, FAR_BYTES = 4 << 20, 16 << 20
 
 
@@ -110,15 +110,15 @@ class Tables:
         self._gather = tables.gather
 
     def written_byte_s(self, distance: float, fresh: bool) -> float:
-        """Seconds for a written byte. ``stream`` was measured in place; in a buffer of its own (``fresh``) the line
-        is fetched first, so that a byte read and a byte written take two at the ``fresh`` rate.
+        """Seconds for a written byte. ``stream`` was measured in place; in a buffer of its own (``fresh``) the line is fetched
+        first, so that a byte read and a byte written take two at the ``fresh`` rate.
         """
         place = 1 / self.bandwidth(distance)
         return max(place, 2 / self._fresh(distance) - place) if fresh else place
 
     def straight_s(self, touched: int) -> float:
-        """Seconds that an operation outside loops takes besides its work, in a program that touches so many bytes:
-        between two calls they drive its code, and what the runtime knows of it, out of the caches.
+        """Seconds that an operation outside loops takes besides its work, in a program that touches this number of bytes: between
+        two calls they drive its code and its runtime data out of the caches.
         """
         near, cold = self.overhead["straight_s"], self.overhead["cold_straight_s"]
         share = log(max(touched, 1) / NEAR_BYTES) / log(FAR_BYTES / NEAR_BYTES)

@@ -10,7 +10,7 @@ from cr_jax.predict.time_parts import TimeParts
 
 #: Buffers above this come fresh from the operating system at every call, page by page (glibc's limit).
 PAGED_BYTES = 32 << 20
-#: What is read again only after this many other bytes comes from memory, not from a cache.
+#: Bytes touched between two reads of a buffer from which the second comes from memory, not from a cache.
 COLD_BYTES = 32 << 20
 
 
@@ -34,15 +34,15 @@ def operation_parts(operation: Operation, tables: Tables) -> TimeParts:
 
 
 def _weights_s(operation: Operation, cold: list[Reads], tables: Tables) -> float:
-    """Seconds to fetch weights that no cache holds. A product of several rows was measured with its weights at
-    hand, and arranges them before it multiplies: fetching comes on top.
+    """Seconds to fetch weights that no cache holds. A product of several rows was measured with its weights cached, and arranges
+    them before it multiplies; fetching is added.
     """
     weights = {4 * p.batch * p.k * p.n for p in operation.products if p.m > 1}
     return sum(r.bytes / tables.bandwidth(r.distance) for r in cold if any(abs(r.bytes - w) <= 0.05 * w for w in weights))
 
 
 def _elements(operation: Operation, tables: Tables) -> float:
-    """Seconds on one thread of everything that is no product."""
+    """Seconds on one thread of everything but products."""
     cost, each = operation.cost, tables.element
     product_flops = sum(p.flops for p in operation.products)
     seconds = 0.0
@@ -67,7 +67,7 @@ def _elements(operation: Operation, tables: Tables) -> float:
         seconds += moved * each["scatter"]
     scalar = (operation.cut or operation.joined) and not operation.library
     if not operation.scalarised:
-        plain -= operation.narrow_tanhs  # measured with the sum that they are taken of
+        plain -= operation.narrow_tanhs  # measured with the sum in which they occur
     seconds += max(0, plain) * each["scalar_arithmetic" if scalar else "arithmetic"]
     if operation.scalarised:
         seconds += cost.transcendentals * each["scalar_transcendental"]
@@ -79,7 +79,7 @@ def _elements(operation: Operation, tables: Tables) -> float:
 
 
 def call_parts(program: Program, temp_bytes: int | None, tables: Tables) -> dict[str, float]:
-    """Seconds that belong to no operation: the call, loops, and pages that the system hands out anew."""
+    """Seconds outside operations: the call, loops, and fresh pages of the system."""
     over = tables.overhead
     paged = sum(size for size in program.fresh_outputs if size > PAGED_BYTES)
     if temp_bytes is not None and temp_bytes > PAGED_BYTES:
@@ -94,7 +94,7 @@ def call_parts(program: Program, temp_bytes: int | None, tables: Tables) -> dict
 
 
 def at_once(program: Program, timed: Sequence[TimeParts], tables: Tables) -> float:
-    """Seconds (0 or less) that the sum of operations and loops exceeds what threads take that share them."""
+    """Seconds (0 or less) by which threads that share operations and loops shorten their sum."""
     over = tables.overhead
     loops = sum(x.entries * over["loop_s"] + x.iterations * over["iteration_s"] for x in program.loops)
     summed = loops + sum(p.seconds * o.times for p, o in zip(timed, program.operations, strict=True))

@@ -1,9 +1,9 @@
 """Time of a program on a CPU whose threads run independent operations at the same time.
 
-XLA's CPU runtime runs the entry computation from queues of operations whose operands are there, one queue a thread.
-Another thread comes in where a large product runs in the background. Loops, branches and calls run what they hold in
-order, and so does a program of few operations or of small buffers only. (``ThunkExecutor`` in XLA's source; profiler
-traces of JAX 0.10.2 show the same.) An operation cut into tasks takes the threads that no queue holds, in a loop too.
+XLA's CPU runtime runs the entry computation from queues of operations with ready operands, one queue a thread. Another thread
+joins where a large product runs in the background. Loops, branches and calls run their content in order, and so does a program of
+few operations or of small buffers only. (``ThunkExecutor`` in XLA's source; profiler traces of JAX 0.10.2 show the same.) An
+operation cut into tasks takes the threads without a queue, in a loop too.
 """
 
 from collections import deque
@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from cr_jax.cost.operations.dependencies import Node
 from cr_jax.cost.operations.program import Operation, Program
 
-#: Up to so many operations, or with no buffer larger than that, XLA's CPU runtime does without its scheduler.
+#: XLA's CPU runtime uses no scheduler up to this number of operations, or for buffers up to this size.
 FEW_OPERATIONS, SMALL_BYTES = 8, 512
-#: What runs in Eigen's thread pool, and calls back, where it takes several threads.
+#: Opcodes that run in Eigen's thread pool, with a callback, where they take several threads.
 BACKGROUND = frozenset({"dot", "convolution"})
-#: Measured with processor time over wall time (AMD EPYC, 2 cores, JAX 0.10.2): products of so many FLOPs keep all
-#: threads busy; of a single row, so many.
+#: Measured as processor time over wall time (AMD EPYC, 2 cores, JAX 0.10.2): FLOPs from which products keep all
+#: threads busy, and those of products of a single row.
 SHARED_FLOPS, SHARED_ROW_FLOPS = 16e6, 1e6
 
 
 @dataclass(frozen=True)
 class Busy:
-    """seconds: from the first start to the last end; width: threads in use meanwhile, on average. background:
-    its thread goes on with the next before it ends.
+    """seconds: from the first start to the last end. width: threads in use meanwhile, on average. background: its thread takes
+    the next operation before it ends.
     """
 
     seconds: float = 0.0
@@ -44,7 +44,7 @@ def width(operation: Operation, cores: int) -> int:
 def elapsed(program: Program, seconds: Callable[[int], float], entry_s: float, iteration_s: float, cores: int) -> float:
     """Seconds of all operations and loops of ``program``.
 
-    seconds: of one execution of an operation, by its place. entry_s, iteration_s: what a loop adds.
+    seconds: of one execution of an operation, by its index. entry_s, iteration_s: cost of a loop's entry and iteration.
     """
 
     def node_run(node: Node) -> Busy:
@@ -65,7 +65,7 @@ def elapsed(program: Program, seconds: Callable[[int], float], entry_s: float, i
 
 
 def scheduled(program: Program) -> bool:
-    """Whether the runtime gives a program to its scheduler; a tiny one runs in the caller's thread."""
+    """Whether the runtime schedules a program over threads; a tiny one runs in the caller's thread."""
     return len(program.nodes) > FEW_OPERATIONS and any(_large(program, node) for node in program.nodes)
 
 
@@ -96,8 +96,8 @@ def at_once(after: Sequence[tuple[int, ...]], runs: Sequence[Busy], threads: int
 @dataclass
 class _Queue:
     ready: deque[int]
-    at: int | None = None  # what its thread runs
-    held: bool = False  # has a thread
+    at: int | None = None  # run by its thread
+    held: bool = False  # with a thread
 
 
 class _Queues:
@@ -141,7 +141,9 @@ class _Queues:
         self.queues = [queue for queue in self.queues if queue.at is not None or queue.ready]
 
     def _rates(self) -> dict[int, float]:
-        """Threads of everything that runs: one for a queue's, and those that no queue holds for who can use more."""
+        """Threads of every running operation: one for those of a queue, and the threads without a queue for those that can use
+        more.
+        """
         held = [queue.at for queue in self.queues if queue.at is not None]
         wants = {place: self.runs[place].width - 1 for place in held} | {p: self.runs[p].width for p in self.background}
         free, found = float(self.threads - len(held)), {}

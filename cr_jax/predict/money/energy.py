@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.documents.prediction import EnergyAssumptions, StepEnergy
 
-#: Assumed: an idle accelerator draws this share of its limit where its profile does not say.
+#: Assumed share of its limit that an idle accelerator draws, where its profile has no figure.
 IDLE_SHARE = 0.15
 #: Assumed: share of the range from idle to limit that a step uses, by what bounds it.
 ACTIVE_SHARE = {"compute": 0.9, "memory": 0.6, "overhead": 0.15}
@@ -24,7 +24,7 @@ class Site:
 
 
 def energy(seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator, site: Site) -> StepEnergy:
-    """Joules of one step, and where they come from: the device's limit, idle power, host and building."""
+    """Joules of one step, and their parts: the device's limit, idle power, host and building."""
     limit = accelerator.power_w
     if seconds is None or limit is None:
         reason = "no time is predicted" if seconds is None else f"{accelerator.name}: its power limit is not known"

@@ -25,7 +25,7 @@ class Rates:
         return bool(self.per_hour_usd) or self.site != Site()
 
     def hourly(self, device: str) -> float | None:
-        """The user's price of a device; ``None``: the profile's holds."""
+        """The user's price of a device; ``None``: that of the profile."""
         return self.per_hour_usd.get(device, self.per_hour_usd.get(""))
 
 

@@ -1,1 +1,1 @@
-"""Rows of public measurements: what each kind holds, what its clock adds, and what the product's own code predicts of it."""
+"""Rows of public measurements: the content of each kind, the offset of its clock, and the product's own prediction."""

@@ -39,9 +39,9 @@ SHORT: Mapping[str, Mapping[str, str]] = {
 
 
 def column(table: Table, name: str, source: str, given: Collection[str] = ()) -> np.ndarray:
-    """The profiles that a column of cards names. given: cards described by the user, before all others.
+    """The profiles that a column of cards names. given: cards described by the user, which take precedence.
 
-    Raises ``BadInput`` where one is not known or no GPU.
+    Raises ``BadInput`` for a card that is unknown or no GPU.
     """
     words = table.words(name, {*SHORT[source], *accelerator_names(), *given})
     meant = {word: word if word in given else SHORT[source].get(word, word) for word in dict.fromkeys(words)}

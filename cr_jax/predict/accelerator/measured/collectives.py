@@ -20,7 +20,7 @@ from cr_jax.predict.accelerator.measured.table import Table
 
 TYPES = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2, "S32": 4, "U32": 4, "S8": 1, "U8": 1}
 GROUPS = (2, 4, 8)
-#: Sizes of arrays in the table of openxla/xla: a reduce-scatter of so many elements over 8 or 4 devices only lies outside.
+#: Sizes of arrays in the table of openxla/xla; a reduce-scatter of as many elements over 8 or 4 devices only is outside.
 _LEAST, _MOST = 1024, 2**31
 
 
@@ -77,7 +77,7 @@ def xla(table: Table, given: Collection[str]) -> list[Collectives]:
 
 
 def _guessed(names: np.ndarray, opcode: np.ndarray, size: np.ndarray, rate: np.ndarray) -> np.ndarray:
-    """Devices of each row, by how fast it is among those of the same card, opcode and size."""
+    """Devices of each row, by its rank in speed among those of the same card, opcode and size."""
     groups: dict[tuple[str, str, float], list[int]] = {}
     for place, key in enumerate(zip(names, opcode, size, strict=True)):
         groups.setdefault(key, []).append(place)

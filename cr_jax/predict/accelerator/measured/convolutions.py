@@ -1,6 +1,6 @@
 """Measured convolutions: torch's calls of cuDNN with its autotuner, float32 without tf32 (NeuSight).
 
-The inputs were zeros: a card at its power limit then does more than it would with other numbers.
+The inputs were zeros: a card at its power limit is then faster than with other numbers.
 """
 
 from collections.abc import Collection
@@ -15,9 +15,9 @@ from cr_jax.predict.accelerator.measured import cards
 from cr_jax.predict.accelerator.measured.rows import taken
 from cr_jax.predict.accelerator.measured.table import Table
 
-#: Seconds that the clock and the start of the first kernel add.
+#: Seconds that the clock and the launch of the first kernel add.
 OFFSET = 58e-6
-#: Products of zeros that a joule buys over those of other numbers: what T4 (70 W) needs beside the other cards.
+#: Products of zeros per joule over those of other numbers, by the ratio of T4 (70 W) to the other cards.
 ZEROS = 1.2
 
 
@@ -58,7 +58,7 @@ class Convolutions:
         return 4 * self.batch * self.size**2 * self.channels_in, weights, 4 * self.batch * self.out**2 * self.channels_out
 
     def predicted(self, on: Card) -> np.ndarray:
-        """Seconds, without what the clock adds."""
+        """Seconds, without the clock's offset."""
         board = replace(on, watts=ZEROS * on.watts, _known={})
         found = np.empty(len(self))
         for winograd in (True, False):
@@ -86,7 +86,7 @@ class Convolutions:
         return np.full(len(self), "convolutions", dtype=object)
 
     def work(self, on: Card) -> tuple[np.ndarray, np.ndarray, float]:
-        """Operations of the direct way."""
+        """Operations of the direct algorithm."""
         flops = 2 * self.batch * self.out**2 * self.channels_out * self.channels_in * self.side**2
         return flops, sum(self.moved), 2.0 * on.cores * on.lanes * on.clock_hz  # type: ignore[return-value]
 

@@ -16,16 +16,16 @@ from cr_jax.predict.accelerator.measured.rows import taken
 from cr_jax.predict.accelerator.measured.table import Table
 from cr_jax.predict.accelerator.tiling import Layout, ProductBatch, ProductTime
 
-#: Seconds that the clock itself adds to a row, by kind.
+#: Seconds that the clock adds to a row, by kind.
 OFFSETS = {"bmm": 27e-6, "linear": 48e-6, "deepbench": 0.0, "tensor": 0.0}
-#: DeepBench runs the same product for seconds: boards come to their power limit.
+#: DeepBench runs the same product for seconds: boards reach their power limit.
 _LASTS = 10.0
 
 
 @dataclass(frozen=True)
 class Products:
-    """Products [m, k] @ [k, n] of one card and type. kind: bmm and linear are torch's calls, each timed by itself; deepbench
-    is cuBLAS in a row; tensor is XLA's best algorithm. computed_in: as the file says, the type of the units wanted.
+    """Products [m, k] @ [k, n] of one card and type. kind: bmm and linear are torch's calls, each timed by itself; deepbench is
+    successive calls of cuBLAS; tensor is XLA's best algorithm. computed_in: the type of the units, as the file says.
     """
 
     card: str
@@ -86,7 +86,7 @@ class Products:
         return products_plain.parts(on, batch, tiles=tiles, lasts=lasts)
 
     def predicted(self, on: Card) -> np.ndarray:
-        """Seconds, without what the clock adds."""
+        """Seconds, without the clock's offset."""
         found = self.time(on)
         return found.seconds + found.start
 
@@ -95,7 +95,7 @@ class Products:
         return (self.batch == 1) & (np.minimum(self.m, self.n) <= SKINNY)
 
     def classes(self, on: Card) -> np.ndarray:
-        """As ``Executions`` sorts them."""
+        """The error class of each row, as by ``Executions``."""
         if self.on_units(on):
             return np.full(len(self), f"products_{self.computed_in}", dtype=object)
         kind = f"products_{self.in_lanes(on)}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from cr_jax.predict.accelerator.card import Card
 
-#: Rows of less than so many times what their clock adds say more of the clock.
+#: Rows below this multiple of their clock's offset say more about the clock.
 CLEAR = 3
 
 
@@ -32,7 +32,7 @@ class Rows(Protocol):
 
     @property
     def offset(self) -> np.ndarray:
-        """Seconds that the clock and the start of the kernel add to each row."""
+        """Seconds that the clock and the launch of the kernel add to each row."""
         ...
 
     @property
@@ -47,11 +47,11 @@ class Rows(Protocol):
         ...
 
     def classes(self, on: Card) -> np.ndarray:
-        """The class of errors that each belongs to, as ``accelerator_times.json`` names it."""
+        """The class of errors of each row, as ``accelerator_times.json`` names it."""
         ...
 
     def work(self, on: Card) -> tuple[np.ndarray, np.ndarray, float]:
-        """Operations of products, bytes (each operand and result once), and the peak of the units that multiply."""
+        """FLOPs of products, bytes (each operand and result once), and the peak of the units that multiply."""
         ...
 
 
@@ -72,7 +72,7 @@ def _cut(value: Any, which: np.ndarray) -> Any:
 
 
 def clear(rows: Any) -> Any:
-    """Those of at least three times what the clock adds."""
+    """Rows of at least three times their clock's offset."""
     return taken(rows, np.flatnonzero(rows.seconds >= CLEAR * rows.offset))
 
 

@@ -1,7 +1,7 @@
 """Measured elementwise kernels, softmax and layer norm of torch (NeuSight).
 
-What is a habit of torch's kernels stands here and not among the constants: what they read again, how many blocks they keep
-in flight. The inputs were zeros, so a power leaves its branch early.
+Habits of torch's kernels are here and not among the constants: arrays that they read again, blocks that they keep in flight. The
+inputs were zeros, so a power leaves its branch early.
 """
 
 from collections.abc import Collection
@@ -17,23 +17,23 @@ from cr_jax.predict.accelerator.measured import cards
 from cr_jax.predict.accelerator.measured.rows import offsets, taken
 from cr_jax.predict.accelerator.measured.table import Table
 
-#: Seconds that the clock and the start of the kernel add.
+#: Seconds that the clock and the launch of the kernel add.
 OFFSETS = {"softmax": 30e-6, "ln": 43e-6}
 ELEMENTWISE_OFFSET = 23e-6
 #: Operations of two arrays; the others read one (those on "u" take a number beside it).
 BINARY = ("add", "mul", "div", "pow")
 OPS = (*BINARY, "addu", "mulu", "divu", "powu", "tanh", "gelu", "relu", *OFFSETS)
-#: Of the work of a power, what is left where the base is zero: seen on V100 and A100, where a power costs 36 clocks.
+#: Share of the work of a power that remains where the base is zero: on V100 and A100, where a power costs 36 clocks.
 ZERO_BASE = 0.6
-#: Rows up to so many columns a warp keeps in registers: read once.
+#: Columns up to which a warp keeps a row in registers and reads it once.
 IN_REGISTERS = 1024
-#: How much of the emptiness of a block's last turn the rate of torch's softmax and layer norm loses.
+#: Share of the idle part of a block's last turn that costs torch's softmax and layer norm time.
 EMPTY = 0.5
 
 
 @dataclass(frozen=True)
 class Streams:
-    """Rows of one card, with what torch's kernels do. repeats: bytes read again, at a distance for each thread in flight."""
+    """Rows of one card, with habits of torch's kernels. repeats: bytes read again, at a distance for each thread in flight."""
 
     card: str
     op: np.ndarray
@@ -60,7 +60,7 @@ class Streams:
         return f"{self.card} streams"
 
     def predicted(self, on: Card) -> np.ndarray:
-        """Seconds, without what the clock adds. Repeated calls find in the cache what is left."""
+        """Seconds, without the clock's offset. Repeated calls find the rest of the arrays in the cache."""
         call = self.read + self.written
         target = on.accelerator.compiler_target
         told = target.config.gpu_device_info.get("threads_per_core_limit") if isinstance(target, CudaTarget) else None

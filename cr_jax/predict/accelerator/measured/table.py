@@ -1,6 +1,6 @@
-"""Measurement files as columns: comma-separated text, held against the columns and values that are legal, nothing guessed.
+"""Measurement files as columns: comma-separated text, checked against the legal columns and values; nothing is guessed.
 
-Everything refused is a ``BadInput`` of one line: the file, the line, the reason, what is legal.
+Every refusal is a ``BadInput`` of one line: the file, the line, the reason, the legal values.
 """
 
 import csv
@@ -16,14 +16,14 @@ from cr_jax.errors import BadInput
 from cr_jax.files import read_text
 from cr_jax.printable import short
 
-#: The longest size of anything, and the times that a clock can show, in seconds.
+#: The largest size, and the shortest and longest time of a clock in seconds.
 MOST_SIZE, LEAST_SECONDS, MOST_SECONDS = 10**15, 1e-9, 1e6
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file's cells by column, as text, and the line of the file that each row stands on."""
+    """A file's cells by column, as text, and each row's line in the file."""
 
     path: str
     cells: Mapping[str, Sequence[str]]
