@@ -17,7 +17,7 @@ class CrJaxError(ValueError):
 
 
 class UnknownName(CrJaxError):
-    """A name that nothing is registered under."""
+    """An unregistered name."""
 
     def __init__(self, what: str, name: str, legal: Iterable[str]) -> None:
         legal = sorted(legal)
@@ -40,7 +40,7 @@ class BadConfig(CrJaxError):
 
 
 class NotCompiled(CrJaxError):
-    """A step that was to be compiled for its device and was not."""
+    """A step that should have been compiled for its device and was not."""
 
 
 class BadHlo(CrJaxError):
@@ -56,4 +56,4 @@ class NotWritten(CrJaxError):
 
 
 class MissingExtra(CrJaxError):
-    """Something optional that is not installed: what needs it, and the line that installs it."""
+    """A missing optional package: its user, and the command that installs it."""

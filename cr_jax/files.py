@@ -1,7 +1,7 @@
 """Input files, opened, checked and read with one kind of error, ``BadInput``.
 
-A path may be too long, lead through a file, be a folder or a pipe, or lie where nobody may look: each
-is refused in one line. A named pipe without a writer and a device without an end are not waited for.
+A path may be too long, lead through a file, be a folder or a pipe, or be forbidden to look at: each is refused in one line. A
+named pipe without a writer and a device without an end are not waited for.
 """
 
 import os
@@ -36,7 +36,7 @@ def why(error: OSError | ValueError) -> str:
 
 
 def mode(path: str | Path) -> int | None:
-    """The file mode of what lies at ``path``, ``None`` where nothing does. Raises ``BadInput`` where one may not look."""
+    """The file mode of ``path``, ``None`` where nothing exists. Raises ``BadInput`` where one may not look."""
     try:
         return os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -63,7 +63,7 @@ def is_file(path: str | Path) -> bool:
 
 
 def names_in(folder: str | Path) -> list[str]:
-    """Names of what lies in a folder, sorted. Raises ``BadInput`` for one that cannot be listed."""
+    """Names of the entries of a folder, sorted. Raises ``BadInput`` for one that cannot be listed."""
     try:
         return sorted(os.listdir(folder))
     except (OSError, ValueError) as error:
@@ -73,7 +73,7 @@ def names_in(folder: str | Path) -> list[str]:
 def open_file(path: str | Path) -> BinaryIO:
     """A regular file, or a pipe that the shell has opened for us, to be read once.
 
-    Raises ``BadInput`` for anything else: a read of it could wait, or go on, for ever.
+    Raises ``BadInput`` for anything else: reading it could wait, or continue, for ever.
     """
     found = mode(path)
     given = str(path).startswith(_GIVEN)

@@ -1,9 +1,8 @@
 """Strict JSON: the one reader for every document, line and message that this package reads.
 
-Refused beside what is no JSON: NaN and Infinity, numbers of more than ``DIGITS`` digits (``1e400`` would
-become infinite, a whole number of 5,000 digits stops Python), and half a surrogate pair; in documents also
-nesting deeper than ``DEPTH`` and a key given twice in an object. Each of these would lose or poison a
-figure later.
+Refused beside invalid JSON: NaN and Infinity, numbers of more than ``DIGITS`` digits (``1e400`` would become infinite, a whole
+number of 5,000 digits stops Python), and half a surrogate pair; in documents also nesting deeper than ``DEPTH`` and a key given
+twice in an object. Each of these would lose or poison a figure later.
 """
 
 import json
@@ -15,12 +14,12 @@ from typing import Any
 from cr_jax.errors import BadInput
 from cr_jax.files import read_text
 
-#: Digits before the point that a number may have; no count of anything reaches them.
+#: The most digits of a number before the point; no count reaches them.
 DIGITS = 100
-#: Objects and lists within each other at most; our documents have fewer than ten.
+#: The deepest nesting of objects and lists; our documents have fewer than ten levels.
 DEPTH = 100
 _LARGEST = float(10**DIGITS)
-#: Of every so many letters one is looked at for a number of too many digits, which covers eight of them.
+#: Distance of the letters that are checked for a number of too many digits, which covers eight of them.
 _STEP = DIGITS // 8
 _many_digits = re.compile("[0-9]{8}").search
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s{}\[\],:"]++', re.DOTALL)
@@ -35,7 +34,7 @@ class NotJson(ValueError):
 
 
 class _Fault(ValueError):
-    """What a hook refuses; where it stands is found afterwards."""
+    """The refusal of a hook; its position is found afterwards."""
 
 
 def read_json(path: str | Path) -> Any:
@@ -64,10 +63,10 @@ def parse(text: str) -> Any:
 
 
 def parse_line(text: str) -> Any:
-    """One JSON value of many, such as a line of a large file: the last of equal keys counts, and how deep
-    it is nested is not measured, which would take longer than reading it. Raises :class:`NotJson`.
+    """One JSON value of many, such as a line of a large file. The last of equal keys counts, and the depth of nesting is not
+    measured, which would take longer than the reading. Raises :class:`NotJson`.
     """
-    # Straight into the scanner, which is worth a tenth of the time of a short line; whatever is odd goes the long way.
+    # Straight into the scanner, which saves a tenth of the time of a short line; anything odd takes the long way.
     if _many_digits(text[::_STEP]) is None and not ("\\" in text and ("\\ud" in text or "\\uD" in text)):
         try:
             found, end = _scanned(text, 0)
@@ -79,7 +78,7 @@ def parse_line(text: str) -> Any:
 
 
 def _decoded(text: str, decoder: json.JSONDecoder) -> Any:
-    # A run of so many digits covers neighbouring samples. Asking Python for each number would cost much more.
+    # A run of that many digits covers neighbouring samples. A check of each number in Python would cost much more.
     if _many_digits(text[::_STEP]) is not None:
         decoder = _DIGIT_BY_DIGIT
     try:
@@ -94,7 +93,7 @@ def _decoded(text: str, decoder: json.JSONDecoder) -> Any:
 
 
 def rows_decoder() -> json.JSONDecoder:
-    """A decoder for rows of whole numbers, which its caller holds within bounds: their digits are not counted here.
+    """A decoder for rows of whole numbers, whose bounds the caller checks: their digits are not counted here.
 
     It raises ``ValueError`` (also ``json.JSONDecodeError``) and ``RecursionError``.
     """

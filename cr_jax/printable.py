@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-#: Letters of a message, and of a line that holds one behind words of its own.
+#: The most letters of a message, and of a line that contains one.
 MESSAGE, LINE = 320, 390
 _LONG, _VALUE = re.compile(r"\S{41,}"), re.compile(r"[^\s/]{41,}(?![^\s]*/)")
 
@@ -48,8 +48,7 @@ def short(value: object, room: int = 60) -> str:
 def message(text: str, room: int = MESSAGE) -> str:
     """One visible line of at most ``room`` letters.
 
-    Of a longer one the long values are cut first, then the list of what is legal, then paths, last all
-    that stands before ``legal:``.
+    A longer one is cut: first the long values, then the list of legal values, then paths, last everything before ``legal:``.
     """
     line = visible(one_line(text))
     for pattern, most in ((_LONG, 120), (_VALUE, 80), (_VALUE, 40), (None, 150), (_LONG, 80), (_LONG, 40)):
@@ -65,7 +64,7 @@ def message(text: str, room: int = MESSAGE) -> str:
 
 
 def line(text: str) -> str:
-    """One visible line for a terminal, a message among it."""
+    """One visible line for a terminal, such as a message."""
     return message(text, LINE)
 
 

@@ -17,7 +17,7 @@ Precision = Literal["default", "high", "highest"]
 PHASES: tuple[Phase, ...] = ("train", "precompute", "infer")
 MODES: tuple[Mode, ...] = ("replay", "incremental")
 PRECISIONS: tuple[Precision, ...] = ("default", "high", "highest")
-#: What an argument of a step is, for the memory account.
+#: The role of an argument of a step in the memory account.
 ROLES = ("weights", "frozen", "optimizer", "batch", "state", "items", "key")
 #: What became of a step: its compiled program is there, was not asked for, has no compiler on this
 #: machine, or the compiler did not make it.

@@ -23,7 +23,7 @@ KINDS = ("accelerators", "datasets", "models")
 
 
 class NoHome(BadConfig):
-    """Nothing says where the user's own files are."""
+    """The folder of the user's own files is unknown."""
 
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -37,8 +37,8 @@ def _shipped(folder: str) -> Path:
 def user_folder() -> Path:
     """The folder of the user's own profiles; it need not exist unless ``$CRJAX_PROFILES`` names it.
 
-    Raises ``BadConfig`` when ``$CRJAX_PROFILES`` is set to something that is not a folder, and
-    :class:`NoHome` where nothing says where it could be.
+    Raises ``BadConfig`` when ``$CRJAX_PROFILES`` is set to something that is not a folder, and :class:`NoHome` without a home
+    folder.
     """
     named = os.environ.get("CRJAX_PROFILES")
     if named:
@@ -51,7 +51,7 @@ def user_folder() -> Path:
 
 
 def home(variable: str) -> Path:
-    """The user's home folder. Raises :class:`NoHome`, naming the ``variable`` that makes up for it."""
+    """The user's home folder. Raises :class:`NoHome`, naming the ``variable`` that replaces it."""
     try:
         return Path.home()
     except RuntimeError:
@@ -72,12 +72,12 @@ def profile_files(kind: str) -> dict[str, Path]:
 
 
 def times_file() -> Path:
-    """The constants of predicted times on accelerators that come with cr_jax."""
+    """The shipped constants of predicted times on accelerators."""
     return _shipped("profiles") / "accelerator_times.json"
 
 
 def shipped_profile(kind: str, name: str) -> Path:
-    """The shipped profile of a kind, also where a user's own of its name replaces it."""
+    """The shipped profile of a kind, even where a user's own of its name replaces it."""
     path = _shipped("profiles") / kind / f"{name}.json"
     if not path.is_file():
         raise UnknownName(f"shipped profile of {kind}", name, (p.stem for p in path.parent.glob("*.json")))
@@ -122,11 +122,10 @@ def schema(name: str) -> dict[str, Any]:
 def write_atomically(path: str | Path, text: str | bytes | Iterable[str]) -> None:
     """Write ``text`` to ``path`` as a whole: a reader sees the old file or the new one, never a part.
 
-    Text is written as UTF-8, bytes as they are, an iterable's texts one by one as it gives them.
-    They go to a temporary file in the same folder, which is flushed to the disk, then takes the place
-    of the old file. Devices and pipes are written to directly. Raises ``NotWritten``, and whatever the
-    iterable raises; the old file is then intact and no temporary file is left. What killed writers of
-    the same file left is removed.
+    Text is written as UTF-8, bytes as they are, the texts of an iterable one by one. They go to a temporary file in the same
+    folder, which is flushed to the disk, then takes the place of the old file. Devices and pipes are written to directly. Raises
+    ``NotWritten``, and any error of the iterable; the old file is then intact and no temporary file remains. Temporary files of
+    killed writers of the same file are removed.
     """
     target = Path(path)
     temporary: Path | None = None

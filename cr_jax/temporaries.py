@@ -1,7 +1,7 @@
 """Temporary files and folders that name their process, so that the next run removes those of a killed one.
 
-A name carries its process and where that runs. Swept are those of processes that have ended, and those of
-other machines (the folder may be shared) or of unknown origin once they are a week old.
+A name contains its process and machine. Removed are those of ended processes, and those of other machines (the folder may be
+shared) or of unknown origin once they are a week old.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-#: Seconds after which a temporary is nobody's, whatever its name says.
+#: Seconds after which a temporary is abandoned, whatever its name says.
 OLD_S = 7 * 86400
 _NAME = re.compile(r"\.([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{12}\.tmp$")
 _own: set[str] = set()
@@ -29,7 +29,7 @@ def name_for(stem: str) -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a temporary of our own, if it is there."""
+    """Remove a temporary of our own, if it exists."""
     _own.discard(path.name)
     with contextlib.suppress(OSError):  # its folder may be no folder
         if path.is_dir():
@@ -39,9 +39,7 @@ def remove(path: Path) -> None:
 
 
 def sweep(folder: Path, stem: str = "") -> None:
-    """Remove what dead processes left in ``folder`` beside ``stem``; by default, in a folder of our own, all hidden things
-    that they left.
-    """
+    """Remove temporaries of dead processes in ``folder`` beside ``stem``; by default, in a folder of our own, all hidden ones."""
     start, end, now = (_start(stem), ".tmp", time.time()) if stem else (".", "", time.time())
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         found = [entry for entry in entries if entry.name.startswith(start) and entry.name.endswith(end)]
@@ -82,7 +80,7 @@ def _runs(process: int) -> bool:
 
 
 def _ended(process: int) -> bool:
-    """Whether a process has ended and only waits for its parent to be told (Linux; elsewhere nobody can say)."""
+    """Whether a process has ended and its parent has not noticed yet (Linux; unknown elsewhere)."""
     try:
         state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -91,13 +89,13 @@ def _ended(process: int) -> bool:
 
 
 def _start(stem: str) -> str:
-    # Of a long name so much that the whole has room, counted in bytes as file systems do.
+    # A long name is cut so that the whole fits, counted in bytes as file systems do.
     return f".{os.fsdecode(os.fsencode(stem)[:120])}."
 
 
 @cache
 def _place() -> str:
-    """Where process numbers mean what they mean here: the machine, and on Linux the space of its numbers."""
+    """The scope of process numbers: the machine, and on Linux the namespace."""
     space = ""
     with contextlib.suppress(OSError):
         space = os.readlink("/proc/self/ns/pid")

@@ -47,13 +47,13 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """How often a program is timed, and what is measured beside its time."""
+    """The samples of a program's time, and the quantities measured beside it."""
 
     runs: Annotated[int, typer.Option(help="Samples at least.")] = 10
     warmup: Annotated[int, typer.Option(help="Calls before the first sample.")] = 3
     seconds: Annotated[float, typer.Option(help="Seconds of samples at least.")] = 3.0
     limit: Annotated[float, typer.Option(help="Seconds of samples at most.")] = 20.0
-    tightness: Annotated[float, typer.Option(help="Go on until the median is known this well (share of it).")] = 0.02
+    tightness: Annotated[float, typer.Option(help="Sample until the interval of the median is within this share of it.")] = 0.02
     memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Measure peak memory (on CPU in a fresh process).")] = True
     energy: Annotated[bool, typer.Option("--energy/--no-energy", help="Measure energy where there is a meter.")] = True
 
@@ -87,16 +87,18 @@ class _Case:
 class BenchOptions(SamplingOptions, _Case):
     """The options of ``crjax bench``."""
 
-    against: Annotated[list[str] | None, typer.Option(help="A saved bench report, or KEY=VALUE: measured in turn.")] = None
+    against: Annotated[
+        list[str] | None, typer.Option(help="A saved bench report, or KEY=VALUE of a case to measure in turn.")
+    ] = None
     trace: Annotated[Path | None, typer.Option(help="Write a profiler trace (XProf, Perfetto) to this folder.")] = None
     out: Annotated[Path | None, typer.Option("--out", "--export", help="Write the report to this file (- for stdout).")] = None
     json_: Annotated[bool, typer.Option("--json", help="The report to stdout, nothing else.")] = False
 
 
 def bench(context: typer.Context, options: BenchOptions) -> None:
-    """Time, peak memory and energy of a training step or of answering a turn, measured.
+    """Measure time, peak memory and energy of a training step or of answering a turn.
 
-    Stages, first call and steady state apart; samples until the median is known well enough.
+    Stages, first call and steady state are measured apart; samples are taken until the interval of the median is tight.
     """
     if context.invoked_subcommand is not None:
         return
@@ -167,7 +169,7 @@ class SweepOptions(SamplingOptions, _Cells):
 def sweep(options: SweepOptions) -> None:
     """Measure the product of models, data sets, phases, sizes and dtypes, one file per cell.
 
-    A killed sweep goes on where it stopped; a cell that fails is a result.
+    A killed sweep continues where it stopped; a failed cell is a result.
     """
     from cr_jax.measure import device as devices
     from cr_jax.measure.sweep import Budget
@@ -231,7 +233,7 @@ def _against(case: Any, references: list[str]) -> tuple[Any, Any]:
 
         saved = read_json(references[0])
         if validate(saved, references[0]) != "bench-report":
-            raise BadInput(references[0], "kind: not a bench-report; legal: what crjax bench --out writes")
+            raise BadInput(references[0], "kind: not a bench-report; legal: a file written by crjax bench --out")
         return None, saved
     pairs: dict[str, str] = {}
     for reference in references:

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
-    device: Annotated[str, typer.Option(help="cpu, gpu or tpu: what is attached here.")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, gpu or tpu; it has to be attached.")] = "cpu",
     profile: Annotated[
         str | None,
         typer.Option(
@@ -38,23 +38,24 @@ def calibrate(
     out: Annotated[
         str | None, typer.Option(help="Name of the profile written; by default `cpu`, or the card's, which predictions then use.")
     ] = None,
-    limit: Annotated[float, typer.Option(help="Seconds it may take.")] = 90.0,
-    statistic: Annotated[str, typer.Option(help="cpu: median, or fastest on a machine that is busy.")] = "median",
+    limit: Annotated[float, typer.Option(help="Seconds at most.")] = 90.0,
+    statistic: Annotated[str, typer.Option(help="cpu: median, or fastest on a busy machine.")] = "median",
     keep_unreliable: Annotated[
         bool,
-        typer.Option("--keep-unreliable", help="cpu: keep one that cannot be relied on; its predictions then say not validated."),
+        typer.Option(
+            "--keep-unreliable", help="cpu: keep an unreliable calibration; its predictions are then marked not validated."
+        ),
     ] = False,
 ) -> None:
     """Measure this machine for time predictions; writes a user accelerator profile.
 
-    cpu: products by shape, bandwidth by footprint, calls, operations, page faults, what does not vectorise: fifteen
-    passes, the median of each point. A calibration that was disturbed, or made of a single pass, is not kept, and the
-    profile before it stays.
+    cpu: products by shape, bandwidth by footprint, calls, operations, page faults and scalar code, as the median of
+    fifteen passes. A calibration that was disturbed, or has a single pass, is not kept, and the previous profile stays.
 
     gpu, tpu: products of every type, streams, reductions, gathers, scatters, sorts, kernels, CUDA graphs, loops and calls
-    on the attached card. Constants of the predictor become what this card shows (anchors); every other size judges them,
+    on the attached card. The constants of the predictor are scaled to this card (anchors); every other size tests them,
     and its errors are the intervals of predictions for this card. Without a card, --profile and --from import
-    measurements. Predictions for the profile's name use it from then on. Interrupted, nothing is written.
+    measurements. Later predictions for the profile's name use it. An interrupted run writes nothing.
     """
     from cr_jax.cli import calibrate_accelerator as accelerator
     from cr_jax.errors import BadConfig, UnknownName
@@ -101,7 +102,7 @@ def _cpu(out: str, limit: float, statistic: str, keep_unreliable: bool) -> None:
 
 
 def _place(name: str) -> Path:
-    """Where the profile goes. Raises ``BadConfig`` now for a place that could not be written to later."""
+    """The file of the profile. Raises ``BadConfig`` now for a file that could not be written later."""
     from cr_jax.errors import BadConfig
     from cr_jax.resources import user_folder
 
@@ -109,7 +110,7 @@ def _place(name: str) -> Path:
     try:
         place = user_folder() / "accelerators" / f"{name}.json"
     except RuntimeError:
-        raise BadConfig(f"the profile has no place: the home folder is not known; {elsewhere}") from None
+        raise BadConfig(f"no folder for the profile: the home folder is not known; {elsewhere}") from None
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place.parent):

@@ -23,7 +23,7 @@ def run(
     place_for: Callable[[str], Path],
     say: Callable[[str], None],
 ) -> None:
-    """Write the profile of the card with its anchors. place_for: a name's file, once it is known that it can be written."""
+    """Write the profile of the card with its anchors. place_for: the file of a name, checked to be writable."""
     from cr_jax.documents.check import check
     from cr_jax.errors import BadConfig
     from cr_jax.resources import write_atomically
@@ -43,8 +43,7 @@ def run(
     found, block = _swept(attached, accelerator, limit, say) if attached else _imported(files, accelerator)
     if not found.constants and not found.errors:
         raise BadConfig(
-            f"profile {name} is not written: nothing that was measured says anything of its constants; legal: a "
-            "larger --limit, or more rows"
+            f"profile {name} is not written: no measurement decides any of its constants; legal: a larger --limit, or more rows"
         )
     document["anchors"] = block
     check(document, "accelerator-profile", str(place))
@@ -54,7 +53,7 @@ def run(
 
 
 def summary(found: "Anchors", block: dict[str, Any]) -> str:
-    """What was measured, a line per class of operations, and what stays as it was."""
+    """The measurements, a line per class of operations, and the unchanged constants."""
     lines = [f"{len(found.rows)} operations, {len(found.constants)} constants"]
     if "took_s" in block:
         lines[0] += f", {block['passes']} passes, {block['took_s']:.0f} s"
@@ -78,7 +77,7 @@ def _attached(device: str) -> Any:
         return devices.attached(device).device
     except BadConfig:
         raise BadConfig(
-            f"device {device!r}: none attached, and only what is attached can be measured; legal: --profile NAME "
+            f"device {device!r}: none is attached, and a measurement needs one; legal: --profile NAME "
             "--from measured.csv, which imports measurements of a card"
         ) from None
 
@@ -121,7 +120,7 @@ def _profile(name: str, device: str) -> tuple[dict[str, Any], "Accelerator"]:
             f"--profile {name}: a device of platform {found.platform}; legal with --device {device}: one of platform "
             f"{PLATFORMS[device]}"
         )
-    card(found)  # what the formulas read is there
+    card(found)  # refuse a profile without the values of the formulas
     return read_json(path), found
 
 

@@ -37,11 +37,13 @@ class CheckOptions:
         list[str] | None, typer.Option(help="METRIC=PERCENT that compiled_flops, hbm_bytes or peak_bytes may rise by; repeat it.")
     ] = None
     update: Annotated[bool, typer.Option("--update", help="Write this run's report over the baseline.")] = False
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="No baseline file: say so and exit with 0.")] = False
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Exit with 0 and a message where there is no baseline file.")
+    ] = False
     model: Annotated[
         str | None, typer.Option(help="The baseline's model package.module:SPEC; imports that module and runs its code.")
     ] = None
-    dataset: Annotated[str | None, typer.Option(help="The file of the baseline's data set, where that is no profile.")] = None
+    dataset: Annotated[str | None, typer.Option(help="The file of the baseline's data set, if it is not a profile.")] = None
     device: Annotated[str | None, typer.Option(help="Run for this device: only exact figures are then compared.")] = None
     time: Annotated[
         float | None, typer.Option(help="Percent that a step's time may rise by; needs an attached device and kept programs.")
@@ -53,18 +55,18 @@ class CheckOptions:
 
 
 def check(options: CheckOptions) -> None:
-    """Run a baseline's own workload again and hold the figures against it.
+    """Run a baseline's own workload again and compare the figures.
 
     Parameters and model FLOPs must be equal; compiled FLOPs, bytes and peak memory may rise by their
     limits (1, 2 and 2%) and are compared on the same toolchain only. Exit code 0: within limits;
     1: regression; 2: misuse; 3: not comparable. The baseline chooses no code and no file: a model from outside the
     package is run, and a data set's file read, only where --model and --dataset name them.
 
-    --time never holds a time of today against one of another day. The programs that --keep-programs
-    kept with the baseline (as traced) are compiled again beside today's, by today's compiler, and both
-    run in turn on the attached device: a step breaks the limit when the whole 95% interval of the
-    ratio lies above it, and is undecided, not within, when the interval holds it. A program that has not
-    changed is not run. Without kept programs or the device: 3. What another compiler changes is not seen.
+    --time never compares times of different days. The programs that --keep-programs kept with the baseline (as traced)
+    are compiled again beside the current ones, by the current compiler, and both run in turn on the attached device. A
+    step breaks the limit when the whole 95% interval of the ratio lies above it; when the interval contains the limit,
+    the step is undecided. A program that has not changed is not run. Without kept programs or the device the exit code
+    is 3. The effect of another compiler is not seen.
     """
     from cr_jax.report import gate
     from cr_jax.report.document import validate
@@ -87,14 +89,16 @@ def check(options: CheckOptions) -> None:
 
 
 def _there(options: CheckOptions) -> bool:
-    """Whether there is a baseline to check. Raises ``BadConfig`` and ``BadInput`` for options that fit nothing."""
+    """Whether there is a baseline to check. Raises ``BadConfig`` and ``BadInput`` for impossible options."""
     from cr_jax.profiling.rerun import BARE
 
     baseline, time = options.baseline, options.time
     if time is not None and not 0 <= time < float("inf"):
         raise BadConfig(f"--time {time:g}: legal: a percentage of 0 or more")
     if options.update and options.device is not None:
-        raise BadConfig(f"--update with --device {options.device!r}: the baseline is of its own device; legal: one of the two")
+        raise BadConfig(
+            f"--update with --device {options.device!r}: the baseline belongs to its own device; legal: one of the two"
+        )
     if os.path.lexists(baseline):
         return True
     if str(baseline) in BARE:
@@ -153,7 +157,7 @@ def _update(old: "CostReport", now: "CostReport", file: Path) -> bool:
     if old.target.compiled_for is not None and now.target.compiled_for is None:
         raise BadConfig(
             f"{file}: not rewritten: this run is not compiled for {now.target.name} and would lose the "
-            "compiled figures; legal: --update where its compiler is"
+            "compiled figures; legal: --update on a machine with its compiler"
         )
     if without_times(old) == without_times(now):
         return False

@@ -48,19 +48,21 @@ class _Subject:
 class CompareOptions(PricingOptions, WorkloadOptions, _Subject):
     """The options of ``crjax compare``."""
 
-    baseline: Annotated[str | None, typer.Option(help="The row that ratios are formed against. Default: the first.")] = None
+    baseline: Annotated[str | None, typer.Option(help="The row that ratios refer to. Default: the first.")] = None
     format_: Annotated[str, typer.Option("--format", help="table, md, csv or latex.")] = "table"
     json_: Annotated[bool, typer.Option("--json", help="The comparison as JSON.")] = False
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None
     plot: Annotated[Path | None, typer.Option(help="Draw roofline and bars here: SVG, and PNG with cr-jax[plot].")] = None
-    turns_per_second: Annotated[float | None, typer.Option(help="How many devices answer so many turns; with --p95-ms.")] = None
-    p95_ms: Annotated[float | None, typer.Option(help="95% of these turns are answered within so long.")] = None
+    turns_per_second: Annotated[float | None, typer.Option(help="Find the number of devices for this load; with --p95-ms.")] = (
+        None
+    )
+    p95_ms: Annotated[float | None, typer.Option(help="The latency that 95% of these turns must keep.")] = None
 
 
 def compare(options: CompareOptions) -> None:
-    """Reports side by side: FLOPs, bytes, intensity, memory and fit, predicted time, energy and price, per step and turn.
+    """Compare reports: FLOPs, bytes, intensity, memory and fit, predicted time, energy and price, per step and turn.
 
-    Exit code 1 when no row has figures; a single failed row is shown and leaves the others alone.
+    The exit code is 1 when no row has figures. A failed row is shown and does not affect the others.
     """
     from cr_jax.report import capacity
     from cr_jax.report import compare as comparing
@@ -106,7 +108,7 @@ def diff(
     b: Annotated[Path, typer.Argument(help="The report from after.")],
     json_: Annotated[bool, typer.Option("--json", help="The difference as JSON to stdout, nothing else.")] = False,
 ) -> None:
-    """What changed from report A to report B, per step and module, and what made them different."""
+    """Show the changes from report A to report B, per step and module, and their causes."""
     from cr_jax.report.diff import difference
     from cr_jax.report.document import read_report, to_json, validate
 
@@ -175,7 +177,7 @@ def _capacity(
 
 
 def profile_model(request: Request, place: str, profile: "Callable[..., list[CostReport | Failed]]") -> "list[Cell]":
-    """A row per device of ``request``; a failure of whatever kind is a row that says why.
+    """A row per device of ``request``; a failure of any kind is a row with its reason.
 
     place: where this request stands among all, for progress. profile: as ``pipeline.profile_devices``, which
     compiles the devices side by side.
@@ -191,7 +193,7 @@ def profile_model(request: Request, place: str, profile: "Callable[..., list[Cos
             return profile(replace(request, devices=tuple(devices)), Options(), Listener(status.compiling, status.line))
         except CrJaxError as error:
             return [Failed(device, error) for device in devices]
-        except Exception as error:  # A row's failure, of whatever kind, must not take the other rows down.
+        except Exception as error:  # The failure of a row, of any kind, must not affect the other rows.
             return [error] if len(devices) == 1 else [one for name in devices for one in attempt([name])]
 
     started = time.monotonic()

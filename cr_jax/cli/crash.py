@@ -22,7 +22,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "rich", "typer", "orbax-
 
 
 def report(error: BaseException) -> int:
-    """Write the log, say in one line where it is; returns the exit code.
+    """Write the log, name it in one line and return the exit code.
 
     Where no log can be written, the line ends with the place of the exception instead.
     """

@@ -1,4 +1,4 @@
-"""``crjax data``: what a file of conversations holds."""
+"""``crjax data``: statistics and derivation of conversations."""
 
 import sys
 from collections.abc import Iterator
@@ -50,9 +50,9 @@ def stats(
 def derive(
     reviews: Annotated[Path, typer.Argument(help="5-core reviews, JSON lines, plain or gzip.")],
     lexicon: Annotated[Path, typer.Argument(help="Aspect-value lexicon: [sign], aspect|value and two counts, TAB between.")],
-    out: Annotated[str, typer.Option(help="The conversations' file; - is stdout.")],
-    min_count: Annotated[int, typer.Option(help="Leave out pairs the lexicon met fewer times.")] = 10,
-    keep_stop_words: Annotated[bool, typer.Option("--keep-stop-words", help="Keep values of stop words alone.")] = False,
+    out: Annotated[str, typer.Option(help="The file for the conversations; - is stdout.")],
+    min_count: Annotated[int, typer.Option(help="Leave out pairs with fewer occurrences in the lexicon.")] = 10,
+    keep_stop_words: Annotated[bool, typer.Option("--keep-stop-words", help="Keep values that consist of stop words.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False,
 ) -> None:
     """Derive conversations from reviews: one line of aspects, values and sentiments per review that has any."""

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(files: Annotated[list[Path], typer.Argument(help="Reports or profiles, as JSON.")]) -> None:
-    """Hold documents against their schemas; exit code 2 if one fails."""
+    """Check documents against their schemas; the exit code is 2 if one fails."""
     from cr_jax.report.document import validate_file
 
     failed = 0
@@ -34,7 +34,7 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Reports or profil
 
 
 def list_(what: Annotated[str, typer.Argument(help="models, datasets or accelerators.")]) -> None:
-    """List what profile can be asked about."""
+    """List the known models, data sets or accelerators."""
     from cr_jax.catalog import load
     from cr_jax.render.cost import show
 

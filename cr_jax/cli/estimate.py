@@ -36,7 +36,7 @@ class EstimateOptions(PricingOptions, CountingOptions, _Subject):
 
     measured: Annotated[
         list[Path] | None,
-        typer.Option(help="A training or bench report of the same run: its time stands beside the prediction; repeat it."),
+        typer.Option(help="A training or bench report of the same run, whose time is shown beside the prediction; repeat it."),
     ] = None
     out: Annotated[Path | None, typer.Option(help="Write the estimate (JSON) to this file.")] = None
     json_: Annotated[bool, typer.Option("--json", help="The estimate to stdout, nothing else.")] = False
@@ -45,7 +45,7 @@ class EstimateOptions(PricingOptions, CountingOptions, _Subject):
 def estimate(options: EstimateOptions) -> None:
     """Estimate whole training runs: optimizer steps, FLOPs, bytes, evaluation, and where a prediction exists time and price.
 
-    With several models or devices one row each; a run that fails is shown and leaves the others alone.
+    Several models or devices give a row each. A failed run is shown and does not affect the others.
     """
     os.environ["JAX_PLATFORMS"] = "cpu"  # this process only traces; attached cards are a worker's business
     check_file("--out", options.out)

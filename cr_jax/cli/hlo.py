@@ -10,7 +10,7 @@ import typer
 from cr_jax.cli.streams import write_json
 from cr_jax.errors import BadConfig, BadInput, UnknownName
 
-#: Iterations: no loop of more ends, and every count stays a number that can be written.
+#: Iterations of a loop. No device ends a loop of more, and every count can be written.
 _COUNT = re.compile(r"[0-9]{1,18}")
 
 
@@ -56,7 +56,7 @@ def _read(file: str) -> str:
     except OSError as error:
         raise BadInput(file, error.strerror or str(error)) from None
     if data[:4] in (b"\x7fELF", b"PK\x03\x04") or b"\0" in data[:4096]:
-        raise BadInput(file, "binary, not HLO text; legal: what Compiled.as_text() or an XLA dump writes")
+        raise BadInput(file, "binary, not HLO text; legal: the text of Compiled.as_text() or of an XLA dump")
     return data.decode("utf-8", errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""``crjax``: the application, and how errors reach the user."""
+"""``crjax``: the application, and the report of errors."""
 
 import contextlib
 import errno
@@ -29,7 +29,7 @@ from cr_jax.errors import CrJaxError
 app = typer.Typer(
     name="crjax",
     help="Costs of training and serving a conversational recommender, counted from the compiled program.\n\n"
-    "profile counts, bench measures, estimate answers for a whole run.",
+    "profile counts, bench measures, estimate covers whole runs.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -50,7 +50,7 @@ bench.register(app)
 calibrate.register(app)
 
 
-#: What an output can fail with that is no fault of ours: a full disk, a quota, a broken disk, a closed output.
+#: Errors of an output that are no fault of crjax: a full disk, a quota, a broken disk, a closed output.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
 
 
@@ -62,14 +62,14 @@ def main() -> None:
     streams.prepare()
     try:
         code = app(standalone_mode=False)
-        sys.stdout.flush()  # now, where a full disk can still be told
+        sys.stdout.flush()  # now, while a full disk can still be reported
     except CrJaxError as error:
         code = _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:
         code = _reader_left()
-    except SystemExit as stopped:  # what Typer and Rich make of a broken pipe, with exit code 1
+    except SystemExit as stopped:  # Typer and Rich turn a broken pipe into this, with exit code 1
         if not isinstance(stopped.__context__, BrokenPipeError):
             raise
         code = _reader_left()
@@ -102,13 +102,13 @@ def _named(error: OSError) -> bool:
 
 
 def _reader_left() -> int:
-    """Nothing more is written; the exit code is that of a program which SIGPIPE ended."""
+    """Write nothing more; the exit code is that of a program ended by SIGPIPE."""
     _discard_output()
     return 128 + 13
 
 
 def _discard_output() -> None:
-    # What is still in the buffer would fail again when the interpreter ends.
+    # The rest of the buffer would fail again when the interpreter ends.
     with contextlib.suppress(OSError):  # closed from the beginning: nothing is in a buffer
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

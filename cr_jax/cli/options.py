@@ -53,7 +53,7 @@ class WorkloadOptions(CountingOptions):
 
     def request(self, model: str, dataset: str, devices: Sequence[str], preset: str, command: Sequence[str]) -> Request:
         """The workload on a model, a data set and devices. Raises ``UnknownName`` and ``BadConfig``."""
-        phases: Any = tuple(self.phase or PHASES)  # held against the legal ones by the request
+        phases: Any = tuple(self.phase or PHASES)  # checked by the request
         same = {name: getattr(self, name) for name in ("batch", "precision", "dtype", "users", "turns")}
         same |= {name: getattr(self, name) for name in ("items_scored", "question_items", "top_k")}
         return Request(model, dataset, tuple(devices), phases, preset, settings=self.settings(), command=tuple(command), **same)
@@ -71,7 +71,7 @@ class PricingOptions:
     grid_g_per_kwh: Annotated[
         float | None, typer.Option(help="Grams of CO2 equivalent per kWh; without it no carbon is given.")
     ] = None
-    grid_source: Annotated[str | None, typer.Option(help="Where --grid-g-per-kwh comes from; needed with it.")] = None
+    grid_source: Annotated[str | None, typer.Option(help="The source of --grid-g-per-kwh; needed with it.")] = None
 
     def rates(self, devices: Sequence[str]) -> Rates:
         """The user's prices for ``devices``. Raises ``BadConfig`` and ``UnknownName``."""
@@ -87,9 +87,9 @@ def add_command(app: typer.Typer, name: str, run: Callable[[Any], None]) -> None
 
 
 def from_fields(run: Callable[..., None]) -> Callable[..., None]:
-    """A function with a parameter per field of the dataclass that ``run`` takes last, as Typer reads it.
+    """A function for Typer with a parameter per field of the dataclass that ``run`` takes last.
 
-    A ``typer.Context`` that ``run`` takes first is handed through.
+    A ``typer.Context`` that ``run`` takes first is passed on.
     """
     *before, (_, options) = [item for item in get_type_hints(run).items() if item[0] != "return"]
     hints = dict(before) | get_type_hints(options, include_extras=True)

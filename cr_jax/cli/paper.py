@@ -1,4 +1,4 @@
-"""``crjax paper``: the paper's tables, and what explains their figures."""
+"""``crjax paper``: the paper's tables, with an account of their figures."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whether an output can be written where an option names it; asked before the work that is to be written there."""
+"""Checks that an output can be written, made before the work."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from cr_jax.errors import NotWritten
 
 
 def check_file(option: str, path: Path | str | None) -> None:
-    """Raise ``NotWritten`` where ``path`` is no place for a file; ``None`` and ``-`` (standard output) are."""
+    """Raise ``NotWritten`` where no file can be written to ``path``; ``None`` and ``-`` (standard output) pass."""
     if path is None or str(path) == "-":
         return
     where = f"{option} {str(path)!r}: not written"
@@ -46,9 +46,9 @@ def check_folder(option: str, path: Path | str | None) -> None:
 def _check_writable(where: str, folder: Path) -> None:
     mode = _mode(where, folder)
     if mode is None:
-        raise NotWritten(f"{where}: no folder {str(folder)!r}; legal: a folder that is there")
+        raise NotWritten(f"{where}: no folder {str(folder)!r}; legal: an existing folder")
     if not stat.S_ISDIR(mode):
-        raise NotWritten(f"{where}: {str(folder)!r} is a file; legal: a folder that is there")
+        raise NotWritten(f"{where}: {str(folder)!r} is a file; legal: an existing folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise NotWritten(f"{where}: folder {str(folder)!r} is not yours to write to")
 

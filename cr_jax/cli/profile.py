@@ -46,7 +46,7 @@ class ProfileOptions(PricingOptions, WorkloadOptions, _Subject):
         bool, typer.Option("--replay", help="Time the program's own operations, for a better prediction (calibrated CPU).")
     ] = False
     memory: Annotated[
-        bool, typer.Option("--memory", help="Show how memory goes over each program, and what fills it at its fullest.")
+        bool, typer.Option("--memory", help="Show the live memory over each program, and the buffers at its peak.")
     ] = False
     max_batch: Annotated[
         bool, typer.Option("--max-batch", help="Find the largest training batch that fits the device, by compiling.")
@@ -58,9 +58,9 @@ class ProfileOptions(PricingOptions, WorkloadOptions, _Subject):
 
 
 def profile(options: ProfileOptions) -> None:
-    """Count the cost of training and of answering turns: FLOPs, bytes, memory, parameters; predict time where it can be.
+    """Count the cost of training and of answering turns: FLOPs, bytes, memory, parameters; predict time where possible.
 
-    profile counts, bench measures, estimate answers for a whole run. Nothing is run on data.
+    profile counts, bench measures, estimate covers whole runs. Nothing is run on data.
     """
     # This process only traces, and compiles for the CPU; attached cards are a worker's business.
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -90,7 +90,7 @@ def profile(options: ProfileOptions) -> None:
 
 
 def _emit(report: "CostReport", options: ProfileOptions) -> None:
-    """The report to its file, and what was asked for to standard output."""
+    """Write the report to its file, and the requested output to standard output."""
     from cr_jax.report.document import get_field, to_json, write
 
     to_stdout = str(options.out) == "-"
@@ -123,7 +123,7 @@ def _refine(device: str) -> "Refine":
 
 
 def _shortfalls(report: "CostReport") -> list[str]:
-    """One line for a compiler that is not there, one for each step that the compiler failed at."""
+    """One line for a missing compiler, and one for each step that the compiler failed at."""
     problem = report.target.problem
     if problem:
         return [f"counted as traced: {problem}"]

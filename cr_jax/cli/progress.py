@@ -1,4 +1,4 @@
-"""Progress on standard error: one line that is written over on a terminal, nothing of it elsewhere."""
+"""Progress on standard error: one line on a terminal that is overwritten, nothing elsewhere."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ def progress_bar(*columns: "ProgressColumn", transient: bool = False, shown: boo
 
 
 class StatusLine:
-    """The line at the bottom of a terminal. prefix: before every text."""
+    """The line at the bottom of a terminal. prefix: printed before every text."""
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix, self._live = prefix, sys.stderr.isatty()

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from cr_jax.data.examples.turn_encoder import Talk
     from cr_jax.serving.recommender import Answer, Recommender
 
-#: Batches of conversations that are put in order of their turns, so that a batch ends together.
+#: Batches of conversations that are sorted by their turns, so that the conversations of a batch end together.
 ALIKE = 32
-#: Unknown words that are named.
+#: The most unknown words that are printed.
 SHOWN = 8
 
 
@@ -40,21 +40,23 @@ class RecommendOptions:
     conversations: Annotated[Path | None, typer.Option(help="Answer these conversations (file or folder), not a user.")] = None
     out: Annotated[str, typer.Option(help="With --conversations: the file of JSON lines, one a turn; - is stdout.")] = "-"
     top: Annotated[int, typer.Option(help="Items listed.")] = 5
-    batch: Annotated[int, typer.Option(help="With --conversations: so many are answered together, and each waits for all.")] = 1
-    user: Annotated[str, typer.Option(help="Who speaks: a user of the training data. Default: one it does not know.")] = ""
+    batch: Annotated[int, typer.Option(help="With --conversations: number answered together; each waits for all of them.")] = 1
+    user: Annotated[str, typer.Option(help="The user who speaks, by name in the training data. Default: an unknown one.")] = ""
     model: Annotated[
         str | None,
         typer.Option(help="Refuse a checkpoint of another model; package.module:SPEC imports and runs that module's code."),
     ] = None
-    dataset: Annotated[Path | None, typer.Option(help="Refuse a checkpoint of another data set than this.")] = None
-    set_: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE: refuse a checkpoint of another value.")] = None
+    dataset: Annotated[Path | None, typer.Option(help="Refuse a checkpoint of another data set.")] = None
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the configuration: refuse a checkpoint with another value.")
+    ] = None
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False
 
 
 def recommend(options: RecommendOptions) -> None:
     """Hold a conversation with a trained model, or answer a file of them.
 
-    Every program is compiled before the first question; latencies do not hold compilation.
+    Every program is compiled before the first question; latencies exclude compilation.
     """
     from cr_jax.serving.recommender import Recommender
 
@@ -72,7 +74,7 @@ def recommend(options: RecommendOptions) -> None:
 
 
 def _introduce(found: "Recommender", user: str) -> None:
-    """Say which training answers, and whether it knows the user."""
+    """Print the training behind the answers, and whether it includes the user."""
     kept = found.assets
     _say(
         f"{found.spec.title} on {kept.dataset}: {len(kept.items):,} items, {len(kept.words):,} words; "
@@ -181,7 +183,7 @@ def _line(found: "Recommender", name: str, talk: "Talk", t: int, answer: "Answer
 
 
 def _said(talk: "Talk", t: int) -> dict[str, str | None]:
-    """What the system asked and the user answered at turn t."""
+    """The system's question and the user's answer at turn t."""
     from cr_jax.data.conversation import Conversation
     from cr_jax.data.dialogue import USER, turns_of
 

@@ -1,4 +1,4 @@
-"""Standard input and output as they come: closed, of another encoding than UTF-8, or a pipe that nobody reads."""
+"""Standard input and output in any state: closed, of another encoding than UTF-8, or a pipe without a reader."""
 
 import codecs
 import errno
@@ -9,7 +9,7 @@ import sys
 
 from cr_jax.printable import line
 
-#: What stands for a character that the output's encoding lacks, where a table or a sentence reads as well with it.
+#: Replacements for characters that the output's encoding lacks, where a table or a sentence reads as well with them.
 _PLAIN = {"×": "x", "±": "+-", "·": "-", "µ": "u", "→": "->", "–": "-", "—": "-", "…": "...", "≤": "<=", "≥": ">=", "²": "^2"}
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 

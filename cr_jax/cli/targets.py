@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 @targets.command("status")
 def status() -> None:
-    """Where each compiler is, its version and size, or the line that installs it."""
+    """Show the folder, version and size of each compiler, or the command that installs it."""
     from cr_jax.targets import overlay
 
     for kind in overlay.KINDS:
@@ -39,8 +39,8 @@ def install(
         bool,
         typer.Option(
             "--unpinned",
-            help="Take and later run whatever wheels the package index has for this jaxlib, their hashes "
-            "unchecked: for a jaxlib that is not locked.",
+            help="Take and later run the wheels that the package index has for this jaxlib, without a check of "
+            "their hashes; for a jaxlib that is not locked.",
         ),
     ] = False,
 ) -> None:

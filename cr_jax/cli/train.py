@@ -32,22 +32,22 @@ class TrainOptions:
     steps: Annotated[int | None, typer.Option(help="Steps of every stage. Default: as published.")] = None
     patience: Annotated[int | None, typer.Option(help="Epochs without improvement; 0: never stop early.")] = None
     batch: Annotated[int | None, typer.Option(help="Examples per step. Default: as published.")] = None
-    seed: Annotated[int, typer.Option(help="Of split, order, negatives and first weights.")] = 0
+    seed: Annotated[int, typer.Option(help="Seed of split, order, negatives and first weights.")] = 0
     stage: Annotated[list[str] | None, typer.Option(help="Run only the stage of this objective; repeat it.")] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in --out.")] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint in --out.")] = False
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False
     devices: Annotated[int | None, typer.Option(help="Devices to split a batch over. Default: all that divide it.")] = None
     shard_tables: Annotated[bool, typer.Option("--shard-tables", help="Split large tables over the devices.")] = False
     coordinator: Annotated[
         str | None, typer.Option(help="HOST:PORT of host 0, of a run on several hosts. Default: $JAX_COORDINATOR_ADDRESS.")
     ] = None
-    hosts: Annotated[int | None, typer.Option(help="How many hosts. Default: $JAX_NUM_PROCESSES, else one.")] = None
-    host: Annotated[int | None, typer.Option(help="Which one this is, from 0; 0 writes. Default: $JAX_PROCESS_ID.")] = None
+    hosts: Annotated[int | None, typer.Option(help="Number of hosts. Default: $JAX_NUM_PROCESSES, else one.")] = None
+    host: Annotated[int | None, typer.Option(help="Number of this host, from 0; host 0 writes. Default: $JAX_PROCESS_ID.")] = None
     checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints, besides one per epoch.")] = 1000
     set_: Settings = None
 
     def request(self) -> TrainingRequest:
-        """The run that is asked for. Raises ``BadConfig``."""
+        """The requested run. Raises ``BadConfig``."""
         from cr_jax.data.demo import demo_file
 
         return TrainingRequest(
@@ -71,8 +71,8 @@ class TrainOptions:
 def train(options: TrainOptions) -> None:
     """Train a model on conversations; test it against popularity and random order.
 
-    Killed at any moment, the same command with --resume goes on to the same losses. On several hosts the
-    same command runs on each with its own --host; each needs the data set, host 0 alone writes --out.
+    After a kill at any moment, the same command with --resume continues to the same losses. On several hosts the
+    same command runs on each with its own --host; each needs the data set, and host 0 alone writes --out.
     """
     from cr_jax.render.cost import show
     from cr_jax.render.training import render_training

@@ -129,8 +129,8 @@ def timed(
     place, where = _place(request.devices[0]), folder(baseline)
     if not (where / _LIST).is_file():
         raise NotComparable(
-            f"--time: {where} is not there, and times of another moment say nothing; legal: a baseline that "
-            "crjax check --keep-programs kept the programs of"
+            f"--time: {where} does not exist, and times of another moment cannot be compared; legal: a baseline with "
+            "programs kept by crjax check --keep-programs"
         )
     about = _about(where / _LIST)
     if about["platform"] != place.platform:
@@ -185,7 +185,7 @@ def _about(file: Path) -> dict[str, Any]:
         steps = found.get("steps")
         if isinstance(steps, dict) and all(isinstance(one, dict) for one in steps.values()):
             return found
-    raise BadInput(str(file), "not a list of kept programs; legal: what crjax check --keep-programs writes")
+    raise BadInput(str(file), "not a list of kept programs; legal: a file written by crjax check --keep-programs")
 
 
 def _called(text: str) -> set[str]:
@@ -216,7 +216,9 @@ def _read(file: Path, like: export.Exported) -> export.Exported:
         return found
     except Exception as error:  # of any kind: bytes of another format, or none
         said = one_line(error, 200)
-        raise NotComparable(f"--time: {file} is not read by jax {jax.__version__}: {said}; legal: keep it anew") from None
+        raise NotComparable(
+            f"--time: {file} cannot be read by jax {jax.__version__}: {said}; legal: keep the programs again"
+        ) from None
 
 
 def _text(program: export.Exported) -> str:

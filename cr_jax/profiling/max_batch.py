@@ -13,9 +13,9 @@ from cr_jax.profiling.request import SILENT, Listener, Request
 from cr_jax.profiling.stages import Compiled, Failed
 from cr_jax.records import CompiledStep
 
-#: Programs compiled per objective at most; the answer is then a bracket.
+#: The most programs compiled per objective; the answer is then a bracket.
 COMPILES = 20
-#: The search ends when the next size tried that does not fit is within this share.
+#: The search ends when the smallest size that does not fit is within this share of the largest that does.
 CLOSE = 0.01
 LARGEST = 1 << 24
 

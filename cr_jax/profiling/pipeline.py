@@ -1,4 +1,4 @@
-"""From a request to cost reports: configure, trace, compile, count, predict, report."""
+"""The stages from a request to cost reports: configure, trace, compile, count, predict, report."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ from cr_jax.targets.resolve import resolve
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-#: The last turn at most: every turn is a program or two of its own.
+#: The highest last turn: every turn has a program or two of its own.
 TURNS = 1000
 
 
@@ -50,7 +50,7 @@ def profile(request: Request, options: Options = Options(), listener: Listener =
 def profile_devices(request: Request, options: Options = Options(), listener: Listener = SILENT) -> list[CostReport | Failed]:
     """A cost report per device of ``request``: traced once, compiled side by side.
 
-    A device that cannot be profiled is ``Failed``; what is wrong for every device is raised.
+    A device that cannot be profiled is ``Failed``; an error of every device is raised.
     """
 
     def report(compiled: Compiled) -> CostReport:
@@ -87,7 +87,7 @@ def configure(request: Request, data: Dataset, problems: Sequence[str] = ()) -> 
 
 
 def read_dataset(dataset: str | Path | Dataset) -> tuple[Dataset, tuple[str, ...]]:
-    """A data set by profile name, or from a file of conversations; with what was skipped in it."""
+    """A data set by profile name, or from a file of conversations, with the skipped lines of the file."""
     if isinstance(dataset, Dataset):
         return dataset, ()
     found, problems = find_dataset(str(dataset))
@@ -112,14 +112,14 @@ def trace(configured: Configured) -> Traced:
 
 
 def trace_validation(configured: Configured) -> Traced:
-    """The steps that validate training objectives by forwards of their own."""
+    """The steps that validate training objectives by their own forward pass."""
     model = abstract_model(configured.spec, configured.config, configured.work.dtype)
     steps = check_steps(model, configured.work)
     return Traced(configured, model, steps, frozenset(step.name for step in steps))
 
 
 def compile_for(traced: Traced, targets: Sequence[Target | Failed], listener: Listener = SILENT) -> list[Compiled | Failed]:
-    """The steps compiled for each target, side by side; a target that failed stays what it is."""
+    """The steps compiled for each target, side by side; a failed target is passed through."""
     source = Source(traced.configured.request.model, traced.model, traced.configured.work)
     legal = {number: target for number, target in enumerate(targets) if not isinstance(target, Failed)}
     made = programs(source, traced.steps, traced.wanted, list(legal.values()), listener.progress, listener.warn)
@@ -128,7 +128,7 @@ def compile_for(traced: Traced, targets: Sequence[Target | Failed], listener: Li
 
 
 def count(compiled: Compiled, keep_modules: bool = False) -> Counted:
-    """Every step counted. keep_modules: the parsed programs as well, which replay cuts into pieces."""
+    """Count every step. keep_modules: keep the parsed programs for replay, which cuts them into pieces."""
     return Counted(compiled, tuple(count_step(step, keep_modules) for step in compiled.steps))
 
 
@@ -163,7 +163,7 @@ def predict(counted: Counted, options: Options = Options()) -> Predicted:
 
 
 def attempt(device: str, stage: Callable[[_T], _R], value: _T) -> _R | Failed:
-    """The result of ``stage``, or the error that a caller can mend, with the device it is of."""
+    """The result of ``stage``, or an error that a caller can mend, with its device."""
     try:
         return stage(value)
     except CrJaxError as error:

@@ -1,4 +1,4 @@
-"""What a user asks the cost of, whole and checked once."""
+"""A user's question about costs, whole and checked once."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class Request:
     require_compiled: bool = False
     """Refuse a step that was not compiled for the device."""
     command: tuple[str, ...] | None = None
-    """The command line that asked, for the report."""
+    """The command line of the request, for the report."""
 
     def __post_init__(self) -> None:
         choices = {
@@ -69,12 +69,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told of the work as it goes on, one line at a time."""
+    """The receivers of news during the work, one line at a time."""
 
     progress: Callable[[str], None] | None = None
-    """Told the name of each step as it is about to be compiled."""
+    """Called with the name of each step before it is compiled."""
     warn: Callable[[str], None] | None = None
-    """Told what went wrong without spoiling the result."""
+    """Called with a problem that does not spoil the result."""
 
 
 SILENT = Listener()

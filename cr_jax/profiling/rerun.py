@@ -1,4 +1,4 @@
-"""A saved cost report as the request that makes it again."""
+"""The request that makes a saved cost report again."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -10,7 +10,7 @@ from cr_jax.errors import BadConfig
 from cr_jax.profiling.request import Request
 from cr_jax.report.rows import LEFT_OUT
 
-#: Names that mean one device here and another on the next machine.
+#: Names that mean different devices on different machines.
 BARE = ("gpu", "tpu")
 
 
@@ -24,10 +24,10 @@ def rerun(
 ) -> Request:
     """The request that runs the baseline's own workload again.
 
-    A document chooses neither what is imported nor which file is read: the user does. known_datasets: names of
-    data set profiles. dataset: the file, where the baseline's is no profile. device: run for this one instead.
-    model: the place of one from outside the package, which must be the baseline's. Raises ``BadConfig`` where one
-    of these is missing or contradicts the baseline, and for a device without a fixed meaning.
+    A document chooses neither an import nor a file to read: the user does. known_datasets: names of data set profiles. dataset:
+    the file, where the baseline's is no profile. device: the device to run for instead. model: the place of a model outside the
+    package, which must be the baseline's. Raises ``BadConfig`` where one of these is missing or contradicts the baseline, and for
+    a device without a fixed meaning.
     """
     work = baseline.workload
     same = ("preset", "batch", "users", "turns", "items_scored", "question_items", "top_k", "precision", "dtype")
@@ -51,7 +51,7 @@ def _option(baseline: CostReport, name: str) -> list[str]:
 
 
 def _model(baseline: CostReport, where: str, given: str | None) -> str:
-    """A model in the package by its name; one from outside, whose code is run, only as the user names it."""
+    """A model in the package by its name; one from outside, whose code is run, only if the user names it."""
     saved = next((name for name in reversed(_option(baseline, "--model")) if ":" in name), baseline.model.name)
     if given is None and ":" in saved:
         raise BadConfig(f"{where}: its model {saved!r} is a module of yours, whose code would be run; legal: --model {saved}")
@@ -63,7 +63,7 @@ def _model(baseline: CostReport, where: str, given: str | None) -> str:
 
 
 def _dataset(baseline: CostReport, where: str, known: Sequence[str], given: str | None) -> str:
-    """A profile by its name; a file only as the user names it."""
+    """A profile by its name; a file only if the user names it."""
     if given is not None:
         return given
     name, asked = baseline.dataset.name, _option(baseline, "--dataset")[-1:]

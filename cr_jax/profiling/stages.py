@@ -15,7 +15,9 @@ from cr_jax.steps.step import AbstractModel, Step
 
 @dataclass(frozen=True)
 class Configured:
-    """A request with everything looked up. problems: what was skipped in a file of conversations, a line each."""
+    """A request with its model, data set, workload and configuration. problems: the skipped parts of a file of conversations, a
+    line each.
+    """
 
     request: Request
     spec: Spec
@@ -27,7 +29,7 @@ class Configured:
 
 @dataclass(frozen=True)
 class Traced:
-    """The model as shapes, and its steps. wanted: names of the steps that are to be compiled."""
+    """The model as shapes, and its steps. wanted: names of the steps to compile."""
 
     configured: Configured
     model: AbstractModel
@@ -62,7 +64,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Failed:
-    """A device without a report, and why."""
+    """A device without a report, with the reason."""
 
     device: str
     reason: CrJaxError

@@ -1,4 +1,4 @@
-"""How a model trains on a file of conversations: its batches, counted and padded as ``crjax train`` does it."""
+"""The batches with which a model trains on a file of conversations, counted and padded as by ``crjax train``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class BatchPlan:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """The batches of a whole run. Of a mere profile of the data none is known."""
+    """The batches of a whole run; none are known where only a profile of the data is."""
 
     train: BatchPlan = BatchPlan()
     checks: BatchPlan = BatchPlan()

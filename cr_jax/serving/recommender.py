@@ -271,7 +271,7 @@ class Recommender:
         if dataset is not None:
             ours |= {"dataset": theirs["dataset"] | {"sha256": fingerprint_of(dataset)}}
         if differences := difference(theirs, ours):
-            raise BadInput(found.place, "of something else: " + told(differences))
+            raise BadInput(found.place, "of another origin: " + told(differences))
 
 
 def _shaped(row: Arrays) -> str:
@@ -284,7 +284,7 @@ def _spec(found: Stored, model: str | None) -> Spec:
         raise BadInput(found.place, f"model {name!r} is not in the package; legal: --model package.module:SPEC")
     spec = specs.find(name if model is None else model)
     if spec.name != name:
-        raise BadInput(found.place, "of something else: " + told(difference({"model": name}, {"model": spec.name})))
+        raise BadInput(found.place, "of another origin: " + told(difference({"model": name}, {"model": spec.name})))
     return spec
 
 
@@ -298,7 +298,9 @@ def _config(found: Stored, spec: Spec) -> Any:
 def _assets(place: Path, found: Stored) -> RecommenderAssets:
     file = place / RECOMMENDER
     if not is_file(file):
-        raise BadInput(str(file), "not here; legal: the folder as crjax train wrote it (the same command with --resume adds it)")
+        raise BadInput(
+            str(file), "missing; legal: the whole folder written by crjax train (the same command with --resume adds it)"
+        )
     document, kept = read(file)
     theirs, name = found.identity, document.dataset.name
     dataset = theirs["dataset"] | {"name": name, "sha256": document.dataset.sha256}

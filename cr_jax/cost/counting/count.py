@@ -57,7 +57,7 @@ def count_walk(walk: Walk, modules: tuple[str, ...] = (), traced: HloCount | Non
     parts = merged(traced.made, ledger.made) if traced else Merged()
     ledger.give(parts)
     if max(getattr(total, f.name) for f in fields(total)) > _MOST:
-        raise BadHlo(1, f"the program does more than {_MOST:.0e} operations: no device ends it")
+        raise BadHlo(1, f"the program does more than {_MOST:.0e} operations: no device could finish it")
     return HloCount(
         module.name,
         total,

@@ -33,9 +33,9 @@ def from_files(paths: Sequence[str | Path], card: Card, given: Collection[str] =
                 found += _groups(clear(rows), card)
     if not found:
         raise BadConfig(
-            f"no row of {', '.join(map(str, paths))} tells of {card.name}; rows there are of "
+            f"no row of {', '.join(map(str, paths))} is of {card.name}; there are rows of "
             f"{', '.join(sorted(seen)) or 'no card'}; legal: --profile with one of these, and rows of at least "
-            "three times what their clock adds"
+            "three times their clock's offset"
         )
     return found
 

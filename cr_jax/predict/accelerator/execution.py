@@ -74,7 +74,7 @@ class Executions:
         name = TYPES.get(dtype) or (f"float8_{dtype[2:]}" if dtype.startswith("f8") else dtype)
         found = matmul_precision(accelerator, self.precision, name)
         if found is None:
-            raise MissingConstant(f"{accelerator.name}: what it computes products of {name} in is not known")
+            raise MissingConstant(f"{accelerator.name}: the type in which it computes products of {name} is not known")
         return found
 
     def _tpu(self, operation: Operation) -> Execution:

@@ -165,7 +165,7 @@ def test_columns(tmp_path):
     assert "unknown column 'watts'" in refusal(tmp_path, f"{NEUSIGHT},watts", f"{row},3")
     assert "missing column k" in refusal(tmp_path, "card,op,batch,m,n,seconds", "t4,bmm,1,8,8,1")
     assert "unknown column 'ms'; missing column seconds" in refusal(tmp_path, "card,op,batch,m,n,k,ms", row)
-    assert "is there twice" in refusal(tmp_path, "card,op,batch,m,m,k,seconds", row)
+    assert "occurs twice" in refusal(tmp_path, "card,op,batch,m,m,k,seconds", row)
     assert "the columns of streams; legal: a file of products" in refusal(tmp_path, STREAMS, "t4,add,8,8,1", kind="products")
     assert "no row" in refusal(tmp_path, NEUSIGHT)
 

@@ -68,7 +68,7 @@ class Products:
         stored = "float32" if self.computed_in == "tf32" else self.computed_in
         found = matmul_precision(on.accelerator, "highest", "float8_e4m3fn" if stored == "float8" else stored)
         if found is None:
-            raise MissingConstant(f"{on.name}: what it computes products of {stored} in is not known")
+            raise MissingConstant(f"{on.name}: the type in which it computes products of {stored} is not known")
         return found
 
     def time(self, on: Card) -> ProductTime:

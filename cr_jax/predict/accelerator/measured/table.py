@@ -100,7 +100,7 @@ def read_table(path: str | Path) -> Table:
     head = rows[0]
     twice = next((name for name in head if head.count(name) > 1), None)
     if twice is not None:
-        raise BadInput(f"{where}:{lines[0]}", f"column {short(twice)} is there twice; legal: once")
+        raise BadInput(f"{where}:{lines[0]}", f"column {short(twice)} occurs twice; legal: once")
     if len(rows) == 1:
         raise BadInput(f"{where}:{lines[0]}", "column names and no row; legal: a row for each measurement")
     for row, line in zip(rows, lines, strict=True):
