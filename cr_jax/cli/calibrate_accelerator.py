@@ -77,7 +77,7 @@ def _attached(device: str) -> Any:
         return devices.attached(device).device
     except BadConfig:
         raise BadConfig(
-            f"device {device!r}: none is attached, and a measurement needs one; legal: --profile NAME "
+            f"device {device!r}: none attached, and a measurement needs one; legal: --profile NAME "
             "--from measured.csv, which imports measurements of a card"
         ) from None
 

@@ -47,7 +47,7 @@ def none_attached(name: str) -> BadConfig:
     """The error for a device that is not attached: the attached ones, and the alternatives without it."""
     here = ", ".join(sorted({f"{d.platform} ({d.device_kind})" for d in _all()})) or "nothing"
     return BadConfig(
-        f"device {name!r}: none is attached, and a measurement needs one; attached: {here}; "
+        f"device {name!r}: none attached, and a measurement needs one; attached: {here}; "
         f"`crjax profile --device {name}` counts and compiles for it ahead of time"
     )
 

@@ -286,7 +286,7 @@ ROWS = "card,computed_in,batch,m,n,k,seconds\n" + "".join(
         (["--device", "gp"], "did you mean gpu?"),
         (["--device", "gpu"], "none attached"),
         (["--device", "gpu", "--from", "FILE"], "--from needs --profile"),
-        (["--device", "gpu", "--profile", "t4", "--from", "FILE"], "rows there are of h100"),
+        (["--device", "gpu", "--profile", "t4", "--from", "FILE"], "there are rows of h100"),
         (["--device", "tpu", "--profile", "h100", "--from", "FILE"], "platform cuda"),
         (["--device", "gpu", "--profile", "h10", "--from", "FILE"], "unknown profile"),
         (["--device", "gpu", "--profile", "h100", "--from", "FILE", "--out", "No Name"], "No Name"),

@@ -65,7 +65,7 @@ def test_other_shapes_are_skipped(baseline):
 
 
 def test_what_cannot_run_in_turn_is_not_comparable(copied, tmp_path):
-    with pytest.raises(NotComparable, match="legal: a baseline that crjax check --keep-programs"):
+    with pytest.raises(NotComparable, match="legal: a baseline with programs kept by crjax check --keep-programs"):
         against.timed(tmp_path / "none.json", REQUEST, 5.0, QUICK)
     with pytest.raises(NotComparable, match="none attached"):
         against.timed(copied, replace(REQUEST, devices=("h100",)), 5.0, QUICK)
