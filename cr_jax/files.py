@@ -52,14 +52,14 @@ def exists(path: str | Path) -> bool:
 
 def is_folder(path: str | Path) -> bool:
     """Whether ``path`` is a folder. Raises ``BadInput`` as :func:`mode` does."""
-    found = mode(path)
-    return found is not None and stat.S_ISDIR(found)
+    file_mode = mode(path)
+    return file_mode is not None and stat.S_ISDIR(file_mode)
 
 
 def is_file(path: str | Path) -> bool:
     """Whether ``path`` is a regular file. Raises ``BadInput`` as :func:`mode` does."""
-    found = mode(path)
-    return found is not None and stat.S_ISREG(found)
+    file_mode = mode(path)
+    return file_mode is not None and stat.S_ISREG(file_mode)
 
 
 def names_in(folder: str | Path) -> list[str]:
@@ -75,10 +75,10 @@ def open_file(path: str | Path) -> BinaryIO:
 
     Raises ``BadInput`` for anything else: reading it could wait, or continue, for ever.
     """
-    found = mode(path)
+    file_mode = mode(path)
     given = str(path).startswith(_GIVEN)
-    if found is not None and not stat.S_ISREG(found) and not (given and not stat.S_ISDIR(found)):
-        kind = next((name for is_one, name in _KINDS if is_one(found)), "no file")
+    if file_mode is not None and not stat.S_ISREG(file_mode) and not (given and not stat.S_ISDIR(file_mode)):
+        kind = next((name for is_one, name in _KINDS if is_one(file_mode)), "no file")
         raise BadInput(str(path), f"{kind}; legal: a regular file")
     try:
         return open(path, "rb")

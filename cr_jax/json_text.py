@@ -47,19 +47,19 @@ def parse_json(text: str, where: str) -> Any:
     if not text.strip():
         raise BadInput(where, "line 1: the file is empty; legal: a JSON document")
     try:
-        found = parse(text)
+        value = parse(text)
     except NotJson as error:
         raise BadInput(where, str(error)) from None
-    return found
+    return value
 
 
 def parse(text: str) -> Any:
     """The JSON value ``text`` of a document. Raises :class:`NotJson`."""
-    found = _decoded(text, _DOCUMENT)
+    value = _decoded(text, _DOCUMENT)
     # No more levels than brackets: small documents are not walked.
-    if text.count("[") + text.count("{") > DEPTH and _too_deep(found):
+    if text.count("[") + text.count("{") > DEPTH and _too_deep(value):
         raise _located(text, RecursionError())
-    return found
+    return value
 
 
 def parse_line(text: str) -> Any:
@@ -69,11 +69,11 @@ def parse_line(text: str) -> Any:
     # Straight into the scanner, which saves a tenth of the time of a short line; anything odd takes the long way.
     if _many_digits(text[::_STEP]) is None and not ("\\" in text and ("\\ud" in text or "\\uD" in text)):
         try:
-            found, end = _scanned(text, 0)
+            value, end = _scanned(text, 0)
         except (ValueError, RecursionError, StopIteration):
             end = -1
         if end == len(text):
-            return found
+            return value
     return _decoded(text, _LINE)
 
 
@@ -82,14 +82,14 @@ def _decoded(text: str, decoder: json.JSONDecoder) -> Any:
     if _many_digits(text[::_STEP]) is not None:
         decoder = _DIGIT_BY_DIGIT
     try:
-        found = decoder.decode(text)
+        value = decoder.decode(text)
     except json.JSONDecodeError as error:
         raise _at(text, error.pos, error.msg) from None
     except (RecursionError, ValueError) as error:
         raise _located(text, error) from None
-    if "\\" in text and ("\\ud" in text or "\\uD" in text) and not _whole_letters(found):
+    if "\\" in text and ("\\ud" in text or "\\uD" in text) and not _whole_letters(value):
         raise _located(text, _Fault("half a surrogate pair"))
-    return found
+    return value
 
 
 def rows_decoder() -> json.JSONDecoder:
@@ -101,12 +101,12 @@ def rows_decoder() -> json.JSONDecoder:
 
 
 def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(items)
-    if len(found) != len(items):
+    members = dict(items)
+    if len(members) != len(items):
         seen: set[str] = set()
         twice = next(key for key, _ in items if key in seen or seen.add(key))
         raise _Fault(f"key {twice!r} is given twice in one object")
-    return found
+    return members
 
 
 def _constant(name: str) -> Any:

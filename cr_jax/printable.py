@@ -23,9 +23,9 @@ def visible(text: str) -> str:
 
 
 def _written(letter: str) -> str:
-    found = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter)
+    escape = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(letter)
     code = ord(letter)
-    return found or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
+    return escape or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
 
 
 def cut(text: str, room: int) -> str:
@@ -56,7 +56,7 @@ def message(text: str, room: int = MESSAGE) -> str:
             return line
         place = line.rfind("legal:") if pattern is None else -1
         if pattern is not None:
-            line = pattern.sub(lambda found: cut(found[0], most), line)  # noqa: B023
+            line = pattern.sub(lambda match: cut(match[0], most), line)  # noqa: B023
         elif place >= 0:
             line = line[:place] + cut(line[place:], most)
     place = line.rfind("legal:")

@@ -62,13 +62,13 @@ def profile_files(kind: str) -> dict[str, Path]:
     """Every profile of a kind: name (file stem) -> file, the user's before the shipped, sorted."""
     if kind not in KINDS:
         raise UnknownName("kind of profile", kind, KINDS)
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     folders = [_shipped("profiles") / kind]
     with contextlib.suppress(NoHome):  # then there are none of the user's own
         folders.append(user_folder() / kind)
     for folder in folders:
-        found.update({path.stem: path for path in folder.glob("*.json")})
-    return dict(sorted(found.items()))
+        files.update({path.stem: path for path in folder.glob("*.json")})
+    return dict(sorted(files.items()))
 
 
 def times_file() -> Path:

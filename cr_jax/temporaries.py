@@ -23,9 +23,9 @@ _own: set[str] = set()
 
 def name_for(stem: str) -> str:
     """A new name beside ``stem``, a file or folder."""
-    found = f"{_start(stem)}{_place()}-{os.getpid()}-{secrets.token_hex(6)}.tmp"
-    _own.add(found)
-    return found
+    name = f"{_start(stem)}{_place()}-{os.getpid()}-{secrets.token_hex(6)}.tmp"
+    _own.add(name)
+    return name
 
 
 def remove(path: Path) -> None:
@@ -42,8 +42,8 @@ def sweep(folder: Path, stem: str = "") -> None:
     """Remove temporaries of dead processes in ``folder`` beside ``stem``; by default, in a folder of our own, all hidden ones."""
     start, end, now = (_start(stem), ".tmp", time.time()) if stem else (".", "", time.time())
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        found = [entry for entry in entries if entry.name.startswith(start) and entry.name.endswith(end)]
-        for entry in found:
+        candidates = [entry for entry in entries if entry.name.startswith(start) and entry.name.endswith(end)]
+        for entry in candidates:
             if entry.name not in _own and _is_nobodys(entry, now):
                 remove(Path(entry.path))
 
@@ -59,8 +59,8 @@ def sync(folder: Path) -> None:
 
 
 def _is_nobodys(entry: "os.DirEntry[str]", now: float) -> bool:
-    found = _NAME.search(entry.name)
-    if found is not None and found[1] == _place() and not _runs(int(found[2])):
+    match = _NAME.search(entry.name)
+    if match is not None and match[1] == _place() and not _runs(int(match[2])):
         return True
     with contextlib.suppress(OSError):
         return now - entry.stat(follow_symlinks=False).st_mtime > OLD_S

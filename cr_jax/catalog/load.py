@@ -124,10 +124,10 @@ def load_accelerator(path: str | Path) -> Accelerator:
     of = profile.platform if target is None else "tpu" if isinstance(target, TpuTarget) else "cuda"
     if of != profile.platform:
         raise BadInput(where, f"compiler_target.platform: {of!r} is not the profile's platform {profile.platform!r}")
-    found = _accelerator(profile)
-    if found.anchors is not None:
-        check_anchors(found, shipped(), where)
-    return found
+    accelerator_profile = _accelerator(profile)
+    if accelerator_profile.anchors is not None:
+        check_anchors(accelerator_profile, shipped(), where)
+    return accelerator_profile
 
 
 def _accelerator(profile: AcceleratorProfile) -> Accelerator:

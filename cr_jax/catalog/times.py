@@ -48,9 +48,9 @@ class Constant:
             "platform": accelerator.platform,
         }
         for what in _BY:
-            found = self.by.get(what, {}).get(keys[what] or "")
-            if found is not None:
-                return found
+            value = self.by.get(what, {}).get(keys[what] or "")
+            if value is not None:
+                return value
         if self.value is None:
             raise MissingConstant(
                 f"{accelerator.name}: the constant {self.name} ({self.meaning}) has no value for it; "
@@ -69,10 +69,10 @@ class Times:
     def values(self, accelerator: Accelerator, mechanism: str) -> dict[str, float]:
         """The constants of one mechanism, their names without it. Raises ``MissingConstant`` and ``UnknownName``."""
         prefix = f"{mechanism}."
-        found = {c.name.removeprefix(prefix): c.of(accelerator) for c in self.constants.values() if c.name.startswith(prefix)}
-        if not found:
+        constants = {c.name.removeprefix(prefix): c.of(accelerator) for c in self.constants.values() if c.name.startswith(prefix)}
+        if not constants:
             raise UnknownName("mechanism", mechanism, {name.partition(".")[0] for name in self.constants})
-        return found
+        return constants
 
 
 @cache

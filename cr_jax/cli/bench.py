@@ -273,10 +273,10 @@ def _say() -> Any:
 
 
 def _names(option: str, text: str) -> list[str]:
-    found = [part.strip() for part in text.split(",") if part.strip()]
-    if not found:
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
         raise BadConfig(f"--{option} {text!r}: legal: names, comma-separated")
-    return found
+    return names
 
 
 def _whole(option: str, text: str) -> int:

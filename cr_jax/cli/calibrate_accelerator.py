@@ -40,27 +40,27 @@ def run(
     document = {key: value for key, value in base.items() if key != "anchors"} | {"name": name}
     check(document, "accelerator-profile", f"--out {name}")  # before a minute is spent
     place = place_for(name)
-    found, block = _swept(attached, accelerator, limit, say) if attached else _imported(files, accelerator)
-    if not found.constants and not found.errors:
+    anchors, block = _swept(attached, accelerator, limit, say) if attached else _imported(files, accelerator)
+    if not anchors.constants and not anchors.errors:
         raise BadConfig(
             f"profile {name} is not written: no measurement decides any of its constants; legal: a larger --limit, or more rows"
         )
     document["anchors"] = block
     check(document, "accelerator-profile", str(place))
-    sys.stdout.write(summary(found, block))
+    sys.stdout.write(summary(anchors, block))
     write_atomically(place, json.dumps(document, indent=2) + "\n")
     sys.stdout.write(f"profile {name} written to {place}\n")
 
 
-def summary(found: "Anchors", block: dict[str, Any]) -> str:
+def summary(anchors: "Anchors", block: dict[str, Any]) -> str:
     """The measurements, a line per class of operations, and the unchanged constants."""
-    lines = [f"{len(found.rows)} operations, {len(found.constants)} constants"]
+    lines = [f"{len(anchors.rows)} operations, {len(anchors.constants)} constants"]
     if "took_s" in block:
         lines[0] += f", {block['passes']} passes, {block['took_s']:.0f} s"
     lines += [
         f"  {kind}: {one['median']:.1%} median, {one['p90']:.1%} (90%) on {one['rows']} operations that no constant was "
         "taken from"
-        for kind, one in found.errors.items()
+        for kind, one in anchors.errors.items()
     ]
     if block["skipped"]:
         first = block["skipped"][0]
@@ -87,13 +87,13 @@ def known(device: Any) -> str:
     from cr_jax.errors import BadConfig
     from cr_jax.targets.resolve import profile_name
 
-    found = profile_name(device.device_kind, PLATFORMS.get(device.platform, "cuda"))
-    if found is None:
+    name = profile_name(device.device_kind, PLATFORMS.get(device.platform, "cuda"))
+    if name is None:
         raise BadConfig(
             f"no profile of the catalog is titled {device.device_kind!r}; legal: --profile NAME of the nearest "
             "card (crjax list devices), or --profile FILE.json that describes this one"
         )
-    return found
+    return name
 
 
 def _profile(name: str, device: str) -> tuple[dict[str, Any], "Accelerator"]:
@@ -114,14 +114,14 @@ def _profile(name: str, device: str) -> tuple[dict[str, Any], "Accelerator"]:
             path = shipped_profile("accelerators", name)
         except UnknownName:  # the user's own
             path = files[name]
-    found = replace(load.load_accelerator(path), anchors=None)
-    if found.platform != PLATFORMS[device]:
+    accelerator = replace(load.load_accelerator(path), anchors=None)
+    if accelerator.platform != PLATFORMS[device]:
         raise BadConfig(
-            f"--profile {name}: a device of platform {found.platform}; legal with --device {device}: one of platform "
+            f"--profile {name}: a device of platform {accelerator.platform}; legal with --device {device}: one of platform "
             f"{PLATFORMS[device]}"
         )
-    card(found)  # refuse a profile without the values of the formulas
-    return read_json(path), found
+    card(accelerator)  # refuse a profile without the values of the formulas
+    return read_json(path), accelerator
 
 
 def _swept(device: Any, accelerator: "Accelerator", limit: float, say: Callable[[str], None]) -> tuple["Anchors", dict[str, Any]]:
@@ -130,8 +130,8 @@ def _swept(device: Any, accelerator: "Accelerator", limit: float, say: Callable[
     from cr_jax.predict.accelerator.anchors import block
 
     swept = sweep.sweep(device, accelerator, points(accelerator), sweep.Tuning(limit_s=limit), say)
-    found = sweep.anchors(swept, accelerator)
-    return found, block(found, sweep.about(device, swept), swept.skipped)
+    anchors = sweep.anchors(swept, accelerator)
+    return anchors, block(anchors, sweep.about(device, swept), swept.skipped)
 
 
 def _imported(files: Sequence[Path], accelerator: "Accelerator") -> tuple["Anchors", dict[str, Any]]:
@@ -142,6 +142,6 @@ def _imported(files: Sequence[Path], accelerator: "Accelerator") -> tuple["Ancho
     from cr_jax.predict.accelerator.card import card
 
     at = card(accelerator)
-    found = derive(at, from_files(files, at, given=(accelerator.name,)), "imported measurements")
+    anchors = derive(at, from_files(files, at, given=(accelerator.name,)), "imported measurements")
     about = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "device": None, "jax": None, "driver": None}
-    return found, block(found, about, rows=False)
+    return anchors, block(anchors, about, rows=False)

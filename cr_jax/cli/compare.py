@@ -167,8 +167,8 @@ def _capacity(
             users = min(search.next for search in going if search.next is not None)
             now = [search for search in going if search.next == users]
             tried = replace(last, users=users, devices=tuple(search.device for search in now))
-            found = profile_model(tried, f"{users} user{'s' if users > 1 else ''}", profile_devices)
-            for search, cell in zip(now, found, strict=True):
+            profiled = profile_model(tried, f"{users} user{'s' if users > 1 else ''}", profile_devices)
+            for search, cell in zip(now, profiled, strict=True):
                 if cell.report is None:
                     search.fail(cell.error or "no report")
                 else:
@@ -198,13 +198,13 @@ def profile_model(request: Request, place: str, profile: "Callable[..., list[Cos
 
     started = time.monotonic()
     cells = []
-    for device, found in zip(request.devices, attempt(request.devices), strict=True):
-        if isinstance(found, Failed | Exception):
-            reason = _reason(found.reason if isinstance(found, Failed) else found)
+    for device, result in zip(request.devices, attempt(request.devices), strict=True):
+        if isinstance(result, Failed | Exception):
+            reason = _reason(result.reason if isinstance(result, Failed) else result)
             cells.append(Cell(model, device, None, reason))
             status.line(f"[{place}] {model} on {device}: failed: {reason}")
         else:
-            cells.append(Cell(model, found.target.name, found))
+            cells.append(Cell(model, result.target.name, result))
     counted = sum(cell.report is not None for cell in cells)
     status.line(f"[{place}] {model}: {counted} of {len(cells)} devices in {time.monotonic() - started:.1f} s")
     return cells

@@ -36,15 +36,15 @@ def stats(
 
     check_file("--out", out)
     if reviews is not None or lexicon is not None:
-        found, problems = read_dataset(expanded(dataset), strict, reviews, lexicon)
+        dataset_profile, problems = read_dataset(expanded(dataset), strict, reviews, lexicon)
     else:
-        found, problems = find_dataset(dataset, strict)
-    show(datasets([found]))
-    show(lengths(found))
+        dataset_profile, problems = find_dataset(dataset, strict)
+    show(datasets([dataset_profile]))
+    show(lengths(dataset_profile))
     for line in problems.lines():
         say(line)
     if out is not None:
-        write_atomically(out, document_text(found))
+        write_atomically(out, document_text(dataset_profile))
 
 
 def derive(
@@ -71,9 +71,9 @@ def derive(
 
     def lines() -> Iterator[str]:
         nonlocal made, turns
-        for found in rules.conversations(reviews, pairs, problems):
-            made, turns = made + 1, turns + len(found.turns)
-            yield rules.line(found) + "\n"
+        for conversation in rules.conversations(reviews, pairs, problems):
+            made, turns = made + 1, turns + len(conversation.turns)
+            yield rules.line(conversation) + "\n"
         if not made:
             raise BadInput(str(reviews), f"no review mentions one of the {pairs.kept:,} pairs of {lexicon}")
 

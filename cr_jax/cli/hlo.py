@@ -33,14 +33,14 @@ def hlo(
 
     given = _trip_counts(trip_count or [])
     try:
-        found = count_hlo(_read(file), tuple(module or ()), given)
+        count = count_hlo(_read(file), tuple(module or ()), given)
     except BadHlo as error:
         raise BadInput("standard input" if file == "-" else file, str(error)) from None
-    unknown = {loop.name for loop in found.loops if loop.source in ("given", "unknown")}
+    unknown = {loop.name for loop in count.loops if loop.source in ("given", "unknown")}
     for name in given:
         if name not in unknown:
             raise UnknownName("loop of unknown trip count", name, unknown)
-    document = hlo_count_document(found)
+    document = hlo_count_document(count)
     if json_:
         write_json(to_json(document))
         return
@@ -61,12 +61,12 @@ def _read(file: str) -> str:
 
 
 def _trip_counts(pairs: list[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
         if not name or not _COUNT.fullmatch(value):
             raise BadConfig(
                 f"--trip-count {pair!r}: legal: LOOP=N, LOOP as the loops table names it, N a whole number of at most 18 digits"
             )
-        found[name.lstrip("%")] = int(value)
-    return found
+        counts[name.lstrip("%")] = int(value)
+    return counts

@@ -112,18 +112,18 @@ def from_fields(run: Callable[..., None]) -> Callable[..., None]:
 
 def names(option: str, text: str) -> list[str]:
     """Names with commas between them, each once. Raises ``BadConfig``."""
-    found = [name.strip() for name in text.split(",")]
-    if not all(found):
+    parts = [name.strip() for name in text.split(",")]
+    if not all(parts):
         raise BadConfig(f"{option} {text!r}: an empty name; legal: names with commas between them")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(parts))
 
 
 def settings(pairs: Sequence[str] | None) -> dict[str, str]:
     """``["hops=2"]`` -> ``{"hops": "2"}``. Raises ``BadConfig``."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise BadConfig(f"--set {pair!r}: legal: KEY=VALUE")
-        found[key.strip()] = value.strip()
-    return found
+        values[key.strip()] = value.strip()
+    return values

@@ -62,41 +62,41 @@ def recommend(options: RecommendOptions) -> None:
 
     check_file("--out", options.out)
     chosen = settings(options.set_)
-    found = Recommender(options.checkpoint, options.top, model=options.model, dataset=options.dataset, settings=chosen)
-    _introduce(found, options.user)
+    recommender = Recommender(options.checkpoint, options.top, model=options.model, dataset=options.dataset, settings=chosen)
+    _introduce(recommender, options.user)
     if options.conversations is None:
         from cr_jax.serving.terminal import Terminal
 
-        _prepared(found, None)
-        Terminal(found, options.user).run()
+        _prepared(recommender, None)
+        Terminal(recommender, options.user).run()
     else:
-        _answer_file(found, options.conversations, options)
+        _answer_file(recommender, options.conversations, options)
 
 
-def _introduce(found: "Recommender", user: str) -> None:
+def _introduce(recommender: "Recommender", user: str) -> None:
     """Print the training behind the answers, and whether it includes the user."""
-    kept = found.assets
+    kept = recommender.assets
     _say(
-        f"{found.spec.title} on {kept.dataset}: {len(kept.items):,} items, {len(kept.words):,} words; "
-        f"{found.steps:,} steps, seed {kept.seed}; loaded in {found.loaded_s:.2f} s"
+        f"{recommender.spec.title} on {kept.dataset}: {len(kept.items):,} items, {len(kept.words):,} words; "
+        f"{recommender.steps:,} steps, seed {kept.seed}; loaded in {recommender.loaded_s:.2f} s"
     )
-    if not found.finished:
+    if not recommender.finished:
         _say("this training has not finished; the weights are those of its newest checkpoint")
-    if user and not found.encoder.uses_user:
-        _say(f"{found.spec.name} does not look at who speaks: --user changes nothing")
+    if user and not recommender.encoder.uses_user:
+        _say(f"{recommender.spec.name} does not look at who speaks: --user changes nothing")
     elif user and user not in kept.talks:
         _say(f"user {user!r} is not in the training data: taken as one it does not know")
 
 
-def _answer_file(found: "Recommender", path: Path, options: RecommendOptions) -> None:
+def _answer_file(recommender: "Recommender", path: Path, options: RecommendOptions) -> None:
     """A line of JSON for each turn of the conversations in a file or folder."""
     from cr_jax.models.spec import positive
 
     positive(batch=options.batch)
     # Read twice: what is compiled depends on the longest of all, which need not fit in memory.
-    _prepared(found, (talk for _, talk in _read(found, path, _problems(path, options.strict))), options.batch)
+    _prepared(recommender, (talk for _, talk in _read(recommender, path, _problems(path, options.strict))), options.batch)
     problems = _problems(path, options.strict)
-    lines = _answered(found, _read(found, path, problems))
+    lines = _answered(recommender, _read(recommender, path, problems))
     if options.out == "-":
         for line in lines:
             sys.stdout.write(line)
@@ -108,9 +108,9 @@ def _answer_file(found: "Recommender", path: Path, options: RecommendOptions) ->
         _say(line)
 
 
-def _prepared(found: "Recommender", talks: "Iterable[Talk] | None", users: int = 1) -> None:
-    programs, seconds = found.prepare(talks, users)
-    side = "" if found.encoder.items is None else " and the item side computed"
+def _prepared(recommender: "Recommender", talks: "Iterable[Talk] | None", users: int = 1) -> None:
+    programs, seconds = recommender.prepare(talks, users)
+    side = "" if recommender.encoder.items is None else " and the item side computed"
     _say(f"{programs} programs compiled{side} in {seconds:.2f} s, before the first turn")
 
 
@@ -120,57 +120,59 @@ def _problems(path: Path, strict: bool) -> "Problems":
     return Problems(str(path), strict)
 
 
-def _read(found: "Recommender", path: Path, problems: "Problems") -> "Iterator[tuple[str, Talk]]":
+def _read(recommender: "Recommender", path: Path, problems: "Problems") -> "Iterator[tuple[str, Talk]]":
     """The conversations with their names, one by one: dialogues for a model trained on such."""
     from cr_jax.data.formats.recognise import files_of, format_of
     from cr_jax.errors import BadInput
 
     form = format_of(path)
-    if found.assets.dialogues and form.dialogues is not None:
+    if recommender.assets.dialogues and form.dialogues is not None:
         yield from ((one.key, one) for file in files_of(path) for one in form.dialogues(file, problems, None))
-    elif not found.assets.dialogues and form.open is not None:
+    elif not recommender.assets.dialogues and form.open is not None:
         yield from ((f"{one.user}@{one.item}", one) for one in form.open(path, problems).everything())
     else:
-        legal = "free dialogues" if found.assets.dialogues else "conversations of aspects and values"
+        legal = "free dialogues" if recommender.assets.dialogues else "conversations of aspects and values"
         raise BadInput(str(path), f"{form.name}, which this model was not trained on; legal: {legal}")
 
 
-def _answered(found: "Recommender", talks: "Iterable[tuple[str, Talk]]") -> Iterator[str]:
+def _answered(recommender: "Recommender", talks: "Iterable[tuple[str, Talk]]") -> Iterator[str]:
     """A line for each turn, in the order of the conversations."""
     from cr_jax.data.examples.turn_encoder import turn_count
     from cr_jax.data.hash_set import HashSet
 
     unknown, first, latencies, number, begin = HashSet(), [], Latencies(), 0, time.perf_counter()
     coming = iter(talks)
-    while here := list(itertools.islice(coming, found.users * (1 if found.users == 1 else ALIKE))):
+    while here := list(itertools.islice(coming, recommender.users * (1 if recommender.users == 1 else ALIKE))):
         number += len(here)
         lines: list[list[str]] = [[] for _ in here]
         order = sorted(range(len(here)), key=lambda place: -turn_count(here[place][1]))
-        for at in range(0, len(order), found.users):
-            places = order[at : at + found.users]
-            state, t = found.start(), 0
+        for at in range(0, len(order), recommender.users):
+            places = order[at : at + recommender.users]
+            state, t = recommender.start(), 0
             while places := [place for place in places if t < turn_count(here[place][1])]:
-                state, answers = found.turns(state, [here[place][1] for place in places], t)
+                state, answers = recommender.turns(state, [here[place][1] for place in places], t)
                 for place, answer in zip(places, answers, strict=True):
                     latencies.add(answer.latency_s)
-                    line = _line(found, *here[place], t, answer)
+                    line = _line(recommender, *here[place], t, answer)
                     first += [word for word in line["unknown"] if unknown.add(hash(word)) and len(unknown) <= SHOWN]
                     lines[place].append(json.dumps(line, ensure_ascii=False) + "\n")
                 t += 1
         yield from itertools.chain.from_iterable(lines)
     spent = time.perf_counter() - begin
-    many = f", {found.users} at once" if found.users > 1 else ""
+    many = f", {recommender.users} at once" if recommender.users > 1 else ""
     _say(f"{number:,} conversations, {latencies.line()}{many}; {latencies.number / spent:,.0f} turns/s from file to file")
     if len(unknown):
         shown = ", ".join(map(repr, first)) + (", ..." if len(unknown) > SHOWN else "")
         _say(f"{len(unknown):,} words that training did not know: {shown}")
 
 
-def _line(found: "Recommender", name: str, talk: "Talk", t: int, answer: "Answer") -> dict[str, Any]:
+def _line(recommender: "Recommender", name: str, talk: "Talk", t: int, answer: "Answer") -> dict[str, Any]:
     from cr_jax.data.conversation import Conversation
 
     line: dict[str, Any] = {"conversation": name, "t": t, **_said(talk, t)}
-    line["unknown"] = [word for word in _words(talk, t, found.encoder.aspect_is_word) if not found.encoder.knows(word)]
+    line["unknown"] = [
+        word for word in _words(talk, t, recommender.encoder.aspect_is_word) if not recommender.encoder.knows(word)
+    ]
     line["items"] = [{"item": item, "score": score} for item, score in answer.items]
     line["rank"] = None
     if isinstance(talk, Conversation):

@@ -59,7 +59,7 @@ def write_json(text: str) -> None:
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = _BEYOND_ASCII.sub(lambda found: _escaped(found[0]), text)
+        text = _BEYOND_ASCII.sub(lambda match: _escaped(match[0]), text)
     sys.stdout.write(text)
 
 

@@ -22,13 +22,17 @@ def status() -> None:
     from cr_jax.targets import overlay
 
     for kind in overlay.KINDS:
-        found = overlay.find(kind)
-        if found is None:
+        compiler = overlay.find(kind)
+        if compiler is None:
             print(f"{kind}: not installed; {overlay.command(kind)}")
             continue
-        versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
-        where = "in this environment" if found.folder is None else f"{found.folder} ({scaled(overlay.size(found.folder), 'B')})"
-        unchecked = "; installed unpinned, its hashes unchecked" if found.pinned is False else ""
+        versions = ", ".join(f"{name} {version}" for name, version in compiler.versions.items())
+        where = (
+            "in this environment"
+            if compiler.folder is None
+            else f"{compiler.folder} ({scaled(overlay.size(compiler.folder), 'B')})"
+        )
+        unchecked = "; installed unpinned, its hashes unchecked" if compiler.pinned is False else ""
         print(f"{kind}: {versions}; {where}{unchecked}")
 
 

@@ -83,7 +83,7 @@ def train(options: TrainOptions) -> None:
     request = options.request()
     join(options.coordinator, options.hosts, options.host)
     with Bar(writes()) as bar:
-        found = run(
+        trained = run(
             request,
             options.out,
             resume=options.resume,
@@ -93,8 +93,8 @@ def train(options: TrainOptions) -> None:
         )
     if not writes():
         return
-    show(render_training(found.report))
-    for line in found.report.dataset.problems:
+    show(render_training(trained.report))
+    for line in trained.report.dataset.problems:
         say(f"skipped: {line}")
     say(f"report written to {options.out / 'report.json'}")
 

@@ -64,10 +64,10 @@ class Attribution:
 
     def of(self, op_name: str) -> tuple[str, Pass]:
         """``(module, pass)``; the module is ``(none)`` where no scope names one."""
-        found = self._seen.get(op_name)
-        if found is None:
-            found = self._seen[op_name] = (self._module(op_name), _pass(op_name))
-        return found
+        owner = self._seen.get(op_name)
+        if owner is None:
+            owner = self._seen[op_name] = (self._module(op_name), _pass(op_name))
+        return owner
 
     def _module(self, op_name: str) -> str:
         path, _, _ = _JITTED.sub("", op_name).rpartition("/")
@@ -131,8 +131,8 @@ class Scope(NamedTuple):
     def fusion(self, own: str, op_names: Iterable[str]) -> "Scope":
         """The scope of a fused computation. Two loops may share it where their bodies are apart."""
         inside = self.inside(own)
-        loop, found, _ = inside.context.rpartition("/while/")
-        shared = self._shared(f"{loop}/while", op_names) if found else ""
+        loop, separator, _ = inside.context.rpartition("/while/")
+        shared = self._shared(f"{loop}/while", op_names) if separator else ""
         return Scope(self.root, inside.context, f"{loop}/while", shared) if shared else inside
 
     def _shared(self, own: str, op_names: Iterable[str]) -> str:
@@ -185,10 +185,10 @@ class Origins:
         if self._scope.rooted(instruction.op_name) or depth == 0:
             return instruction.op_name
         key = (id(instruction), depth)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = self._search(instruction, depth)
-        return found
+        name = self._known.get(key)
+        if name is None:
+            name = self._known[key] = self._search(instruction, depth)
+        return name
 
     def _search(self, instruction: Instruction, depth: int) -> str:
         if instruction.opcode == "parameter":

@@ -77,13 +77,13 @@ class Problems:
 
     def lines(self) -> list[str]:
         """One line per kind: ``3 x cut line: skipped (lines 7, 9, 11)``."""
-        found = []
+        texts = []
         for kind, number in self.counts.items():
             shown = ", ".join(map(str, self.first[kind]))
             more = ", ..." if number > len(self.first[kind]) else ""
             done = "kept" if kind in self.kept else "skipped"
-            found.append(f"{number} x {visible(kind)}: {done} (line{'s' if number > 1 else ''} {shown}{more})")
-        return found
+            texts.append(f"{number} x {visible(kind)}: {done} (line{'s' if number > 1 else ''} {shown}{more})")
+        return texts
 
 
 def text_lines(path: str | Path, problems: Problems) -> Iterator[tuple[int, str, bool]]:

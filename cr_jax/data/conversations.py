@@ -97,6 +97,6 @@ class ConversationsInMemory(tuple[Conversation, ...]):
         return Tables(*map(tuple, numbers)), Block(*(np.asarray(column, np.int32) for column in columns))
 
 
-def turn_counts(found: Conversations) -> np.ndarray:
+def turn_counts(conversations: Conversations) -> np.ndarray:
     """Turns of each conversation: int32 [conversations]."""
-    return np.concatenate([np.zeros(0, np.int32), *(block.turns for block in found.blocks())], dtype=np.int32)
+    return np.concatenate([np.zeros(0, np.int32), *(block.turns for block in conversations.blocks())], dtype=np.int32)

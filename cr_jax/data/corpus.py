@@ -98,12 +98,12 @@ def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_f
 
 def sentences(text: str) -> tuple[str, ...]:
     """Lower-case words of a text, "." at each sentence end and at its end."""
-    found: list[str] = []
+    words: list[str] = []
     for token in (*reviews.tokens(text.lower()), "."):
         word = "." if token[0] in ".!?" else token
-        if word != "." or (found and found[-1] != "."):
-            found.append(word)
-    return tuple(found)
+        if word != "." or (words and words[-1] != "."):
+            words.append(word)
+    return tuple(words)
 
 
 def fingerprint_of(path: str | Path) -> str:
@@ -114,9 +114,9 @@ def fingerprint_of(path: str | Path) -> str:
     return fingerprint(files_of(place))
 
 
-def _parts(found: Iterable[Conversation], seed: int, only: Sequence[str] = PARTS) -> dict[str, list[Conversation]]:
+def _parts(conversations: Iterable[Conversation], seed: int, only: Sequence[str] = PARTS) -> dict[str, list[Conversation]]:
     parts: dict[str, list[Conversation]] = {part: [] for part in PARTS}
-    for one in found:
+    for one in conversations:
         part = part_of(seed, f"{one.user}@{one.item}")
         parts[part if part in only else "train"].append(one)
     return parts

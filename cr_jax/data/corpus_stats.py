@@ -29,19 +29,19 @@ class CorpusStats:
     #: The first ``ITEM_WORDS`` words of an item's training conversations, "." after each turn.
     described: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, found: Conversation, training: bool = False) -> None:
+    def add(self, conversation: Conversation, training: bool = False) -> None:
         """Count one conversation."""
-        self.users.setdefault(found.user, len(self.users))
-        self.items.setdefault(found.item, len(self.items))
-        self.turns[len(found.turns)] += 1
-        for turn in found.turns:
+        self.users.setdefault(conversation.user, len(self.users))
+        self.items.setdefault(conversation.item, len(self.items))
+        self.turns[len(conversation.turns)] += 1
+        for turn in conversation.turns:
             self.aspects[turn.aspect] += 1
             self.values[turn.value] += 1
         if not training:
             return
-        self.requests[found.request] += 1
-        words = self.described.setdefault(found.item, [])
-        for turn in found.turns:
+        self.requests[conversation.request] += 1
+        words = self.described.setdefault(conversation.item, [])
+        for turn in conversation.turns:
             self.asked[turn.aspect] += 1
             self.answered[turn.value] += 1
             if len(words) < ITEM_WORDS:

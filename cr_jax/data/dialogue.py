@@ -34,30 +34,30 @@ class Dialogue:
     ratings: dict[str, float]
 
 
-def from_conversation(found: Conversation, mentions: bool = True) -> Dialogue:
+def from_conversation(conversation: Conversation, mentions: bool = True) -> Dialogue:
     """A conversation of aspects and values as a dialogue about its item.
 
     The system asks an aspect, the user answers a value. mentions: every word counts as naming the
     item, since the format has no mentions; ``False`` where the item is what is sought. The form says
     suggested by the system, seen, and liked as most of the values are (not said where none is).
     """
-    item = found.item if mentions else None
+    item = conversation.item if mentions else None
 
     def utterance(sender: int, text: str) -> Utterance:
         words = tuple(text.lower().split())
         return Utterance(sender, words, (item,) * len(words))
 
-    spoken = [utterance(USER, found.request)]
-    for turn in found.turns:
+    spoken = [utterance(USER, conversation.request)]
+    for turn in conversation.turns:
         spoken += [utterance(SYSTEM, turn.aspect), utterance(USER, turn.value)]
-    said = [turn.sentiment for turn in found.turns if turn.sentiment is not None]
+    said = [turn.sentiment for turn in conversation.turns if turn.sentiment is not None]
     liked = NOT_SAID if not said else int(sum(said) >= 0)
     form = (0, 1, liked, 1, 1, liked)
-    key = f"{found.user}@{found.item}"
-    return Dialogue(key, found.user, tuple(spoken), {found.item: form}, {found.item: 1.0})
+    key = f"{conversation.user}@{conversation.item}"
+    return Dialogue(key, conversation.user, tuple(spoken), {conversation.item: form}, {conversation.item: 1.0})
 
 
-def turns_of(found: Dialogue) -> list[slice]:
+def turns_of(dialogue: Dialogue) -> list[slice]:
     """The utterances of each turn: the user's, and what the system said before; none where the user is silent."""
-    ends = [i + 1 for i, one in enumerate(found.utterances) if one.sender == USER]
+    ends = [i + 1 for i, one in enumerate(dialogue.utterances) if one.sender == USER]
     return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []

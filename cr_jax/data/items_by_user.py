@@ -22,19 +22,19 @@ class ItemsByUser(Mapping[str, tuple[str, ...]]):
         self._ends = np.cumsum(counts)
 
     @classmethod
-    def of(cls, found: Conversations, users: Sequence[str]) -> "ItemsByUser":
-        """The items of conversations. users: the keys, among which are all users of ``found``."""
+    def of(cls, conversations: Conversations, users: Sequence[str]) -> "ItemsByUser":
+        """The items of conversations. users: the keys, among which are all users of ``conversations``."""
         place = {user: number for number, user in enumerate(users)}
-        places = np.array([place[user] for user in found.tables.users], np.int32)
+        places = np.array([place[user] for user in conversations.tables.users], np.int32)
         counts = np.zeros(len(users), np.int64)
-        speaker, item = (np.empty(len(found), np.int32) for _ in range(2))
+        speaker, item = (np.empty(len(conversations), np.int32) for _ in range(2))
         at = 0
-        for block in found.blocks():
+        for block in conversations.blocks():
             here = slice(at, at + len(block.user))
             speaker[here], item[here] = places[block.user], block.item
             counts += np.bincount(speaker[here], minlength=len(users))
             at = here.stop
-        return cls(users, counts, item[np.argsort(speaker, kind="stable")], found.tables.items)
+        return cls(users, counts, item[np.argsort(speaker, kind="stable")], conversations.tables.items)
 
     def __getitem__(self, user: str) -> tuple[str, ...]:
         place = self._place[user]

@@ -120,10 +120,10 @@ def profile(
 
 
 def _word_counts(texts: Counter[str]) -> Counter[int]:
-    found: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     for text, number in texts.items():
-        found[len(text.split())] += number
-    return found
+        counts[len(text.split())] += number
+    return counts
 
 
 def scaled_histogram(histogram: tuple[int, ...], turns: int) -> tuple[int, ...]:
@@ -164,8 +164,8 @@ def document(profile: Dataset) -> DatasetProfile:
         return figure(value=value, kind=origin.kind, source=origin.source, date=origin.date or UNSET)
 
     def lengths(field: str) -> DistributionFigure:
-        found: Lengths = getattr(profile.lengths, field)
-        return entry(DistributionFigure, f"lengths.{field}", Distribution(**dataclasses.asdict(found)))
+        figures: Lengths = getattr(profile.lengths, field)
+        return entry(DistributionFigure, f"lengths.{field}", Distribution(**dataclasses.asdict(figures)))
 
     def table(key: str, values: dict[str, int]) -> dict[str, CountFigure]:
         return {name: entry(CountFigure, f"{key}.{name}", value) for name, value in values.items()}
@@ -192,10 +192,10 @@ def document_text(profile: Dataset) -> str:
     return _object(plain(document(profile)), "") + "\n"
 
 
-def _object(found: dict[str, Any], indent: str) -> str:
+def _object(fields: dict[str, Any], indent: str) -> str:
     inner = indent + "  "
     lines = []
-    for key, value in found.items():
+    for key, value in fields.items():
         nested = isinstance(value, dict) and "value" not in value
         text = _object(value, inner) if nested else json.dumps(value, ensure_ascii=False)
         lines.append(f"{inner}{json.dumps(key)}: {text}")

@@ -10,14 +10,16 @@ from cr_jax.data.profile import lengths_of
 from cr_jax.records import TextLengths
 
 
-def profile_dialogues(found: Sequence[Dialogue], *, name: str, source: str, assumed: Dataset, items: int, words: int) -> Dataset:
+def profile_dialogues(
+    dialogues: Sequence[Dialogue], *, name: str, source: str, assumed: Dataset, items: int, words: int
+) -> Dataset:
     """A turn is a pair of utterances after the first; a request, question and answer is an utterance.
 
     items, words: how many there are in the data and in the vocabulary. Free dialogues have no aspects, values or item
     texts: the former are 0, the latter's lengths are those of ``assumed``, tagged so.
     """
-    spoken = lengths_of(len(one.words) for talk in found for one in talk.utterances)
-    pairs = Counter(max(1, (len(talk.utterances) - 1) // 2) for talk in found)
+    spoken = lengths_of(len(one.words) for talk in dialogues for one in talk.utterances)
+    pairs = Counter(max(1, (len(talk.utterances) - 1) // 2) for talk in dialogues)
     counted = Origin("measured", f"counted in {source}")
     stand_in = Origin("assumed", f"not in {source}; taken from the profile {assumed.name}")
     sizes = ("users", "items", "conversations", "turns", "words", "aspects", "values", "turn_histogram")
@@ -25,12 +27,12 @@ def profile_dialogues(found: Sequence[Dialogue], *, name: str, source: str, assu
         assumed,
         name=name,
         title=name,
-        users=len({talk.user for talk in found}),
+        users=len({talk.user for talk in dialogues}),
         items=items,
         aspects=0,
         values=0,
         turns=sum(n * c for n, c in pairs.items()),
-        conversations=len(found),
+        conversations=len(dialogues),
         words=words,
         lengths=TextLengths(
             request=spoken,

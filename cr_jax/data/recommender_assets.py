@@ -93,10 +93,10 @@ def assets_of(corpus: Corpus, seed: int) -> RecommenderAssets:
     )
 
 
-def _said(found: Conversations) -> Iterator[tuple[str, str, int]]:
+def _said(conversations: Conversations) -> Iterator[tuple[str, str, int]]:
     """Aspects with values and how often, a pair once or more; in order of their first appearance."""
-    aspects, values = found.tables.aspects, found.tables.values
-    for block in found.blocks():
+    aspects, values = conversations.tables.aspects, conversations.tables.values
+    for block in conversations.blocks():
         codes = block.aspect * np.int64(len(values)) + block.value
         pairs, first, number = np.unique(codes, return_index=True, return_counts=True)
         for place in np.argsort(first):

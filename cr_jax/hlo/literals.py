@@ -58,8 +58,8 @@ def _array(constant: str, line: int, shape: Shape, text: str) -> None:
     dims, rank = shape.dims, len(shape.dims)
     places: list[int] = []  # elements so far, at each level
     done = False
-    for found in _TOKEN.finditer(text):
-        token = found[0]
+    for match in _TOKEN.finditer(text):
+        token = match[0]
         if token == "{":
             if done or len(places) == rank:
                 raise BadHlo(line, f"{constant[:60]}: its literal has more levels than {shape.plain[:60]}")

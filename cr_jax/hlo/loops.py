@@ -109,8 +109,8 @@ class _Linear:
 def trip_count(module: HloModule, loop: Instruction, frame: Frame) -> TripCount:
     """Iterations of ``loop``, an instruction of ``frame.computation``."""
     known = _KNOWN.search(loop.config)
-    found = _Inference(module).count(loop, frame)
-    count, at_most = found or (None, False)
+    inferred = _Inference(module).count(loop, frame)
+    count, at_most = inferred or (None, False)
     if known is None:
         return TripCount(count, "unknown" if count is None else "inferred", at_most)
     annotated = int(known[1])

@@ -42,10 +42,10 @@ class Instruction:
 
         Raises ``ValueError`` for a number outside of 64 bits.
         """
-        found = tuple(int(n) for n in _INTEGERS.findall(self.attribute(key) or ""))
-        if any(not -_LARGEST <= n <= _LARGEST for n in found):
+        integers = tuple(int(n) for n in _INTEGERS.findall(self.attribute(key) or ""))
+        if any(not -_LARGEST <= n <= _LARGEST for n in integers):
             raise ValueError(f"{key} has a number of more than 64 bits")
-        return found
+        return integers
 
     def called(self, key: str) -> str | None:
         """The computation an attribute names, without ``%``."""
@@ -97,10 +97,10 @@ class HloModule:
 
     def find(self, name: str | None, user: Instruction) -> Computation:
         """A called computation; ``BadHlo`` when the text does not define it."""
-        found = self.computations.get(name or "")
-        if found is None:
+        computation = self.computations.get(name or "")
+        if computation is None:
             raise BadHlo(user.line, f"{user.opcode} {user.name} calls {name!r}, which the text does not define above it")
-        return found
+        return computation
 
     def branches(self, switch: Instruction) -> list[Computation]:
         """The computations that a conditional chooses between."""

@@ -115,8 +115,8 @@ class Shape:
     @cached_property
     def space(self) -> int:
         """The memory space of the layout; 0 is main memory."""
-        found = _SPACE.search(self.layout)
-        return int(found[1]) if found else 0
+        match = _SPACE.search(self.layout)
+        return int(match[1]) if match else 0
 
     @cached_property
     def on_chip(self) -> bool:
@@ -201,15 +201,15 @@ def split_top(text: str) -> list[str]:
     if "/*" in text:
         text = COMMENT.sub("", text)
     parts, depth, start = [], 0, 0
-    for found in _MARK.finditer(text):
-        mark = found[0]
+    for match in _MARK.finditer(text):
+        mark = match[0]
         if mark in "([{":
             depth += 1
         elif mark != ",":
             depth -= 1
         elif depth == 0:
-            parts.append(text[start : found.start()].strip())
-            start = found.end()
+            parts.append(text[start : match.start()].strip())
+            start = match.end()
     last = text[start:].strip()
     return [*parts, last] if last or parts else parts
 

@@ -41,8 +41,8 @@ class Verifier:
         """
         checked = self.known.get(key)
         if checked is None:
-            found = self._fusion(instruction) or self._check(instruction)
-            checked = self.known[key] = self.clean if found == self.clean else found
+            result = self._fusion(instruction) or self._check(instruction)
+            checked = self.known[key] = self.clean if result == self.clean else result
         doubts, depth = checked
         for doubt in doubts:
             self._doubt(doubt)
@@ -107,10 +107,10 @@ class Verifier:
                 raise BadHlo(1, f"the module has {name}={(module.attribute(name) or '')[:60]}, which cannot be read")
 
     def _entry_layout(self, entry: Computation, layout: str) -> None:
-        found = _LAYOUT.match(COMMENT.sub("", layout))
+        match = _LAYOUT.match(COMMENT.sub("", layout))
         try:
-            shapes = [parse_shape(part) for part in split_top(found[1])] if found else []
-            result = parse_shape(found[2].strip()) if found else None
+            shapes = [parse_shape(part) for part in split_top(match[1])] if match else []
+            result = parse_shape(match[2].strip()) if match else None
         except ValueError as error:
             raise BadHlo(1, f"entry_computation_layout cannot be read: {error}") from None
         if result is None:

@@ -67,8 +67,8 @@ class Ready:
 
     def predicted(self, at: Card) -> float:
         """Predicted seconds of one call in a row of calls, or of one that is waited for."""
-        found = step.on_card(self.program, at, self.point.precision).seconds
-        return found if self.point.called else found - at.constants("tpu" if at.platform == "tpu" else "launches")["call_s"]
+        seconds = step.on_card(self.program, at, self.point.precision).seconds
+        return seconds if self.point.called else seconds - at.constants("tpu" if at.platform == "tpu" else "launches")["call_s"]
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,12 @@ class Swept:
         groups: dict[str, list[Ready]] = defaultdict(list)
         for one in self.ready:
             groups[one.point.group].append(one)
-        found = []
+        measured_groups = []
         for group, some in groups.items():
             some.sort(key=lambda one: median(one.times) / one.turns)
             for one, judged in zip(some, judging(len(some)), strict=True):
                 seconds = median(one.times)
-                found.append(
+                measured_groups.append(
                     Measured(
                         group,
                         (one.point.name,),
@@ -105,7 +105,7 @@ class Swept:
                         judged or group == "launches",
                     )
                 )
-        return found
+        return measured_groups
 
 
 def sweep(
@@ -135,13 +135,13 @@ def sweep(
                 skipped.append((one.point.name, "no time left to measure it"))
                 continue
             try:
-                found = _measure(one, held.arguments(one.point), tuning, clock)
+                times = _measure(one, held.arguments(one.point), tuning, clock)
             except jax.errors.JaxRuntimeError as error:
                 ready.remove(one)
                 skipped.append((one.point.name, _line(error)))
                 continue
-            if found is not None:
-                one.times.append(found)
+            if times is not None:
+                one.times.append(times)
         passes, spent = passes + 1, clock() - started
     for one in [one for one in ready if not one.times]:
         ready.remove(one)
@@ -175,10 +175,10 @@ def about(device: Any, swept: Swept) -> dict[str, Any]:
 def driver(device: Any, proc: Path = Path("/proc/driver/nvidia/version")) -> str | None:
     """The version of the driver: that of NVIDIA's kernel module, else the plugin's own."""
     try:
-        found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", proc.read_text(encoding="utf-8", errors="replace"))
+        match = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", proc.read_text(encoding="utf-8", errors="replace"))
     except OSError:
-        found = None
-    said = found[1] if found else one_line(getattr(device.client, "platform_version", ""), 80)
+        match = None
+    said = match[1] if match else one_line(getattr(device.client, "platform_version", ""), 80)
     return said or None
 
 
@@ -193,7 +193,7 @@ def _compiled(
 ) -> list[Ready]:
     """The points that compile in time and have the expected operations."""
     waiting: list[tuple[Point, Future[Ready | str]]] = []
-    found, until = [], tuning.compiling * tuning.limit_s
+    ready, until = [], tuning.compiling * tuning.limit_s
 
     def prepare(point: Point) -> Ready | str:
         if spent() > until:
@@ -213,11 +213,11 @@ def _compiled(
                 if isinstance(one, str):
                     skipped.append((point.name, one))
                 else:
-                    found.append(one)
+                    ready.append(one)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return found
+    return ready
 
 
 def _prepare(point: Point, device: Any, at: Card, tuning: Tuning) -> Ready | str:
@@ -233,20 +233,20 @@ def _prepare(point: Point, device: Any, at: Card, tuning: Tuning) -> Ready | str
         program, turns = operations(text, unknown), UNKNOWN_TURNS
     if program.uncounted:
         return f"what it does in {', '.join(program.uncounted)} is not counted"
-    found = step.on_card(program, at, point.precision)
-    wrong = None if device.platform == "cpu" else _wrong(point, turns, program, found, at)
+    step_time = step.on_card(program, at, point.precision)
+    wrong = None if device.platform == "cpu" else _wrong(point, turns, program, step_time, at)
     if wrong is not None:
         return wrong
-    kinds = [one.kind for one in found.classes if one.kind not in ("launches",)]
+    kinds = [one.kind for one in step_time.classes if one.kind not in ("launches",)]
     return Ready(point, turns, executable, program, point.kind or (kinds or ["launches"])[0])
 
 
-def _wrong(point: Point, turns: int, program: Program, found: step.StepTime, at: Card) -> str | None:
+def _wrong(point: Point, turns: int, program: Program, step_time: step.StepTime, at: Card) -> str | None:
     """The reason why a compiled point does not measure its operation; ``None``: it does."""
     total = program.total()
     if total.matmul_flops < 0.9 * turns * point.flops or (at.platform == "cuda" and total.hbm_bytes < 0.3 * turns * point.bytes):
         return "the compiler took the operation out of the loop"
-    if point.graph is not None and any((one.graphs > 0) != point.graph for one in found.loops):
+    if point.graph is not None and any((one.graphs > 0) != point.graph for one in step_time.loops):
         return f"the compiler made {'no' if point.graph else 'a'} CUDA graph of it"
     return None
 
@@ -274,11 +274,11 @@ def _measure(one: Ready, arguments: Sequence[Any], tuning: Tuning, clock: Clock)
     short, long = row(1), row(tuning.calls)
     short()
     if one.point.called:
-        times = [found for _ in range(4 * tuning.calls) if (found := timed(short, clock)) is not None]
+        times = [seconds for _ in range(4 * tuning.calls) if (seconds := timed(short, clock)) is not None]
         return median(times) if times else None
     pairs = [(timed(short, clock), timed(long, clock)) for _ in range(2)]
-    found = [(b - a) / (tuning.calls - 1) for a, b in pairs if a is not None and b is not None]
-    return median(found) if found and median(found) > 0 else None
+    differences = [(b - a) / (tuning.calls - 1) for a, b in pairs if a is not None and b is not None]
+    return median(differences) if differences and median(differences) > 0 else None
 
 
 class _Held:
@@ -296,13 +296,13 @@ class _Held:
         return [self._one(one) for one in point.arguments]
 
     def _one(self, array: Array) -> Any:
-        found = self.known.get(array)
-        if found is None:
+        array_on_device = self.known.get(array)
+        if array_on_device is None:
             some = np.random.default_rng(1).integers(0, array.below, 1_000_003) if array.below else self.numbers
             host = np.resize(some, array.shape).astype(jax.numpy.dtype(array.dtype))
-            found = self.known[array] = jax.block_until_ready(jax.device_put(host, self.device))
+            array_on_device = self.known[array] = jax.block_until_ready(jax.device_put(host, self.device))
             self.bytes += array.bytes
-        return found
+        return array_on_device
 
 
 def _memory(device: Any) -> int | None:

@@ -50,10 +50,10 @@ def folder(baseline: Path) -> Path:
 
 def cases(request: Request) -> list[Prepared]:
     """The steps of a workload that are timed: every objective, the item side, the last turn in both modes."""
-    found = [prepare(Case.of(request, phase)) for phase in ("train", "infer") if phase in request.phases]
+    prepared = [prepare(Case.of(request, phase)) for phase in ("train", "infer") if phase in request.phases]
     if {"precompute", "infer"} & set(request.phases) and _has_items(request):
-        found.append(prepare(Case.of(request, "precompute")))
-    return found
+        prepared.append(prepare(Case.of(request, "precompute")))
+    return prepared
 
 
 def _has_items(request: Request) -> bool:
@@ -180,21 +180,21 @@ def _paired(programs: Sequence[run.Program], plan: Plan, clock: Clock) -> dict[s
 
 def _about(file: Path) -> dict[str, Any]:
     """The list of kept programs. Raises ``BadInput`` for a file that ``keep`` did not write."""
-    found = read_json(file)
-    if isinstance(found, dict) and isinstance(found.get("platform"), str) and isinstance(found.get("jax"), str):
-        steps = found.get("steps")
+    about = read_json(file)
+    if isinstance(about, dict) and isinstance(about.get("platform"), str) and isinstance(about.get("jax"), str):
+        steps = about.get("steps")
         if isinstance(steps, dict) and all(isinstance(one, dict) for one in steps.values()):
-            return found
+            return about
     raise BadInput(str(file), "not a list of kept programs; legal: a file written by crjax check --keep-programs")
 
 
 def _called(text: str) -> set[str]:
     """Targets of the calls that leave a program; a call without a readable target is its own name."""
-    found: set[str] = set()
+    targets: set[str] = set()
     for line in text.splitlines():
         if "custom_call" in line:
-            found |= {one or other for one, other in _TARGET.findall(line)} or {line.strip()[:60]}
-    return found
+            targets |= {one or other for one, other in _TARGET.findall(line)} or {line.strip()[:60]}
+    return targets
 
 
 def _place(device: str) -> devices.Attached:
@@ -211,9 +211,9 @@ def _jax_platform(device: Any) -> str:
 def _read(file: Path, like: export.Exported) -> export.Exported:
     """The kept program, with the arguments and results of ``like``. Raises ``NotComparable``."""
     try:
-        found = dataclasses.replace(like, mlir_module_serialized=file.read_bytes())
-        _text(found)
-        return found
+        exported_program = dataclasses.replace(like, mlir_module_serialized=file.read_bytes())
+        _text(exported_program)
+        return exported_program
     except Exception as error:  # of any kind: bytes of another format, or none
         said = one_line(error, 200)
         raise NotComparable(

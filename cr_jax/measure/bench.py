@@ -221,9 +221,9 @@ def _comparison(entries: list[dict[str, Any]], theirs: Prepared) -> dict[str, An
 
 def _differences(prepared: Prepared) -> str:
     case = prepared.case
-    found = {f.name: getattr(case, f.name) for f in dataclasses.fields(case) if f.name != "settings"}
+    changes = {f.name: getattr(case, f.name) for f in dataclasses.fields(case) if f.name != "settings"}
     defaults = {f.name: f.default for f in dataclasses.fields(case)}
-    shown = {k: v for k, v in found.items() if v != defaults[k]} | dict(case.settings)
+    shown = {k: v for k, v in changes.items() if v != defaults[k]} | dict(case.settings)
     return " ".join(f"{k}={v}" for k, v in shown.items())
 
 

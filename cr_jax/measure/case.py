@@ -117,10 +117,10 @@ def _steps(case: Case, model: AbstractModel, work: Workload) -> tuple[Step, ...]
         steps = train.training_steps(model, work)
         if case.objective is None:
             return steps
-        found = tuple(s for s in steps if s.objective == case.objective)
-        if not found:
+        chosen = tuple(s for s in steps if s.objective == case.objective)
+        if not chosen:
             raise UnknownName("objective", case.objective, [s.objective for s in steps])
-        return found
+        return chosen
     if case.phase == "precompute":
         items = turn.precompute_step(model, work)
         if items is None:

@@ -108,11 +108,11 @@ def interleave(calls: Sequence[Callable[[], object]], plan: Plan = Plan(), clock
                 stopped = "tight"
                 break
             look = number + max(1, int(number * _GROWTH))
-    found = []
+    samples = []
     for kept, before in zip(times, warmup, strict=True):
         valid = tuple(map(_forward, kept))
-        found.append(Samples(valid, before, stopped, _warnings(valid, before)))
-    return found
+        samples.append(Samples(valid, before, stopped, _warnings(valid, before)))
+    return samples
 
 
 def _forward(elapsed: float) -> float | None:

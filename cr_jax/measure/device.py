@@ -34,7 +34,7 @@ def attached(name: str) -> Attached:
     names = load.accelerator_names()
     if name not in KINDS and name not in names:
         raise UnknownName("device", name, [*KINDS, *names])
-    platform = name if name in KINDS else {"cuda": "gpu"}.get(found := load.accelerator(name).platform, found)
+    platform = name if name in KINDS else {"cuda": "gpu"}.get(own_platform := load.accelerator(name).platform, own_platform)
     device = _first(platform)
     if device is not None:
         accelerator = _profile(device, name if platform == "cpu" and name not in KINDS else None)
@@ -70,8 +70,8 @@ def peaks(accelerator: Accelerator | None, dtype: str, precision: str) -> dict[s
 
 def _profile(device: Any, name: str | None) -> Accelerator | None:
     """The profile of this very device; never another device's."""
-    found = (name or "cpu") if device.platform == "cpu" else profile_name(device.device_kind, _PLATFORM[device.platform])
-    return load.accelerator(found) if found is not None else None
+    profile = (name or "cpu") if device.platform == "cpu" else profile_name(device.device_kind, _PLATFORM[device.platform])
+    return load.accelerator(profile) if profile is not None else None
 
 
 def _first(platform: str) -> Any:
@@ -82,10 +82,10 @@ def _first(platform: str) -> Any:
 
 
 def _all() -> list[Any]:
-    found = []
+    devices = []
     for platform in KINDS:
         try:
-            found += jax.devices(platform)
+            devices += jax.devices(platform)
         except RuntimeError:
             continue
-    return found
+    return devices

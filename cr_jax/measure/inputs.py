@@ -47,8 +47,8 @@ def weights(model: AbstractModel, seed: int = 0) -> dict[str, Any]:
     _, abstract = nnx.split(model.module)
     _, state = nnx.split(module)
     kinds = {_path(path): leaf.dtype for path, leaf in jax.tree_util.tree_leaves_with_path(abstract)}
-    found = {_path(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
-    return {p: _host(x if x.dtype == kinds[p] else x.astype(kinds[p])) for p, x in found.items()}
+    leaves = {_path(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
+    return {p: _host(x if x.dtype == kinds[p] else x.astype(kinds[p])) for p, x in leaves.items()}
 
 
 def arguments(step: Step, model: AbstractModel, values: dict[str, Any], seed: int = 0) -> tuple[Any, ...]:
@@ -57,7 +57,7 @@ def arguments(step: Step, model: AbstractModel, values: dict[str, Any], seed: in
     values: from :func:`weights`. Raises ``BadConfig`` for an unknown role.
     """
     rng = np.random.default_rng(seed)
-    found: list[Any] = []
+    arrays: list[Any] = []
     trained: Any = None
     for number, (abstract, name, role) in enumerate(zip(step.arguments, step.names, step.roles, strict=True)):
         if role in ("weights", "frozen"):
@@ -71,8 +71,8 @@ def arguments(step: Step, model: AbstractModel, values: dict[str, Any], seed: in
             value = jax.tree.map(lambda _: jax.random.key(seed), abstract)
         else:
             raise BadConfig(f"step {step.name}: argument {name!r} has the role {role!r}, which has no values")
-        found.append(value)
-    return tuple(found)
+        arrays.append(value)
+    return tuple(arrays)
 
 
 def _build_device() -> Any:

@@ -25,10 +25,10 @@ STATISTICS = "the device's peak of bytes in use, less what was in use before the
 
 def in_use(device: Any) -> tuple[int, int] | None:
     """(bytes in use, their peak since the process began) by the device's statistics; ``None``: it has none."""
-    found = device.memory_stats()
-    if not found or "peak_bytes_in_use" not in found:
+    stats = device.memory_stats()
+    if not stats or "peak_bytes_in_use" not in stats:
         return None
-    return found["bytes_in_use"], found["peak_bytes_in_use"]
+    return stats["bytes_in_use"], stats["peak_bytes_in_use"]
 
 
 def device_peak(before: tuple[int, int] | None, after: tuple[int, int] | None) -> tuple[int | None, list[str]]:
@@ -50,7 +50,7 @@ def fresh_peak(
 
     command: starts ``cr_jax.measure.worker``.
     """
-    found: list[int | None] = []
+    peaks: list[int | None] = []
     with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
         request = Path(folder) / "request.json"
         request.write_text(json.dumps({"kind": "memory", "case": plain(case), "step": step}), encoding="utf-8")
@@ -60,13 +60,13 @@ def fresh_peak(
             environment,
             Path(folder) / "log",
             limits,
-            lambda event: found.append(event.get("peak_bytes")),
+            lambda event: peaks.append(event.get("peak_bytes")),
         )
     if reason is not None:
         return None, [f"peak memory is null: {reason}"]
-    if not found or found[-1] is None:
+    if not peaks or peaks[-1] is None:
         return None, ["this system does not tell a process's peak resident size: peak memory is null"]
-    return found[-1], []
+    return peaks[-1], []
 
 
 def resident_growth(compiled: Compiled, proc: Path = Path("/proc/self")) -> int | None:

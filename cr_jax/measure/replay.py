@@ -78,7 +78,7 @@ def replay(
         groups.setdefault(pieces.key(timed.operation), []).append(timed)
     ranked = sorted(groups.values(), key=lambda g: -sum(t.seconds for t in g))
     wanted = SHARE * sum(t.seconds for t in prediction.operations)
-    found: list[Replayed] = []
+    replayed: list[Replayed] = []
     measured: dict[int, TimeParts] = {}
     covered = 0.0
     for number, group in enumerate(ranked):
@@ -96,12 +96,12 @@ def replay(
             seconds = max(each - base, 0.02 * each)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:  # XLA's refusals come as these
             reason = one_line(error, 160)
-        found.append(Replayed(first.operation.name, first.operation.family, times, analytic, seconds, reason))
+        replayed.append(Replayed(first.operation.name, first.operation.family, times, analytic, seconds, reason))
         if seconds is not None:
             for timed in group:
                 measured[id(timed)] = _scaled(timed.parts, seconds)
     operations = tuple(Timed(t.operation, measured.get(id(t), t.parts)) for t in prediction.operations)
-    return assemble(operations, prediction.extras, accelerator, "replay", program), tuple(found)
+    return assemble(operations, prediction.extras, accelerator, "replay", program), tuple(replayed)
 
 
 def _scaled(parts: TimeParts, seconds: float) -> TimeParts:
@@ -184,13 +184,13 @@ class Pieces:
 
     def called(self, instruction: Instruction) -> list[str]:
         """Computations that an instruction needs, innermost first."""
-        found: list[str] = []
+        texts: list[str] = []
         for name in (name for key in CALLING for name in instruction.all_called(key)):
-            if name not in found:
+            if name not in texts:
                 inner = [c for one in self._by_name[name].values() for c in self.called(one)]
-                found += [c for c in dict.fromkeys(inner) if c not in found]
-                found.append(name)
-        return found
+                texts += [c for c in dict.fromkeys(inner) if c not in texts]
+                texts.append(name)
+        return texts
 
     def _clean(self, line: str) -> str:
         line = _COMMENT.sub("", _TAIL.sub("", line))
@@ -245,6 +245,6 @@ def refine(
     text: str, module: HloModule, program: Program, prediction: Prediction, accelerator: Accelerator
 ) -> tuple[Prediction, tuple[ReplayedOperation, ...]]:
     """:func:`replay` for a report: the refined prediction, and rows with the largest errors of the analytic model first."""
-    found, rows = replay(text, module, program, prediction, accelerator)
+    refined, rows = replay(text, module, program, prediction, accelerator)
     ranked = sorted(rows, key=lambda r: -abs((r.replay_s or r.analytic_s) - r.analytic_s) * r.times)
-    return found, convert(ranked, tuple[ReplayedOperation, ...], from_attributes=True)
+    return refined, convert(ranked, tuple[ReplayedOperation, ...], from_attributes=True)

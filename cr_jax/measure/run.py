@@ -32,9 +32,9 @@ class Compiled:
 
     def predicted_peak_bytes(self) -> int | None:
         """The compiler's account: arguments + outputs + temporaries − aliased; ``None``: it has none."""
-        found = self.executable.memory_analysis()
+        analysis = self.executable.memory_analysis()
         names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes", "alias_size_in_bytes")
-        parts = [getattr(found, name, None) for name in names]
+        parts = [getattr(analysis, name, None) for name in names]
         if any(part is None for part in parts):
             return None
         arguments, outputs, temporaries, aliased = (part or 0 for part in parts)
@@ -99,6 +99,6 @@ def start(compiled: Compiled, model: AbstractModel, values: dict[str, Any], seed
 
 
 def _stage(stages: dict[str, float | None], name: str, call: Callable[[], Any], clock: Clock) -> Any:
-    found: list[Any] = []
-    stages[name] = timed(lambda: found.append(call()), clock)
-    return found[0]
+    results: list[Any] = []
+    stages[name] = timed(lambda: results.append(call()), clock)
+    return results[0]

@@ -49,16 +49,16 @@ def cells(
     **same: Any,
 ) -> list[Case]:
     """The cases of a sweep, each program once: ``users`` vary inference, ``batches`` training."""
-    found = []
+    cases = []
     for model, dataset, dtype, phase in itertools.product(models, datasets, dtypes, phases):
         common = {"model": model, "dataset": dataset, "dtype": dtype, "phase": phase, **same}
         if phase == "train":
-            found += [Case(**common, batch=batch) for batch in batches]
+            cases += [Case(**common, batch=batch) for batch in batches]
         elif phase == "infer":
-            found += [Case(**common, users=number) for number in users]
+            cases += [Case(**common, users=number) for number in users]
         else:
-            found.append(Case(**common))
-    return found
+            cases.append(Case(**common))
+    return cases
 
 
 def sweep(
@@ -78,7 +78,7 @@ def sweep(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NotWritten(f"{folder}: no folder for the cells: {error.strerror or error}; legal: a folder") from None
-    found = []
+    reports = []
     for case in cases:
         file = folder / f"{case.slug()}.json"
         begun = time.monotonic()
@@ -88,8 +88,8 @@ def sweep(
             document = run_cell(case, plan, file, budget, command)
         if progress:
             progress(case, document, had, time.monotonic() - begun)
-        found.append(document)
-    return found
+        reports.append(document)
+    return reports
 
 
 def finished(file: Path) -> dict[str, Any] | None:
@@ -132,5 +132,5 @@ def _failed(case: Case, plan: Plan, reason: str, events: Sequence[Event]) -> dic
     memory = any(word in reason.lower() for word in ("memory", "sigkill", "resource_exhausted"))
     doing = next((dict(e) for e in reversed(events) if e.get("event") == "compiled"), None)
     head = {"case": plain(case), "model": None, "dataset": None, "device": None, "plan": plain(plan)}
-    found = report.document(head, __version__, {}, machine.machine(), None)
-    return found | {"status": "failed", "error": report.failure("out of memory" if memory else "failed", reason, doing)}
+    failed = report.document(head, __version__, {}, machine.machine(), None)
+    return failed | {"status": "failed", "error": report.failure("out of memory" if memory else "failed", reason, doing)}

@@ -87,27 +87,27 @@ def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) 
     from cr_jax.predict.accelerator import step  # imports numpy, which would slow the command line's start
 
     try:
-        found = step.timed(program, accelerator, precision)
+        step_time = step.timed(program, accelerator, precision)
     except MissingConstant as missing:
         return _none(str(missing), accelerator)
-    timed = tuple(Timed(operation, parts) for operation, parts in found.operations)
-    sums = _sums(timed, found.starting_s)
-    used, error = _utilisation(program, found.seconds, accelerator, step.matmul_peak(program, accelerator, precision))
+    timed = tuple(Timed(operation, parts) for operation, parts in step_time.operations)
+    sums = _sums(timed, step_time.starting_s)
+    used, error = _utilisation(program, step_time.seconds, accelerator, step.matmul_peak(program, accelerator, precision))
     return Prediction(
-        seconds=found.seconds,
-        low_s=found.low_s,
-        high_s=found.high_s,
-        coverage=found.coverage,
+        seconds=step_time.seconds,
+        low_s=step_time.low_s,
+        high_s=step_time.high_s,
+        coverage=step_time.coverage,
         bound=max(sums, key=lambda k: sums[k]),
-        shares={k: v / found.seconds for k, v in sums.items()},
+        shares={k: v / step_time.seconds for k, v in sums.items()},
         method="model",
         reason=None,
-        validated_on=Comparisons(method="model", classes=tuple(one.document() for one in found.classes)),
+        validated_on=Comparisons(method="model", classes=tuple(one.document() for one in step_time.classes)),
         utilisation=used,
         profile_error=error,
         operations=timed,
-        extras={"starting kernels": found.starting_s},
-        loops=found.loops,
+        extras={"starting kernels": step_time.starting_s},
+        loops=step_time.loops,
     )
 
 
@@ -163,10 +163,10 @@ def validation(accelerator: Accelerator, method: Method) -> Validation | None:
 
 def interval(seconds: float, accelerator: Accelerator, method: Method) -> tuple[float, float, float | None]:
     """(low, high, coverage): the interval of nine of ten past comparisons, else an assumed wide one of unknown coverage."""
-    found = validation(accelerator, method)
-    if found is None:
+    comparisons = validation(accelerator, method)
+    if comparisons is None:
         return seconds / UNKNOWN_FACTOR, seconds * UNKNOWN_FACTOR, None
-    return seconds * min(1.0, found.ratio_low), seconds * max(1.0, found.ratio_high), 0.9
+    return seconds * min(1.0, comparisons.ratio_low), seconds * max(1.0, comparisons.ratio_high), 0.9
 
 
 def tie(a: Prediction, b: Prediction) -> bool:

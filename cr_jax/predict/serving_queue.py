@@ -58,8 +58,8 @@ class BatchQueue:
         # pi (P - 1) = 0 with the sum of pi in place of one equation.
         equations = matrix.T - np.eye(size)
         equations[-1] = 1.0
-        found = np.linalg.solve(equations, np.eye(size)[-1])
-        return np.clip(found, 0.0, None)
+        probabilities = np.linalg.solve(equations, np.eye(size)[-1])
+        return np.clip(probabilities, 0.0, None)
 
     @property
     def mean_batch(self) -> float:

@@ -54,8 +54,8 @@ def largest_batches(request: Request, memory_bytes: int | None = None, listener:
 
     rows = []
     for objective in configured.spec.objectives(configured.config):
-        found = search(partial(peak, objective.name), limit, request.batch or objective.batch)
-        rows.append(LargestBatch(objective=objective.name, memory_bytes=limit, **found._asdict(), tag="compiler"))
+        bracket = search(partial(peak, objective.name), limit, request.batch or objective.batch)
+        rows.append(LargestBatch(objective=objective.name, memory_bytes=limit, **bracket._asdict(), tag="compiler"))
     return tuple(rows)
 
 
@@ -79,12 +79,12 @@ def search(peak: Peak, limit: int, start: int) -> FoundBatch:
     too_large: dict[int, int | None] = {}
     size, compiled = start, 0
     while compiled < COMPILES:
-        found = peak(size)
+        peak_bytes = peak(size)
         compiled += 1
-        if found is not None and found <= limit:
-            fits[size] = found
+        if peak_bytes is not None and peak_bytes <= limit:
+            fits[size] = peak_bytes
         else:
-            too_large[size] = found
+            too_large[size] = peak_bytes
         low, high = max(fits, default=0), min(too_large, default=None)
         if high is not None and high - low <= max(1, int(CLOSE * low)):
             break

@@ -41,10 +41,10 @@ def profile(request: Request, options: Options = Options(), listener: Listener =
 
     Raises ``CrJaxError`` for anything a caller can mend.
     """
-    (found,) = profile_devices(request, options, listener)
-    if isinstance(found, Failed):
-        raise found.reason
-    return found
+    (result,) = profile_devices(request, options, listener)
+    if isinstance(result, Failed):
+        raise result.reason
+    return result
 
 
 def profile_devices(request: Request, options: Options = Options(), listener: Listener = SILENT) -> list[CostReport | Failed]:
@@ -90,8 +90,8 @@ def read_dataset(dataset: str | Path | Dataset) -> tuple[Dataset, tuple[str, ...
     """A data set by profile name, or from a file of conversations, with the skipped lines of the file."""
     if isinstance(dataset, Dataset):
         return dataset, ()
-    found, problems = find_dataset(str(dataset))
-    return found, tuple(problems.lines())
+    profile, problems = find_dataset(str(dataset))
+    return profile, tuple(problems.lines())
 
 
 def trace(configured: Configured) -> Traced:

@@ -92,11 +92,11 @@ class Recommender:
         Raises ``BadInput`` for a folder without a whole checkpoint or with one of another origin.
         """
         begin, place = time.perf_counter(), expanded(folder)
-        found = stored(place / "checkpoints")
-        self.identity, self.where = found.identity, str(folder)
-        self.spec = _spec(found, model)
-        self.config, self.assets = _config(found, self.spec), _assets(place, found)
-        self._expect(found, model, dataset, settings or {})
+        checkpoint = stored(place / "checkpoints")
+        self.identity, self.where = checkpoint.identity, str(folder)
+        self.spec = _spec(checkpoint, model)
+        self.config, self.assets = _config(checkpoint, self.spec), _assets(place, checkpoint)
+        self._expect(checkpoint, model, dataset, settings or {})
         if self.assets.dialogues and hasattr(self.config, "mentions"):
             self.config = dataclasses.replace(self.config, mentions=max(DIALOGUE_SLOTS, self.config.mentions))
         specs.positive(top=top)
@@ -105,11 +105,11 @@ class Recommender:
         if training is None or training.turn_encoder is None:
             raise BadConfig(f"{self.spec.name} states no turn encoder (Training.turn_encoder): it holds no conversations")
         self.encoder = training.turn_encoder(self.assets, self.config)
-        self.finished = found.progress["stage"] == len(found.identity["stages"])
-        self.steps = found.progress["total"]
+        self.finished = checkpoint.progress["stage"] == len(checkpoint.identity["stages"])
+        self.steps = checkpoint.progress["total"]
         self._model = abstract_model(self.spec, self.config)
         frozen, weights = self._model.split(Frozen)
-        flat = found.weights(shapes(weights) | shapes(frozen))
+        flat = checkpoint.weights(shapes(weights) | shapes(frozen))
         placed = tuple(jax.device_put(unnamed(tree, flat)) for tree in (weights, frozen))
         # Flat, since every call would walk the modules' trees anew.
         self._held, self._tree = jax.tree.flatten(placed)
@@ -147,8 +147,8 @@ class Recommender:
             more = {"request": free, "question": longest["question"], "answer": free}
         else:
             more = words_of(map(self._noted, talks))
-        for found in self._endless() if talks is None else ():
-            self._noted(found)
+        for endless in self._endless() if talks is None else ():
+            self._noted(endless)
         rooms = [
             self._room(*(max(longest[key], wanted[key]) for key in ("request", "question", "answer")))
             for wanted in (longest, more)
@@ -188,7 +188,7 @@ class Recommender:
             raise BadConfig(f"turn {t}: longer than the programs that were compiled; legal: prepare() with this conversation")
         row = together(rows, shape, self.encoder.fill, self.users)
         state, best = self._run(self._program("incremental", row), state, row)
-        found = [("incremental", best, place) for place in range(len(talks))]
+        modes = [("incremental", best, place) for place in range(len(talks))]
         windows: dict[str, list[tuple[int, Arrays]]] = {}
         for place in past:
             read = self._read(talks[place], t)
@@ -197,8 +197,8 @@ class Recommender:
             row = self._window([read for _, read in alike])
             best = self._replayed(self._program("replay", row), row)
             for number, (place, _) in enumerate(alike):
-                found[place] = "replay", best, number
-        answers = [self._answer(best, mode, 0.0, number) for mode, best, number in found]
+                modes[place] = "replay", best, number
+        answers = [self._answer(best, mode, 0.0, number) for mode, best, number in modes]
         latency = time.perf_counter() - begin
         return state, [dataclasses.replace(answer, latency_s=latency) for answer in answers]
 
@@ -263,48 +263,48 @@ class Recommender:
             questions = Scored(self.assets.aspects, asked, scores)
         return Answer(tuple(zip(items, map(float, values[first]), strict=True)), questions, latency, mode)
 
-    def _expect(self, found: Stored, model: str | None, dataset: str | Path | None, settings: Mapping[str, str]) -> None:
-        theirs = found.identity
+    def _expect(self, checkpoint: Stored, model: str | None, dataset: str | Path | None, settings: Mapping[str, str]) -> None:
+        theirs = checkpoint.identity
         ours = theirs | {"model": theirs["model"] if model is None else self.spec.name}
         if settings:
             ours |= {"config": plain(specs.override(self.spec, self.config, settings))}
         if dataset is not None:
             ours |= {"dataset": theirs["dataset"] | {"sha256": fingerprint_of(dataset)}}
         if differences := difference(theirs, ours):
-            raise BadInput(found.place, "of another origin: " + told(differences))
+            raise BadInput(checkpoint.place, "of another origin: " + told(differences))
 
 
 def _shaped(row: Arrays) -> str:
     return ",".join(f"{name}:{a.dtype}{a.shape}" for name, a in sorted(row.items()))
 
 
-def _spec(found: Stored, model: str | None) -> Spec:
-    name = found.identity["model"]
+def _spec(checkpoint: Stored, model: str | None) -> Spec:
+    name = checkpoint.identity["model"]
     if model is None and ":" in name:  # a checkpoint must not choose what is imported
-        raise BadInput(found.place, f"model {name!r} is not in the package; legal: --model package.module:SPEC")
+        raise BadInput(checkpoint.place, f"model {name!r} is not in the package; legal: --model package.module:SPEC")
     spec = specs.find(name if model is None else model)
     if spec.name != name:
-        raise BadInput(found.place, "of another origin: " + told(difference({"model": name}, {"model": spec.name})))
+        raise BadInput(checkpoint.place, "of another origin: " + told(difference({"model": name}, {"model": spec.name})))
     return spec
 
 
-def _config(found: Stored, spec: Spec) -> Any:
+def _config(checkpoint: Stored, spec: Spec) -> Any:
     try:
-        return spec.config(**found.identity["config"])
+        return spec.config(**checkpoint.identity["config"])
     except (TypeError, ValueError) as error:
-        raise BadInput(found.place, f"configuration of another version of {spec.name}: {error}") from None
+        raise BadInput(checkpoint.place, f"configuration of another version of {spec.name}: {error}") from None
 
 
-def _assets(place: Path, found: Stored) -> RecommenderAssets:
+def _assets(place: Path, checkpoint: Stored) -> RecommenderAssets:
     file = place / RECOMMENDER
     if not is_file(file):
         raise BadInput(
             str(file), "missing; legal: the whole folder written by crjax train (the same command with --resume adds it)"
         )
     document, kept = read(file)
-    theirs, name = found.identity, document.dataset.name
+    theirs, name = checkpoint.identity, document.dataset.name
     dataset = theirs["dataset"] | {"name": name, "sha256": document.dataset.sha256}
     ours = {"model": document.model, "seed": document.seed, "dataset": dataset}
     if differences := difference({key: theirs[key] for key in ours}, ours):
-        raise BadInput(found.place, f"{RECOMMENDER} is of another run ({name}): " + told(differences))
+        raise BadInput(checkpoint.place, f"{RECOMMENDER} is of another run ({name}): " + told(differences))
     return kept

@@ -26,8 +26,8 @@ class Ended(Exception):
 class Terminal:
     """One user's conversation with a recommender on stdin and stdout."""
 
-    def __init__(self, found: "Recommender", user: str) -> None:
-        self.found, self.kept, self.user = found, found.assets, user
+    def __init__(self, recommender: "Recommender", user: str) -> None:
+        self.recommender, self.assets, self.user = recommender, recommender.assets, user
         self._latencies = Latencies()
         self._before: list[str] = []
         self._echo = not sys.stdin.isatty()
@@ -35,7 +35,7 @@ class Terminal:
     def run(self) -> None:
         """Talk until the user stops or the input ends."""
         try:
-            if self.kept.dialogues:
+            if self.assets.dialogues:
                 self._dialogue()
             else:
                 self._conversation()
@@ -60,11 +60,11 @@ class Terminal:
         print("Answer a value of the aspect that is asked for, ASPECT: VALUE for another aspect, skip or stop.")
         request = self._ask("What are you looking for? (a few words, or Enter)")
         request = "" if request.lower() in SKIP else self._known(request)[0]
-        talk, state = Conversation(self.user, "", (), request), self.found.start()
+        talk, state = Conversation(self.user, "", (), request), self.recommender.start()
         refused: set[str] = set()
         t = 0
         while True:
-            state, answer = self.found.turn(state, talk, t)
+            state, answer = self.recommender.turn(state, talk, t)
             self._show(answer, t)
             if t == 0 and answer.questions is None:
                 print("This model scores no questions: the aspects most talked about in training are proposed.")
@@ -76,12 +76,12 @@ class Terminal:
         """The next turn: the user is asked until the value is one that the model can read."""
         while True:
             scored = answer.questions is not None
-            order = [aspect for aspect, _ in answer.questions or ()] if scored else list(self.kept.values)
+            order = [aspect for aspect, _ in answer.questions or ()] if scored else list(self.assets.values)
             aspect = next((one for one in order if one not in done), None)
             if aspect is None:
                 text = self._ask("Nothing left to ask; ASPECT: VALUE, or stop.")
             else:
-                known = ", ".join(self.kept.values[aspect][:5])
+                known = ", ".join(self.assets.values[aspect][:5])
                 text = self._ask(f"What should {aspect!r} be?" + (f" ({known}, ...)" if known else ""))
             if not text or text.lower() in SKIP:
                 if aspect is not None:
@@ -101,10 +101,10 @@ class Terminal:
             print("Nothing of that is known to the model; try another value, or skip.")
 
     def _aspect(self, name: str) -> str | None:
-        lower = {aspect.lower(): aspect for aspect in self.kept.aspects}
+        lower = {aspect.lower(): aspect for aspect in self.assets.aspects}
         if name.lower() in lower:
             return lower[name.lower()]
-        near = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5) or list(self.kept.values)[:5]
+        near = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5) or list(self.assets.values)[:5]
         print(visible(f"Unknown aspect {name!r}; near: {', '.join(near)}"))
         return None
 
@@ -116,7 +116,7 @@ class Terminal:
         if len(words) > FREE_WORDS:
             print(f"Only the last {FREE_WORDS} of {len(words)} words are read.")
             words = words[-FREE_WORDS:]
-        unknown = list(dict.fromkeys(word for word in words if not self.found.encoder.knows(word.lower())))
+        unknown = list(dict.fromkeys(word for word in words if not self.recommender.encoder.knows(word.lower())))
         if unknown:
             print(visible(f"Unknown words, left unread: {', '.join(unknown)}"))
         return " ".join(words), sum(word not in unknown for word in words)
@@ -125,20 +125,20 @@ class Terminal:
 
     def _dialogue(self) -> None:
         print('Say what you like in your own words; name an item as @NUMBER or "TITLE". skip hears nothing, stop ends.')
-        talk, state, t = Dialogue("terminal", self.user, (), {}, {}), self.found.start(), 0
+        talk, state, t = Dialogue("terminal", self.user, (), {}, {}), self.recommender.start(), 0
         while True:
             spoken = self._utterance(self._ask("You"))
             if spoken is None:
                 continue
             talk = dataclasses.replace(talk, utterances=(*talk.utterances, spoken))
-            state, answer = self.found.turn(state, talk, t)
+            state, answer = self.recommender.turn(state, talk, t)
             self._show(answer, t)
             t += 1
 
     def _utterance(self, text: str) -> Utterance | None:
         if not text or text.lower() in SKIP:
             return None
-        titles = {item: self.kept.titles.get(item, f"@{item}") for item in self.kept.items}
+        titles = {item: self.assets.titles.get(item, f"@{item}") for item in self.assets.items}
         for name in re.findall(r'"([^"]+)"', text):
             item = self._titled(name, titles)
             if item is not None:
@@ -158,10 +158,10 @@ class Terminal:
         def plain(title: str) -> str:
             return " ".join(re.sub(r"\(\d{4}\)\s*$", "", title.strip()).lower().split())
 
-        found = {plain(title): item for item, title in titles.items()}
-        if plain(name) in found:
-            return found[plain(name)]
-        near: Sequence[str] = difflib.get_close_matches(plain(name), found, n=3, cutoff=0.6)
+        items_by_title = {plain(title): item for item, title in titles.items()}
+        if plain(name) in items_by_title:
+            return items_by_title[plain(name)]
+        near: Sequence[str] = difflib.get_close_matches(plain(name), items_by_title, n=3, cutoff=0.6)
         print(visible(f"Unknown title {name!r}: read as plain words" + (f"; near: {', '.join(near)}" if near else "")))
         return None
 
@@ -170,7 +170,7 @@ class Terminal:
         past = ", the window read again: longer than the model's tests keep" if answer.mode == "replay" else ""
         print(f"after turn {t} ({1e3 * answer.latency_s:.2f} ms{past}):")
         for place, (item, score) in enumerate(answer.items, 1):
-            title = self.kept.titles.get(item)
+            title = self.assets.titles.get(item)
             new = "" if not self._before or item in self._before else "  new"
             print(visible(f"  {place}. {item}{f' {title}' if title else ''}  {score:.4f}{new}"))
         self._before = [item for item, _ in answer.items]

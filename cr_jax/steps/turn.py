@@ -131,8 +131,8 @@ def turn_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
 
 def answering(steps: Iterable[Step], mode: Mode) -> list[tuple[Step, TurnLabels]]:
     """The steps that answer turns in ``mode``, by their first turn, each with its labels."""
-    found = [(step, step.labels) for step in steps if isinstance(step.labels, TurnLabels)]
-    return sorted(((s, turns) for s, turns in found if turns.mode == mode), key=lambda pair: pair[1].turns[0])
+    labelled = [(step, step.labels) for step in steps if isinstance(step.labels, TurnLabels)]
+    return sorted(((s, turns) for s, turns in labelled if turns.mode == mode), key=lambda pair: pair[1].turns[0])
 
 
 def ends(steps: Sequence[Step]) -> frozenset[str]:

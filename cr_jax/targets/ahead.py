@@ -91,18 +91,18 @@ def _job(
             results[step.name] = uncompiled(step, "no compiler", missing)
         else:
             keys[step.name] = step_key(step, job.target)
-            found = cache.get(keys[step.name])
-            if found is not None and another(step, found) is None:
-                results[step.name] = completed(step, found, found.durations_s)
+            compilation = cache.get(keys[step.name])
+            if compilation is not None and another(step, compilation) is None:
+                results[step.name] = completed(step, compilation, compilation.durations_s)
     pending = [s for s in steps if s.name not in results]
 
-    def finish(step: CompiledStep, found: Compilation) -> None:
-        wrong = another(step, found)
+    def finish(step: CompiledStep, compilation: Compilation) -> None:
+        wrong = another(step, compilation)
         if wrong is not None:
             results[step.name] = uncompiled(step, "failed", f"the worker traced {wrong}: did a source file change?")
             return
-        results[step.name] = completed(step, found, found.durations_s)
-        keep(cache, keys[step.name], found, warn)
+        results[step.name] = completed(step, compilation, compilation.durations_s)
+        keep(cache, keys[step.name], compilation, warn)
 
     while pending and not stop.is_set():
         reason = _attempt(job, pending, command, limits, finish, results, progress, stop)
@@ -145,11 +145,11 @@ def _attempt(
             results[step.name] = uncompiled(step, "failed", str(event.get("reason")))
         elif event["event"] == "done":
             try:
-                found = from_json(read_json(result(step.name)))
+                compilation = from_json(read_json(result(step.name)))
             except (OSError, ValueError, KeyError, TypeError):
                 results[step.name] = uncompiled(step, "failed", "the worker's result is not whole")
             else:
-                finish(step, found)
+                finish(step, compilation)
 
     with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
         request = Path(folder) / "request.json"

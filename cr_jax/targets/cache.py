@@ -83,17 +83,17 @@ def kept_or_made(
 ) -> CompiledStep:
     """``step``, traced, with its compilation: the cache's, else what ``make`` returns, which is kept."""
     name = step_key(step, target)
-    found = cache.get(name)
-    if found is None:
-        found = make()
-        keep(cache, name, found, warn)
-    return completed(step, found, found.durations_s)
+    compilation = cache.get(name)
+    if compilation is None:
+        compilation = make()
+        keep(cache, name, compilation, warn)
+    return completed(step, compilation, compilation.durations_s)
 
 
-def keep(cache: Cache, key: str, found: Compilation, warn: Callable[[str], None] | None) -> None:
+def keep(cache: Cache, key: str, compilation: Compilation, warn: Callable[[str], None] | None) -> None:
     """Store; a disk that refuses costs one warning, not the result."""
     try:
-        cache.put(key, found)
+        cache.put(key, compilation)
     except NotWritten as error:
         if warn:
             warn(f"a compiled program is not kept: {error}")

@@ -42,23 +42,23 @@ def from_json(document: Mapping[str, Any]) -> Compilation:
     """The compilation in a document. Raises ``ValueError`` for anything else."""
     try:
         memory = MemoryFigures(**document["memory"])
-        found = Compilation(**{**document, "memory": memory})
+        compilation = Compilation(**{**document, "memory": memory})
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a compilation: {error}") from None
     whole = tuple(v for v in vars(memory).values() if v is not None)
-    figures = [v for v in (getattr(found, name) for name in _FIGURES) if v is not None]
+    figures = [v for v in (getattr(compilation, name) for name in _FIGURES) if v is not None]
     if (
-        not isinstance(found.hlo, str)
-        or "HloModule" not in found.hlo
-        or not isinstance(found.note, str | None)
-        or not isinstance(found.program_sha256, str)
-        or not isinstance(found.arguments_sha256, str)
+        not isinstance(compilation.hlo, str)
+        or "HloModule" not in compilation.hlo
+        or not isinstance(compilation.note, str | None)
+        or not isinstance(compilation.program_sha256, str)
+        or not isinstance(compilation.arguments_sha256, str)
         or not all(isinstance(v, int) for v in whole)
-        or not isinstance(found.durations_s, dict)
-        or not all(isinstance(v, float | int) for v in (*figures, *found.durations_s.values()))
+        or not isinstance(compilation.durations_s, dict)
+        or not all(isinstance(v, float | int) for v in (*figures, *compilation.durations_s.values()))
     ):
         raise ValueError("not a compilation: a field has another type")
-    return found
+    return compilation
 
 
 def traced_as(model_hlo: str, arguments: Sequence[Argument]) -> tuple[str, str]:
@@ -67,26 +67,26 @@ def traced_as(model_hlo: str, arguments: Sequence[Argument]) -> tuple[str, str]:
     return fingerprint(model_hlo), hashlib.sha256(listed.encode()).hexdigest()
 
 
-def another(step: CompiledStep, found: Compilation) -> str | None:
-    """In what ``found`` is not a compilation of ``step`` as traced here; ``None``: it is one."""
+def another(step: CompiledStep, compilation: Compilation) -> str | None:
+    """The difference of ``compilation`` from one of ``step`` as traced here; ``None``: there is none."""
     program, arguments = traced_as(step.model_hlo, step.arguments)
-    if found.arguments_sha256 != arguments:
+    if compilation.arguments_sha256 != arguments:
         return "arguments of other shapes or types"
-    return None if found.program_sha256 == program else "another program"
+    return None if compilation.program_sha256 == program else "another program"
 
 
-def completed(step: CompiledStep, found: Compilation, durations_s: Mapping[str, float]) -> CompiledStep:
+def completed(step: CompiledStep, compilation: Compilation, durations_s: Mapping[str, float]) -> CompiledStep:
     """``step``, traced, with what the compiler made of it."""
     return dataclasses.replace(
         step,
-        compiled_hlo=found.hlo,
-        memory=found.memory,
-        xla_flops=found.xla_flops,
-        xla_transcendentals=found.xla_transcendentals,
-        xla_bytes=found.xla_bytes,
+        compiled_hlo=compilation.hlo,
+        memory=compilation.memory,
+        xla_flops=compilation.xla_flops,
+        xla_transcendentals=compilation.xla_transcendentals,
+        xla_bytes=compilation.xla_bytes,
         durations_s={**step.durations_s, **durations_s},
         outcome="compiled",
-        reason=found.note,
+        reason=compilation.note,
     )
 
 

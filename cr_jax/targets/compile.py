@@ -89,11 +89,11 @@ def lower_step(step: Step, target: Target, precision: str) -> LoweredStep:
 
 def compile_step(step: Step, target: Target, precision: str, compiled: bool = True) -> CompiledStep:
     """``step`` as plain data; with ``compiled``, for this machine's CPU, else traced and lowered only."""
-    found = lower_step(step, target, precision)
+    lowered = lower_step(step, target, precision)
     if not compiled:
-        return found.step
-    compilation = found.compile()
-    return completed(found.step, compilation, compilation.durations_s)
+        return lowered.step
+    compilation = lowered.compile()
+    return completed(lowered.step, compilation, compilation.durations_s)
 
 
 #: Without a card to time them on, XLA takes the first tiles it thinks of, and fails where they do not
@@ -152,13 +152,13 @@ def versions() -> dict[str, str | None]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    by_package: dict[str, str | None] = {"python": platform.python_version()}
     for package in ("jax", "jaxlib", "flax", "optax", "libtpu"):
         try:
-            found[package] = version(package)
+            by_package[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
-    return found
+            by_package[package] = None
+    return by_package
 
 
 def _timed(durations: dict[str, float], name: str, call: Callable[[], Any]) -> Any:
@@ -193,14 +193,14 @@ def _text(executable: Any, lowered: Any, options: dict[str, Any]) -> str:
 
 
 def _xla(executable: Any) -> dict[str, float]:
-    found = executable.cost_analysis()
-    if isinstance(found, list | tuple):
-        found = found[0] if found else None
-    return {k: float(v) for k, v in (found or {}).items() if k in ("flops", "transcendentals", "bytes accessed")}
+    analysis = executable.cost_analysis()
+    if isinstance(analysis, list | tuple):
+        analysis = analysis[0] if analysis else None
+    return {k: float(v) for k, v in (analysis or {}).items() if k in ("flops", "transcendentals", "bytes accessed")}
 
 
 def _memory(executable: Any) -> MemoryFigures:
-    found = executable.memory_analysis()
+    analysis = executable.memory_analysis()
     names = (
         "argument_size_in_bytes",
         "output_size_in_bytes",
@@ -209,7 +209,7 @@ def _memory(executable: Any) -> MemoryFigures:
         "generated_code_size_in_bytes",
         "peak_memory_in_bytes",
     )
-    return MemoryFigures(*(getattr(found, name, None) for name in names))
+    return MemoryFigures(*(getattr(analysis, name, None) for name in names))
 
 
 def _arguments(step: Step) -> tuple[Argument, ...]:

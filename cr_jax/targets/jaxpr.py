@@ -28,9 +28,9 @@ def count_jaxpr(jaxpr: Any) -> JaxprCount:
         else:
             times = params["length"] if name == "scan" else 1
             for inner in _inner(params):
-                found = count_jaxpr(inner)
-                flops += times * found.matmul_flops
-                loops += found.unknown_loops
+                inner_count = count_jaxpr(inner)
+                flops += times * inner_count.matmul_flops
+                loops += inner_count.unknown_loops
             loops += name == "while"
     return JaxprCount(flops, loops)
 

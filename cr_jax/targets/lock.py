@@ -30,14 +30,14 @@ def locked(jaxlib: str, kind: str) -> Mapping[str, Mapping[str, Any]]:
     """
     if jaxlib not in _read():
         raise BadConfig(f"jaxlib {jaxlib}: its {kind} compiler is not locked; legal: jaxlib {', '.join(versions())}, or {RISK}")
-    found = _read()[jaxlib][kind]
-    for name, entry in found.items():
+    packages = _read()[jaxlib][kind]
+    for name, entry in packages.items():
         if not any(map(_for_here, entry["sha256"])):
             raise BadConfig(
                 f"{name} {entry['version']} is not locked for {_python()} on {platform.machine()}; legal: another "
                 f"Python or machine, or {RISK}"
             )
-    return found
+    return packages
 
 
 def requirements_text(wheels: Mapping[str, Mapping[str, Any]]) -> str:

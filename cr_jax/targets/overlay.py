@@ -69,9 +69,9 @@ def requirements(kind: str, unpinned: bool = False) -> tuple[str, ...]:
             "nvidia-cuda-runtime-cu12>=12.8",
         )
     for line in metadata.requires("jax") or []:
-        found = re.match(r"libtpu\s*\(?([^;)\s]*)\)?\s*;.*extra\s*==\s*[\"']tpu[\"']", line)
-        if found:
-            return (f"libtpu{found[1]}",)
+        match = re.match(r"libtpu\s*\(?([^;)\s]*)\)?\s*;.*extra\s*==\s*[\"']tpu[\"']", line)
+        if match:
+            return (f"libtpu{match[1]}",)
     raise BadConfig(f"jax {metadata.version('jax')} names no libtpu in its extra 'tpu'; legal: a released jax")
 
 
@@ -133,10 +133,10 @@ def install(kind: str, unpinned: bool = False) -> Compiler:
         raise BadConfig(f"{command(kind)}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    found = _installed(kind)
-    if found is None:
+    compiler = _installed(kind)
+    if compiler is None:
         raise BadConfig(f"{command(kind)}: {place} is not whole after the installation")
-    return found
+    return compiler
 
 
 def remove(kind: str) -> bool:
@@ -157,8 +157,8 @@ def size(place: Path) -> int:
     for folder, _, names in os.walk(place):
         for name in names:
             with contextlib.suppress(OSError):
-                found = os.lstat(os.path.join(folder, name))
-                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+                status = os.lstat(os.path.join(folder, name))
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total
 
 
@@ -223,8 +223,8 @@ def _installed(kind: str) -> Compiler | None:
 
 
 def _versions(place: Path) -> dict[str, str]:
-    found = {d.name.lower().replace("_", "-"): d.version for d in metadata.distributions(path=[str(place)])}
-    return dict(sorted(found.items()))
+    by_name = {d.name.lower().replace("_", "-"): d.version for d in metadata.distributions(path=[str(place)])}
+    return dict(sorted(by_name.items()))
 
 
 def _version(package: str) -> str | None:

@@ -105,10 +105,10 @@ def _compiler(accelerator: Accelerator) -> tuple[overlay.Compiler | None, str | 
 
 
 def _check_cuda(name: str, capability: tuple[int, int], compiler: overlay.Compiler) -> None:
-    found = next((v for n, v in compiler.versions.items() if n.startswith("nvidia-cuda-nvcc")), None)
-    if found is None:
+    cuda = next((v for n, v in compiler.versions.items() if n.startswith("nvidia-cuda-nvcc")), None)
+    if cuda is None:
         return  # a toolkit of the machine's: it says itself what it refuses
-    have = tuple(int(part) for part in found.split(".")[:2])
+    have = tuple(int(part) for part in cuda.split(".")[:2])
     first, last_12 = _FIRST_CUDA.get(capability, (11, 0)), capability < _LAST_OF_CUDA_12
     if have >= first and not (last_12 and have >= (13, 0)):
         return

@@ -154,8 +154,8 @@ def telling_line(log: str) -> str | None:
     """
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for pattern in (r"^F\d{4} |check failed|fatal", r"error|exception|not found|invalid|unsupported", ""):
-        found = [line for line in lines if re.search(pattern, line, re.I)]
-        if found:
+        matching = [line for line in lines if re.search(pattern, line, re.I)]
+        if matching:
             # less the time, thread and source file that XLA's logger puts in front
-            return re.sub(r"^[IWEF]\d{4} [\d:.]+\s+\d+ \S+\] ", "", found[-1])[:300]
+            return re.sub(r"^[IWEF]\d{4} [\d:.]+\s+\d+ \S+\] ", "", matching[-1])[:300]
     return None

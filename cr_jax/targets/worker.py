@@ -52,8 +52,8 @@ def _compile(request: dict[str, Any], say: TextIO) -> None:
         _say(say, event="start", step=name)
         file = Path(request["results"]) / f"{request['steps'].index(name)}.json"
         try:
-            found = compile_for(steps[name], place, precision)
-            write_atomically(file, json.dumps(to_json(found)))
+            compilation = compile_for(steps[name], place, precision)
+            write_atomically(file, json.dumps(to_json(compilation)))
         except Exception as error:
             # Whatever a compiler or a user's model raises becomes this step's row; the next step is tried.
             print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -39,11 +39,11 @@ def environment(platform: str, attached: bool) -> dict[str, str]:
     compiler = overlay.find(kind) if kind and not attached else None
     folders = [str(compiler.folder)] if compiler is not None and compiler.folder is not None else []
     folders += [path or os.getcwd() for path in sys.path]
-    found = dict(os.environ) | _QUIET | {"PYTHONPATH": os.pathsep.join(folders)}
+    variables = dict(os.environ) | _QUIET | {"PYTHONPATH": os.pathsep.join(folders)}
     if attached:
         platforms = platform if platform == "cpu" else f"{platform},cpu"
-        return found | _ATTACHED | {"JAX_PLATFORMS": platforms}
-    return found | _AHEAD
+        return variables | _ATTACHED | {"JAX_PLATFORMS": platforms}
+    return variables | _AHEAD
 
 
 def probe(platform: str, limits: Limits = Limits(seconds=120.0), command: Sequence[str] = COMMAND) -> str | None:

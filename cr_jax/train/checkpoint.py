@@ -186,14 +186,14 @@ def _orbax() -> Any:
 
 def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") -> list[str]:
     """The differences between two identities: ``config.hidden is 16, here 32``."""
-    found: list[str] = []
+    differences: list[str] = []
     for key in sorted(set(theirs) | set(ours)):
         name, a, b = f"{path}{key}", theirs.get(key), ours.get(key)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += difference(a, b, f"{name}.")
+            differences += difference(a, b, f"{name}.")
         elif a != b:
-            found.append(f"{name} is {json.dumps(a)}, here {json.dumps(b)}")
-    return found
+            differences.append(f"{name} is {json.dumps(a)}, here {json.dumps(b)}")
+    return differences
 
 
 def told(differences: list[str]) -> str:

@@ -42,12 +42,12 @@ class Ranked:
     def figures(self) -> dict[str, Any]:
         """After the last turn: Recall, Hit, MRR, NDCG; success by turn; of the aspects: MRR and Hit."""
         r = self.ranking
-        found: dict[str, Any] = metrics.means(self.final)
-        found[f"success@{SUCCESS}_by_turn"] = metrics.success_by_turn(self.ranks, r.conversation, r.t, SUCCESS)
+        shown: dict[str, Any] = metrics.means(self.final)
+        shown[f"success@{SUCCESS}_by_turn"] = metrics.success_by_turn(self.ranks, r.conversation, r.t, SUCCESS)
         if self.aspects is not None and len(self.aspects):
             asked = metrics.means(self.aspects, (1, 5, 10))
-            found |= {f"next_question.{name}": asked[name] for name in ("mrr", "hit@1", "hit@5", "hit@10")}
-        return found
+            shown |= {f"next_question.{name}": asked[name] for name in ("mrr", "hit@1", "hit@5", "hit@10")}
+        return shown
 
 
 class Tester:
@@ -76,14 +76,14 @@ class Tester:
 
         def ranks(rows: np.ndarray, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             # One batch at a time, since scores of all states by all items may not fit.
-            found = {"ranks": metrics.ranks(outputs["item_scores"], ranking.target[rows])}
+            by_column = {"ranks": metrics.ranks(outputs["item_scores"], ranking.target[rows])}
             if "question_scores" in outputs:
-                found["aspects"] = metrics.ranks(outputs["question_scores"], ranking.aspect[rows])  # nothing at -1
-            return found
+                by_column["aspects"] = metrics.ranks(outputs["question_scores"], ranking.aspect[rows])  # nothing at -1
+            return by_column
 
-        found = _outputs(ranking.pool, lambda batch: self._scores(weights, side, batch), ranks)
-        aspects = found["aspects"][ranking.aspect >= 0] if "aspects" in found else None
-        return Ranked(ranking, found["ranks"], aspects)
+        rank_columns = _outputs(ranking.pool, lambda batch: self._scores(weights, side, batch), ranks)
+        aspects = rank_columns["aspects"][ranking.aspect >= 0] if "aspects" in rank_columns else None
+        return Ranked(ranking, rank_columns["ranks"], aspects)
 
     def check(self, weights: Any, check: Check) -> dict[str, float]:
         """One check's figures."""
@@ -97,8 +97,8 @@ class Tester:
     def figures(self, weights: Any, part: str, objectives: Sequence[str]) -> dict[str, Any]:
         """The figures that judge ``objectives``: their checks, or the rankings of a model without checks."""
         ranked = None if self.examples.checks.get(part) else self.ranked(weights, part)
-        found: dict[str, Any] = {} if ranked is None else {"ranking": ranked.figures()}
-        return found | self.checked(weights, part, objectives)
+        by_test: dict[str, Any] = {} if ranked is None else {"ranking": ranked.figures()}
+        return by_test | self.checked(weights, part, objectives)
 
     def checked(self, weights: Any, part: str, objectives: Sequence[str]) -> dict[str, dict[str, float]]:
         """The checks of ``objectives``, by name."""
@@ -108,7 +108,10 @@ class Tester:
 
 def finite(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Figures by test and name without those that are NaN or infinite, which no document can hold."""
-    return {test: {name: value for name, value in found.items() if np.isfinite(value).all()} for test, found in figures.items()}
+    return {
+        test: {name: value for name, value in test_figures.items() if np.isfinite(value).all()}
+        for test, test_figures in figures.items()
+    }
 
 
 def criterion(examples: Examples, figures: Mapping[str, Any]) -> tuple[str, float, bool] | None:
@@ -135,11 +138,11 @@ def _outputs(
     kept: Callable[[np.ndarray, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] = lambda rows, outputs: outputs,
 ) -> dict[str, np.ndarray]:
     """kept: what is held of the outputs of some rows."""
-    found: dict[str, np.ndarray] = {}
+    columns: dict[str, np.ndarray] = {}
     for rows, batch in in_order(pool, min(ROWS, max(1, len(pool)))):
         outputs = {name: np.asarray(a)[: len(rows)] for name, a in jax.device_get(dict(forward(batch))).items()}
         for name, values in kept(rows, outputs).items():
-            if name not in found:
-                found[name] = np.zeros((len(pool), *values.shape[1:]), values.dtype)
-            found[name][rows] = values
-    return found
+            if name not in columns:
+                columns[name] = np.zeros((len(pool), *values.shape[1:]), values.dtype)
+            columns[name][rows] = values
+    return columns

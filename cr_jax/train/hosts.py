@@ -88,11 +88,11 @@ def arrays(tree: Any) -> Any:
         return tree
     leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, tree))
     data = _told(b"".join(leaf.tobytes() for leaf in leaves) if writes() else b"")
-    found, begin = [], 0
+    copies, begin = [], 0
     for leaf in leaves:
-        found.append(np.frombuffer(data, leaf.dtype, leaf.size, begin).reshape(leaf.shape).copy())
+        copies.append(np.frombuffer(data, leaf.dtype, leaf.size, begin).reshape(leaf.shape).copy())
         begin += leaf.nbytes
-    return jax.tree.unflatten(structure, found)
+    return jax.tree.unflatten(structure, copies)
 
 
 def whole(leaf: Any) -> np.ndarray:

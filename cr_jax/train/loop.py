@@ -201,10 +201,10 @@ class Loop:
             "validation_s": time.perf_counter() - begin,
         }
         at.sums = {}
-        found = criterion(self.examples, figures)
+        judged = criterion(self.examples, figures)
         best = at.best.get(plan.name)
-        if found is not None:
-            name, value, higher = found
+        if judged is not None:
+            name, value, higher = judged
             better = math.isfinite(value) and (best is None or (value > best["value"] if higher else value < best["value"]))
             if better:
                 at.best[plan.name] = {"criterion": name, "value": value, "epoch": epoch + 1}

@@ -45,10 +45,10 @@ def at_cut(rank: Int[np.ndarray, "N"], k: int) -> dict[str, np.ndarray]:
 
 def per_row(rank: Int[np.ndarray, "N"], cuts: Sequence[int] = CUTS) -> dict[str, np.ndarray]:
     """Every ranking figure of every row, the uncut reciprocal rank included."""
-    found = {"mrr": 1 / rank}
+    figures = {"mrr": 1 / rank}
     for k in cuts:
-        found |= at_cut(rank, k)
-    return found
+        figures |= at_cut(rank, k)
+    return figures
 
 
 def means(rank: Int[np.ndarray, "N"], cuts: Sequence[int] = CUTS) -> dict[str, float]:
@@ -111,11 +111,11 @@ def paired_bootstrap(
     total = np.bincount(member, weights=np.asarray(model, float) - np.asarray(baseline, float))
     rows = np.bincount(member).astype(float)
     rng = np.random.default_rng(seed)
-    found = np.empty(draws)
+    differences = np.empty(draws)
     for i in range(draws):
         drawn = rng.integers(len(names), size=len(names))
-        found[i] = total[drawn].sum() / rows[drawn].sum()
-    low, high = np.quantile(found, [0.025, 0.975])
+        differences[i] = total[drawn].sum() / rows[drawn].sum()
+    low, high = np.quantile(differences, [0.025, 0.975])
     return Difference(float(total.sum() / rows.sum()), float(low), float(high), len(names), draws)
 
 

@@ -53,52 +53,52 @@ _BEST = {"criterion": str, "value": float, "epoch": int}
 _IDENTITY: dict[str, type] = {"model": str, "config": dict, "seed": int, "dataset": dict, "stages": list}
 
 
-def read_position(found: Any, where: str) -> Position:
-    """The position stored as ``found``. Raises ``BadInput`` for an impossible one: values missing or of another kind, counts and
+def read_position(stored: Any, where: str) -> Position:
+    """The position in ``stored``. Raises ``BadInput`` for an impossible one: values missing or of another kind, counts and
     seconds below 0, a part longer than the whole, or NaN.
     """
-    _fields(found, _FIELDS, "", where)
-    for row in found["epochs"]:
+    _fields(stored, _FIELDS, "", where)
+    for row in stored["epochs"]:
         _fields(row, _EPOCH, "epochs.", where)
-    for row in found["best"].values():
+    for row in stored["best"].values():
         _fields(row, _BEST, "best.", where, signed=("value",))
     for name, kind in (("sums", float), ("taken", int)):
-        _fields(found[name], dict.fromkeys(found[name], kind), f"{name}.", where, signed=found[name] if name == "sums" else ())
-    if not all(isinstance(name, str) for name in found["stopped"]):
-        raise _damaged(where, "stopped", found["stopped"])
+        _fields(stored[name], dict.fromkeys(stored[name], kind), f"{name}.", where, signed=stored[name] if name == "sums" else ())
+    if not all(isinstance(name, str) for name in stored["stopped"]):
+        raise _damaged(where, "stopped", stored["stopped"])
     for part in ("waited", "compiling", "first_seconds", "first_waited"):
         # Seconds are sums of rounded numbers.
-        if found[part] > found["seconds"] * (1 + 1e-9):
-            raise _damaged(where, part, found[part], f"more than the {found['seconds']:g} seconds of all")
-    return Position(**found)
+        if stored[part] > stored["seconds"] * (1 + 1e-9):
+            raise _damaged(where, part, stored[part], f"more than the {stored['seconds']:g} seconds of all")
+    return Position(**stored)
 
 
-def read_identity(found: Any, where: str) -> dict[str, Any]:
-    """The identity that a checkpoint states, stored as ``found``. Raises ``BadInput``."""
-    others = {key: object for key in found if key not in _IDENTITY} if isinstance(found, dict) else {}
-    _fields(found, _IDENTITY | others, "identity.", where)
-    _fields(found["dataset"], dict.fromkeys((*found["dataset"], "name", "sha256"), str), "identity.dataset.", where)
-    return found
+def read_identity(stored: Any, where: str) -> dict[str, Any]:
+    """The identity that a checkpoint states, in ``stored``. Raises ``BadInput``."""
+    others = {key: object for key in stored if key not in _IDENTITY} if isinstance(stored, dict) else {}
+    _fields(stored, _IDENTITY | others, "identity.", where)
+    _fields(stored["dataset"], dict.fromkeys((*stored["dataset"], "name", "sha256"), str), "identity.dataset.", where)
+    return stored
 
 
-def strict(found: Any, where: str) -> Any:
-    """``found``, which another reader took from JSON, as the strict reader reads it. Raises ``BadInput``."""
+def strict(value: Any, where: str) -> Any:
+    """``value``, which another reader took from JSON, as the strict reader reads it. Raises ``BadInput``."""
     try:
-        return parse(json.dumps(found))
+        return parse(json.dumps(value))
     except (NotJson, TypeError, ValueError, RecursionError) as error:
         raise BadInput(where, f"damaged: {error}") from None
 
 
-def _fields(found: Any, kinds: Mapping[str, type], path: str, where: str, signed: Any = ()) -> None:
-    if not isinstance(found, dict) or found.keys() != kinds.keys():
-        keys = sorted(set(found) ^ set(kinds)) if isinstance(found, dict) else []
+def _fields(stored: Any, kinds: Mapping[str, type], path: str, where: str, signed: Any = ()) -> None:
+    if not isinstance(stored, dict) or stored.keys() != kinds.keys():
+        keys = sorted(set(stored) ^ set(kinds)) if isinstance(stored, dict) else []
         raise BadInput(
             where,
             f"damaged: {path or 'progress: '}{', '.join(map(str, keys)) or 'no object'}: "
             f"missing, or of another version; legal: {', '.join(kinds)}",
         )
     for key, kind in kinds.items():
-        value = found[key]
+        value = stored[key]
         number = kind in (int, float)
         fits = isinstance(value, (int, float) if kind is float else kind) and not (number and isinstance(value, bool))
         if not fits or (number and not (math.isfinite(value) and (value >= 0 or key in signed))):

@@ -99,11 +99,11 @@ def _mean_steps(
     first, last = ({name: parts[place][0] for name, parts in both.items()} for place in (0, -1))
     small = _entries(model, work, first, target, accelerator)
     large = small if first == last else _entries(model, work, last, target, accelerator)
-    found = {}
+    mean_steps = {}
     for name, parts in both.items():
         low, high, share = small[name], large[name], parts[-1][1]
-        found[name] = replace(high, **summed(mixed(low, high, share, 1), _SECONDS), reason=low.reason or high.reason)
-    return found
+        mean_steps[name] = replace(high, **summed(mixed(low, high, share, 1), _SECONDS), reason=low.reason or high.reason)
+    return mean_steps
 
 
 def _entries(

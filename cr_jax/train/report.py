@@ -142,11 +142,11 @@ def _measured(run: Run) -> MeasuredTraining:
     )
 
 
-def _beside_the_clock(found: PredictedSteps, at: Position) -> PredictedTraining:
+def _beside_the_clock(predicted_steps: PredictedSteps, at: Position) -> PredictedTraining:
     """The prediction beside the clock, without compilation on both sides."""
-    measured, seconds = at.seconds - at.compiling, found.training_s
+    measured, seconds = at.seconds - at.compiling, predicted_steps.training_s
     ratio = seconds / measured if seconds is not None and measured > 0 else None
-    return PredictedTraining(**structs.asdict(found), measured_s=measured, ratio=ratio)
+    return PredictedTraining(**structs.asdict(predicted_steps), measured_s=measured, ratio=ratio)
 
 
 def _share(part: float, whole: float) -> float | None:

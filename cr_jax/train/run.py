@@ -189,14 +189,14 @@ def _plans(request: TrainingRequest, spec: Spec, config: Any, examples: Examples
     chosen = [s for s in spec.training.stages if only is None or set(only) & set(s.objectives)]
     if only is not None and (unknown := set(only) - {name for stage in spec.training.stages for name in stage.objectives}):
         raise BadConfig(f"stage {sorted(unknown)[0]!r}: legal: {', '.join(published)}")
-    found = []
+    plans = []
     for stage in chosen:
         name = stage.objectives[0]
         batches = Batches(examples.pools[name], request.batch or published[name], request.seed)
         length = _length(stage, batches.per_epoch, request.epochs, request.steps)
         limit = stage.patience if request.patience is None else request.patience or None
-        found.append(Plan(stage, batches, length, limit))
-    return tuple(found)
+        plans.append(Plan(stage, batches, length, limit))
+    return tuple(plans)
 
 
 def _length(stage: Stage, per_epoch: int, epochs: int | None, steps: int | None) -> int:
@@ -227,13 +227,13 @@ def _against(corpus: Corpus, ranked: Ranked | None, seed: int) -> dict[str, Base
     """Baselines on the test part, and the model's difference to each."""
     if ranked is None or not corpus.conversations[PARTS[0]]:
         return {}
-    found: dict[str, Baseline] = {}
+    by_baseline: dict[str, Baseline] = {}
     mine, users = metrics.per_row(ranked.final), ranked.users
     for name, ranks in baselines(corpus, ranked.ranking, seed).items():
         theirs = metrics.per_row(ranks)
         differences = {key: metrics.paired_bootstrap(mine[key], theirs[key], users, seed) for key in ("mrr", "ndcg@10", "hit@10")}
-        found[name] = Baseline(
+        by_baseline[name] = Baseline(
             figures=metrics.means(ranks),
             difference={key: BootstrapDifference(**plain(d), above=d.above) for key, d in differences.items()},
         )
-    return found
+    return by_baseline

@@ -124,7 +124,7 @@ class TrainState:
 
         def run(trained: Any, moments: Any, others: Any, frozen: Any, batch: Any, number: Any, *counter: Any):
             key = jax.random.fold_in(jax.random.key(self._seed), number)
-            found = step.function(
+            results = step.function(
                 tree.unflatten(trained),
                 shape.unflatten(moments),
                 others_tree.unflatten(others),
@@ -133,7 +133,7 @@ class TrainState:
                 key,
                 *counter,
             )
-            return jax.tree.leaves(found[0]), jax.tree.leaves(found[1]), found[2]
+            return jax.tree.leaves(results[0]), jax.tree.leaves(results[1]), results[2]
 
         places = ([self.layout.weight(self._weights[i]) for i in trained], jax.tree.leaves(where), self.layout.everywhere)
         self._moments[objective.name] = moments
@@ -179,8 +179,8 @@ class TrainState:
 
     def arrays(self) -> dict[str, dict[str, np.ndarray]]:
         """Everything a step changes, on the host, by name."""
-        found = {"weights": named(self.weights)}
-        return found | {f"moments.{name}": named(self._moments_of(name)) for name in self._programs}
+        trees = {"weights": named(self.weights)}
+        return trees | {f"moments.{name}": named(self._moments_of(name)) for name in self._programs}
 
     def set_arrays(self, arrays: Mapping[str, Mapping[str, Any]]) -> None:
         """The inverse of ``arrays``."""

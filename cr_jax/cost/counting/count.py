@@ -128,40 +128,41 @@ class _Counter:
             key = self._keys[op_name, family] = (*self._attribution.of(op_name), family)
         return key
 
-    def _plain(self, ledger: Ledger, instruction: Instruction, found: InstructionCost, scope: Scope) -> None:
-        cost = found.own
-        declared = found.declared
+    def _plain(self, ledger: Ledger, instruction: Instruction, instruction_cost: InstructionCost, scope: Scope) -> None:
+        cost = instruction_cost.own
+        declared = instruction_cost.declared
         if declared is not None:
             cost = cost + declared.extra
             ledger.declare(
                 declared.operation,
                 declared.source,
-                declared.extra + Cost(read_bytes=found.own.read_bytes, written_bytes=found.own.written_bytes),
+                declared.extra
+                + Cost(read_bytes=instruction_cost.own.read_bytes, written_bytes=instruction_cost.own.written_bytes),
             )
-        for operation, (number, size) in found.missing.items():
+        for operation, (number, size) in instruction_cost.missing.items():
             ledger.miss(operation, number, size)
-        key = self._key(self._walk.names.name(instruction, cost.matmul_flops), found.family, scope)
+        key = self._key(self._walk.names.name(instruction, cost.matmul_flops), instruction_cost.family, scope)
         if cost.matmul_flops:
             size = (instruction.shape.leaves[0].elements, cost.matmul_flops)
             self.products.setdefault(size, set()).add(key[:2])
             ledger.product(key, cost)
         ledger.book(key, cost)
 
-    def _fusion(self, ledger: Ledger, fusion: Instruction, found: InstructionCost, scope: Scope) -> None:
+    def _fusion(self, ledger: Ledger, fusion: Instruction, instruction_cost: InstructionCost, scope: Scope) -> None:
         """Every operation inside is booked for its own module, the traffic for the fusion's."""
-        assert found.fused is not None
-        rows, moved = found.fused.rows, found.own
+        assert instruction_cost.fused is not None
+        rows, moved = instruction_cost.fused.rows, instruction_cost.own
         own = self._walk.names.name(fusion)
         inside = scope.fusion(own, (name for name, _, _ in rows))
         if not own:  # named by its computation
             own = next((name for name, _, _ in reversed(rows) if name), "")
-        whole = self._key(own, found.family, scope)
+        whole = self._key(own, instruction_cost.family, scope)
         products = [(self._key(name, family, inside), cost) for name, family, cost in rows if cost.matmul_flops]
         for key, cost in products:  # the bytes are a product's if it is the only one
             ledger.product(key, cost + moved if len(products) == 1 and key == whole else cost)
         for op_name, family, cost in rows:
             ledger.book(self._key(op_name, family, inside), cost)
-        for operation, (number, size) in found.missing.items():
+        for operation, (number, size) in instruction_cost.missing.items():
             ledger.miss(operation, number, size)
         ledger.book(whole, moved)
 

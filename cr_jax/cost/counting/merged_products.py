@@ -92,24 +92,24 @@ def merged(traced: Table, compiled: Table) -> Merged:
         if held != sum(missing.values()) or not named <= set(missing):
             left += total
             continue
-        found = _shared(places, compiled, missing)
-        after = _balance(excess, found)
+        shared = _shared(places, compiled, missing)
+        after = _balance(excess, shared)
         # A giver must have more than it traced, and a receiver less: else it was a coincidence.
         if any(abs(after[owner]) > abs(excess.get(owner, 0)) or after[owner] * excess.get(owner, 0) < 0 for owner in after):
             left += total
             continue
         excess |= after
         known += total
-        moves += found
+        moves += shared
     return Merged(tuple(moves), known, left)
 
 
 def _totals(table: Table) -> dict[Owner, int]:
     """FLOPs of all matrix products of each owner."""
-    found: dict[Owner, int] = {}
+    flops: dict[Owner, int] = {}
     for (_, (module, which, _)), made in table.items():
-        found[module, which] = found.get((module, which), 0) + made.cost.matmul_flops
-    return found
+        flops[module, which] = flops.get((module, which), 0) + made.cost.matmul_flops
+    return flops
 
 
 def _balance(excess: Mapping[Owner, int], moves: list[Move]) -> dict[Owner, int]:
@@ -123,11 +123,11 @@ def _balance(excess: Mapping[Owner, int], moves: list[Move]) -> dict[Owner, int]
 
 def _executions(table: Table) -> dict[tuple[int, Owner], int]:
     """Executions of each owner's products of each size, in whatever family the compiler put them."""
-    found: dict[tuple[int, Owner], int] = {}
+    executions: dict[tuple[int, Owner], int] = {}
     for (flops, (module, which, _)), made in table.items():
         place = flops, (module, which)
-        found[place] = found.get(place, 0) + made.executions
-    return found
+        executions[place] = executions.get(place, 0) + made.executions
+    return executions
 
 
 def _shared(places: list[tuple[tuple[int, Key], int]], compiled: Table, missing: Mapping[Owner, int]) -> list[Move]:

@@ -23,11 +23,11 @@ Pairs = dict[int, tuple[int, int]]
 
 def pairs(text: str, shape: Shape) -> list[tuple[int, int, tuple[int, ...]]]:
     """``{ {0}: (2, {}, may-alias), ... }`` as (leaf of ``shape``, operand or parameter, its index)."""
-    found = []
+    aliases = []
     for result, operand, index in _PAIR.findall(text):
         leaf = leaf_at(shape, tuple(int(n) for n in result.split(",") if n.strip()))
-        found.append((leaf, int(operand), tuple(int(n) for n in index.split(",") if n.strip())))
-    return found
+        aliases.append((leaf, int(operand), tuple(int(n) for n in index.split(",") if n.strip())))
+    return aliases
 
 
 def leaf_at(shape: Shape, index: tuple[int, ...]) -> int:
@@ -54,14 +54,14 @@ class Aliasing:
             return {0: (0, 0)}
         if opcode == "scatter":
             return {n: (n, 0) for n in range(len(instruction.operands) // 2)}
-        found: Pairs = {}
+        aliases: Pairs = {}
         if opcode == "fusion":
             for leaf, operand in self._updates(instruction):
-                found[leaf] = (operand, 0)
+                aliases[leaf] = (operand, 0)
         told = instruction.attribute("output_to_operand_aliasing") if opcode in ("fusion", "custom-call") else None
         for leaf, operand, index in pairs(told or "", instruction.shape):
-            found[leaf] = (operand, leaf_at(instruction.operands[operand].shape, index))
-        return found
+            aliases[leaf] = (operand, leaf_at(instruction.operands[operand].shape, index))
+        return aliases
 
     def possible(self, instruction: Instruction) -> list[tuple[int, int]]:
         """(leaf of the result, operand) that may share a buffer if the operand is not read again."""

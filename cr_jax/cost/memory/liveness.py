@@ -134,7 +134,7 @@ class _Flow:
         for leaf, operand in self._aliasing.possible(instruction):
             if leaf not in certain:
                 candidates.setdefault(leaf, []).append(operands[operand][0])
-        self._reused += [(results[leaf], found) for leaf, found in candidates.items() if results[leaf].size]
+        self._reused += [(results[leaf], reused) for leaf, reused in candidates.items() if results[leaf].size]
         return results
 
     def _next(self, instruction: Instruction, scope: Scope) -> None:
@@ -191,8 +191,8 @@ class _Flow:
             ended.append(self.run(called, {0: values}, scope.inside(switch.op_name)))
             self._read(ended[-1])
         results = self.made(switch)
-        for found in ended:
-            for result, last in zip(results, found, strict=True):
+        for branch_results in ended:
+            for result, last in zip(results, branch_results, strict=True):
                 _join(last, result)
         return results
 

@@ -66,28 +66,28 @@ def timeline(module: HloModule, modules: Iterable[str] = ()) -> Timeline | None:
     """
     if module.attribute("is_scheduled") != "true":
         return None
-    found = liveness(module)
-    if not found.steps:
+    live_ranges = liveness(module)
+    if not live_ranges.steps:
         return None
-    live = _live(found)
+    live = _live(live_ranges)
     names = _Names(module, tuple(modules))
-    count = len(found.steps)
+    count = len(live_ranges.steps)
     stretches = min(POINTS, count)
     edges = [n * count // stretches for n in range(stretches + 1)]
     fullest = [max(range(a, b), key=live.__getitem__) for a, b in pairwise(edges)]
-    points = tuple(Point(t, live[t], *names.of(*found.steps[t])) for t in fullest)
+    points = tuple(Point(t, live[t], *names.of(*live_ranges.steps[t])) for t in fullest)
     peak = max(points, key=lambda p: p.live_bytes)
-    alive = [b for b in found.buffers if any(a <= peak.position <= z for a, z in b.spans)]
+    alive = [b for b in live_ranges.buffers if any(a <= peak.position <= z for a, z in b.spans)]
     alive.sort(key=lambda b: -b.size)  # stable: the same text gives the same order
     roles = {role: sum(b.size for b in alive if b.role == role) for role in ("argument", "output", "temporary")}
-    aside = sum(b.size for b in found.buffers if b.role != "temporary")
+    aside = sum(b.size for b in live_ranges.buffers if b.role != "temporary")
     rest = alive[LISTED:]
     return Timeline(
         count,
         points,
         peak,
-        found.steps[peak.position][0].name,
-        tuple(names.alive(b, peak.position, found) for b in alive[:LISTED]),
+        live_ranges.steps[peak.position][0].name,
+        tuple(names.alive(b, peak.position, live_ranges) for b in alive[:LISTED]),
         len(rest),
         sum(b.size for b in rest),
         roles,
@@ -95,10 +95,10 @@ def timeline(module: HloModule, modules: Iterable[str] = ()) -> Timeline | None:
     )
 
 
-def _live(found: Liveness) -> list[int]:
+def _live(live_ranges: Liveness) -> list[int]:
     """Live bytes at each operation."""
-    changes = [0] * (len(found.steps) + 1)
-    for buffer in found.buffers:
+    changes = [0] * (len(live_ranges.steps) + 1)
+    for buffer in live_ranges.buffers:
         for first, last in buffer.spans:
             if first <= last:
                 changes[first] += buffer.size
@@ -126,7 +126,7 @@ class _Names:
             name = next((i.op_name for i in reversed(called.instructions) if i.op_name), "")
         return self._attribution.of(scope.full(name))
 
-    def alive(self, buffer: Buffer, time: int, found: Liveness) -> Alive:
+    def alive(self, buffer: Buffer, time: int, live_ranges: Liveness) -> Alive:
         value = next((v for v in buffer.values if v.role == "argument"), None) or buffer.at(time)
         made, shape = value.instruction, value.shape
         if made.opcode == "parameter" and value.role == "argument":
@@ -134,7 +134,7 @@ class _Names:
             path = path[:-1] if path[-1:] == ["value"] else path
             name, module = ".".join(path) or made.name, self._owner(path)
         else:
-            name, module = made.name, self.of(made, found.steps[max(0, value.start)][1])[0]
+            name, module = made.name, self.of(made, live_ranges.steps[max(0, value.start)][1])[0]
         return Alive(name, module, f"{shape.dtype}[{','.join(map(str, shape.dims))}]", buffer.size, buffer.role)
 
     def _owner(self, path: list[str]) -> str:

@@ -54,7 +54,7 @@ def sources(instruction: Instruction, cost: Cost) -> list[tuple[Instruction, int
     The counter knows the bytes of the whole operation; operands share them by size, none above its own.
     """
     left = cost.read_bytes
-    found: dict[int, tuple[Instruction, int]] = {}
+    shares: dict[int, tuple[Instruction, int]] = {}
     operands = instruction.operands
     for operand in operands if len(operands) == 1 else sorted(operands, key=_size):
         size = min(left, operand.shape.bytes if not operand.shape.on_chip else 0)
@@ -62,7 +62,7 @@ def sources(instruction: Instruction, cost: Cost) -> list[tuple[Instruction, int
         while value.opcode == "bitcast":
             value = value.operands[0]
         if size > 0:
-            before = found.get(id(value), (value, 0))[1]
-            found[id(value)] = (value, before + size)
+            before = shares.get(id(value), (value, 0))[1]
+            shares[id(value)] = (value, before + size)
         left -= size
-    return list(found.values())
+    return list(shares.values())

@@ -34,14 +34,14 @@ class Places:
 
     def after(self, instruction: Instruction) -> tuple[int, ...]:
         """The entries that ``instruction`` waits for: producers of its operands, and its control predecessors."""
-        behind, found = self._behind, set[int]()
+        behind, waits = self._behind, set[int]()
         for operand in instruction.operands:
             places = behind.get(id(operand))
-            found.update(self._made(operand) if places is None else places)
+            waits.update(self._made(operand) if places is None else places)
         if "control-predecessors=" in instruction.attributes:
             named = _NAME.findall(instruction.attribute("control-predecessors") or "")
-            found.update(self.names[name] for name in named if name in self.names)
-        return tuple(sorted(found))
+            waits.update(self.names[name] for name in named if name in self.names)
+        return tuple(sorted(waits))
 
     def add(self, instruction: Instruction) -> None:
         """Add ``instruction`` as the next entry."""

@@ -79,11 +79,11 @@ class FeatureTable:
         """Features of an instruction, or of everything that is fused into it."""
         if instruction.opcode == "fusion":
             return self._inside(instruction.callee or self._module.find(instruction.called("calls"), instruction))
-        found = Features()
+        features = Features()
         rule = _RULES.get(instruction.opcode)
         if rule is not None:
-            rule(found, instruction)
-        return found
+            rule(features, instruction)
+        return features
 
     def _inside(self, computation: Computation) -> Features:
         known = self._known.get(computation.name)

@@ -222,5 +222,5 @@ class _List:
 
 def _partitions(instruction: Instruction) -> int:
     """Tasks that the CPU compiler cut an operation into."""
-    found = _PARTITIONS.search(instruction.config) if instruction.config else None
-    return prod(int(n) for n in _NUMBER.findall(found[1])) if found else 1
+    match = _PARTITIONS.search(instruction.config) if instruction.config else None
+    return prod(int(n) for n in _NUMBER.findall(match[1])) if match else 1

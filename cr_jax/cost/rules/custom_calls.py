@@ -61,9 +61,9 @@ class Stated:
 
 def stated(instruction: Instruction, target: str) -> Stated | None:
     """The cost that a custom call declares, or a formula for its routine; ``None`` where there is neither."""
-    found = _ESTIMATE.search(instruction.config)
-    if found is not None:
-        figures = {name: int(value) for name, value in _FIGURE.findall(found[1])}
+    estimate = _ESTIMATE.search(instruction.config)
+    if estimate is not None:
+        figures = {name: int(value) for name, value in _FIGURE.findall(estimate[1])}
         if "flops" in figures:
             cost = Cost(other_flops=figures["flops"], transcendentals=figures.get("transcendentals", 0))
             return Stated("declared", cost, figures.get("bytes_accessed", 0))

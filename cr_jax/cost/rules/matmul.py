@@ -35,11 +35,11 @@ _CONTRACTING = re.compile(r'"lhs_contracting_dimensions":\[([\d",]{0,200})\]', r
 
 def gemm_call(instruction: Instruction) -> int | None:
     """A cuBLAS matrix product: contracted size from its backend configuration."""
-    found = _CONTRACTING.search(instruction.config)
-    if found is None:
+    match = _CONTRACTING.search(instruction.config)
+    if match is None:
         return None
     left = instruction.operands[0].shape
-    contracted = prod(left.dims[int(d)] for d in re.findall(r"\d{1,9}", found[1], re.ASCII))
+    contracted = prod(left.dims[int(d)] for d in re.findall(r"\d{1,9}", match[1], re.ASCII))
     result = instruction.shape.leaves[0]
     return _fma(result) * result.elements * contracted
 

@@ -162,7 +162,7 @@ class Fusions:
 
     def changed(self, computation: Computation) -> list[tuple[int, int]]:
         """(result, parameter) of a fused computation whose result is the parameter updated in place."""
-        found = []
+        updates = []
         for number, value in enumerate(_roots(computation)):
             value = _behind(value, ("bitcast",))
             if self._update(value) is None:
@@ -172,8 +172,8 @@ class Fusions:
             else:
                 target = _target(value)
             if target is not None and target.opcode == "parameter":
-                found.append((number, int(target.literal)))
-        return found
+                updates.append((number, int(target.literal)))
+        return updates
 
     def demand(self, computation: Computation, in_place: bool = True) -> dict[int, int]:
         """Elements read of each parameter, by its number.

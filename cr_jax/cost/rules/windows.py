@@ -54,8 +54,8 @@ class Windows:
 
 def reduction_windows(axes: Sequence[Axis], dims: Sequence[int]) -> Windows:
     """The windows of a reduction over an array of these dimensions; those that lie over the same elements are one."""
-    found = [_along(axis, length) for axis, length in zip(axes, dims, strict=True)]
-    return Windows(prod(one.count for one in found), prod(one.elements for one in found))
+    windows = [_along(axis, length) for axis, length in zip(axes, dims, strict=True)]
+    return Windows(prod(one.count for one in windows), prod(one.elements for one in windows))
 
 
 @lru_cache(maxsize=4096)

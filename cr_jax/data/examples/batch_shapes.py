@@ -20,13 +20,13 @@ class Taken:
 
 def taken(batches: Batches, steps: int) -> tuple[Taken, ...]:
     """The first ``steps`` batches by shape."""
-    found = []
+    shapes = []
     for group, number in batches.taken(steps):
         rows = group.rows[np.arange(batches.batch) % len(group.rows)]
         made = batches.pool.make(rows, group.shape, np.random.default_rng(0))
         arrays = tuple(ArrayShape(name, a.shape, str(a.dtype)) for name, a in made.items())
-        found.append(Taken(number, arrays, batches.pool.executed(group.shape)))
-    return tuple(found)
+        shapes.append(Taken(number, arrays, batches.pool.executed(group.shape)))
+    return tuple(shapes)
 
 
 def ends(shapes: Sequence[Taken]) -> tuple[tuple[tuple[ArrayShape, ...], float], ...]:

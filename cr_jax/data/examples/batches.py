@@ -107,7 +107,7 @@ class Batches:
 
     def block(self, number: int) -> list[Arrays]:
         """The batches of steps ``number`` · ``together`` on; those of one shape are made at once, and cut."""
-        found: list[Arrays] = [{}] * self.together
+        batches: list[Arrays] = [{}] * self.together
         here: dict[Shape, list[int]] = {}
         taken = [self.rows(number * self.together + place) for place in range(self.together)]
         for place, (_, shape) in enumerate(taken):
@@ -118,8 +118,8 @@ class Batches:
             self._row_each(made, len(places) * self.batch)
             for begin, place in zip(range(0, len(places) * self.batch, self.batch), places, strict=True):
                 part = slice(begin, begin + self.batch)
-                found[place] = {name: a if name in self.pool.whole else a[part] for name, a in made.items()}
-        return found
+                batches[place] = {name: a if name in self.pool.whole else a[part] for name, a in made.items()}
+        return batches
 
     def _row_each(self, made: Arrays, examples: int) -> None:
         for name, a in made.items():
@@ -159,17 +159,17 @@ def scattered(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
     """
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)
-    found = places.astype(np.uint64)
-    outside = np.ones(len(found), bool)
+    scrambled = places.astype(np.uint64)
+    outside = np.ones(len(scrambled), bool)
     while outside.any():
-        left, right = found[outside] >> half, found[outside] & mask
+        left, right = scrambled[outside] >> half, scrambled[outside] & mask
         for key in keys:
             mixed = (right ^ key) * np.uint64(0x9E3779B97F4A7C15)
             mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
             left, right = right, left ^ ((mixed >> np.uint64(32)) & mask)
-        found[outside] = (left << half) | right
-        outside = found >= size
-    return found.astype(np.int64)
+        scrambled[outside] = (left << half) | right
+        outside = scrambled >= size
+    return scrambled.astype(np.int64)
 
 
 def prefetched(batches: Batches, first: int, last: int) -> Iterator[Arrays]:

@@ -17,13 +17,13 @@ _NONE, _UNNAMED = -1, -2
 class DialogueColumns:
     """Each utterance that is kept is a row; the rows of a dialogue follow one another."""
 
-    def __init__(self, found: Sequence[Dialogue], encode: Callable[[Sequence[str]], list[int]], padding: int) -> None:
+    def __init__(self, dialogues: Sequence[Dialogue], encode: Callable[[Sequence[str]], list[int]], padding: int) -> None:
         """encode: an utterance's words as ids with a mark before and behind, one id per word."""
         self._padding = padding
         self._items: dict[str, int] = {}
 
         def rows() -> Iterator[tuple[list[int], list[int], int]]:
-            for one in found:
+            for one in dialogues:
                 for spoken in one.utterances[-UTTERANCES:]:
                     ids = encode(spoken.words)[:WORDS]
                     named = [
@@ -34,7 +34,7 @@ class DialogueColumns:
 
         self._ids, named, self._senders = columns(rows(), (list, list, int))
         self._named = named.ids
-        self._number = np.array([min(UTTERANCES, len(one.utterances)) for one in found])
+        self._number = np.array([min(UTTERANCES, len(one.utterances)) for one in dialogues])
         self._ends = np.cumsum(self._number)
 
     def numbers(self, items: Sequence[str | None]) -> np.ndarray:

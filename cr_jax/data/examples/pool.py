@@ -43,11 +43,11 @@ class Pool:
 
     def shapes(self) -> Kinds:
         """The bucketed lengths of all."""
-        found = self.lengths if isinstance(self.lengths, Kinds) else kinds(self.lengths)
+        lengths = self.lengths if isinstance(self.lengths, Kinds) else kinds(self.lengths)
         known: dict[Shape, int] = {}
-        again = np.array([known.setdefault(padded_to(one), len(known)) for one in found.table], np.uint16)
+        again = np.array([known.setdefault(padded_to(one), len(known)) for one in lengths.table], np.uint16)
         # Nothing to look up where all are alike, however many they are.
-        return Kinds(tuple(known), found.code if len(again) == 1 else again[found.code])
+        return Kinds(tuple(known), lengths.code if len(again) == 1 else again[lengths.code])
 
 
 def padded_to(lengths: Shape) -> Shape:
@@ -116,8 +116,8 @@ class Index:
 
     def encode(self, words: Sequence[str]) -> list[int]:
         """The ids of ``words``."""
-        found = (self.ids.get(word, self.unknown) for word in words)
-        return [one for one in found if one is not None]
+        ids = (self.ids.get(word, self.unknown) for word in words)
+        return [one for one in ids if one is not None]
 
 
 def padded(rows: Sequence[Sequence[int]], length: int, lead: int = 0) -> np.ndarray:

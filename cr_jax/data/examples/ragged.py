@@ -32,11 +32,11 @@ class Ragged:
     def padded(self, width: int, lead: int = 0) -> np.ndarray:
         """int32 [..., width]: ``lead`` zeros before each row, cut or zeros behind."""
         place = np.arange(width - lead)
-        found = self.ids.take(self.begin[..., None] + place, mode="clip")
-        found *= place < self.length[..., None]
+        ids = self.ids.take(self.begin[..., None] + place, mode="clip")
+        ids *= place < self.length[..., None]
         if not lead:
-            return found
-        return np.concatenate([np.zeros((*found.shape[:-1], lead), np.int32), found], axis=-1)
+            return ids
+        return np.concatenate([np.zeros((*ids.shape[:-1], lead), np.int32), ids], axis=-1)
 
 
 def ragged(ids: array | np.ndarray, lengths: array | np.ndarray) -> Ragged:
@@ -68,6 +68,6 @@ def _column(held: Any, lengths: array, field: type) -> Any:
         return ragged(held, lengths)
     if field is int:
         return np.array(held, np.int64)
-    found = np.empty(len(held), object)  # np.array would make an array of two axes out of equally long tuples
-    found[:] = held
-    return found
+    column = np.empty(len(held), object)  # np.array would make an array of two axes out of equally long tuples
+    column[:] = held
+    return column

@@ -57,11 +57,11 @@ class Encoded:
     """``encode(conversation, t)`` of each state, as columns: held for conversations in memory, made on demand for others."""
 
     def __init__(
-        self, found: Conversations, states: States, encode: Callable[[Conversation, int], Sequence[Any]], *fields: type
+        self, conversations: Conversations, states: States, encode: Callable[[Conversation, int], Sequence[Any]], *fields: type
     ) -> None:
         """fields: what encode gives, as :func:`columns` takes it."""
-        self._found, self._states, self._encode, self._fields = found, states, encode, fields
-        self._kept = columns(self._passing(), fields) if found.in_memory else None
+        self._found, self._states, self._encode, self._fields = conversations, states, encode, fields
+        self._kept = columns(self._passing(), fields) if conversations.in_memory else None
 
     def __len__(self) -> int:
         return len(self._states)

@@ -49,15 +49,15 @@ def together(rows: Sequence[Arrays], inputs: Mapping[str, Any], fill: Mapping[st
     """Rows of one user each, padded behind to that user's shapes ``inputs`` and put into arrays of
     ``number`` users; the last row is repeated for those that are missing.
     """
-    found: Arrays = {}
+    arrays: Arrays = {}
     for name, struct in inputs.items():
         array = np.full((number, *struct.shape[1:]), fill.get(name, 0), struct.dtype)
         for place, row in enumerate(rows):
             one = row[name]
             array[(place, *map(slice, one.shape[1:]))] = one[0]
         array[len(rows) :] = array[len(rows) - 1]
-        found[name] = array
-    return found
+        arrays[name] = array
+    return arrays
 
 
 def _at_most(size: int, limit: int) -> bool:
@@ -71,14 +71,14 @@ def turn_count(talk: Talk) -> int:
 
 def words_of(talks: Iterable[Talk]) -> dict[str, int]:
     """Words of the longest request, question and answer; a dialogue's texts are all three."""
-    found = {"request": 1, "question": 1, "answer": 1}
+    longest = {"request": 1, "question": 1, "answer": 1}
     for talk in talks:
         if isinstance(talk, Conversation):
             texts = [("request", talk.request)]
             texts += [pair for turn in talk.turns for pair in (("question", turn.aspect), ("answer", turn.value))]
             sizes = [(key, len(text.split())) for key, text in texts]
         else:
-            sizes = [(key, len(one.words)) for one in talk.utterances for key in found]
+            sizes = [(key, len(one.words)) for one in talk.utterances for key in longest]
         for key, size in sizes:
-            found[key] = max(found[key], size)
-    return found
+            longest[key] = max(longest[key], size)
+    return longest

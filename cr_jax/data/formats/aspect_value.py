@@ -40,20 +40,20 @@ def conversations(
     always_rated, valid = True, 0
     for number, text, ended in text_lines(path, problems):
         try:
-            found = parse_line(text) if translate is None else translate(parse_line(text))
-            if not ended and always_rated and valid and found.turns[-1].sentiment is None:
+            conversation = parse_line(text) if translate is None else translate(parse_line(text))
+            if not ended and always_rated and valid and conversation.turns[-1].sentiment is None:
                 raise Malformed("cut line", "the last triple lost its sentiment")
             # The hash, not the line: twenty million conversations must fit.
-            if not seen.add(hash(found)):
+            if not seen.add(hash(conversation)):
                 raise Malformed("duplicate", "equal to an earlier line")
         except Malformed as error:
             kind, detail = error.args
             kind = "cut line" if not ended and kind == "wrong separator or cut triple" else kind
             problems.add(kind, number, detail, str(path))
             continue
-        always_rated = always_rated and all(turn.sentiment is not None for turn in found.turns)
+        always_rated = always_rated and all(turn.sentiment is not None for turn in conversation.turns)
         valid += 1
-        yield found
+        yield conversation
     if not valid:
         reason = "line 1: no conversation in this file; " + _FORM
         raise BadInput(str(path), problems.complaints.get(str(path), reason))

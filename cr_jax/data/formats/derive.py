@@ -39,13 +39,13 @@ class Matcher:
 
     def turns(self, texts: Iterable[str]) -> tuple[Turn, ...]:
         """The turns in ``texts``, one per aspect."""
-        found: dict[Words, Turn] = {}
+        turns_by_aspect: dict[Words, Turn] = {}
         for text in texts:
             for sentence in _SENTENCE_END.split(text.lower()):
-                self._sentence(_WORD.findall(sentence), found)
-        return tuple(found.values())
+                self._sentence(_WORD.findall(sentence), turns_by_aspect)
+        return tuple(turns_by_aspect.values())
 
-    def _sentence(self, words: list[str], found: dict[Words, Turn]) -> None:
+    def _sentence(self, words: list[str], turns_by_aspect: dict[Words, Turn]) -> None:
         for start in range(len(words)):
             aspect = self._aspect(words, start)
             if aspect is None:
@@ -58,7 +58,7 @@ class Matcher:
             if any(word in _NEGATIONS or word.endswith("n't") for word in words[max(0, at - NEGATED) : at]):
                 sign, text = -sign, f"not {text}"
             # A dict keeps the place of the first and the value of the last.
-            found[aspect] = Turn(" ".join(aspect), text, sign)
+            turns_by_aspect[aspect] = Turn(" ".join(aspect), text, sign)
 
     def _aspect(self, words: list[str], start: int) -> Words | None:
         for size in range(min(self._longest, len(words) - start), 0, -1):
@@ -107,9 +107,11 @@ def conversations(path: str | Path, lexicon: Lexicon, problems: Problems) -> Ite
             yield Conversation(review.user, review.item, turns)
 
 
-def line(found: Conversation) -> str:
+def line(conversation: Conversation) -> str:
     """The conversation in the aspect-value text form, without a line end."""
-    return f"{found.user}@{found.item}," + ":".join(f"{t.aspect}|{t.value}|{t.sentiment}" for t in found.turns)
+    return f"{conversation.user}@{conversation.item}," + ":".join(
+        f"{t.aspect}|{t.value}|{t.sentiment}" for t in conversation.turns
+    )
 
 
 def _fits(user: str, item: str) -> bool:

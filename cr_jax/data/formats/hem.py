@@ -56,7 +56,7 @@ def conversations(hem: HemDirectory, problems: Problems, splits: Sequence[str] =
     """
     for split in splits:
         file = _file(hem.path, f"query_split/av.{split}.strict.txt")
-        yield from aspect_value.conversations(file, problems, lambda found: _named(hem, found))
+        yield from aspect_value.conversations(file, problems, lambda conversation: _named(hem, conversation))
 
 
 def reviews(hem: HemDirectory, problems: Problems, splits: Sequence[str] = SPLITS) -> Iterator[tuple[int, int, str]]:
@@ -78,12 +78,12 @@ def reviews(hem: HemDirectory, problems: Problems, splits: Sequence[str] = SPLIT
 
 def item_texts(hem: HemDirectory, problems: Problems, limit: int, split: str = "train") -> list[list[str]]:
     """Words of each product: its reviews in order, joined, cut at ``limit`` words."""
-    found: list[list[str]] = [[] for _ in hem.products]
+    texts: list[list[str]] = [[] for _ in hem.products]
     for _, product, text in reviews(hem, problems, (split,)):
-        room = limit - len(found[product])
+        room = limit - len(texts[product])
         if room > 0:
-            found[product].extend(text.split()[:room])
-    for number, words in enumerate(found, 1):
+            texts[product].extend(text.split()[:room])
+    for number, words in enumerate(texts, 1):
         if not words:
             problems.add(
                 "item without a description",
@@ -92,15 +92,15 @@ def item_texts(hem: HemDirectory, problems: Problems, limit: int, split: str = "
                 str(_file(hem.path, "product.txt")),
                 kept=True,
             )
-    return found
+    return texts
 
 
-def _named(hem: HemDirectory, found: Conversation) -> Conversation:
-    user, item = _index(found.user, hem.users), _index(found.item, hem.products)
+def _named(hem: HemDirectory, conversation: Conversation) -> Conversation:
+    user, item = _index(conversation.user, hem.users), _index(conversation.item, hem.products)
     if user is None or item is None:
-        raise aspect_value.Malformed("unknown id", f"{found.user}@{found.item}")
+        raise aspect_value.Malformed("unknown id", f"{conversation.user}@{conversation.item}")
     turns = []
-    for turn in found.turns:
+    for turn in conversation.turns:
         aspect, value = _words(turn.aspect, hem.vocabulary), _words(turn.value, hem.vocabulary)
         if not aspect or not value:
             raise aspect_value.Malformed("unknown word id", f"{turn.aspect}|{turn.value}")
@@ -131,15 +131,15 @@ def _table(folder: Path, name: str, problems: Problems) -> tuple[str, ...]:
 
 
 def _product_queries(file: Path, queries: Sequence[str], problems: Problems) -> list[tuple[int, ...]]:
-    found: list[tuple[int, ...]] = []
+    by_product: list[tuple[int, ...]] = []
     for number, text, _ in text_lines(file, problems):
-        found.extend(() for _ in range(number - 1 - len(found)))
+        by_product.extend(() for _ in range(number - 1 - len(by_product)))
         ids = [_index(word, queries) for word in text.split()]
         known = tuple(index for index in ids if index is not None)
         if len(known) < len(ids):
             problems.add("unknown query id", number, text[:60], str(file))
-        found.append(known)
-    return found
+        by_product.append(known)
+    return by_product
 
 
 def _index(text: str, table: Sequence[str]) -> int | None:
@@ -149,10 +149,10 @@ def _index(text: str, table: Sequence[str]) -> int | None:
 
 
 def _words(ids: str, vocabulary: Sequence[str]) -> str | None:
-    found = [_index(word, vocabulary) for word in ids.split()]
-    if None in found:
+    indices = [_index(word, vocabulary) for word in ids.split()]
+    if None in indices:
         return None
-    return " ".join(vocabulary[index] for index in found if index is not None)
+    return " ".join(vocabulary[index] for index in indices if index is not None)
 
 
 def _recognises(place: Place) -> Match:

@@ -50,7 +50,7 @@ class Lexicon:
     @property
     def values(self) -> int:
         """Distinct values among them."""
-        return len({value for found in self.signs.values() for value in found})
+        return len({value for signs in self.signs.values() for value in signs})
 
 
 def read_lexicon(path: str | Path, problems: Problems, min_count: int, keep_stop_words: bool = False) -> Lexicon:

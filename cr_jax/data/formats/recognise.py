@@ -22,10 +22,10 @@ def known_formats() -> tuple[Format, ...]:
 def format_of(path: Path) -> Format:
     """The format that a file or folder fits best. Raises ``BadInput`` for one that cannot be read or has no conversations."""
     place = Place(path)
-    found = max(known_formats(), key=lambda one: one.recognises(place))
-    if found.refusal is not None:
-        raise BadInput(str(path), found.refusal)
-    return found
+    best = max(known_formats(), key=lambda one: one.recognises(place))
+    if best.refusal is not None:
+        raise BadInput(str(path), best.refusal)
+    return best
 
 
 def files_of(path: Path) -> list[Path]:

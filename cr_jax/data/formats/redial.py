@@ -41,29 +41,29 @@ def dialogues(path: str | Path, problems: Problems, seen: set[str] | None = None
     seen = set() if seen is None else seen
     for number, text, ended in text_lines(path, problems):
         try:
-            found = parse(text)
-            if found.key in seen:
-                raise _Refused("duplicate", f"conversationId {found.key}")
+            dialogue = parse(text)
+            if dialogue.key in seen:
+                raise _Refused("duplicate", f"conversationId {dialogue.key}")
         except _Refused as error:
             problems.add(error.args[0], number, error.args[1], str(path))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             kind = "malformed dialogue" if ended else "cut line"
             problems.add(kind, number, _reason(error), str(path))
         else:
-            seen.add(found.key)
-            yield found
+            seen.add(dialogue.key)
+            yield dialogue
     if not seen:
         raise BadInput(str(path), problems.complaints.get(str(path), "line 1: no dialogue in this file"))
 
 
 def parse(text: str) -> Dialogue:
     """One dialogue from its JSON object. Raises ``ValueError``, ``KeyError``, ``TypeError`` and ``AttributeError``."""
-    found = parse_line(text)
-    titles = {str(k): str(v) for k, v in _table(found["movieMentions"]).items()}
-    seeker = found["initiatorWorkerId"]
-    _identifier(found, "initiatorWorkerId")
+    record = parse_line(text)
+    titles = {str(k): str(v) for k, v in _table(record["movieMentions"]).items()}
+    seeker = record["initiatorWorkerId"]
+    _identifier(record, "initiatorWorkerId")
     spoken: list[Utterance] = []
-    for message in found["messages"]:
+    for message in record["messages"]:
         sender = USER if message["senderWorkerId"] == seeker else SYSTEM
         words, mentions = words_of_text(message["text"], titles)
         if spoken and spoken[-1].sender == sender:
@@ -72,12 +72,12 @@ def parse(text: str) -> Dialogue:
             mentions = (*before.mentions, None, *mentions)
         spoken.append(Utterance(sender, words, mentions))
     if not spoken:
-        raise _Refused("no messages", f"conversationId {_identifier(found, 'conversationId')}")
-    asked, answered = _table(found["initiatorQuestions"]), _table(found["respondentQuestions"])
+        raise _Refused("no messages", f"conversationId {_identifier(record, 'conversationId')}")
+    asked, answered = _table(record["initiatorQuestions"]), _table(record["respondentQuestions"])
     # A movie that one of the two filled in no form for has no complete set of targets.
     forms = {str(k): _form(asked[k], answered[k]) for k in asked if k in answered}
     ratings = {str(k): float(liked) for k, v in asked.items() if (liked := _answer(v, "liked")) != NOT_SAID}
-    return Dialogue(_identifier(found, "conversationId"), str(seeker), tuple(spoken), forms, ratings)
+    return Dialogue(_identifier(record, "conversationId"), str(seeker), tuple(spoken), forms, ratings)
 
 
 def movies(path: str | Path) -> dict[str, str]:
@@ -111,9 +111,9 @@ def _answer(form: Mapping[str, Any], question: str) -> int:
     return value
 
 
-def _identifier(found: Mapping[str, Any], key: str) -> str:
+def _identifier(record: Mapping[str, Any], key: str) -> str:
     """A text or a whole number, as text."""
-    value = found[key]
+    value = record[key]
     if type(value) not in (str, int):
         raise ValueError(f"{key} is {short(value)}; legal: a text or a whole number")
     return str(value)

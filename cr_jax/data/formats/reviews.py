@@ -43,8 +43,8 @@ def numbered(path: str | Path, problems: Problems) -> Iterator[tuple[int, Review
         if not text:
             continue
         try:
-            found = parse_line(text)
-            review = Review(found["reviewerID"], found["asin"], found.get("reviewText") or "", found.get("summary") or "")
+            record = parse_line(text)
+            review = Review(record["reviewerID"], record["asin"], record.get("reviewText") or "", record.get("summary") or "")
             if not all(isinstance(field, str) for field in vars(review).values()):
                 raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -83,9 +83,9 @@ def sizes_per_item(path: str | Path, problems: Problems, limit: int) -> dict[str
     reads a description's facts at the ends.
     """
     used: dict[str, int] = {}
-    found: dict[str, tuple[int, int]] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     for review in reviews(path, problems):
-        at, (words, number) = used.get(review.item, 0), found.get(review.item, (0, 0))
+        at, (words, number) = used.get(review.item, 0), sizes.get(review.item, (0, 0))
         open_sentence = False
         for token in (*tokens(review.text), "."):
             end = token[0] in ".!?"
@@ -93,8 +93,8 @@ def sizes_per_item(path: str | Path, problems: Problems, limit: int) -> dict[str
             if at >= limit or (end and not open_sentence):
                 continue
             at, number, open_sentence = at + 1, number + end, not end
-        used[review.item], found[review.item] = at, (words, number)
-    return found
+        used[review.item], sizes[review.item] = at, (words, number)
+    return sizes
 
 
 def _recognises(place: Place) -> Match:

@@ -51,7 +51,7 @@ def fault(folder: Path) -> str | None:
 
 
 def _sum(file: BinaryIO) -> int:
-    found = 0
+    checksum = 0
     while piece := file.read(_PIECE):
-        found = zlib.crc32(piece, found)
-    return found
+        checksum = zlib.crc32(piece, checksum)
+    return checksum

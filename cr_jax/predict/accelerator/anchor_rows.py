@@ -24,20 +24,20 @@ def from_files(paths: Sequence[str | Path], card: Card, given: Collection[str] =
 
     Raises ``BadInput`` for a file that is no measurement file, and ``BadConfig`` where no row is of the card.
     """
-    found: list[Measured] = []
+    measured: list[Measured] = []
     seen: set[str] = set()
     for path in paths:
         for rows in read_rows(path, given=given):
             seen.add(rows.card)
             if rows.card == card.name and isinstance(rows, Products | Streams | Convolutions):
-                found += _groups(clear(rows), card)
-    if not found:
+                measured += _groups(clear(rows), card)
+    if not measured:
         raise BadConfig(
             f"no row of {', '.join(map(str, paths))} is of {card.name}; there are rows of "
             f"{', '.join(sorted(seen)) or 'no card'}; legal: --profile with one of these, and rows of at least "
             "three times their clock's offset"
         )
-    return found
+    return measured
 
 
 def _groups(rows: Rows, card: Card) -> list[Measured]:
@@ -46,14 +46,14 @@ def _groups(rows: Rows, card: Card) -> list[Measured]:
     if isinstance(rows, Products):
         units = "tensor" if rows.on_units(card) else "plain"
         names = np.where(rows.skinny(), f"{units}_skinny", names)
-    found = []
+    groups = []
     for group in dict.fromkeys(names):
         which = np.flatnonzero(names == group)
         which = which[np.argsort(rows.seconds[which], kind="stable")]
         halves = (which[1::2], False), (which[0::2], True)
         for half, judged in halves if len(which) > 1 else ((which, False),):
             part = taken(rows, half[:: max(1, len(half) // _MOST)])
-            found.append(
+            groups.append(
                 Measured(
                     str(group),
                     tuple(f"{part.label}, line {line}" for line in part.lines),
@@ -63,7 +63,7 @@ def _groups(rows: Rows, card: Card) -> list[Measured]:
                     judged,
                 )
             )
-    return found
+    return groups
 
 
 def _group(rows: Rows, card: Card, kind: str) -> str:

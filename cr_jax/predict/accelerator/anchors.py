@@ -115,7 +115,7 @@ def judging(count: int) -> list[bool]:
 
 def derive(card: Card, measured: Sequence[Measured], source: str = "crjax calibrate") -> Anchors:
     """The anchors of a card with the shipped constants. Raises ``MissingConstant``."""
-    found: dict[str, tuple[float, str]] = {}
+    factors: dict[str, tuple[float, str]] = {}
     left: dict[str, str] = {}
     at, groups = card, defaultdict(list)
     for one in measured:
@@ -125,12 +125,12 @@ def derive(card: Card, measured: Sequence[Measured], source: str = "crjax calibr
         for rule in rules(card):
             if rule.group not in groups:
                 continue
-            at, why = _anchored(at, card, rule, groups, source, found)
+            at, why = _anchored(at, card, rule, groups, source, factors)
             for name in rule.constants:
                 left.pop(name, None)
-                if why is not None and name not in found:
+                if why is not None and name not in factors:
                     left[name] = why
-    return Anchors(at, found, errors(at, measured), tuple(left.items()), tuple(_rows(card, at, measured)))
+    return Anchors(at, factors, errors(at, measured), tuple(left.items()), tuple(_rows(card, at, measured)))
 
 
 def _anchored(
@@ -139,7 +139,7 @@ def _anchored(
     rule: Rule,
     groups: Mapping[str, Sequence[Measured]],
     source: str,
-    found: dict[str, tuple[float, str]],
+    factors: dict[str, tuple[float, str]],
 ) -> tuple[Card, str | None]:
     """The card with the rule's constants anchored, or unchanged with the reason."""
     mechanism, some = rule.mechanism, groups[rule.group]
@@ -158,7 +158,7 @@ def _anchored(
         return at, f"the operations of group {rule.group}, or others of {mechanism}, are no nearer with it"
     count = sum(len(one.seconds) for one in some)
     what = f"{source}: {count} operations of group {rule.group}, {value:.4g} times what comes with cr_jax"
-    found |= {name: (one, what) for name, one in values.items()}
+    factors |= {name: (one, what) for name, one in values.items()}
     return anchored, None
 
 
@@ -191,12 +191,12 @@ def _factor(at: Card, rule: Rule, usual: Mapping[str, float], some: Sequence[Mea
             low = middle
         else:
             high = middle
-    found = (low + high) / 2
+    logarithm = (low + high) / 2
     # Where the device waits for the host, its own time is hidden below some value: any lower one would fit as well.
-    beside = (off(found - _NEAR), off(found + _NEAR))
-    if min(abs(one - off(found)) for one in beside) < _FELT:
+    beside = (off(logarithm - _NEAR), off(logarithm + _NEAR))
+    if min(abs(one - off(logarithm)) for one in beside) < _FELT:
         return None, f"other constants decide the operations of group {rule.group}"
-    return exp(found), None
+    return exp(logarithm), None
 
 
 def errors(card: Card, measured: Sequence[Measured]) -> dict[str, dict[str, Any]]:
@@ -247,18 +247,20 @@ def _rows(shipped: Card, at: Card, measured: Sequence[Measured]) -> list[dict[st
     ]
 
 
-def block(found: Anchors, about: Mapping[str, Any], skipped: Sequence[tuple[str, str]] = (), rows: bool = True) -> dict[str, Any]:
+def block(
+    anchors: Anchors, about: Mapping[str, Any], skipped: Sequence[tuple[str, str]] = (), rows: bool = True
+) -> dict[str, Any]:
     """The ``anchors`` of an accelerator profile. about: created, device, jax, driver; took_s and passes of a sweep."""
-    units = found.card.times.constants
+    units = anchors.card.times.constants
     return {
         "constants": {
             name: {"value": _figures(value), "unit": units[name].unit, "kind": "measured", "source": source}
-            for name, (value, source) in sorted(found.constants.items())
+            for name, (value, source) in sorted(anchors.constants.items())
         },
-        "errors": dict(found.errors),
+        "errors": dict(anchors.errors),
         **about,
-        "skipped": [{"what": what, "why": why} for what, why in (*skipped, *found.left_out)],
-    } | ({"rows": list(found.rows)} if rows else {})
+        "skipped": [{"what": what, "why": why} for what, why in (*skipped, *anchors.left_out)],
+    } | ({"rows": list(anchors.rows)} if rows else {})
 
 
 def _figures(value: Any) -> float:

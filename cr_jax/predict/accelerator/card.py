@@ -42,8 +42,8 @@ class Card:
         """The constants of one mechanism. Raises ``MissingConstant`` where one has no value for this card."""
         known = self._known.get(mechanism)
         if known is None:
-            found = self.times.values(self.accelerator, mechanism) | dict(self.replaced.get(mechanism, {}))
-            known = self._known[mechanism] = found
+            values = self.times.values(self.accelerator, mechanism) | dict(self.replaced.get(mechanism, {}))
+            known = self._known[mechanism] = values
         return known
 
     def with_constants(self, mechanism: str, values: Mapping[str, float]) -> "Card":
@@ -84,7 +84,7 @@ def card(accelerator: Accelerator, times: Times | None = None) -> Card:
             f"{accelerator.name}: {', '.join(missing)} not known (null or absent in its profile); the "
             "maker's data sheet would give it"
         )
-    found = Card(
+    plain_card = Card(
         accelerator.name,
         accelerator.platform,
         str(accelerator.generation),
@@ -100,6 +100,6 @@ def card(accelerator: Accelerator, times: Times | None = None) -> Card:
         times or shipped(),
     )
     if accelerator.anchors is None:
-        return found
-    check_anchors(accelerator, found.times, accelerator.name)
-    return found.with_anchors({name: float(one.value) for name, one in accelerator.anchors.constants.items()})
+        return plain_card
+    check_anchors(accelerator, plain_card.times, accelerator.name)
+    return plain_card.with_anchors({name: float(one.value) for name, one in accelerator.anchors.constants.items()})

@@ -72,10 +72,10 @@ class Executions:
         """The precision that products of inputs of an HLO type are computed in. Raises ``MissingConstant``."""
         accelerator = self.card.accelerator
         name = TYPES.get(dtype) or (f"float8_{dtype[2:]}" if dtype.startswith("f8") else dtype)
-        found = matmul_precision(accelerator, self.precision, name)
-        if found is None:
+        precision = matmul_precision(accelerator, self.precision, name)
+        if precision is None:
             raise MissingConstant(f"{accelerator.name}: the type in which it computes products of {name} is not known")
-        return found
+        return precision
 
     def _tpu(self, operation: Operation) -> Execution:
         computed_in = self.computed_in(operation.products[0].dtype) if operation.products else None
@@ -132,13 +132,13 @@ class Executions:
         layout = tiling.Layout(lhs_along_k=product.kind[0] == "n", rhs_along_k=product.kind[1] == "t")
         tensor = on_tensor_cores(self.card.accelerator, computed_in)
         batch = tiling.ProductBatch(product.batch, product.m, product.n, product.k, computed_in, item, out, layout, extra)
-        found = (products_tensor if tensor else products_plain).parts(self.card, batch)
+        time = (products_tensor if tensor else products_plain).parts(self.card, batch)
         kind = f"products_{computed_in}"
         if not tensor and product.batch == 1 and min(product.m, product.n) <= SKINNY:
             kind = "products_skinny"
         elif kind == "products_float32" and products_plain.limited(self.card):
             kind = "products_float32_limited"
-        return Execution(float(found.seconds) + float(found.start), Parts(float(found.compute), float(found.memory)), kind)
+        return Execution(float(time.seconds) + float(time.start), Parts(float(time.compute), float(time.memory)), kind)
 
     def _convolution(self, operation: Operation) -> Execution:
         card, many = self.card, len(operation.convolutions)

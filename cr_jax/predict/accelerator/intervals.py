@@ -34,11 +34,11 @@ class ClassError:
     kinship: Kinship | None
     low: float
     high: float
-    found: ResidualErrors | None
+    errors: ResidualErrors | None
 
     def document(self) -> ClassErrors:
         """As reports have it."""
-        known = self.found
+        known = self.errors
         return ClassErrors(
             class_=self.kind,
             seconds=self.seconds,
@@ -65,21 +65,23 @@ def _error(card: Card, kind: str, seconds: float) -> ClassError:
         return _class_error(kind, seconds, "same_card", ResidualErrors(cards=(card.name,), **structs.asdict(measured)))
     known = card.times.residuals.get(kind)
     for kinship in KINSHIPS if known else ():
-        found: ResidualErrors | UnsetType = getattr(known, kinship)
-        if found and _fits(card, kinship, found):
-            return _class_error(kind, seconds, kinship, found)
+        residual_errors: ResidualErrors | UnsetType = getattr(known, kinship)
+        if residual_errors and _fits(card, kinship, residual_errors):
+            return _class_error(kind, seconds, kinship, residual_errors)
     return ClassError(kind, seconds, None, 1 / UNKNOWN_FACTOR, UNKNOWN_FACTOR, None)
 
 
-def _class_error(kind: str, seconds: float, kinship: Kinship, found: ResidualErrors) -> ClassError:
-    return ClassError(kind, seconds, kinship, min(1.0, found.ratio_low), max(1.0, found.ratio_high), found)
+def _class_error(kind: str, seconds: float, kinship: Kinship, residual_errors: ResidualErrors) -> ClassError:
+    return ClassError(
+        kind, seconds, kinship, min(1.0, residual_errors.ratio_low), max(1.0, residual_errors.ratio_high), residual_errors
+    )
 
 
-def _fits(card: Card, kinship: Kinship, found: ResidualErrors) -> bool:
+def _fits(card: Card, kinship: Kinship, residual_errors: ResidualErrors) -> bool:
     if kinship == "same_card":
-        return card.name in found.cards
+        return card.name in residual_errors.cards
     if kinship == "same_generation":
-        return card.generation in (found.generations or ())
+        return card.generation in (residual_errors.generations or ())
     return kinship == "other_vendor" or card.platform == "cuda"
 
 

@@ -164,13 +164,13 @@ class Launches:
             )
         if not times:
             return clock
-        found = self._loops.setdefault(loop.name, _Sum())
-        found.seconds += max(clock.device - begun.device, clock.host - begun.host) * times
-        found.busy_s += (clock.busy_s - begun.busy_s) * times
-        found.iterations += turns * times
-        found.kernels = (self.kernels - before) // max(1, turns * times)
-        found.graphs = self._graphs(body)
-        found.waits = not loop.counted
+        total = self._loops.setdefault(loop.name, _Sum())
+        total.seconds += max(clock.device - begun.device, clock.host - begun.host) * times
+        total.busy_s += (clock.busy_s - begun.busy_s) * times
+        total.iterations += turns * times
+        total.kernels = (self.kernels - before) // max(1, turns * times)
+        total.graphs = self._graphs(body)
+        total.waits = not loop.counted
         return clock
 
     def _repeat(self, once: Callable[[Clock, int], Clock], clock: Clock, turns: int, times: int) -> Clock:
@@ -197,11 +197,11 @@ class Launches:
 
     def _graphs(self, nodes: Sequence[Node]) -> int:
         """CUDA graphs of one run of a computation."""
-        found = run = 0
+        graphs = run = 0
         for node in [*nodes, None]:
             if node is not None and node.operation is not None and self._fits(self.program.operations[node.operation]):
                 run += 1
                 continue
-            found += run >= SMALLEST_GRAPH
+            graphs += run >= SMALLEST_GRAPH
             run = 0
-        return found
+        return graphs

@@ -49,17 +49,17 @@ def on_card(program: Program, at: Card, precision: str, executions: Executions |
     if moved:
         raise MissingConstant(f"{at.name}: the time of collectives is not predicted; the program has some")
     executions = executions or Executions(at, precision)
-    found = [executions.of(operation) for operation in program.operations]
+    executed = [executions.of(operation) for operation in program.operations]
     if at.platform == "tpu":
         runs = {place: operation.times for place, operation in enumerate(program.operations)}
         loops: tuple[LoopTime, ...] = ()
         starting = at.constants("tpu")["call_s"]
     else:
-        launches = Launches(program, at.constants("launches"), lambda place: found[place].seconds)
+        launches = Launches(program, at.constants("launches"), lambda place: executed[place].seconds)
         started = launches.run()
         runs, loops = launches.runs, started.loops
-        starting = started.seconds - sum(found[place].seconds * times for place, times in runs.items())
-    return _whole(program, at, found, runs, starting, loops)
+        starting = started.seconds - sum(executed[place].seconds * times for place, times in runs.items())
+    return _whole(program, at, executed, runs, starting, loops)
 
 
 def _kept(accelerator: Accelerator, precision: str) -> tuple[Card, Executions]:
@@ -75,12 +75,12 @@ def _kept(accelerator: Accelerator, precision: str) -> tuple[Card, Executions]:
 
 
 def _whole(
-    program: Program, at: Card, found: list[Execution], runs: dict[int, int], starting: float, loops: tuple[LoopTime, ...]
+    program: Program, at: Card, executed: list[Execution], runs: dict[int, int], starting: float, loops: tuple[LoopTime, ...]
 ) -> StepTime:
     kinds: Counter[str] = Counter()
     operations = []
     for place, times in runs.items():
-        one, operation = found[place], program.operations[place]
+        one, operation = executed[place], program.operations[place]
         kinds[one.kind] += one.seconds * times  # type: ignore[assignment]
         longer = max(one.parts.compute_s, one.parts.memory_s)
         share = min(1.0, one.seconds / longer) if longer else 1.0

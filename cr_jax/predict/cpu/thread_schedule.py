@@ -146,11 +146,11 @@ class _Queues:
         """
         held = [queue.at for queue in self.queues if queue.at is not None]
         wants = {place: self.runs[place].width - 1 for place in held} | {p: self.runs[p].width for p in self.background}
-        free, found = float(self.threads - len(held)), {}
+        free, rates = float(self.threads - len(held)), {}
         for number, (place, most) in enumerate(sorted(wants.items(), key=lambda item: item[1])):
-            found[place] = max(0.0, min(most, free / (len(wants) - number)))
-            free -= found[place]
-        return {place: found[place] + (1 if place in held else 0) for place in wants}
+            rates[place] = max(0.0, min(most, free / (len(wants) - number)))
+            free -= rates[place]
+        return {place: rates[place] + (1 if place in held else 0) for place in wants}
 
     def _end(self, place: int) -> None:
         ready: deque[int] = deque()

@@ -60,7 +60,7 @@ def read_rates(
 
 
 def _prices(text: str, devices: Sequence[str]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    prices: dict[str, float] = {}
     named = [device for device in devices if device not in ("gpu", "tpu")]  # these mean another device elsewhere
     for part in text.split(","):
         name, equals, number = part.rpartition("=")
@@ -71,15 +71,15 @@ def _prices(text: str, devices: Sequence[str]) -> dict[str, float]:
             value = float(number)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or value < 0 or name in found or (equals and not name):
+        if not math.isfinite(value) or value < 0 or name in prices or (equals and not name):
             raise BadConfig(f"--price-per-hour {text!r}: legal: US dollars, 0 or more, or DEVICE=DOLLARS with commas between")
-        found[name] = value
-    if "" in found and len(devices) > 1:
+        prices[name] = value
+    if "" in prices and len(devices) > 1:
         raise BadConfig(
             f"--price-per-hour {text!r}: one price for {len(devices)} devices; legal: "
             f"{','.join(f'{d}=DOLLARS' for d in devices[:3])}"
         )
-    return found
+    return prices
 
 
 def _least(option: str, value: float | None, least: float) -> None:

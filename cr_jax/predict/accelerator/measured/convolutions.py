@@ -60,12 +60,12 @@ class Convolutions:
     def predicted(self, on: Card) -> np.ndarray:
         """Seconds, without the clock's offset."""
         board = replace(on, watts=ZEROS * on.watts, _known={})
-        found = np.empty(len(self))
+        seconds = np.empty(len(self))
         for winograd in (True, False):
             which = np.flatnonzero(self.winograd == winograd)
             if len(which):
-                found[which] = taken(self, which)._seconds(board, winograd)
-        return found
+                seconds[which] = taken(self, which)._seconds(board, winograd)
+        return seconds
 
     def _seconds(self, board: Card, winograd: bool) -> np.ndarray:
         images, weights, result = self.moved

@@ -66,10 +66,10 @@ class Products:
         if self.computed_in == "float32":
             return "float32"
         stored = "float32" if self.computed_in == "tf32" else self.computed_in
-        found = matmul_precision(on.accelerator, "highest", "float8_e4m3fn" if stored == "float8" else stored)
-        if found is None:
+        precision = matmul_precision(on.accelerator, "highest", "float8_e4m3fn" if stored == "float8" else stored)
+        if precision is None:
             raise MissingConstant(f"{on.name}: the type in which it computes products of {stored} is not known")
-        return found
+        return precision
 
     def time(self, on: Card) -> ProductTime:
         """The time of the products by the code that predicts them. Raises ``MissingConstant``."""
@@ -87,8 +87,8 @@ class Products:
 
     def predicted(self, on: Card) -> np.ndarray:
         """Seconds, without the clock's offset."""
-        found = self.time(on)
-        return found.seconds + found.start
+        time = self.time(on)
+        return time.seconds + time.start
 
     def skinny(self) -> np.ndarray:
         """Products of few rows or columns, as in a recurrent step."""
@@ -141,7 +141,7 @@ def _grouped(
     table: Table, given: Collection[str], source: str, kinds: np.ndarray, types: np.ndarray, layout: Layout
 ) -> list[Products]:
     names = cards.column(table, "card", source, given)
-    found = Products(
+    all_rows = Products(
         "",
         "",
         "",
@@ -157,6 +157,6 @@ def _grouped(
     for place, key in enumerate(zip(names, kinds, types, strict=True)):
         groups.setdefault(key, []).append(place)
     return [
-        replace(taken(found, np.array(places)), card=card, kind=kind, computed_in=computed_in)
+        replace(taken(all_rows, np.array(places)), card=card, kind=kind, computed_in=computed_in)
         for (card, kind, computed_in), places in sorted(groups.items())
     ]

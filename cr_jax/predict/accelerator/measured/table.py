@@ -64,13 +64,13 @@ class Table:
         return self._numbers(column, "numbers from 1 to 1e18", 1, 1e18)
 
     def _numbers(self, column: str, legal: str, least: float, most: float, whole: bool = False) -> np.ndarray:
-        found = np.empty(len(self))
+        numbers = np.empty(len(self))
         for row, cell in enumerate(self.cells[column]):
             value = float(cell) if _NUMBER.fullmatch(cell) else None
             if value is None or not least <= value <= most or (whole and value != int(value)):
                 raise self.fail(row, f"{column} {short(cell)} {_why(cell, value, most)}; legal: {legal}")
-            found[row] = value
-        return found
+            numbers[row] = value
+        return numbers
 
 
 def _why(cell: str, value: float | None, most: float) -> str:
