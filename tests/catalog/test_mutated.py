@@ -100,7 +100,7 @@ def test_an_accelerator_with_junk_is_refused_or_of_use(tmp_path, name, every):
         found = predict(program, accelerator, "default", "float32")
         figures = [found.seconds, found.low_s, found.high_s]
         told = costs(found.seconds, found.shares, accelerator, Rates())
-        figures += [v for block in told.values() for v in (block or {}).values() if isinstance(v, float)]
+        figures += [v for block in told for v in structs.astuple(block) if isinstance(v, float)]
         assert all(v is None or math.isfinite(v) for v in figures), (path, str(junk)[:40], figures)
         assert accelerator.calibration is None or unreliable(accelerator.calibration) is None or not accelerator.validated_on
     assert taken or every > 1
