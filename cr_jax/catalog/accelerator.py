@@ -12,9 +12,9 @@ from cr_jax.documents.fields import Platform
 #: of the 8-bit floating-point types, ``int8`` counted in integer operations.
 MATMUL_TYPES = ("float64", "float32", "tf32", "bfloat16", "float16", "float8", "int8")
 VECTOR_TYPES = ("float64", "float32", "bfloat16", "float16")
-#: Fields of a target config whose text is an enum's name, not a string.
+#: Fields of a target config that are names of enums, not strings.
 _ENUMS = ("feature_extension",)
-#: A calibration whose canary, one program run again and again, lies further apart is disturbed.
+#: A calibration is disturbed if the times of its canary, one program run again and again, spread more than this.
 CANARY_SPREAD = 0.15
 
 
@@ -64,8 +64,8 @@ class Accelerator:
 
 
 def unreliable(calibration: Calibration) -> str | None:
-    """Why a calibration cannot be relied on, in words; ``None``: it can. No error that was found with others holds
-    for its predictions.
+    """The reason, in words, why a calibration is not reliable; ``None``: it is. Errors that were measured with others do not
+    apply to its predictions.
     """
     if calibration.passes < 2:
         return "of a single pass nothing says how far passes lie apart"

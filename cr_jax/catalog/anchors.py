@@ -6,7 +6,7 @@ from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.times import MissingConstant, Times
 from cr_jax.errors import BadInput
 
-#: An anchor further than this from the value that comes with cr_jax is of another unit, or of no such measurement.
+#: An anchor further than this from the shipped value has another unit, or is no such measurement.
 FAR = 100.0
 #: A share of a peak can be above 1 where a card boosts its clock beyond the one printed.
 MOST_SHARE = 1.5
@@ -14,7 +14,7 @@ _SHARES = ("share", "utilisation", "utilisation_128", "rate", "tf32_feed")
 
 
 def check_anchors(accelerator: Accelerator, times: Times, where: str) -> None:
-    """Raises ``BadInput`` with the first constant that is unknown, of another platform or of another unit."""
+    """Raise ``BadInput`` with the first constant that is unknown, of another platform or of another unit."""
     for name, entry in accelerator.anchors.constants.items() if accelerator.anchors else ():
         reason = refusal(accelerator, times, name, entry.value, entry.unit or None)
         if reason is not None:
@@ -22,7 +22,7 @@ def check_anchors(accelerator: Accelerator, times: Times, where: str) -> None:
 
 
 def refusal(accelerator: Accelerator, times: Times, name: str, value: float, unit: str | None = None) -> str | None:
-    """Why a value of a constant cannot hold for a device; ``None``: it can. unit: the constant's own where not given."""
+    """The reason why a constant cannot have this value; ``None``: it can. unit: the constant's own by default."""
     known = times.constants.get(name)
     if known is None:
         near = difflib.get_close_matches(name, list(times.constants), n=3, cutoff=0.5)

@@ -8,7 +8,7 @@ from cr_jax.records import TextLengths
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a number comes from."""
+    """The source of a number."""
 
     kind: FigureKind
     source: str
@@ -43,7 +43,7 @@ class Dataset:
 
     @property
     def last_turn(self) -> int:
-        """T that 95% of the conversations do not exceed."""
+        """The last turn T that 95% of the conversations do not exceed."""
         total, seen = sum(self.turn_histogram), 0
         for turns, number in enumerate(self.turn_histogram, 1):
             seen += number

@@ -1,4 +1,4 @@
-"""Profiles by name or from a file: read, held against their schema, made into frozen values."""
+"""Profiles by name or from a file: read, checked against their schema, made into frozen values."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,8 +30,8 @@ _TEXTS = {
 }
 
 
-#: Every number of a profile but 0 lies between these: no rate, size or time of anything is beyond, and sums and
-#: quotients of such stay finite.
+#: Bounds of every number of a profile but 0: no rate, size or time is outside of them, and sums and
+#: quotients of such numbers stay finite.
 _LEAST, _MOST = 1e-30, 1e30
 
 
@@ -179,7 +179,7 @@ def _accelerator(profile: AcceleratorProfile) -> Accelerator:
 
 
 def _within_bounds(value: Any, where: str, path: str = "") -> None:
-    """Refuse a number that arithmetic would make 0 or infinite of (``BadInput`` with its place)."""
+    """Refuse a number that arithmetic would turn into 0 or infinity (``BadInput`` with its place)."""
     if isinstance(value, Mapping):
         for key, one in value.items():
             _within_bounds(one, where, f"{path}.{key}" if path else str(key))

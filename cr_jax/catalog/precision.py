@@ -1,15 +1,14 @@
-"""What a matrix product is computed in, which is not what its inputs are stored in.
+"""The type that a matrix product is computed in, which may differ from the type of its inputs.
 
-XLA computes float32 products in fewer bits unless ``highest`` is asked for: in tf32 on NVIDIA GPUs
-from Ampere on (JAX's ``default`` and ``high`` alike), in one or three bfloat16 passes on TPU, where
-``highest`` is six passes. Inputs that a card has no unit for are converted first.
+XLA computes float32 products in fewer bits unless ``highest`` is requested: in tf32 on NVIDIA GPUs from Ampere on (JAX's
+``default`` and ``high`` alike), in one or three bfloat16 passes on TPU, where ``highest`` is six passes. Inputs without a unit on
+the card are converted first.
 
-GPUs: read off the texts that XLA of JAX 0.10.2 compiles for sm_52 to sm_120, one product per type
-(2026-11-30). bfloat16 becomes float32 before Ampere; 8-bit floats become float16 where the card or
-the type has no unit. float16 is accumulated in float32 always (openxla/xla,
-stream_executor/gpu/gpu_blas_lt.cc), so that the plain lanes of Pascal, which have no unit for that,
-compute it in float32: its rate for pure float16 is not used. TPU: what the chip multiplies without
-a conversion (JAX 0.10.2, jax/_src/pallas/mosaic/tpu_info.py, ``is_matmul_supported``).
+GPUs: read off the texts that XLA of JAX 0.10.2 compiles for sm_52 to sm_120, one product per type (2026-11-30). bfloat16 becomes
+float32 before Ampere; 8-bit floats become float16 where the card or the type has no unit. float16 is always accumulated in
+float32 (openxla/xla, stream_executor/gpu/gpu_blas_lt.cc), so that the plain lanes of Pascal, which have no unit for that, compute
+it in float32: their rate for pure float16 is not used. TPU: the types that the chip multiplies without a conversion (JAX 0.10.2,
+jax/_src/pallas/mosaic/tpu_info.py, ``is_matmul_supported``).
 """
 
 from cr_jax.catalog.accelerator import Accelerator
@@ -56,10 +55,10 @@ def compute_capability(accelerator: Accelerator) -> tuple[int, int] | None:
 
 
 def matmul_precision(accelerator: Accelerator, precision: str, dtype: str) -> str | None:
-    """What a product of two arrays of ``dtype`` is computed in; ``None``: unknown.
+    """The type in which a product of two arrays of ``dtype`` is computed; ``None``: unknown.
 
-    One of ``MATMUL_TYPES``, or ``bfloat16_3x`` or ``bfloat16_6x``; on CPU ``dtype`` itself. precision: JAX's
-    ``default``, ``high`` or ``highest``, which only float32 heeds. dtype: a type's name, such as ``float8_e4m3fn``.
+    One of ``MATMUL_TYPES``, or ``bfloat16_3x`` or ``bfloat16_6x``; on CPU ``dtype`` itself. precision: JAX's ``default``,
+    ``high`` or ``highest``, which only affects float32. dtype: a type's name, such as ``float8_e4m3fn``.
     """
     if accelerator.platform == "cpu":
         return dtype
@@ -70,9 +69,9 @@ def matmul_precision(accelerator: Accelerator, precision: str, dtype: str) -> st
 
 
 def on_tensor_cores(accelerator: Accelerator, computed_in: str) -> bool:
-    """Whether products computed in that (as ``matmul_precision`` says) run on the device's matrix units.
+    """Whether products in a type of ``matmul_precision`` run on the device's matrix units.
 
-    On a GPU they run on its plain lanes otherwise; a TPU has no other place for them, a CPU no matrix units.
+    On a GPU the others run on its plain lanes; a TPU runs all on its matrix units, and a CPU has none.
     """
     if accelerator.platform != "cuda":
         return accelerator.platform == "tpu"

@@ -1,7 +1,7 @@
-"""Constants of predicted times on accelerators, and the errors they left on cards that were not fitted.
+"""Constants of predicted times on accelerators, and their errors on cards left out of the fit.
 
-They lie in ``profiles/accelerator_times.json``, written by ``bench/fit_accelerators.py``. A constant has one value, or
-values by generation, by kind of memory or by card beside it; the most special one holds.
+They are in ``profiles/accelerator_times.json``, written by ``bench/fit_accelerators.py``. A constant has one value, or in
+addition values by generation, by kind of memory or by card; the most specific one applies.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from cr_jax.errors import CrJaxError, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.resources import times_file
 
-#: What a constant may differ by, the most special first.
+#: The properties that a constant may depend on, the most specific first.
 _BY = ("card", "generation", "memory_kind", "platform")
 
 
@@ -26,21 +26,22 @@ class MissingConstant(CrJaxError):
 
 @dataclass(frozen=True)
 class Constant:
-    """One number of a formula. value: ``None`` where there is one by generation only. by: values that replace it,
-    by what and for which, such as ``{"generation": {"pascal": 0.894}}``. would_give: the source of a missing value.
-    """
+    """One number of a formula."""
 
     name: str
     value: float | None
+    """``None`` where there are values by generation only."""
     unit: str
     meaning: str
     kind: str
     source: str
     by: Mapping[str, Mapping[str, float]]
+    """Values that replace it, by property and its value, such as ``{"generation": {"pascal": 0.894}}``."""
     would_give: str
+    """The source of a missing value."""
 
     def of(self, accelerator: Accelerator) -> float:
-        """Its value for one accelerator. Raises ``MissingConstant``."""
+        """The value for one accelerator. Raises ``MissingConstant``."""
         keys = {
             "card": accelerator.name,
             "generation": accelerator.generation,
@@ -67,7 +68,7 @@ class Times:
     residuals: Mapping[str, Residuals]
 
     def values(self, accelerator: Accelerator, mechanism: str) -> dict[str, float]:
-        """The constants of one mechanism, their names without it. Raises ``MissingConstant`` and ``UnknownName``."""
+        """The constants of one mechanism, by name without the mechanism. Raises ``MissingConstant`` and ``UnknownName``."""
         prefix = f"{mechanism}."
         constants = {c.name.removeprefix(prefix): c.of(accelerator) for c in self.constants.values() if c.name.startswith(prefix)}
         if not constants:
@@ -77,7 +78,7 @@ class Times:
 
 @cache
 def shipped() -> Times:
-    """The constants that come with cr_jax."""
+    """The shipped constants."""
     return read_times(times_file())
 
 

@@ -1,4 +1,4 @@
-"""A conversation as the readers give it, and the account of a file's faults."""
+"""A conversation as returned by the readers, and the faults of a file."""
 
 import gzip
 import zlib
@@ -11,9 +11,9 @@ from cr_jax.errors import BadInput
 from cr_jax.files import open_file, why
 from cr_jax.printable import visible
 
-#: Line numbers kept per kind of problem.
+#: The most line numbers kept per kind of problem.
 KEPT_LINES = 5
-#: A longer line is no conversation: it is a binary file, or one that lost its line ends.
+#: The longest line: a longer one is of a binary file, or of one that lost its line ends.
 LONGEST_LINE_BYTES = 1 << 20
 
 
@@ -28,7 +28,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A user's conversation about the item sought, one or more turns.
+    """A user's conversation about the sought item, one or more turns.
 
     request: the words of q0, ``""`` where the file has none.
     """
@@ -41,10 +41,9 @@ class Conversation:
 
 @dataclass
 class Problems:
-    """What was wrong with a file, by kind: how often, and the first line numbers.
+    """The faults of a file, by kind: their number, and the first line numbers.
 
-    strict: refuse the first problem (``BadInput``) instead of counting it. complaints: the first
-    problem of each file in words.
+    strict: refuse the first problem (``BadInput``) instead of counting it. complaints: the first problem of each file in words.
     """
 
     path: str
@@ -55,9 +54,7 @@ class Problems:
     kept: set[str] = field(default_factory=set)
 
     def add(self, kind: str, line: int, detail: str, file: str | None = None, kept: bool = False) -> None:
-        """Count one problem at a line (1-based). kept: the line is used all the same. Raises
-        ``BadInput`` when strict.
-        """
+        """Count one problem at a line (1-based). kept: the line is used nevertheless. Raises ``BadInput`` when strict."""
         if self.strict:
             raise BadInput(f"{file or self.path}, line {line}", f"{kind}: {detail}")
         self.complaints.setdefault(file or self.path, f"line {line}: {kind}: {detail}")
@@ -89,9 +86,8 @@ class Problems:
 def text_lines(path: str | Path, problems: Problems) -> Iterator[tuple[int, str, bool]]:
     """Lines of a plain or gzip file: number (1-based), text without its end, whether it had an end.
 
-    Whether a file is gzip is read from its first bytes, not its name. Blank lines are passed over.
-    Lines that are not UTF-8 or too long are problems, and so is an archive cut short. Raises
-    ``BadInput`` for a file that cannot be read or holds nothing.
+    Gzip is recognised by the first bytes, not by the name. Blank lines are skipped. Lines that are not UTF-8 or too long are
+    problems, and so is a truncated archive. Raises ``BadInput`` for a file that cannot be read or is empty.
     """
     name, number = str(path), 0
     try:

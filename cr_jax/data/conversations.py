@@ -1,4 +1,4 @@
-"""The conversations of one part of a corpus, behind one interface whether they lie in memory or on disk."""
+"""The conversations of one part of a corpus, behind one interface for memory and disk."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from cr_jax.data.conversation import Conversation
 
 @dataclass(frozen=True)
 class Tables:
-    """The texts that the numbers in a :class:`Block` stand for; a number is a place in its table."""
+    """The texts behind the numbers in a :class:`Block`; a number is an index into its table."""
 
     users: tuple[str, ...]
     items: tuple[str, ...]
@@ -47,7 +47,7 @@ class Conversations(Protocol):
 
     @property
     def in_memory(self) -> bool:
-        """Whether everything is held in memory, so that what is derived from each conversation may be kept too."""
+        """Whether everything is in memory, so that values derived from each conversation may be kept too."""
         ...
 
     @property
@@ -68,7 +68,7 @@ class Conversations(Protocol):
 
 
 class ConversationsInMemory(tuple[Conversation, ...]):
-    """Conversations as a tuple; the columns are made when they are first asked for."""
+    """Conversations as a tuple; the columns are made at the first use."""
 
     in_memory = True
 

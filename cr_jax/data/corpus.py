@@ -1,7 +1,7 @@
-"""A data set ready to train on: conversations or dialogues in three parts, words and item texts.
+"""A data set for training: conversations or dialogues in three parts, words and item texts.
 
-Everything that is learned from text (the vocabulary, item descriptions) comes from the training
-part alone; users, items and aspects come from all parts.
+Everything learned from text (the vocabulary, item descriptions) comes from the training part alone; users, items and aspects come
+from all parts.
 """
 
 import os
@@ -38,14 +38,14 @@ _DRAWN = "by user and item, seed {}: 80, 10 and 10% of the conversations"
 class Corpus:
     """A data set in three parts. Conversations are empty for a corpus of dialogues, and the other way round."""
 
-    #: Measured sizes, from which a model is configured.
+    #: Measured sizes, which configure a model.
     dataset: Dataset
     #: SHA-256 of the files' bytes.
     fingerprint: str
-    #: How the parts were drawn, in words.
+    #: The rule of the split, in words.
     split: str
     problems: Problems
-    #: By part; those of a large file lie on disk.
+    #: By part; those of a large file are on disk.
     conversations: Mapping[str, Conversations]
     #: By part.
     dialogues: Mapping[str, tuple[Dialogue, ...]]
@@ -61,12 +61,12 @@ class Corpus:
 
 
 def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_file: str | Path | None = None) -> Corpus:
-    """The corpus in a file or folder, whatever its layout.
+    """The corpus in a file or folder of any layout.
 
-    It is held in memory, but for aspect-value text of more than ``IN_MEMORY_BYTES``, which goes to the cache first.
-    reviews_file: 5-core reviews of the same items; those of training conversations become the descriptions. Without
-    texts an item's description is its training conversations. Raises ``BadInput``, and ``BadConfig`` where PyArrow,
-    which the cache needs, is not installed.
+    It is held in memory, except for aspect-value text of more than ``IN_MEMORY_BYTES``, which is stored in the cache first.
+    reviews_file: 5-core reviews of the same items; those of training conversations become the descriptions. Without texts an
+    item's description is its training conversations. Raises ``BadInput``, and ``BadConfig`` where PyArrow, which the cache needs,
+    is not installed.
     """
     place = expanded(path)
     problems = Problems(str(path), strict)

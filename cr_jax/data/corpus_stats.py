@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cr_jax.data.conversation import Conversation
 
-#: Longest item description MMN and PMMN read, in words.
+#: Longest item description that MMN and PMMN read, in words.
 ITEM_WORDS = 128
 
 
@@ -17,12 +17,12 @@ class CorpusStats:
     #: Users and items with a number each, in order of their appearance.
     users: dict[str, int] = field(default_factory=dict)
     items: dict[str, int] = field(default_factory=dict)
-    #: How often each aspect and value occurs in all conversations.
+    #: Occurrences of each aspect and value in all conversations.
     aspects: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
     #: Conversations by their number of turns.
     turns: Counter[int] = field(default_factory=Counter)
-    #: How often each aspect, value and request occurs in training conversations.
+    #: Occurrences of each aspect, value and request in training conversations.
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     requests: Counter[str] = field(default_factory=Counter)
@@ -45,7 +45,7 @@ class CorpusStats:
             self.asked[turn.aspect] += 1
             self.answered[turn.value] += 1
             if len(words) < ITEM_WORDS:
-                # One string for all places of a word.
+                # One string for all occurrences of a word.
                 words += map(sys.intern, (*turn.aspect.lower().split(), *turn.value.lower().split(), "."))
         del words[ITEM_WORDS:]
 

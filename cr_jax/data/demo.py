@@ -1,7 +1,6 @@
-"""A small made-up file of conversations, so that every command has something to run on.
+"""A small synthetic file of conversations, with which every command can run.
 
-The words, users and items are invented from syllables by a seeded generator; nothing is taken from
-a published data set.
+A seeded generator makes the words, users and items from syllables; nothing is taken from a published data set.
 """
 
 import random

@@ -1,11 +1,11 @@
-"""A dialogue in utterances, with the items its words mention and what was said about each."""
+"""A dialogue in utterances, with the items that its words mention and the forms about each."""
 
 from dataclasses import dataclass
 
 from cr_jax.data.conversation import Conversation
 
 USER, SYSTEM = 1, -1
-#: A form's answers beyond no (0) and yes (1).
+#: Answers of a form besides no (0) and yes (1).
 NOT_SAID = 2
 #: suggested, seen, liked by the initiator (the user), then by the respondent (the system).
 Form = tuple[int, int, int, int, int, int]
@@ -37,9 +37,9 @@ class Dialogue:
 def from_conversation(conversation: Conversation, mentions: bool = True) -> Dialogue:
     """A conversation of aspects and values as a dialogue about its item.
 
-    The system asks an aspect, the user answers a value. mentions: every word counts as naming the
-    item, since the format has no mentions; ``False`` where the item is what is sought. The form says
-    suggested by the system, seen, and liked as most of the values are (not said where none is).
+    The system asks an aspect, the user answers a value. mentions: every word counts as naming the item, since the format has no
+    mentions; ``False`` where the item is the sought one. The form says suggested by the system, seen, and liked as most of the
+    values are (not said where none is).
     """
     item = conversation.item if mentions else None
 
@@ -58,6 +58,6 @@ def from_conversation(conversation: Conversation, mentions: bool = True) -> Dial
 
 
 def turns_of(dialogue: Dialogue) -> list[slice]:
-    """The utterances of each turn: the user's, and what the system said before; none where the user is silent."""
+    """The utterances of each turn: the user's, and the system's before it; empty where the user is silent."""
     ends = [i + 1 for i, one in enumerate(dialogue.utterances) if one.sender == USER]
     return [slice(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []

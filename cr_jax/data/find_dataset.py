@@ -1,4 +1,4 @@
-"""A data set from a name, a profile or a file of conversations, whatever its layout."""
+"""A data set from a name, a profile or a file of conversations of any layout."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from cr_jax.data.profile_dialogues import profile_dialogues
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.files import exists, expanded, is_file, is_folder, mode, open_file, why
 
-#: The shipped profile whose text lengths stand in for what a file says nothing about.
+#: The shipped profile that supplies text lengths which a file does not have.
 STAND_IN = "cell-phones"
 REVIEWS = "5-core reviews hold no conversations"
 
@@ -24,16 +24,16 @@ REVIEWS = "5-core reviews hold no conversations"
 def find_dataset(text: str, strict: bool = False) -> tuple[Dataset, Problems]:
     """``--dataset``: the name of a profile, a profile's JSON file, or conversations (file or folder).
 
-    Raises ``UnknownName`` for what is none of these, ``BadInput`` for a file that is refused.
+    Raises ``UnknownName`` for anything else, and ``BadInput`` for a file that is refused.
     """
     known = known_profile(text)
     return read_dataset(expanded(text), strict) if known is None else (known, Problems(text))
 
 
 def known_profile(text: str) -> Dataset | None:
-    """The profile that ``text`` names, or is the file of; ``None`` for conversations, which are to be read.
+    """The profile named by ``text``, or in that file; ``None`` for conversations, which have to be read.
 
-    Raises ``UnknownName`` for what is neither a name nor there, ``BadInput`` for a profile that is refused.
+    Raises ``UnknownName`` for an unknown name that is no file, and ``BadInput`` for a profile that is refused.
     """
     if text in load.dataset_names():
         return load.dataset(text)
@@ -56,11 +56,11 @@ def _head(path: Path) -> bytes:
 def read_dataset(
     path: str | Path, strict: bool = False, reviews_file: str | Path | None = None, lexicon_file: str | Path | None = None
 ) -> tuple[Dataset, Problems]:
-    """The profile of a file or folder of conversations, and the account of its faults.
+    """The profile of a file or folder of conversations, and its faults.
 
-    The profile's name is the file's stem. reviews_file: 5-core reviews of the same items, for the lengths of their
-    descriptions. lexicon_file: derives conversations where ``path`` itself holds reviews. Figures that the files do
-    not have are taken from the profile ``cell-phones`` and tagged ``assumed``. Raises ``BadInput``.
+    The profile's name is the file's stem. reviews_file: 5-core reviews of the same items, for the lengths of their descriptions.
+    lexicon_file: derives conversations where ``path`` itself holds reviews. Figures that the files do not have are taken from the
+    profile ``cell-phones`` and tagged ``assumed``. Raises ``BadInput``.
     """
     place, problems = Path(path), Problems(str(path), strict)
     form = format_of(place)
@@ -127,6 +127,6 @@ def _of_dialogues(form: Format, place: Path, problems: Problems) -> Dataset:
 
 
 def titles_of(form: Format, place: Path) -> dict[str, str] | None:
-    """Titles of the items of dialogues, ``None`` where no file beside them has such. Raises ``BadInput``."""
+    """Titles of the items of dialogues, ``None`` without a file of them. Raises ``BadInput``."""
     table = (place if is_folder(place) else place.parent) / form.titles_file
     return form.titles(table) if form.titles is not None and is_file(table) else None

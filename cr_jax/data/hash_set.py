@@ -2,15 +2,15 @@
 
 from array import array
 
-#: Tables the numbers are spread over; each grows by itself, so that growing needs little memory beside.
+#: Number of tables; each grows by itself, so that growing needs little additional memory.
 TABLES = 256
-#: First size of a table, its largest share of places taken, and what it grows by.
+#: First size of a table, its largest share of used places, and its factor of growth.
 FIRST, FULL, GROWTH = 64, 0.75, 1.3
 _MASK = (1 << 64) - 1
 
 
 class HashSet:
-    """Numbers of 64 bits, spread evenly as hashes are; 0 stands for 1."""
+    """Numbers of 64 bits, evenly distributed like hashes; 0 is stored as 1."""
 
     def __init__(self) -> None:
         self._tables = [array("Q", bytes(8 * FIRST)) for _ in range(TABLES)]
@@ -20,7 +20,7 @@ class HashSet:
         return sum(self._held)
 
     def add(self, number: int) -> bool:
-        """Put a number in; whether it was not there."""
+        """Add a number; whether it is new."""
         number = (number & _MASK) or 1
         which = number & (TABLES - 1)
         table = self._tables[which]

@@ -1,4 +1,4 @@
-"""The items that each user talks about."""
+"""The items of each user's conversations."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,7 +8,7 @@ from cr_jax.data.conversations import Conversations
 
 
 class ItemsByUser(Mapping[str, tuple[str, ...]]):
-    """The items of each user's conversations, in order; an item occurs as often as the user talks about it."""
+    """The items of each user's conversations, in order; an item occurs once per conversation."""
 
     def __init__(self, users: Sequence[str], counts: np.ndarray, numbers: np.ndarray, items: tuple[str, ...]) -> None:
         """counts: items of each of the users. numbers: places in ``items``, user after user.

@@ -1,7 +1,7 @@
-"""From conversations to a data set profile, and from a profile to its JSON document.
+"""Data set profiles from conversations, and their JSON documents.
 
-The figures of the shipped profiles that no table prints come from here: ``assume_from`` over the
-profile of a real sample of conversations derives them again.
+Figures of the shipped profiles that no table prints come from here: ``assume_from`` over the profile of a real sample of
+conversations derives them again.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ _HOW = {
 
 
 def lengths_of(counts: Iterable[int] | Counter[int]) -> Lengths:
-    """The distribution of some lengths, given one by one or how often each; quantile q is the ceil(q n)-th smallest."""
+    """The distribution of some lengths, given one by one or by frequency; quantile q is the ceil(q n)-th smallest."""
     number = counts if isinstance(counts, Counter) else Counter(counts)
     ordered = sorted(number)
     n = number.total()
@@ -61,7 +61,7 @@ def lengths_of(counts: Iterable[int] | Counter[int]) -> Lengths:
 class StatedSizes:
     """Figures of a data set that its files state beside the conversations."""
 
-    #: Lines of the tables of users, items and words; ``None``: what occurs in the conversations is counted.
+    #: Lines of the tables of users, items and words; ``None``: those in the conversations are counted.
     users: int | None = None
     items: int | None = None
     words: int | None = None

@@ -1,7 +1,6 @@
-"""The assets that a trained model needs beside its weights to hold a conversation: words, items, aspects, users.
+"""The assets that a trained model needs beside its weights for a conversation: words, items, aspects, users.
 
-``crjax train`` writes them as JSON beside the checkpoints, so that a recommender works without the data it was
-trained on.
+``crjax train`` writes them as JSON beside the checkpoints, so that a recommender works without the data of its training.
 """
 
 from collections import Counter
@@ -17,7 +16,7 @@ from cr_jax.data.items_by_user import ItemsByUser
 from cr_jax.documents.recommender import AspectValues, DatasetFiles, KnownUser, LongestTexts, RecommendedItem, RecommenderDocument
 from cr_jax.records import Lengths, TextLengths
 
-#: Values assets per aspect, as examples of an answer.
+#: Values kept per aspect, as examples of an answer.
 VALUES = 8
 
 
@@ -37,7 +36,7 @@ class RecommenderAssets:
     words: tuple[str, ...]
     items: tuple[str, ...]
     aspects: tuple[str, ...]
-    #: Aspect -> values said in training, both the most frequent first; every aspect has an entry.
+    #: Aspect -> values in training, both the most frequent first; every aspect has an entry.
     values: Mapping[str, tuple[str, ...]]
     descriptions: Mapping[str, tuple[str, ...]]
     #: The items of each user's training conversations; every user has an entry.
@@ -49,7 +48,7 @@ class RecommenderAssets:
 
     @property
     def lengths(self) -> TextLengths:
-        """Lengths in which every text of the data set has room."""
+        """Lengths that hold every text of the data set."""
         return room(self.longest.request, self.longest.question, self.longest.answer)
 
     def with_talks(self, talks: ItemsByUser) -> "RecommenderAssets":
@@ -58,7 +57,7 @@ class RecommenderAssets:
 
 
 def room(request: int, question: int, answer: int) -> TextLengths:
-    """Text lengths for which a model's padded shapes hold texts of so many words."""
+    """Text lengths for which a model's padded shapes hold texts of these numbers of words."""
     one = lambda words: Lengths(words, words, words, words)  # noqa: E731
     return TextLengths(request=one(request), question=one(question), answer=one(answer), item=one(1), item_sentences=one(1))
 
@@ -94,7 +93,7 @@ def assets_of(corpus: Corpus, seed: int) -> RecommenderAssets:
 
 
 def _said(conversations: Conversations) -> Iterator[tuple[str, str, int]]:
-    """Aspects with values and how often, a pair once or more; in order of their first appearance."""
+    """Aspects with values and their frequency, a pair once or more; in order of their first appearance."""
     aspects, values = conversations.tables.aspects, conversations.tables.values
     for block in conversations.blocks():
         codes = block.aspect * np.int64(len(values)) + block.value

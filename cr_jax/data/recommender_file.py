@@ -1,4 +1,4 @@
-"""Reads a ``recommender.json``, whose users may be many, each with a list of items."""
+"""Reader of ``recommender.json``, which may have many users, each with a list of items."""
 
 import codecs
 from array import array
@@ -17,7 +17,7 @@ from cr_jax.errors import BadInput
 from cr_jax.files import read_bytes
 from cr_jax.json_text import parse, read_json, rows_decoder
 
-#: Rows of users that are held against the schema as other lists are.
+#: Rows of users that are checked against the schema like other lists.
 ROWS = 1000
 _ROW = {"user", "items"}
 
@@ -27,7 +27,7 @@ class _Users(msgspec.Struct):
 
 
 class _Otherwise(Exception):
-    """The file is not as it is written: it is read whole, for its fault to be named."""
+    """The file is not in its written form: it is read whole, so that its fault can be named."""
 
 
 def read(path: Path) -> tuple[RecommenderDocument, RecommenderAssets]:

@@ -1,4 +1,4 @@
-"""The three parts of a data set, and what tells one data set from another."""
+"""The three parts of a data set, and its fingerprint."""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ VALIDATION, TEST = 0.1, 0.1
 
 
 def part_of(seed: int, key: str) -> str:
-    """The part that a user and item, or a user, belong to; the same in any order of the file."""
+    """The part of a user and item, or of a user; the same in any order of the file."""
     digest = hashlib.sha256(f"{seed}|{key}".encode()).digest()
     where = int.from_bytes(digest[:8], "big") / 2**64
     return "validation" if where < VALIDATION else "test" if where < VALIDATION + TEST else "train"

@@ -1,4 +1,4 @@
-"""Literals of constants: whether they have the elements, and the kind of numbers, that their shape says.
+"""Literals of constants: a check of their elements and kind of numbers against the shape.
 
 XLA prints a large one as ``{...}``; its values are unknown then, and nothing here needs them.
 """

@@ -1,10 +1,9 @@
 """Trip counts of ``while`` loops: annotated by the compiler, inferred from the text, or unknown.
 
-Inference evaluates scalars symbolically: the initial value, the step and the limit of the induction
-variable, through copies, conversions, fusions, calls and tuple elements that a surrounding loop
-carries unchanged. Arithmetic wraps as the scalar's type does; only a limit that is an unknown start plus a
-constant (``fori_loop(n, n + 7, ...)``) is taken not to overflow. What cannot be evaluated is unknown; it is
-never taken to be one.
+Inference evaluates scalars symbolically: the initial value, the step and the limit of the induction variable, through copies,
+conversions, fusions, calls and tuple elements that a surrounding loop carries unchanged. Arithmetic wraps as the scalar's type
+does; only a limit that is an unknown start plus a constant (``fori_loop(n, n + 7, ...)``) is assumed not to overflow. A scalar
+that cannot be evaluated makes the count unknown; it is never assumed to be one.
 """
 
 import re
@@ -75,7 +74,7 @@ class Frame:
         self._inner: dict[tuple[str, str], Frame] = {}
 
     def inside(self, computation: Computation, caller: Instruction) -> "Frame":
-        """The frame of what an instruction of this computation calls."""
+        """The frame of a computation that an instruction of this one calls."""
         key = computation.name, caller.name
         if key not in self._inner:
             self._inner[key] = Frame(computation, caller, self)
@@ -126,7 +125,7 @@ class _Inference:
         self._known: dict[tuple[int, int], _Form | None] = {}
 
     def count(self, loop: Instruction, frame: Frame) -> tuple[int, bool] | None:
-        """Iterations, and whether they are a limit only."""
+        """Iterations, and whether they are only a limit."""
         condition = self._module.find(loop.called("condition"), loop)
         inner = frame.inside(condition, loop)
         return self._condition(condition.result, inner, loop, frame, _DEPTH)

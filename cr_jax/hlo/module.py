@@ -80,8 +80,8 @@ class Computation:
 
 @dataclass(slots=True, eq=False)
 class HloModule:
-    """header: the attributes of the module, such as its aliases and whether it is scheduled. doubts: what the
-    text says that this version of cr_jax does not know, and how often; its effect on the cost is unknown too.
+    """A module. header: its attributes, such as aliases and whether it is scheduled. doubts: parts of the text that this version
+    of cr_jax does not know, with their number; their effect on the cost is unknown too.
     """
 
     name: str
@@ -122,7 +122,7 @@ def _attribute(text: str, key: str) -> str | None:
 
 
 def closing(text: str, start: int) -> int:
-    """The place where the bracket at ``start`` closes; -1 if it does not."""
+    """The position where the bracket at ``start`` closes; -1 if it does not."""
     opening, depth = text[start], 0
     for bracket in _BRACKETS[opening].finditer(text, start):
         depth += 1 if bracket[0] == opening else -1

@@ -1,4 +1,4 @@
-"""Attributes and operands that each opcode takes, as XLA's parser reads them (``xla/hlo/parser/hlo_parser.cc``).
+"""Attributes and operands of each opcode, as XLA's parser reads them (``xla/hlo/parser/hlo_parser.cc``).
 
 An opcode that is not here is not checked: the counter lists it as unknown.
 """
@@ -10,7 +10,7 @@ from cr_jax.hlo.shapes import BITS
 
 # Tables: one entry a line would be hundreds of lines.
 # fmt: off
-#: Words that stand for no name unless "%" is before them.
+#: Words that are no names unless "%" is before them.
 RESERVED = frozenset({*BITS, "tuple", "true", "false", "inf", "nan", "ROOT", "ENTRY", "HloModule", "maximal", "replicated",
                       "manual", "unreduced", "last_tile_dim_replicate"}) - {"opaque"}
 #: Attributes that any instruction may have.
@@ -90,7 +90,7 @@ _NAME, _NAMES = re.compile(r"%?[\w.\-]+\Z", re.ASCII), re.compile(r"\{%?[\w.\-]+
 _SHARDING = (r"\{(?:replicated|manual|unknown|unreduced|maximal device=\d+|single_device\[device_id=\d+\]|"
              r"devices=\[[\d,]+\](?:<=\[[\d,]+\](?:T\([\d,]+\))?|[\d,]+)"
              r"(?: last_tile_dim_replicate| last_tile_dims=\{[\w, ]*+\})?)(?: metadata=\{[^{}]*+\})?\}")
-#: How the value of an attribute is spelt, of those whose spelling is one.
+#: Spelling of the values of attributes with a fixed one.
 VALUES: dict[str, re.Pattern[str]] = (
     dict.fromkeys(("index", "iota_dimension", "index_vector_dim", "channel_id", "feature_group_count", "batch_group_count",
                    "exponent_bits", "mantissa_bits", "k", "num_carries", "inferred_dimension", "delta",

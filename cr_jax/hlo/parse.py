@@ -1,10 +1,9 @@
 """HLO text -> computations of instructions.
 
-Reads what XLA writes: optimised and unoptimised modules, with or without ``%`` and operand shapes,
-from ``Compiled.as_text()``, ``Lowered.as_text("hlo")`` or a dump directory. One pass, linear in the
-text; attributes are kept as text and read when a rule asks for one. As in XLA's own parser, whatever a
-line names has to stand above it, so that neither values nor computations can go in circles.
-``cr_jax.hlo.verify`` checks each computation as it ends.
+Reads text as XLA writes it: optimised and unoptimised modules, with or without ``%`` and operand shapes, from
+``Compiled.as_text()``, ``Lowered.as_text("hlo")`` or a dump directory. One pass, linear in the text; attributes are kept as text
+and read when a rule needs one. As in XLA's own parser, every name in a line must be defined above it, so that neither values nor
+computations can be circular. ``cr_jax.hlo.verify`` checks each computation at its end.
 """
 
 import re
@@ -21,7 +20,7 @@ from cr_jax.hlo.verify import Verifier
 _CONFIGURED = frozenset({"while", "custom-call"})
 _PARTITIONED = '"outer_dimension_partitions":'
 _CYCLES = re.compile(r'"estimated_cycles":"(\d{1,18})"', re.ASCII)
-#: Opcodes whose operands are no instructions; a scalar's literal is kept, a table's is not.
+#: Opcodes whose operands are no instructions; a scalar's literal is kept, an array's is not.
 _LITERAL = frozenset({"constant", "iota"})
 #: Parameters are numbered so; a longer number is read apart.
 _NUMBERS = {str(number): number for number in range(1000)}
@@ -201,7 +200,7 @@ class _Parser:
                 operands = tuple([by_name[part] for part in inner[1:].split(", %")])
             else:
                 operands = (by_name[inner[1:]],)
-        except KeyError:  # shapes or comments stand with the names, or one is not there
+        except KeyError:  # shapes or comments are among the names, or a name is missing
             operands = _operands(instruction, inner, by_name, computation)
         instruction.operands = operands
         # Shapes are kept by the instructions: within a module, one identity is one shape.
@@ -229,7 +228,7 @@ class _Parser:
         return self.text[start:close], tail
 
     def _ended(self, computation: Computation) -> bool:
-        """Whether the next line, which is no instruction, closes the computation; else it is empty."""
+        """Whether the next line, which is no instruction, closes the computation; otherwise it is empty."""
         line = self._line()
         if line[:1] == "}":
             self._closed(computation, line, self.number)

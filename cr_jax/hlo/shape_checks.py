@@ -16,7 +16,7 @@ class Mismatch(Exception):
 
 
 def same(a: Shape, b: Shape) -> bool:
-    """Whether two shapes are equal, but for layouts."""
+    """Whether two shapes are equal, except for layouts."""
     return a is b or a.plain == b.plain
 
 
@@ -30,7 +30,7 @@ def alike(a: Shape, b: Shape) -> bool:
 
 
 def fits(a: Shape, b: Shape) -> bool:
-    """Equal, but for layouts and what TPUs do to the precision of floats."""
+    """Whether two shapes are equal, except for layouts and the precision of floats on TPUs."""
     return a.dims == b.dims and a.is_tuple == b.is_tuple and (a.plain == b.plain if a.is_tuple else alike(a, b))
 
 

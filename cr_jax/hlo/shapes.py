@@ -1,7 +1,7 @@
-"""Shapes as HLO text spells them, with what their layout says about memory.
+"""Shapes as spelled in HLO text, with the memory properties of their layout.
 
-``bf16[24,32,128]{2,1,0:T(8,128)(2,1)S(1)}``: element type, dimensions, minor-to-major order, tiles
-that pad the buffer, memory space (0 = main memory, 5 = host, anything else on chip).
+``bf16[24,32,128]{2,1,0:T(8,128)(2,1)S(1)}``: element type, dimensions, minor-to-major order, tiles that pad the buffer, memory
+space (0 = main memory, 5 = host, anything else on chip).
 """
 
 import re
@@ -79,7 +79,7 @@ class Shape:
 
     @cached_property
     def plain(self) -> str:
-        """The shape as a computation's signature spells it: no layouts."""
+        """The shape as in a computation's signature, without layouts."""
         if self.is_tuple:
             return f"({', '.join(part.plain for part in self.parts)})"
         return f"{self.dtype}[{','.join(map(str, self.dims))}]"

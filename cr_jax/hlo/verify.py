@@ -1,9 +1,8 @@
 """Checks that HLO text is a consistent program, after XLA's own ``HloVerifier``.
 
-A text that was cut or damaged, and whose parts contradict each other, is refused. What this version does
-not know (an attribute of a later XLA) is no contradiction: it is noted as a doubt, and the count is then
-not called exact. Layouts and the precision of floats may differ between an operation and its operands, as
-they do after a compiler's own passes.
+A text that was cut or damaged, and whose parts contradict each other, is refused. A part that this version does not know (an
+attribute of a later XLA) is no contradiction: it is noted as a doubt, and the count is then not called exact. Layouts and the
+precision of floats may differ between an operation and its operands, as they do after a compiler's own passes.
 """
 
 import re
@@ -21,7 +20,7 @@ _ALIAS = re.compile(r"\{([\d, ]*+)\}: \((\d{1,9}), \{([\d, ]*+)\}(?:, (?:may|mus
 _LAYOUT = re.compile(r"\{\((.*)\)->(.*)\}\Z")
 
 
-#: What is not known of an instruction, and the depth of what it calls.
+#: The doubts about an instruction, and the depth of the computations that it calls.
 _Checked = tuple[tuple[str, ...], int]
 
 
@@ -30,12 +29,12 @@ class Verifier:
 
     def __init__(self, computations: dict[str, Computation], doubts: dict[str, int]) -> None:
         self._computations, self._doubts = computations, doubts
-        #: Instructions that are right and neither call anything nor leave a doubt.
+        #: Correct instructions without calls and without doubts.
         self.clean: _Checked = (), 0
         self.known: dict[tuple[object, ...], _Checked] = {}
 
     def instruction(self, computation: Computation, instruction: Instruction, key: tuple[object, ...]) -> None:
-        """Raises ``BadHlo`` unless operands, attributes, called computations and shapes belong together.
+        """Raise ``BadHlo`` unless operands, attributes, called computations and shapes fit together.
 
         key: equal for equal instructions of the module.
         """
@@ -60,7 +59,7 @@ class Verifier:
             self._doubt(f"metadata {name[:40]}")
 
     def computation(self, computation: Computation, signature: str, line: int) -> None:
-        """Raises ``BadHlo`` unless a computation's signature says what its parameters and root are."""
+        """Raise ``BadHlo`` unless a computation's signature fits its parameters and root."""
         if not signature:
             return
         parameters = [computation.parameters[n] for n in range(len(computation.parameters))]
@@ -87,7 +86,7 @@ class Verifier:
             )
 
     def module(self, module: HloModule) -> None:
-        """Raises ``BadHlo`` unless the module's layout and aliases are those of its entry."""
+        """Raise ``BadHlo`` unless the module's layout and aliases are those of its entry."""
         entry = module.entry
         layout = module.attribute("entry_computation_layout")
         if layout is not None:

@@ -12,7 +12,7 @@ _KEYS = frozenset({"size", "stride", "pad", "lhs_dilate", "rhs_dilate", "rhs_rev
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a window. base_dilation: of what the window moves over; window_dilation: its own."""
+    """One axis of a window. base_dilation: of the array under the window; window_dilation: of the window."""
 
     size: int
     stride: int = 1
@@ -22,7 +22,7 @@ class Axis:
     window_dilation: int = 1
 
     def positions(self, length: int) -> int:
-        """Places of the window over an axis of ``length``."""
+        """Positions of the window over an axis of ``length``."""
         dilated = 0 if length == 0 else (length - 1) * self.base_dilation + 1
         spread = (self.size - 1) * self.window_dilation + 1
         padded = dilated + self.pad_low + self.pad_high

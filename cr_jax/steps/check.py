@@ -1,4 +1,4 @@
-"""Validation of a training objective by a forward of its own, a batch at a time."""
+"""Validation of a training objective by a forward pass of its own, a batch at a time."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A step: one pure function, the shapes it takes, and what each argument is for."""
+"""A step: one pure function, the shapes of its arguments, and the role of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

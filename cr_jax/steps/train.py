@@ -24,7 +24,7 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
 
     def step(trained: Any, moments: Any, others: Any, frozen: Any, batch: Any, key: jax.Array, *counter: jax.Array):
         def loss(trained: Any):
-            with jax.named_scope("loss"):  # what no module claims
+            with jax.named_scope("loss"):  # operations outside all modules
                 return objective.loss(merge(trained, frozen, others), batch, key)
 
         (value, metrics), gradients = jax.value_and_grad(loss, has_aux=True)(trained)
@@ -61,7 +61,7 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
 def batch_inputs(model: AbstractModel, objective: Objective, work: Workload, batch: int) -> dict[str, jax.ShapeDtypeStruct]:
     """A batch of the objective's examples: as the workload says, or padded to the quantiles of its texts.
 
-    Data holds float32; an array that the objective takes in ``work.dtype`` comes in that.
+    Data is float32; an array that the objective takes in ``work.dtype`` has that type.
     """
     inputs = dict(objective.inputs(model.config, work, batch))
     given = work.batches.get(objective.name)

@@ -10,7 +10,7 @@ from cr_jax.nn.module import Frozen
 from cr_jax.records import MODES, ItemLabels, Mode, TurnLabels, Workload
 from cr_jax.steps.step import AbstractModel, Step
 
-#: The last turn at most; a program is looked for at each.
+#: The highest last turn; a program is searched at each.
 LONGEST = 1000
 
 
@@ -72,10 +72,10 @@ def precompute_step(model: AbstractModel, work: Workload) -> Step | None:
 
 
 def turn_functions(model: AbstractModel, top_k: int, questions: int = 1) -> dict[str, Callable[..., Any]]:
-    """The pass that answers a turn, by mode, without its shapes: what is counted and what recommends.
+    """The pass that answers a turn, by mode, without its shapes: for counting and for recommending.
 
-    ``replay(weights, frozen, side, history) -> best`` and ``incremental(weights, frozen, side, state,
-    utterance) -> (state, best)``; best: the ``top_k`` items and the best ``questions`` questions.
+    ``replay(weights, frozen, side, history) -> best`` and ``incremental(weights, frozen, side, state, utterance) -> (state,
+    best)``; best: the ``top_k`` items and the best ``questions`` questions.
     """
     talk, merge = model.spec.conversation, model.merger(Frozen)
 
@@ -145,7 +145,7 @@ def ends(steps: Sequence[Step]) -> frozenset[str]:
 
 
 def of_kind(steps: Sequence[Step], kind: str) -> list[Step]:
-    """Turn steps: ``last``: the incremental one of the last turn; ``replay``: those; else all."""
+    """Turn steps of a kind. ``last``: the incremental one of the last turn; ``replay``: those that replay; else all."""
     if kind == "last":
         return [max(answering(steps, "incremental"), key=lambda pair: pair[1].turns[-1])[0]]
     return [s for s, _ in answering(steps, "replay")] if kind == "replay" else list(steps)

@@ -1,1 +1,1 @@
-"""From a step to a ``CompiledStep``: tracing, lowering and compiling for a target."""
+"""Tracing, lowering and compiling of steps for a target, into ``CompiledStep``."""

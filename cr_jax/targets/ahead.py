@@ -1,7 +1,7 @@
 """Steps compiled in worker processes: for accelerators that are not attached, and for attached ones.
 
-Each job is one model for one target. What the cache has is taken from it; the rest goes to a worker
-process, and comes back step by step, so that what is done is kept whatever happens next.
+Each job is one model for one target. Programs in the cache are taken from it; the others go to a worker process and come back
+step by step, so that finished steps are kept if a later one fails.
 """
 
 import json
@@ -21,7 +21,7 @@ from cr_jax.targets.resolve import description
 from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
 from cr_jax.targets.worker_process import COMMAND, environment
 
-#: Told ``target: step`` as a worker begins it.
+#: Called with ``target: step`` when a worker begins it.
 Progress = Callable[[str], None]
 WORKERS = 2
 
@@ -30,9 +30,8 @@ WORKERS = 2
 class Job:
     """One model for one target.
 
-    model: a name or ``package.module:SPEC``, as a worker can find it. target: from ``resolve``.
-    traced: the steps as ``lower_step`` made them, for whatever target. wanted: names of the steps
-    to compile; the others come back as they are.
+    model: a name or ``package.module:SPEC``, for the worker. target: from ``resolve``. traced: the steps of ``lower_step``, for
+    any target. wanted: names of the steps to compile; the others are returned unchanged.
     """
 
     model: str
@@ -55,7 +54,7 @@ def compile_jobs(
 ) -> list[tuple[CompiledStep, ...]]:
     """The steps of each job, compiled, or with the reason why not; ``workers`` jobs at a time.
 
-    warn: told in one line what went wrong without spoiling the result, such as a full disk.
+    warn: called with a problem in one line that does not spoil the result, such as a full disk.
     """
     cache = cache or Cache()
     limits = limits or default_limits(workers)
@@ -107,7 +106,7 @@ def _job(
     while pending and not stop.is_set():
         reason = _attempt(job, pending, command, limits, finish, results, progress, stop)
         left = [s for s in pending if s.name not in results]
-        if left and len(left) == len(pending):  # not one step was begun or finished: no use in trying again
+        if left and len(left) == len(pending):  # not one step was begun or finished: another attempt is useless
             for step in left:
                 results[step.name] = uncompiled(step, "failed", reason or "the worker ended without a word")
             left = []
@@ -125,11 +124,13 @@ def _attempt(
     progress: Progress | None,
     stop: threading.Event,
 ) -> str | None:
-    """One worker over the pending steps. A step that it dies in is failed; those after it stay pending."""
+    """One worker over the pending steps. A step in which it dies is failed; the later ones stay pending."""
     named = {s.name: s for s in pending}
     current: list[str] = []
 
-    def result(step: str) -> Path:  # where the request says, whatever is told: it is the caller who chooses what it reads
+    def result(
+        step: str,
+    ) -> Path:  # from the file of the request, whatever the worker says: the caller chooses the files that it reads
         return Path(folder) / f"{list(named).index(step)}.json"
 
     def hear(event: Event) -> None:

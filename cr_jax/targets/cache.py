@@ -1,7 +1,7 @@
-"""Compiled programs kept between runs, under the key of everything that decides them.
+"""Compiled programs kept between runs, under a key of everything that affects them.
 
-One gzipped JSON file per program, written as a whole; two processes may write the same one. A file
-that cannot be read, or is not what was written, is a miss and is replaced.
+One gzipped JSON file per program, written as a whole; two processes may write the same one. A file that cannot be read, or has
+another content than was written, is a miss and is replaced.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from cr_jax.resources import cache_root, write_atomically
 from cr_jax.targets.compilation import Compilation, completed, from_json, to_json
 from cr_jax.targets.resolve import description
 
-#: Part of every key; raised when what is stored changes.
+#: Part of every key; raised when the stored format changes.
 FORMAT = 2
 
 
@@ -41,7 +41,7 @@ def step_key(step: CompiledStep, target: Target) -> str:
 
 
 def key(decides: Mapping[str, Any]) -> str:
-    """The key of a program from all that decides what the compiler makes of it."""
+    """The key of a program from everything that affects the compiler's result."""
     text = json.dumps({"format": FORMAT, **decides}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -57,7 +57,7 @@ class Cache:
         return self.root / key[:2] / f"{key}.json.gz"
 
     def get(self, key: str) -> Compilation | None:
-        """The compilation stored under ``key``; ``None`` if there is none, or none that is whole."""
+        """The compilation stored under ``key``; ``None`` without a whole one."""
         try:
             document = parse_json(gzip.decompress(self.path(key).read_bytes()).decode("utf-8"), key)
             if not isinstance(document, dict) or document.get("key") != key:
@@ -69,11 +69,11 @@ class Cache:
             return None
 
     def put(self, key: str, compilation: Compilation) -> None:
-        """Store. Raises ``NotWritten`` (a full disk); an entry that was there is intact."""
+        """Store a compilation. Raises ``NotWritten`` (a full disk); an earlier entry is then intact."""
         stored = to_json(compilation)
         document = {"key": key, "sha256": _digest(stored), "compilation": stored}
         path = self.path(key)
-        with contextlib.suppress(OSError):  # the write below fails and says so
+        with contextlib.suppress(OSError):  # the write below fails with the reason
             path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, gzip.compress(json.dumps(document).encode(), compresslevel=3, mtime=0))
 
@@ -81,7 +81,7 @@ class Cache:
 def kept_or_made(
     step: CompiledStep, target: Target, cache: Cache, make: Callable[[], Compilation], warn: Callable[[str], None] | None = None
 ) -> CompiledStep:
-    """``step``, traced, with its compilation: the cache's, else what ``make`` returns, which is kept."""
+    """``step``, traced, with its compilation from the cache, or else from ``make``, whose result is kept."""
     name = step_key(step, target)
     compilation = cache.get(name)
     if compilation is None:
@@ -91,7 +91,7 @@ def kept_or_made(
 
 
 def keep(cache: Cache, key: str, compilation: Compilation, warn: Callable[[str], None] | None) -> None:
-    """Store; a disk that refuses costs one warning, not the result."""
+    """Store a compilation; a failure of the disk costs one warning, not the result."""
     try:
         cache.put(key, compilation)
     except NotWritten as error:

@@ -1,4 +1,4 @@
-"""What a compiler said about one step, as plain data that travels as JSON (no JAX here)."""
+"""The compiler's result for one step, as plain data that travels as JSON (no JAX here)."""
 
 import dataclasses
 import hashlib
@@ -15,11 +15,10 @@ _FIGURES = ("xla_flops", "xla_transcendentals", "xla_bytes")
 
 @dataclass(frozen=True)
 class Compilation:
-    """One compiled step: its HLO text, memory and XLA's own figures, ``None`` where it gives none.
+    """One compiled step: its HLO text, memory and XLA's own figures, ``None`` where XLA has none.
 
-    program_sha256, arguments_sha256: of the program that the compiling process traced, as ``traced_as`` gives
-    them, to hold against the caller's.
-    note: what was done otherwise than asked for, in one line.
+    program_sha256, arguments_sha256: of the program that the compiling process traced, by ``traced_as``, to compare with the
+    caller's. note: a deviation from the request, in one line.
     """
 
     hlo: str
@@ -76,7 +75,7 @@ def another(step: CompiledStep, compilation: Compilation) -> str | None:
 
 
 def completed(step: CompiledStep, compilation: Compilation, durations_s: Mapping[str, float]) -> CompiledStep:
-    """``step``, traced, with what the compiler made of it."""
+    """``step``, traced, with the compiler's result."""
     return dataclasses.replace(
         step,
         compiled_hlo=compilation.hlo,
@@ -91,7 +90,7 @@ def completed(step: CompiledStep, compilation: Compilation, durations_s: Mapping
 
 
 def as_traced(step: CompiledStep, target: Target) -> CompiledStep:
-    """``step`` for another target: what was traced stays, what a compiler made of it goes."""
+    """``step`` for another target: the traced part stays, the compiler's result is removed."""
     nothing = MemoryFigures(None, None, None, None, None, None)
     return dataclasses.replace(
         step, target=target, compiled_hlo=None, memory=nothing, xla_flops=None, xla_transcendentals=None, xla_bytes=None
@@ -99,5 +98,5 @@ def as_traced(step: CompiledStep, target: Target) -> CompiledStep:
 
 
 def uncompiled(step: CompiledStep, outcome: str, reason: str) -> CompiledStep:
-    """``step``, as traced, with why there is no compiled program (``records.OUTCOMES``)."""
+    """``step``, as traced, with the reason why there is no compiled program (``records.OUTCOMES``)."""
     return dataclasses.replace(step, outcome=outcome, reason=reason)

@@ -27,8 +27,8 @@ _NO_MEMORY = MemoryFigures(None, None, None, None, None, None)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a program is to run: JAX's name of the platform, a device (``None``: the CPU of this
-    process) and the compiler's options.
+    """The place of a program: JAX's name of the platform, a device (``None``: the CPU of this process) and the compiler's
+    options.
     """
 
     platform: str
@@ -47,7 +47,7 @@ class LoweredStep:
     lowered: Any
 
     def compile(self) -> Compilation:
-        """What XLA makes of it for this machine's CPU."""
+        """XLA's program for this machine's CPU."""
         return _compile(self.lowered, _CPU, self.step.durations_s, traced_as(self.step.model_hlo, self.step.arguments))
 
 
@@ -96,17 +96,17 @@ def compile_step(step: Step, target: Target, precision: str, compiled: bool = Tr
     return completed(lowered.step, compilation, compilation.durations_s)
 
 
-#: Without a card to time them on, XLA takes the first tiles it thinks of, and fails where they do not
-#: fit; cuBLAS, which a tuned compiler would weigh against them, needs none.
+#: Without a card to time candidates, XLA takes its first choice of tiles, and fails where they do not
+#: fit; cuBLAS, which a tuned compiler would compare with them, needs none.
 _NO_TILES = "output tile sizes"
 _CUBLAS = {"xla_gpu_enable_triton_gemm": False}
 _CPU = Place("cpu", None, COUNT_OPTIONS)
 
 
 def compile_for(step: Step, place: Place, precision: str) -> Compilation:
-    """What the compiler of ``place`` makes of ``step``."""
+    """The program that the compiler of ``place`` makes of ``step``."""
     _, lowered, durations = _lower(step, place, precision)
-    _, model, _ = _lower(step, _CPU, precision)  # what the caller lowered too, to hold against it
+    _, model, _ = _lower(step, _CPU, precision)  # the caller lowered the same, for comparison
     return _compile(lowered, place, durations, traced_as(_model_text(model), _arguments(step)))
 
 
@@ -148,7 +148,7 @@ def _compile(lowered: Any, place: Place, durations: Mapping[str, float], traced:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions that decide what is compiled; ``None``: not installed."""
+    """Versions of the packages that affect compilation; ``None``: not installed."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 

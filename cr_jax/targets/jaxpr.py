@@ -12,7 +12,7 @@ from cr_jax.units import FLOPS_PER_MULTIPLY_ADD
 
 
 def count_jaxpr(jaxpr: Any) -> JaxprCount:
-    """Count a (closed) jaxpr: products, loops times their length, the dearest branch of a ``cond``."""
+    """Count a (closed) jaxpr: products, loops times their length, the most expensive branch of a ``cond``."""
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
     flops = loops = 0
     for equation in jaxpr.eqns:

@@ -1,7 +1,7 @@
-"""Which wheels ``crjax targets install`` may install: versions and hashes, as ``locks/compilers.json`` pins them.
+"""The wheels that ``crjax targets install`` may install: versions and hashes, pinned in ``locks/compilers.json``.
 
-A wheel is code that a worker runs. With a lock only the very files that it was written from are taken, whatever
-a package index has meanwhile; a jaxlib without one is refused.
+A wheel is code that a worker runs. With a lock only the locked files are taken, whatever a package index has meanwhile; a jaxlib
+without a lock is refused.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 from cr_jax.errors import BadConfig
 from cr_jax.resources import compiler_locks
 
-#: Said of every way around the lock.
+#: Printed with every way around the lock.
 RISK = "--unpinned, which takes and runs whatever wheels the package index has, their hashes unchecked"
 
 
@@ -50,7 +50,7 @@ def requirements_text(wheels: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _for_here(file: str) -> bool:
-    """Whether a wheel is for this Python and machine, by its name."""
+    """Whether a wheel, by its name, fits this Python and machine."""
     python, _, platforms = file.removesuffix(".whl").split("-")[-3:]
     return python in (_python(), "py3", "py2.py3") and platforms.endswith((f"_{platform.machine()}", "any"))
 

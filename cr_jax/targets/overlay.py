@@ -1,8 +1,8 @@
 """The compilers of hardware that is not attached: a folder of wheels that only a worker sees.
 
-The wheels are JAX's own plugins for the jaxlib in use, and of them only the files whose hashes are locked. They
-stay out of the user's environment, where JAX would look for a device at every start and complain that there is
-none. An environment that has them already is used as it is.
+The wheels are JAX's own plugins for the jaxlib in use, restricted to files with locked hashes. They stay out of the user's
+environment, where JAX would search for a device at every start and complain that there is none. An environment that already has
+them is used as it is.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ _TIMEOUT_S = 3600
 
 @dataclass(frozen=True)
 class Compiler:
-    """A compiler that is there: ``folder`` to add to the worker's path, ``None`` for the environment's own.
+    """An installed compiler: ``folder`` to add to the worker's path, ``None`` for the environment's own.
 
-    versions: of the wheels that decide what is compiled. pinned: whether their hashes were checked, ``None`` for the
-    environment's own.
+    versions: of the wheels that affect compilation. pinned: whether their hashes were checked, ``None`` for the environment's
+    own.
     """
 
     kind: str
@@ -53,9 +53,9 @@ def jaxlib_version() -> str:
 
 
 def requirements(kind: str, unpinned: bool = False) -> tuple[str, ...]:
-    """What is installed, at the versions of the lock; with ``unpinned`` what JAX itself asks for.
+    """The packages to install, at the versions of the lock; with ``unpinned`` the ones that JAX itself asks for.
 
-    Raises ``UnknownName``, and ``BadConfig`` for what is not locked and where this JAX names no libtpu.
+    Raises ``UnknownName``, and ``BadConfig`` for packages that are not locked and where this JAX names no libtpu.
     """
     _known(kind)
     if not unpinned:
@@ -76,7 +76,7 @@ def requirements(kind: str, unpinned: bool = False) -> tuple[str, ...]:
 
 
 def folder(kind: str) -> Path:
-    """Where the wheels of ``kind`` lie for this jaxlib and this Python."""
+    """The folder of the wheels of ``kind`` for this jaxlib and this Python."""
     _known(kind)
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     return cache_root() / "targets" / f"{jaxlib_version()}-{python}" / kind
@@ -89,15 +89,15 @@ def find(kind: str) -> Compiler | None:
 
 
 def command(kind: str) -> str:
-    """The one line that installs it."""
+    """The command that installs it."""
     return f"crjax targets install {kind}"
 
 
 def install(kind: str, unpinned: bool = False) -> Compiler:
-    """Install the wheels of ``kind``; returns at once where they are. Raises ``BadConfig``.
+    """Install the wheels of ``kind``; return at once if they are installed. Raises ``BadConfig``.
 
-    The installer takes only files of the locked hashes; ``unpinned``: whatever the package index has. They are
-    installed beside their place and renamed into it: a broken download leaves nothing.
+    The installer takes only files of the locked hashes; ``unpinned``: any of the package index. They are installed beside their
+    place and renamed into it: a broken download leaves nothing.
     """
     present = find(kind)
     if present is not None:
@@ -106,7 +106,7 @@ def install(kind: str, unpinned: bool = False) -> Compiler:
         raise BadConfig(f"the {kind} compiler has no wheels for {sys.platform}; legal: Linux (WSL2 on Windows)")
     place, wanted = folder(kind), requirements(kind, unpinned)
     try:
-        if place.exists():  # without its mark: not ours to trust
+        if place.exists():  # without its mark: not to be trusted
             shutil.rmtree(place, ignore_errors=True)
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{kind}-", dir=place.parent))
@@ -125,7 +125,7 @@ def install(kind: str, unpinned: bool = False) -> Compiler:
         try:
             temporary.rename(place)
         except OSError:
-            if _installed(kind) is None:  # not another crjax that was faster
+            if _installed(kind) is None:  # unless another crjax was faster
                 raise
     except subprocess.TimeoutExpired:
         raise BadConfig(f"{command(kind)}: not done after {_TIMEOUT_S} s") from None
@@ -152,7 +152,7 @@ def remove(kind: str) -> bool:
 
 
 def size(place: Path) -> int:
-    """Bytes of all files below a folder that can be looked at."""
+    """Bytes of all readable files below a folder."""
     total = 0
     for folder, _, names in os.walk(place):
         for name in names:
@@ -168,7 +168,7 @@ def _known(kind: str) -> None:
 
 
 def _with_hashes(kind: str, place: Path) -> list[str]:
-    """What makes an installer take the locked files alone."""
+    """Options that make an installer take the locked files alone."""
     file = place / "requirements.txt"
     file.write_text(requirements_text(locked(jaxlib_version(), kind)), encoding="utf-8")
     return ["--require-hashes", "--only-binary", ":all:", "-r", str(file)]

@@ -1,4 +1,4 @@
-"""Steps as compiled programs, from the cache where it has them: this machine's CPU here, all else in workers."""
+"""Steps as compiled programs, from the cache where possible: this machine's CPU here, all others in workers."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,13 +11,13 @@ from cr_jax.targets.ahead import Job, compile_jobs
 from cr_jax.targets.cache import Cache, kept_or_made
 from cr_jax.targets.compile import lower_step
 
-#: Told one line.
+#: Called with one line.
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Source:
-    """What programs are made from. name: the model as a worker process finds it."""
+    """The source of programs. name: the model, for a worker process."""
 
     name: str
     model: AbstractModel
@@ -32,10 +32,10 @@ def programs(
     progress: Tell | None = None,
     warn: Tell | None = None,
 ) -> list[tuple[CompiledStep, ...]]:
-    """Per target, the steps traced, and those whose names are ``wanted`` compiled; they are traced once.
+    """Per target, the steps traced once, and those in ``wanted`` compiled.
 
-    A step without a program says why. progress: told the step that is about to be compiled. warn: told what went
-    wrong without spoiling the result. Raises ``BadConfig`` for sizes that XLA cannot hold.
+    A step without a program has the reason. progress: called with the step before its compilation. warn: called with a problem
+    that does not spoil the result. Raises ``BadConfig`` for sizes that XLA cannot hold.
     """
     if not targets:
         return []

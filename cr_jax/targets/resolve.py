@@ -1,4 +1,4 @@
-"""What ``--device`` means: the attached device of a kind, or a named accelerator's compiler."""
+"""The meaning of ``--device``: the attached device of a kind, or a named accelerator's compiler."""
 
 import os
 import platform
@@ -18,13 +18,13 @@ from cr_jax.targets import overlay, worker_process
 #: A bare kind stands for its attached device, else for the kind's default accelerator.
 DEFAULTS = {"cpu": "cpu", "gpu": "h100", "tpu": "tpu-v5e"}
 
-#: Options for CPU programs that are counted and never run. They leave the HLO as it is (a test holds
-#: that) and spare the optimisation of machine code, most of a small program's compile time.
+#: Options for CPU programs that are counted and never run. They leave the HLO unchanged (a test checks
+#: that) and skip the optimisation of machine code, most of a small program's compile time.
 COUNT_OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 0}
 
 #: Without a card a compiler cannot time its candidates.
 _OPTIONS: dict[str, dict[str, Any]] = {"cuda": {"xla_gpu_autotune_level": 0}, "tpu": {}}
-#: Where the system shows a device of a platform; looked at before a worker is asked.
+#: Files by which the system shows a device of a platform; checked before a worker is asked.
 _NODES = {"cuda": ("/dev/nvidiactl", "/dev/dxg"), "tpu": ("/dev/accel0", "/dev/vfio/0")}
 #: The CUDA releases that compile for a compute capability (NVIDIA's CUDA toolkit release notes).
 _FIRST_CUDA = {(8, 9): (11, 8), (9, 0): (11, 8), (10, 0): (12, 8), (12, 0): (12, 8)}
@@ -65,7 +65,7 @@ def resolve(device: str) -> Target:
 
 
 def description(target: Target) -> dict[str, Any]:
-    """What a worker is told of a target, and what stands for it in a cache key."""
+    """The description of a target for a worker and for a cache key."""
     common = {"platform": target.platform, "attached": target.attached, "compiler": target.compiler}
     if target.platform == "cpu":
         return common | {"host": _host(), "options": COUNT_OPTIONS}
@@ -81,7 +81,7 @@ def description(target: Target) -> dict[str, Any]:
 
 @cache
 def _host() -> list[str]:
-    """What XLA's CPU compiler looks at of this machine: its instructions and how many cores."""
+    """Properties of this machine that XLA's CPU compiler depends on: its instructions and number of cores."""
     try:
         told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         lines = {line.strip() for line in told.splitlines() if line.startswith(("model name", "flags", "Features"))}
@@ -91,7 +91,7 @@ def _host() -> list[str]:
 
 
 def _compiler(accelerator: Accelerator) -> tuple[overlay.Compiler | None, str | None]:
-    """The compiler for a profile, and why there is none."""
+    """The compiler for a profile, or the reason why there is none."""
     kind = next(k for k, of in overlay.KINDS.items() if of == accelerator.platform)
     compiler = overlay.find(kind)
     if accelerator.compiler_target is None:
@@ -107,7 +107,7 @@ def _compiler(accelerator: Accelerator) -> tuple[overlay.Compiler | None, str | 
 def _check_cuda(name: str, capability: tuple[int, int], compiler: overlay.Compiler) -> None:
     cuda = next((v for n, v in compiler.versions.items() if n.startswith("nvidia-cuda-nvcc")), None)
     if cuda is None:
-        return  # a toolkit of the machine's: it says itself what it refuses
+        return  # a toolkit of the machine's, which refuses by itself
     have = tuple(int(part) for part in cuda.split(".")[:2])
     first, last_12 = _FIRST_CUDA.get(capability, (11, 0)), capability < _LAST_OF_CUDA_12
     if have >= first and not (last_12 and have >= (13, 0)):
@@ -136,7 +136,7 @@ def _own_versions(kind: str) -> dict[str, str]:
 
 
 def profile_name(title: str, of: str) -> str | None:
-    """The profile of an attached device, by the title its driver gives."""
+    """The profile of an attached device, by its driver's title."""
     if of == "tpu":
         return _TPU_TITLES.get(title)
     for name in load.accelerator_names():

@@ -1,4 +1,4 @@
-"""Run one worker process: hear its progress, hold it to its limits, say in one line why it ended."""
+"""Run one worker process: read its progress, enforce its limits, give the reason of its end in one line."""
 
 import contextlib
 import os
@@ -47,11 +47,10 @@ def run_worker(
     hear: Callable[[Event], None],
     stop: threading.Event | None = None,
 ) -> str | None:
-    """Run ``command`` to its end; ``hear`` is given each progress object as it comes.
+    """Run ``command`` to its end; ``hear`` is called with each progress object.
 
-    Returns ``None`` when it ended well, else the reason in one line. Its standard error goes to
-    ``log``. It is killed, with all it started, at a limit, when ``stop`` is set and when this
-    function is left.
+    Returns ``None`` when it ended well, else the reason in one line. Its standard error goes to ``log``. It is killed, with all
+    processes that it started, at a limit, when ``stop`` is set and when this function is left.
     """
     with open(log, "ab") as errors:
         try:
@@ -113,7 +112,7 @@ def _event(line: bytes) -> Event | None:
 
 
 def _resident(pid: int) -> int:
-    """Resident bytes of a process and its children; 0 where the system does not tell."""
+    """Resident bytes of a process and its children; 0 where the system does not report it."""
     total = 0
     with contextlib.suppress(OSError, ValueError, IndexError):
         total = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
@@ -149,8 +148,8 @@ def _ending(code: int, log: Path) -> str | None:
 
 
 def telling_line(log: str) -> str | None:
-    """The line of a log that says most about why a process ended: the last fatal one, else the last
-    that names an error, else the last.
+    """The most informative line of a log about the end of a process: the last fatal one, else the last that names an error, else
+    the last.
     """
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for pattern in (r"^F\d{4} |check failed|fatal", r"error|exception|not found|invalid|unsupported", ""):

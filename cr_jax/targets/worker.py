@@ -1,8 +1,8 @@
 """The process that compiles: ``python -m cr_jax.targets.worker REQUEST.json``.
 
-It reads one request, writes each step's result as a file of its own and tells its progress, one
-JSON object a line, on what was its standard output. XLA aborts a process on some errors and plugins
-print at will: both stay here. When its standard input closes, whoever asked is gone, and so is it.
+It reads one request, writes each step's result to a file of its own and reports its progress, one JSON object a line, to its
+original standard output. XLA aborts a process on some errors and plugins print at will: both stay here. When its standard input
+closes, its caller has ended, and so does it.
 """
 
 import json
@@ -20,7 +20,7 @@ from cr_jax.targets.compilation import to_json
 
 
 def main(arguments: list[str]) -> int:
-    """Serve one request; the exit code."""
+    """Serve one request and return the exit code."""
     say = _progress_pipe()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     return answer(arguments, say)
@@ -33,7 +33,7 @@ def answer(arguments: list[str], say: TextIO) -> int:
         request = read_json(file)
         serve = {"probe": _tell_device, "compile": _compile}[request["kind"]]
         serve(request, say)
-    except Exception as error:  # of whatever kind: a request that is none, a model or a topology that cannot be had
+    except Exception as error:  # of any kind: not a request, or an unavailable model or topology
         print(named(error, 400), file=sys.stderr)
         return 2
     return 0
@@ -55,7 +55,7 @@ def _compile(request: dict[str, Any], say: TextIO) -> None:
             compilation = compile_for(steps[name], place, precision)
             write_atomically(file, json.dumps(to_json(compilation)))
         except Exception as error:
-            # Whatever a compiler or a user's model raises becomes this step's row; the next step is tried.
+            # Any error of a compiler or a user's model becomes this step's row; the next step is tried.
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             _say(say, event="failed", step=name, reason=named(error, 400))
         else:
@@ -115,7 +115,7 @@ def _probe(platform: str) -> dict[str, Any]:
 
 
 def workload(document: dict[str, Any]) -> Workload:
-    """The workload that ``records.plain`` made a document of."""
+    """The workload from its document by ``records.plain``."""
     lengths = TextLengths(**{name: Lengths(**value) for name, value in document["lengths"].items()})
     histogram = tuple(document["turn_histogram"])
     batches = {
@@ -130,7 +130,7 @@ def _tuples(value: Any) -> Any:
 
 
 def _progress_pipe() -> TextIO:
-    """A private copy of standard output; what others print there goes to standard error."""
+    """A private copy of standard output; the output of others there goes to standard error."""
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return pipe

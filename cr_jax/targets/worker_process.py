@@ -1,4 +1,4 @@
-"""The process that compiles: its command, its environment, and which device it finds attached."""
+"""The process that compiles: its command, its environment, and the device that it finds attached."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def environment(platform: str, attached: bool) -> dict[str, str]:
 
 
 def probe(platform: str, limits: Limits = Limits(seconds=120.0), command: Sequence[str] = COMMAND) -> str | None:
-    """Title of the attached device of a platform, found in a worker that leaves its memory alone."""
+    """Title of the attached device of a platform, found in a worker that does not reserve its memory."""
     titles: list[str | None] = []
     with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
         request = Path(folder) / "request.json"

@@ -1,4 +1,4 @@
-"""The padded shapes of a training run's batches, and how often each occurs."""
+"""The padded shapes of a training run's batches, with their frequency."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ def taken(batches: Batches, steps: int) -> tuple[Taken, ...]:
 
 
 def ends(shapes: Sequence[Taken]) -> tuple[tuple[tuple[ArrayShape, ...], float], ...]:
-    """The smallest batch and the largest, each with its share of the steps: together as many positions as ``shapes``.
+    """The smallest and the largest batch, each with its share of the steps: together as many positions as ``shapes``.
 
-    What is linear in positions is of a mean step then, without every shape between being compiled. One shape
-    alone has the share 1; ``shapes`` must not be empty.
+    Quantities linear in positions are then those of a mean step, without compiling every shape in between. A single shape has the
+    share 1; ``shapes`` must not be empty.
     """
     low, high = (pick(shapes, key=lambda one: one.positions) for pick in (min, max))
     if low.positions == high.positions:

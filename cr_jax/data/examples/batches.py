@@ -1,7 +1,7 @@
-"""The order of batches, as a function of seed and step alone, and the pipeline that makes them ahead.
+"""The order of batches, as a function of seed and step alone, and the pipeline that prepares them.
 
-Examples are put into a few groups of one padded shape each, so that few programs are compiled. An
-epoch takes every example once; a group's last batch is filled up with examples of the same group.
+Examples are put into a few groups of one padded shape each, so that few programs are compiled. An epoch takes every example once;
+a group's last batch is filled up with examples of the same group.
 """
 
 import functools
@@ -15,9 +15,9 @@ import numpy as np
 from cr_jax.data.examples.pool import Arrays, Pool, Shape
 from cr_jax.errors import BadConfig
 
-#: Groups a pool is cut into at most, and batches that a group holds at least.
+#: The most groups of a pool, and the fewest batches of a group.
 GROUPS, BATCHES_PER_GROUP = 6, 4
-#: Examples of which an epoch is shuffled in memory; of more, each batch is drawn when it is taken.
+#: The most examples whose epoch is shuffled in memory; of more, each batch is drawn when it is taken.
 SHUFFLED = 1 << 21
 #: Rounds of drawing.
 ROUNDS = 6
@@ -106,7 +106,7 @@ class Batches:
         return rows, self.groups[group].shape
 
     def block(self, number: int) -> list[Arrays]:
-        """The batches of steps ``number`` · ``together`` on; those of one shape are made at once, and cut."""
+        """The batches from step ``number`` · ``together`` on; those of one shape are made at once, and cut."""
         batches: list[Arrays] = [{}] * self.together
         here: dict[Shape, list[int]] = {}
         taken = [self.rows(number * self.together + place) for place in range(self.together)]
@@ -132,7 +132,7 @@ class Batches:
         return self._newest(number)[place]
 
     def taken(self, steps: int) -> tuple[tuple[Group, int], ...]:
-        """Each group with how many of the first ``steps`` batches are its own; groups with none are left out."""
+        """Each group with its batches among the first ``steps``; groups without any are left out."""
         epochs, rest = divmod(steps, self.per_epoch)
         number = [epochs * -(-len(group.rows) // self.batch) for group in self.groups]
         for place in range(rest):
@@ -152,10 +152,9 @@ class Batches:
 
 
 def scattered(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
-    """Where a permutation of ``range(size)`` sends ``places``; which permutation, ``keys`` say.
+    """The images of ``places`` under a permutation of ``range(size)``, which ``keys`` choose.
 
-    A Feistel network permutes a power of four at least as large; a place that falls outside goes
-    through it again until it falls inside.
+    A Feistel network permutes a power of four at least as large; an image outside goes through it again until it is inside.
     """
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)

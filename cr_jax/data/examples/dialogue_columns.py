@@ -15,10 +15,10 @@ _NONE, _UNNAMED = -1, -2
 
 
 class DialogueColumns:
-    """Each utterance that is kept is a row; the rows of a dialogue follow one another."""
+    """Each kept utterance is a row; the rows of a dialogue follow one another."""
 
     def __init__(self, dialogues: Sequence[Dialogue], encode: Callable[[Sequence[str]], list[int]], padding: int) -> None:
-        """encode: an utterance's words as ids with a mark before and behind, one id per word."""
+        """encode: an utterance's words as ids with a mark before and after, one id per word."""
         self._padding = padding
         self._items: dict[str, int] = {}
 
@@ -38,7 +38,7 @@ class DialogueColumns:
         self._ends = np.cumsum(self._number)
 
     def numbers(self, items: Sequence[str | None]) -> np.ndarray:
-        """What ``arrays`` knows these items by; ``None`` is named by no word."""
+        """The numbers of these items in ``arrays``; ``None`` is named by no word."""
         return np.array([self._items.get(item, _UNNAMED) if item is not None else _UNNAMED for item in items], np.int32)
 
     def arrays(self, rows: np.ndarray, named: np.ndarray, shape: tuple[int, ...]) -> dict[str, Any]:

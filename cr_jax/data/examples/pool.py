@@ -1,7 +1,7 @@
-"""Pools of examples that a model trains on and is tested with, padded on demand.
+"""Pools of examples for training and tests, padded on demand.
 
-A model's hook (``Spec.training``) makes :class:`Examples` from a corpus. A batch consists of NumPy arrays, the
-objective's ``inputs`` at bucketed lengths.
+A model's hook (``Spec.training``) makes :class:`Examples` from a corpus. A batch consists of NumPy arrays, the objective's
+``inputs`` at bucketed lengths.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ class Pool:
         lengths = self.lengths if isinstance(self.lengths, Kinds) else kinds(self.lengths)
         known: dict[Shape, int] = {}
         again = np.array([known.setdefault(padded_to(one), len(known)) for one in lengths.table], np.uint16)
-        # Nothing to look up where all are alike, however many they are.
+        # No look-up where all are alike, however many they are.
         return Kinds(tuple(known), lengths.code if len(again) == 1 else again[lengths.code])
 
 
@@ -60,9 +60,9 @@ class Ranking:
     """Histories after which items are ranked: ``history`` of the model's conversation, a row per turn."""
 
     pool: Pool
-    #: Index of the item sought.
+    #: Index of the sought item.
     target: np.ndarray
-    #: Number of the conversation that a row belongs to.
+    #: Number of the row's conversation.
     conversation: np.ndarray
     #: The turn; 0 is the request.
     t: np.ndarray
@@ -70,7 +70,7 @@ class Ranking:
     last: np.ndarray
     #: The user of each conversation number.
     user: Sequence[str]
-    #: Index of the aspect asked next, −1 where the conversation ends.
+    #: Index of the next aspect, −1 where the conversation ends.
     aspect: np.ndarray
 
 
@@ -79,12 +79,12 @@ class Check:
     """A test beside ranking. The model's ``Training.checks`` holds its forward pass."""
 
     name: str
-    #: The objective whose training is judged.
+    #: The objective that it judges.
     objective: str
     pool: Pool
     #: Figures from the outputs for all examples.
     metrics: Callable[[Mapping[str, np.ndarray]], dict[str, float]]
-    #: The figure that early stopping looks at.
+    #: The figure for early stopping.
     criterion: str
     #: Whether more of it is better.
     higher: bool
@@ -92,7 +92,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Examples:
-    """Everything a model trains on and is tested with."""
+    """Everything for the training and tests of a model."""
 
     #: By objective.
     pools: Mapping[str, Pool]
@@ -102,7 +102,7 @@ class Examples:
     rankings: Mapping[str, Ranking]
     #: By part.
     checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)
-    #: Facts about how the examples were made that a reader of the report should know.
+    #: Facts about the making of the examples, for the reader of a report.
     notes: tuple[str, ...] = ()
 
 

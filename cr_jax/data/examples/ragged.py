@@ -24,7 +24,7 @@ class Ragged:
         return Ragged(self.ids, self.begin.take(rows), self.length.take(rows))
 
     def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of every id, row after row: its row and its place in ``ids``."""
+        """Row and position in ``ids`` of every id, row after row."""
         ends = np.cumsum(self.length)
         row = np.repeat(np.arange(len(ends)), self.length)
         return row, (self.begin - ends + self.length).take(row) + np.arange(len(row))
@@ -40,10 +40,10 @@ class Ragged:
 
 
 def ragged(ids: array | np.ndarray, lengths: array | np.ndarray) -> Ragged:
-    """The rows that lie one after another in ``ids``."""
+    """The rows that are stored one after another in ``ids``."""
     length = np.array(lengths, np.int32)
     begin = np.cumsum(length, dtype=np.int64) - length
-    # Nothing can be taken out of an empty buffer, not even cut to nothing.
+    # Nothing can be taken out of an empty buffer, not even a row of length 0.
     return Ragged(np.array(ids, np.int32) if len(ids) else np.zeros(1, np.int32), begin, length)
 
 

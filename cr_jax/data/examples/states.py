@@ -1,6 +1,6 @@
-"""The states of many conversations: their places, their encoded texts, their lengths.
+"""The states of many conversations: their positions, encoded texts and lengths.
 
-Whatever has a row per state takes a few bytes of it, or is made on demand.
+Values per state take a few bytes, or are made on demand.
 """
 
 from array import array
@@ -54,12 +54,12 @@ class States(Sequence[tuple[int, int]]):
 
 
 class Encoded:
-    """``encode(conversation, t)`` of each state, as columns: held for conversations in memory, made on demand for others."""
+    """``encode(conversation, t)`` of each state, as columns: kept for conversations in memory, made on demand for others."""
 
     def __init__(
         self, conversations: Conversations, states: States, encode: Callable[[Conversation, int], Sequence[Any]], *fields: type
     ) -> None:
-        """fields: what encode gives, as :func:`columns` takes it."""
+        """fields: the result of ``encode``, as :func:`columns` takes it."""
         self._found, self._states, self._encode, self._fields = conversations, states, encode, fields
         self._kept = columns(self._passing(), fields) if conversations.in_memory else None
 
@@ -73,7 +73,7 @@ class Encoded:
         return columns((self._encode(self._found[c], t) for c, t in self._states.at(rows)), self._fields)
 
     def lengths(self) -> np.ndarray:
-        """How many ids the fields of ids have: int32 [states, such fields]."""
+        """Number of ids in the fields of ids: int32 [states, such fields]."""
         which = [number for number, field in enumerate(self._fields) if field is list]
         if self._kept is not None:
             return np.stack([self._kept[number].length for number in which], axis=1)
@@ -104,7 +104,7 @@ class Kinds:
 
 
 def alike(number: int) -> Kinds:
-    """Rows of which nothing is padded."""
+    """Rows without padding."""
     return Kinds(((),), np.broadcast_to(np.uint16(0), number))
 
 
@@ -146,7 +146,7 @@ def sums(block: Block, weights: np.ndarray, newest: int | None = None) -> tuple[
 
 
 class Later(Mapping[str, T]):
-    """Values by name that are made when they are first asked for."""
+    """Values by name, made at their first use."""
 
     def __init__(self, made: Mapping[str, Callable[[], T]]) -> None:
         self._made, self._held = dict(made), {}

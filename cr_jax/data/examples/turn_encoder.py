@@ -1,4 +1,4 @@
-"""Turns one user's conversation into a model's inputs, turn by turn."""
+"""Conversion of one user's conversation into a model's inputs, turn by turn."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,23 +22,23 @@ class TurnEncoder:
     items: Arrays | None
     #: (talk, t): the unpadded inputs of turn t for one user; longer texts than the model reads are cut as in its tests.
     turn: Callable[[Any, int], Arrays]
-    #: (talk, t): whether the conversation up to t is longer than the model's tests keep, so that the carried state
-    #: holds more than they do.
+    #: (talk, t): whether the conversation up to t is longer than the window of the model's tests, so that the carried state
+    #: holds more than the window.
     past: Callable[[Any, int], bool]
     #: (talks): the pool whose rows tests rank after; row t of the pool of one talk is its turn t.
     histories: Callable[[Sequence[Any]], Pool]
-    #: (word): whether the model tells the word from others.
+    #: (word): whether the model knows the word.
     knows: Callable[[str], bool]
-    #: Whether the answer depends on who speaks.
+    #: Whether the answer depends on the user.
     uses_user: bool = False
-    #: Whether the model reads an aspect as one word, also where it is written as several.
+    #: Whether the model reads an aspect as one word, even one of several words.
     aspect_is_word: bool = False
     #: Padding of each input, 0 where nothing is stated.
     fill: Mapping[str, int] = field(default_factory=dict)
 
 
 def fits(row: Arrays, inputs: Mapping[str, Any]) -> bool:
-    """Whether a row's arrays have room in the shapes ``inputs``."""
+    """Whether a row's arrays fit into the shapes ``inputs``."""
     return all(
         np.ndim(row[name]) == len(struct.shape) and all(map(_at_most, np.shape(row[name]), struct.shape))
         for name, struct in inputs.items()
@@ -46,8 +46,8 @@ def fits(row: Arrays, inputs: Mapping[str, Any]) -> bool:
 
 
 def together(rows: Sequence[Arrays], inputs: Mapping[str, Any], fill: Mapping[str, int], number: int) -> Arrays:
-    """Rows of one user each, padded behind to that user's shapes ``inputs`` and put into arrays of
-    ``number`` users; the last row is repeated for those that are missing.
+    """Rows of one user each, padded at the end to that user's shapes ``inputs`` and joined into arrays of ``number`` users; the
+    last row is repeated for missing users.
     """
     arrays: Arrays = {}
     for name, struct in inputs.items():

@@ -22,7 +22,7 @@ _FORM = "legal: USER@ITEM,aspect|value|sentiment:aspect|value|sentiment"
 
 
 class Malformed(Exception):
-    """A line that is skipped: its kind of problem, and the detail."""
+    """A skipped line: its kind of problem, and the detail."""
 
 
 def conversations(

@@ -21,7 +21,7 @@ from cr_jax.data.conversation import Conversation, Problems, Turn
 from cr_jax.data.formats import reviews
 from cr_jax.data.formats.lexicon import Lexicon, Words
 
-#: Words between an aspect and a value behind it at most, and before a value in which a negation counts.
+#: The most words between an aspect and a value behind it, and before a value in which a negation counts.
 BETWEEN, NEGATED = 4, 3
 _SENTENCE_END = re.compile(r"[.!?]+")
 _WORD = re.compile(r"[\w']+")
@@ -68,7 +68,7 @@ class Matcher:
         return None
 
     def _value(self, words: list[str], start: int, aspect: Words) -> tuple[int, Words] | None:
-        """Where the mention's value starts, and the value."""
+        """The start of the mention's value, and the value."""
         values, sizes, end = self._signs[aspect], self._sizes[aspect], start + len(aspect)
         places = [(start - size, size) for size in sizes if size <= start]
         places += [(at, size) for at in range(end, end + BETWEEN + 1) for size in sizes]

@@ -1,7 +1,6 @@
-"""What a format of conversation files states about itself.
+"""The description of a format of conversation files.
 
-Every module of this package with a ``FORMAT`` is a format; ``recognise`` finds them. A new format is one new
-file here.
+Every module of this package with a ``FORMAT`` is a format; ``recognise`` finds them. A new format is one new file here.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +18,16 @@ class Match(IntEnum):
     """How well a file or folder fits a format; the best fit is taken."""
 
     NO = 0
-    #: Whatever no other format claims.
+    #: Any file that no other format claims.
     ANY = 1
     #: By its name or its general form.
     LIKELY = 2
-    #: By what only this format has.
+    #: By a property of this format alone.
     CERTAIN = 3
 
 
 class Place:
-    """A file or folder that is to be told apart. Its properties raise ``BadInput`` for what cannot be read."""
+    """A file or folder whose format is to be recognised. Its properties raise ``BadInput`` where it cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,7 +39,7 @@ class Place:
 
     @cached_property
     def names(self) -> list[str]:
-        """Names of what lies in the folder, sorted; none for a file."""
+        """Names of the entries of the folder, sorted; none for a file."""
         return names_in(self.path) if self.is_folder else []
 
     @cached_property
@@ -50,20 +49,20 @@ class Place:
 
     @cached_property
     def is_json(self) -> bool:
-        """Whether the file begins as JSON objects do, or says so by its name and has no readable line."""
+        """Whether the file begins as JSON objects do, or has a JSON name and no readable line."""
         first = self.first_line.lstrip("[").strip()
         return first.startswith("{") or (not self.is_folder and not first and ".json" in self.path.suffixes)
 
     @cached_property
     def has_json_lines_name(self) -> bool:
-        """Whether the file is named ``.jsonl`` or ``.jsonl.gz``, or the folder holds one that is."""
+        """Whether the file is named ``.jsonl`` or ``.jsonl.gz``, or the folder has such a file."""
         ends = (".jsonl", ".jsonl.gz")
         return any(name.endswith(ends) for name in self.names) if self.is_folder else self.path.name.endswith(ends)
 
 
 @dataclass(frozen=True)
 class Source:
-    """An opened file or folder of conversations; each part is read when it is called."""
+    """An opened file or folder of conversations; each part is read on call."""
 
     conversations: Callable[[], Iterator[Conversation]]
     #: The published test part, where the format has one.

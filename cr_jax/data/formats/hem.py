@@ -16,7 +16,7 @@ from cr_jax.errors import BadInput
 from cr_jax.files import is_file
 
 SPLITS = ("train", "test")
-#: Digits of an id at most; no table has as many lines.
+#: The most digits of an id; no table has as many lines.
 _ID_DIGITS = 18
 
 

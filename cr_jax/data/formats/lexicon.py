@@ -1,7 +1,7 @@
-"""An aspect-value lexicon as Sentires writes it: one pair a line, TAB between the columns.
+"""An aspect-value lexicon as written by Sentires: one pair a line, TAB between the columns.
 
-``[sign]``, ``aspect|value``, how often the pair was met with the aspect first, how often with the
-value first. A public lexicon holds junk: values made of stop words alone ("of the").
+The columns are ``[sign]``, ``aspect|value``, and the pair's occurrences with the aspect first and with the value first. A public
+lexicon has noise: values of stop words alone ("of the").
 """
 
 import re
@@ -13,11 +13,11 @@ from cr_jax.data.conversation import Problems, text_lines
 from cr_jax.data.formats.format import Format, Match, Place
 from cr_jax.errors import BadInput
 
-#: Pairs met fewer times are left out by default.
+#: Pairs with fewer occurrences are left out by default.
 MIN_COUNT = 10
-#: Words of an aspect or value at most, and digits of a count.
+#: The most words of an aspect or value, and digits of a count.
 LONGEST, _DIGITS = 50, 18
-#: Articles, prepositions, conjunctions, pronouns and auxiliaries: a value of these alone says nothing.
+#: Articles, prepositions, conjunctions, pronouns and auxiliaries: a value of these alone has no meaning.
 _STOP_WORDS = (
     "a an the this that these those of in on at by for from to with into over under about as than then so if and or but nor "
     "i me my we us our you your he him his she her it its they them their who whom which what am is are was were be been being "
@@ -54,10 +54,10 @@ class Lexicon:
 
 
 def read_lexicon(path: str | Path, problems: Problems, min_count: int, keep_stop_words: bool = False) -> Lexicon:
-    """The pairs met at least ``min_count`` times in both orders together, of a plain or gzip file.
+    """The pairs with at least ``min_count`` occurrences in both orders together, of a plain or gzip file.
 
-    Lines that are cut, wrongly separated, not UTF-8, of unknown sign or of a pair seen before are
-    skipped and counted. Raises ``BadInput`` for a file without one pair that is kept.
+    Lines that are cut, wrongly separated, not UTF-8, of unknown sign or of an earlier pair are skipped and counted. Raises
+    ``BadInput`` for a file without one pair that is kept.
     """
     signs: dict[Words, dict[Words, int]] = {}
     seen: set[tuple[Words, Words]] = set()
@@ -91,7 +91,7 @@ def read_lexicon(path: str | Path, problems: Problems, min_count: int, keep_stop
 
 
 class _Refused(Exception):
-    """A line that is skipped: its kind of problem, and the detail."""
+    """A skipped line: its kind of problem, and the detail."""
 
 
 def _pair(text: str) -> tuple[int, Words, Words, int]:

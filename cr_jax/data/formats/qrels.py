@@ -1,4 +1,4 @@
-"""Splits of queries and reviews (qrels) as product search publishes them: recognised, and refused."""
+"""Splits of queries and reviews (qrels) of product search: recognised, and refused."""
 
 from cr_jax.data.formats.format import Format, Match, Place
 

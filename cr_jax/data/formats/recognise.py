@@ -1,4 +1,4 @@
-"""Tells the formats of conversation files apart, for reading profiles, training and recommending alike."""
+"""Recognition of the formats of conversation files, for profiles, training and recommending alike."""
 
 import importlib
 import pkgutil

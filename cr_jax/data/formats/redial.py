@@ -1,8 +1,8 @@
 """ReDial dialogues, one JSON object a line (Li et al., NeurIPS 2018; CC BY 4.0).
 
-Taken as they come: questions that are ``[]`` instead of ``{}``, identifiers that are texts or
-numbers, movies named as ``@123``. Who seeks is the sender that is ``initiatorWorkerId``; messages of
-one sender in a row are one utterance, joined by a line break.
+Accepted as published: questions that are ``[]`` instead of ``{}``, identifiers that are texts or numbers, movies named as
+``@123``. The seeker is the sender that is ``initiatorWorkerId``; successive messages of one sender are one utterance, joined by a
+line break.
 """
 
 import csv
@@ -23,13 +23,13 @@ from cr_jax.printable import short
 LINE_BREAK = "\n"
 _TOKEN = re.compile(r"@\d+|[\w']+|[^\w\s]")
 _YEAR = re.compile(r"\(\d{4}\)\s*$")
-#: Words of a title that a mention stands for at most, so that a long one said often does not fill the memory.
+#: The most words of a title that replace a mention, so that a frequent long title does not fill the memory.
 TITLE_WORDS = 40
 _QUESTIONS = ("suggested", "seen", "liked")
 
 
 class _Refused(Exception):
-    """A dialogue that is skipped: its kind of problem, and the detail."""
+    """A skipped dialogue: its kind of problem, and the detail."""
 
 
 def dialogues(path: str | Path, problems: Problems, seen: set[str] | None = None) -> Iterator[Dialogue]:

@@ -1,7 +1,6 @@
 """Amazon 5-core reviews: one JSON object a line, as published or wrapped into an array.
 
-Taken as they come: a file wrapped in ``[`` and ``]``, commas after the objects, a cut last line,
-empty reviews.
+Accepted: a file wrapped in ``[`` and ``]``, commas after the objects, a cut last line, empty reviews.
 """
 
 import re
