@@ -19,8 +19,8 @@ def main(arguments: list[str] | None = None, folder: Path = SCHEMAS) -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args(arguments).check
     stale = []
-    for kind, document in document_types().items():
-        file, text = folder / f"{kind}.schema.json", schema_text(document)
+    for kind, forms in document_types().items():
+        file, text = folder / f"{kind}.schema.json", schema_text(*forms)
         if file.is_file() and file.read_text(encoding="utf-8") == text:
             continue
         stale.append(file.name)

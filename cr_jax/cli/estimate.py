@@ -11,6 +11,7 @@ import typer
 from cr_jax.cli.options import MODEL_HELP, CountingOptions, Dataset, PresetAcross, PricingOptions, add_command, names
 from cr_jax.cli.paths import check_file
 from cr_jax.cli.streams import write_json
+from cr_jax.documents.run_estimate import FailedRun, RunEstimates
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.profiling.request import Request
 from cr_jax.records import Precision
@@ -79,7 +80,7 @@ def estimate(options: EstimateOptions) -> None:
         from cr_jax.render.estimate import render_estimate
 
         show(render_estimate(document))
-    if all("error" in one for one in document.get("runs", [{}])):
+    if isinstance(document, RunEstimates) and all(isinstance(run, FailedRun) for run in document.runs):
         raise typer.Exit(1)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_ori
 import msgspec
 
 from cr_jax.documents.check import check
+from cr_jax.documents.one_of import decode_one
 from cr_jax.errors import BadInput
 
 
@@ -54,13 +55,13 @@ def decode(document: object, kind: type[T], where: str) -> T:
     known = constants(kind)
     if isinstance(document, dict) and known.keys() <= document.keys():
         try:
-            return msgspec.convert(document, kind)
+            return msgspec.convert(document, kind, dec_hook=decode_one)
         except msgspec.ValidationError:  # the schema finds the words for it
             pass
     check(document, known["kind"], where)
     try:
         # A whole number may be spelt 1.0 in JSON, and the schema takes it.
-        return msgspec.convert(_with_whole_numbers(document), kind)
+        return msgspec.convert(_with_whole_numbers(document), kind, dec_hook=decode_one)
     except msgspec.ValidationError as error:
         raise BadInput(where, str(error)) from None
 

@@ -11,6 +11,7 @@ import msgspec
 
 import cr_jax.documents
 from cr_jax.documents.base import Document, constants
+from cr_jax.documents.one_of import OneOf, schema_of_one
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Keywords whose value is a schema, a list of schemas, and schemas by name.
@@ -19,32 +20,46 @@ _LIST = ("anyOf", "allOf", "prefixItems")
 _NAMED = ("properties", "$defs")
 
 
-def document_types() -> dict[str, type[Document]]:
-    """Every kind of document and its struct, sorted by kind."""
+def document_types() -> dict[str, tuple[type[Document], ...]]:
+    """Every kind of document with its structs, sorted by kind; a second struct is another form of the document."""
     names = sorted(module.name for module in pkgutil.iter_modules(cr_jax.documents.__path__))
     modules = [import_module(f"cr_jax.documents.{name}") for name in names if name != "schemas"]
-    own = {value for module in modules for value in vars(module).values() if _is_document(value)}
-    return dict(sorted((constants(document)["kind"], document) for document in own))
+    own = dict.fromkeys(value for module in modules for value in vars(module).values() if _is_document(value))
+    kinds: dict[str, tuple[type[Document], ...]] = {}
+    for document in own:
+        kind = constants(document)["kind"]
+        kinds[kind] = (*kinds.get(kind, ()), document)
+    return dict(sorted(kinds.items()))
 
 
-def schema_text(document: type[Document]) -> str:
+def schema_text(*forms: type[Document]) -> str:
     """The JSON Schema 2020-12 of a document, as its file has it."""
-    return json.dumps(generate(document), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(generate(*forms), indent=1, ensure_ascii=False) + "\n"
 
 
-def generate(document: type[Document]) -> dict[str, Any]:
-    """The JSON Schema of a document: ``$id`` is its constant ``schema``, title and description are its docstring."""
-    orders = {frozenset(values): values for values in _literals(document, set())}
-    whole = _tidy(msgspec.json.schema(document), orders)
-    body = whole["$defs"].pop(document.__name__)
-    title, _, description = inspect.cleandoc(document.__doc__ or "").partition("\n\n")
-    head = {"$schema": _DIALECT, "$id": constants(document)["schema"], "title": title.rstrip(".")}
+def generate(*forms: type[Document]) -> dict[str, Any]:
+    """The JSON Schema of a document in any of its forms, at least one.
+
+    ``$id`` is its constant ``schema``, title and description are the docstring of the first form.
+    """
+    first = forms[0]
+    orders = {frozenset(values): values for form in forms for values in _literals(form, set())}
+    inner = {struct for form in forms for struct in _either(form, set())}
+    _, components = msgspec.json.schema_components([*forms, *inner], schema_hook=schema_of_one, ref_template="#/$defs/{name}")
+    defs = {name: _tidy(body, orders) for name, body in sorted(components.items())}
+    for form in forms:
+        body = defs[form.__name__]
+        wanted = {*body["required"], *constants(form)}
+        body["required"] = [key for key in body["properties"] if key in wanted]
+    title, _, description = inspect.cleandoc(first.__doc__ or "").partition("\n\n")
+    head = {"$schema": _DIALECT, "$id": constants(first)["schema"], "title": title.rstrip(".")}
     if description:
         head["description"] = " ".join(description.split())
-    wanted = {*body["required"], *constants(document)}
-    body["required"] = [key for key in body["properties"] if key in wanted]
-    rest = {key: value for key, value in body.items() if key not in ("title", "description")}
-    return head | rest | ({"$defs": dict(sorted(whole["$defs"].items()))} if whole["$defs"] else {})
+    if len(forms) > 1:
+        defs[first.__name__].pop("description", None)
+        return head | {"anyOf": [{"$ref": f"#/$defs/{form.__name__}"} for form in forms], "$defs": defs}
+    rest = {key: value for key, value in defs.pop(first.__name__).items() if key not in ("title", "description")}
+    return head | rest | ({"$defs": defs} if defs else {})
 
 
 def _is_document(value: object) -> bool:
@@ -96,10 +111,23 @@ def _literals(annotation: Any, seen: set[type]) -> Iterator[tuple[object, ...]]:
     """The values of every ``Literal`` that an annotation holds, structs within it included, in the order of the code."""
     if get_origin(annotation) is Literal:
         yield get_args(annotation)
-        return
-    inner: Iterable[Any] = get_args(annotation)
+    for one in _within(annotation, seen):
+        yield from _literals(one, seen)
+
+
+def _either(annotation: Any, seen: set[type]) -> Iterator[type[msgspec.Struct]]:
+    """The structs of every ``one_of`` that an annotation holds."""
+    if isinstance(annotation, OneOf):
+        yield from annotation.structs
+    for one in _within(annotation, seen):
+        yield from _either(one, seen)
+
+
+def _within(annotation: Any, seen: set[type]) -> Iterable[Any]:
+    """The annotations that one is made of: its arguments, or a struct's fields, of each struct once."""
+    if isinstance(annotation, OneOf):
+        return annotation.structs
     if inspect.isclass(annotation) and issubclass(annotation, msgspec.Struct) and annotation not in seen:
         seen.add(annotation)
-        inner = get_type_hints(annotation, include_extras=True).values()
-    for one in inner:
-        yield from _literals(one, seen)
+        return get_type_hints(annotation, include_extras=True).values()
+    return () if get_origin(annotation) is Literal else get_args(annotation)

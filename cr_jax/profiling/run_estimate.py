@@ -14,9 +14,22 @@ from cr_jax.catalog.dataset import Dataset
 from cr_jax.data.corpus import Corpus, read_corpus
 from cr_jax.data.find_dataset import known_profile
 from cr_jax.data.split import VALIDATION
-from cr_jax.documents.base import known, plain
+from cr_jax.documents.base import known
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.documents.reported_step import ReportedStep
+from cr_jax.documents.run_estimate import (
+    EstimatedData,
+    EstimatedModel,
+    EvaluationCosts,
+    FailedRun,
+    ItemSideCosts,
+    ObjectiveCosts,
+    RunCosts,
+    RunEstimate,
+    RunEstimates,
+    RunGrounds,
+    TrainingCosts,
+)
 from cr_jax.errors import BadConfig, CrJaxError
 from cr_jax.models import spec as specs
 from cr_jax.predict.money.pricing import Rates
@@ -28,7 +41,7 @@ from cr_jax.profiling.training_plan import BatchPlan, TrainingPlan, training_pla
 from cr_jax.records import ArrayShape
 from cr_jax.report.build import largest
 from cr_jax.report.document import validate
-from cr_jax.report.measured import measured_steps
+from cr_jax.report.measured import MeasuredStep, measured_steps
 from cr_jax.report.prediction import Options
 from cr_jax.report.run_estimate import (
     EVALUATED,
@@ -41,15 +54,13 @@ from cr_jax.report.run_estimate import (
     item_side,
     length,
     mixed,
+    objective_costs,
     read_schedule,
-    row,
     total,
 )
 from cr_jax.report.step_figures import reported_step
 from cr_jax.report.timing import without_share
 
-SCHEMA_VERSION = "1.2"
-SCHEMA_ID = f"urn:cr-jax:schema:run-estimate:{SCHEMA_VERSION}"
 NOTES = (
     "a stage that stops early costs less",
     "the ends of an interval are added: the errors of one device's predictions go the same way",
@@ -88,7 +99,7 @@ class RunRequest:
         read_schedule(self.schedule)  # a wrong one is refused before a file is read
 
 
-def estimate(run: RunRequest) -> dict[str, Any]:
+def estimate(run: RunRequest) -> RunEstimate:
     """The cost of training from start to end on the only device of ``run``, per objective and in all.
 
     Times are the prediction's for one step times the steps; ``None`` with the reason where there is none. The
@@ -100,14 +111,14 @@ def estimate(run: RunRequest) -> dict[str, Any]:
     return found
 
 
-def estimates(run: RunRequest, models: Sequence[str]) -> dict[str, Any]:
+def estimates(run: RunRequest, models: Sequence[str]) -> RunEstimates:
     """:func:`estimate` for ``models`` and every device of ``run``, an entry of ``runs`` each; one that fails says why.
 
     A measured report belongs to the runs of its model. Raises ``CrJaxError`` for what is wrong for all.
     """
     source = _read(run.request.dataset)  # once for all models
     devices = run.request.devices
-    runs: list[dict[str, Any]] = []
+    runs: list[RunEstimate | FailedRun] = []
     for model in models:
         mine = {file: one for file, one in run.measured.items() if one["model"]["name"] == model}
         try:
@@ -116,12 +127,10 @@ def estimates(run: RunRequest, models: Sequence[str]) -> dict[str, Any]:
             found = [Failed(device, error) for device in devices]
         for device, one in zip(devices, found, strict=True):
             if isinstance(one, Failed):
-                runs.append({"model": model, "device": device, "error": one_line(one.reason)})
+                runs.append(FailedRun(model=model, device=device, error=one_line(one.reason)))
             else:
                 runs.append(one)
-    document = {"schema": SCHEMA_ID, "kind": "run-estimate", "schema_version": SCHEMA_VERSION, "runs": runs}
-    validate(document, "the estimate (a bug in cr_jax: please report it)")
-    return document
+    return RunEstimates(runs=tuple(runs))
 
 
 def _read(dataset: str | Path | Dataset) -> tuple[Dataset, Corpus | None]:
@@ -164,7 +173,7 @@ _Steps = Sequence[tuple[ReportedStep, ...] | Failed]
 _T = TypeVar("_T")
 
 
-def _runs(run: RunRequest, source: tuple[Dataset, Corpus | None]) -> list[dict[str, Any] | Failed]:
+def _runs(run: RunRequest, source: tuple[Dataset, Corpus | None]) -> list[RunEstimate | Failed]:
     """The estimate of one model, per device."""
     data, corpus = source
     model, options = run.request.model, Options(run.rates)
@@ -235,45 +244,41 @@ def _validation_steps(request: Request, options: Options) -> _Steps:
 
 def _document(
     run: RunRequest, training: specs.Training, plan: TrainingPlan, skipped: tuple[str, ...], counted: _Counted
-) -> dict[str, Any]:
+) -> RunEstimate:
     """The estimate of one model on one device."""
     report = counted.report
     money = Money(load.accelerator_or_none(report.target.name), run.rates)
-    clock: dict[str, Any] = {}
+    clock: dict[str, MeasuredStep] = {}
     for file, document in run.measured.items():
         clock |= measured_steps(document, file, report)
     scheduled = _schedule(run, training, plan, counted)
-    rows = [row(one, clock.get(name), money) for name, one in scheduled.objectives.items()]
+    rows = [objective_costs(one, clock.get(name), money) for name, one in scheduled.objectives.items()]
     own = counted.checks.by_objective()
     judged = evaluation(counted.tested, scheduled.passes, money, scheduled.validation if own else None, plan.ranked)
     once = item_side(counted.tested, money)
     whole = [*rows, judged, *([once] if once else [])]
     fixed = frozen(report, scheduled.objectives)
-    seen = [r["measured"]["seconds"] if r["measured"] else None for r in rows]
-    document = {
-        "schema": SCHEMA_ID,
-        "kind": "run-estimate",
-        "schema_version": SCHEMA_VERSION,
-        "model": {"name": report.model.name, "config": report.model.config},
-        "dataset": {"name": report.dataset.name, "turns": report.dataset.sizes["turns"], "problems": list(skipped)},
-        "target": plain(report.target),
-        "versions": report.versions,
-        "schedule": run.schedule,
-        "note": "\n".join(_notes(plan, own, once, fixed)),
-        "objectives": rows,
-        "total": {
-            "optimizer_steps": sum(r["optimizer_steps"] for r in rows),
+    document = RunEstimate(
+        model=EstimatedModel(name=report.model.name, config=report.model.config),
+        dataset=EstimatedData(name=report.dataset.name, turns=report.dataset.sizes["turns"], problems=skipped),
+        target=report.target,
+        versions=report.versions,
+        schedule=run.schedule,
+        note="\n".join(_notes(plan, own, once, fixed)),
+        objectives=tuple(rows),
+        total=TrainingCosts(
+            optimizer_steps=sum(one.optimizer_steps for one in rows),
             **_sums(rows),
-            "measured_s": total(seen),
-            "peak_bytes": largest(one["peak_bytes"] for one in rows),
-            "tag": "predicted",
-        },
-        "evaluation": judged,
-        "item_side": once,
-        "frozen": fixed,
-        "whole": {**_sums(whole), "peak_bytes": largest(one["peak_bytes"] for one in whole), "tag": "predicted"},
-        "grounds": _grounds(report, money),
-    }
+            measured_s=total(one.measured.seconds if one.measured else None for one in rows),
+            peak_bytes=largest(one.peak_bytes for one in rows),
+            tag="predicted",
+        ),
+        evaluation=judged,
+        item_side=once,
+        frozen=fixed,
+        whole=RunCosts(**_sums(whole), peak_bytes=largest(one.peak_bytes for one in whole), tag="predicted"),
+        grounds=_grounds(report, money),
+    )
     validate(document, "the estimate (a bug in cr_jax: please report it)")
     return document
 
@@ -328,25 +333,25 @@ def _notes(plan: TrainingPlan, own: Mapping[str, Any], once: Any, fixed: Any) ->
     return [padded, *NOTES, *checked, *([ONCE] if once else []), *([FROZEN] if fixed else [])]
 
 
-def _sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {key: total(one[key] for one in rows) for key in SUMMED}
+def _sums(rows: Sequence[ObjectiveCosts | EvaluationCosts | ItemSideCosts]) -> dict[str, Any]:
+    return {key: total(getattr(one, key) for one in rows) for key in SUMMED}
 
 
-def _grounds(report: CostReport, money: Money) -> dict[str, Any]:
+def _grounds(report: CostReport, money: Money) -> RunGrounds:
     """What times, energy and price stand on, and whether the peak fits."""
     prediction = report.steps[0].prediction
     assert prediction is not UNSET
-    energy, price, assumed = prediction.energy, prediction.price, without_share(prediction.energy)
+    energy, price = prediction.energy, prediction.price
     accelerator = money.accelerator
     hourly = money.rates.hourly(accelerator.name) if accelerator is not None else None
-    return {
-        "method": prediction.method,
-        "validated_on": prediction.validated_on if isinstance(prediction.validated_on, str) else plain(prediction.validated_on),
-        "coverage": prediction.coverage,
-        "device_memory_bytes": accelerator.memory_bytes if accelerator is not None else None,
-        "energy": plain(assumed) if assumed else None,
-        "energy_reason": energy.reason if energy else None,
-        "per_hour_usd": (price.per_hour_usd if price else None) if hourly is None else hourly,
-        "price_source": (price.source if price else None) if hourly is None else "given by the user",
-        "price_reason": price.reason if price else None,
-    }
+    return RunGrounds(
+        method=prediction.method,
+        validated_on=prediction.validated_on,
+        coverage=prediction.coverage,
+        device_memory_bytes=accelerator.memory_bytes if accelerator is not None else None,
+        energy=without_share(energy),
+        energy_reason=energy.reason if energy else None,
+        per_hour_usd=(price.per_hour_usd if price else None) if hourly is None else hourly,
+        price_source=(price.source if price else None) if hourly is None else "given by the user",
+        price_reason=price.reason if price else None,
+    )

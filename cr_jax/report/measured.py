@@ -1,17 +1,26 @@
 """Seconds of a training step by the clock, from a saved training or bench report of the same run."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.errors import BadInput
+
+
+class MeasuredStep(NamedTuple):
+    """One step by the clock: the file that says so, and how it was measured."""
+
+    seconds_per_step: float
+    source: str
+    note: str
+
 
 #: JAX's names of platforms as accelerator profiles spell them.
 _PLATFORM = {"gpu": "cuda"}
 
 
-def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) -> dict[str, dict[str, Any]]:
-    """By objective: ``seconds_per_step``, ``source`` and ``note``.
+def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) -> dict[str, MeasuredStep]:
+    """By objective, its step by the clock.
 
     document: a training-report or bench-report. report: the cost report that is estimated from. Raises
     ``BadInput`` where model, configuration, data set, device or batch are not the same, with both.
@@ -42,9 +51,7 @@ def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) 
     found = {name: one for name, one in found.items() if name in batches}
     if not found:
         raise BadInput(where, "no training step was measured; legal: a report of crjax train, or of crjax bench --phase train")
-    return {
-        name: {"seconds_per_step": one["seconds_per_step"], "source": where, "note": one["note"]} for name, one in found.items()
-    }
+    return {name: MeasuredStep(one["seconds_per_step"], where, one["note"]) for name, one in found.items()}
 
 
 def _bench(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypedDict, TypeVar
+
+from msgspec import structs
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.data.split import TEST, VALIDATION
@@ -12,13 +14,16 @@ from cr_jax.documents.base import known
 from cr_jax.documents.cost_report import CostReport, ReportedData
 from cr_jax.documents.prediction import StepPrediction
 from cr_jax.documents.reported_step import ReportedStep
+from cr_jax.documents.run_estimate import EvaluationCosts, FrozenCosts, ItemSideCosts, MeasuredSteps, ObjectiveCosts
 from cr_jax.errors import BadConfig
 from cr_jax.predict.money.pricing import Rates, costs
 from cr_jax.report.build import largest
+from cr_jax.report.measured import MeasuredStep
 
 #: Conversation states that evaluation ranks at once, as ``cr_jax.train.evaluate`` does.
 EVALUATED = 64
-SUMMED = ("flops", "hbm_bytes", "seconds", "low_s", "high_s", "energy_j", "price_usd", "carbon_g")
+_SPENT = ("energy_j", "price_usd", "carbon_g")
+SUMMED = ("flops", "hbm_bytes", "seconds", "low_s", "high_s", *_SPENT)
 _SCHEDULES = "legal: published, epochs=N, equal-turns or equal-turns=N with N of 1 or more"
 
 
@@ -80,52 +85,74 @@ class Money:
     rates: Rates
 
 
-def row(run: ObjectiveRun, measured: Mapping[str, Any] | None, money: Money) -> dict[str, Any]:
-    """An objective's entry. measured: seconds of a step by the clock, with its source;
-    energy, price and carbon are then of the measured time."""
+class _Spent(TypedDict):
+    """Energy, price and carbon."""
+
+    energy_j: float | None
+    price_usd: float | None
+    carbon_g: float | None
+
+
+class _Totals(NamedTuple):
+    """Counts, predicted time, energy, price and carbon of steps run so many times each; why no time is known."""
+
+    flops: int
+    hbm_bytes: int
+    seconds: float | None
+    low_s: float | None
+    high_s: float | None
+    energy_j: float | None
+    price_usd: float | None
+    carbon_g: float | None
+    reason: str | None
+
+
+def objective_costs(run: ObjectiveRun, measured: MeasuredStep | None, money: Money) -> ObjectiveCosts:
+    """An objective's entry. measured: a step by the clock; energy, price and carbon are then of the measured time."""
     step, steps = run.parts[-1][0], run.steps
     labels, batch = step.labels, known(step.labels.batch)
     supervised = known(labels.supervised_turns_per_example)
-    found = {
-        "objective": known(labels.objective),
-        "batch": batch,
-        "optimizer_steps": steps,
-        "epochs": steps / run.per_epoch if run.per_epoch else None,
-        "supervised_turns": steps * batch * supervised if batch and supervised else None,
-        "patience": run.patience,
-        "peak_bytes": largest(one.memory.peak_bytes for one, _ in run.parts),
-        **_times(run.parts, money),
-        "measured": None,
-    }
-    if measured is not None:
-        seconds = measured["seconds_per_step"] * steps
-        found["measured"] = {"seconds": seconds, **measured, "tag": "measured"}
-        found |= _costs(seconds, _shares(known(step.prediction)), money)
-    return found
+    objective = known(labels.objective)
+    assert objective is not None and batch is not None, "a training step has an objective and a batch"
+    costs = ObjectiveCosts(
+        objective=objective,
+        batch=batch,
+        optimizer_steps=steps,
+        epochs=steps / run.per_epoch if run.per_epoch else None,
+        supervised_turns=steps * batch * supervised if supervised else None,
+        patience=run.patience,
+        peak_bytes=largest(one.memory.peak_bytes for one, _ in run.parts),
+        **_totals(run.parts, money)._asdict(),
+        tag="predicted",
+        measured=None,
+    )
+    if measured is None:
+        return costs
+    seconds = measured.seconds_per_step * steps
+    by_the_clock = MeasuredSteps(seconds=seconds, **measured._asdict(), tag="measured")
+    return structs.replace(costs, measured=by_the_clock, **_spent(seconds, _shares(known(step.prediction)), money))
 
 
-def _times(parts: Parts, money: Money) -> dict[str, Any]:
-    """Counts, predicted time, energy, price and carbon of steps run so many times each."""
+def _totals(parts: Parts, money: Money) -> _Totals:
     rows, reasons, flops, moved = [], [], 0.0, 0.0
     for step, times in parts:
         prediction = known(step.prediction)
         flops += step.best.flops * times
         moved += step.best.hbm_bytes * times
         one = summed([(prediction, times)], ("seconds", "low_s", "high_s"))
-        spent = _costs(prediction.seconds if prediction else None, _shares(prediction), money)
-        rows.append(one | {key: _over(value, times) for key, value in spent.items()})
+        spent = _spent(prediction.seconds if prediction else None, _shares(prediction), money)
+        rows.append(one | {key: _over(spent[key], times) for key in _SPENT})
         if one["seconds"] is None:
             reasons.append((prediction and prediction.reason) or "the report holds no prediction")
     sums = {key: total(one[key] for one in rows) for key in SUMMED[2:]}
-    counts = {"flops": round(flops), "hbm_bytes": round(moved)}
-    return counts | sums | {"reason": "; ".join(dict.fromkeys(reasons)) or None, "tag": "predicted"}
+    return _Totals(flops=round(flops), hbm_bytes=round(moved), **sums, reason="; ".join(dict.fromkeys(reasons)) or None)
 
 
 def _shares(prediction: StepPrediction | None) -> Mapping[str, float]:
     return prediction.shares if prediction else {}
 
 
-def _costs(seconds: float | None, shares: Mapping[str, float], money: Money) -> dict[str, Any]:
+def _spent(seconds: float | None, shares: Mapping[str, float], money: Money) -> _Spent:
     """Energy, price and carbon of seconds. Energy needs what they go to: without a prediction it is unknown."""
     if money.accelerator is None:
         return {"energy_j": None, "price_usd": None, "carbon_g": None}
@@ -156,7 +183,9 @@ def states_by_turn(dataset: ReportedData, last: int) -> list[int]:
     return [round(n) for n in [*reach[:last], sum(reach[last:])]]
 
 
-def evaluation(report: CostReport, passes: int, money: Money, checks: Parts | None = None, ranked: bool = True) -> dict[str, Any]:
+def evaluation(
+    report: CostReport, passes: int, money: Money, checks: Parts | None = None, ranked: bool = True
+) -> EvaluationCosts:
     """Ranking after every turn: ``passes`` over the validation part, one over the test part.
 
     report: the replaying turns at ``EVALUATED`` users and the item side. As crjax train splits, a tenth
@@ -172,17 +201,18 @@ def evaluation(report: CostReport, passes: int, money: Money, checks: Parts | No
     for share, times in ((VALIDATION, passes if checks is None else 0), (TEST, 1)) if ranked else ():
         parts += [(replays[t], times * ceil(share * n / EVALUATED)) for t, n in enumerate(states)]
         parts += [(step, times) for step in side]
-    return {
-        "validation_passes": passes,
-        "test_passes": 1,
-        "states_per_pass": round(VALIDATION * sum(states)),
-        "batch": EVALUATED,
-        "peak_bytes": largest(step.memory.peak_bytes for step, _ in parts),
-        **_times(parts, money),
-    }
+    return EvaluationCosts(
+        validation_passes=passes,
+        test_passes=1,
+        states_per_pass=round(VALIDATION * sum(states)),
+        batch=EVALUATED,
+        peak_bytes=largest(step.memory.peak_bytes for step, _ in parts),
+        **_totals(parts, money)._asdict(),
+        tag="predicted",
+    )
 
 
-def frozen(report: CostReport, runs: Mapping[str, ObjectiveRun]) -> dict[str, Any] | None:
+def frozen(report: CostReport, runs: Mapping[str, ObjectiveRun]) -> FrozenCosts | None:
     """Modules whose every weight is frozen, which the training steps run all the same: within the rows'
     counts, and what one epoch of them costs, which is all that is paid if their outputs are kept.
 
@@ -191,7 +221,7 @@ def frozen(report: CostReport, runs: Mapping[str, ObjectiveRun]) -> dict[str, An
     names = {m.module for m in report.parameters.modules if m.frozen and not m.trainable}
     if not names:
         return None
-    found: dict[str, float] = dict.fromkeys(("flops", "hbm_bytes", "flops_once", "hbm_bytes_once"), 0.0)
+    sums: dict[str, float] = dict.fromkeys(("flops", "hbm_bytes", "flops_once", "hbm_bytes_once"), 0.0)
     for run in runs.values():
         once = min(1.0, run.per_epoch / sum(times for _, times in run.parts))
         for step, times in run.parts:
@@ -199,14 +229,15 @@ def frozen(report: CostReport, runs: Mapping[str, ObjectiveRun]) -> dict[str, An
                 if module.module in names:
                     flops, moved = (module.matmul_flops + module.other_flops) * times, module.hbm_bytes * times
                     for key, value in (("flops", flops), ("hbm_bytes", moved)):
-                        found[key] += value
-                        found[f"{key}_once"] += value * once
-    return {"modules": sorted(names)} | {key: round(value) for key, value in found.items()} | {"tag": "counted"}
+                        sums[key] += value
+                        sums[f"{key}_once"] += value * once
+    return FrozenCosts(modules=tuple(sorted(names)), **{key: round(value) for key, value in sums.items()}, tag="counted")
 
 
-def item_side(report: CostReport, money: Money) -> dict[str, Any] | None:
+def item_side(report: CostReport, money: Money) -> ItemSideCosts | None:
     """The item side of the trained weights, computed once before serving; ``None``: the model has none."""
     side = [step for step in report.steps if step.phase == "precompute"]
     if not side:
         return None
-    return {"peak_bytes": largest(step.memory.peak_bytes for step in side), **_times([(step, 1) for step in side], money)}
+    peak = largest(step.memory.peak_bytes for step in side)
+    return ItemSideCosts(peak_bytes=peak, **_totals([(step, 1) for step in side], money)._asdict(), tag="predicted")
