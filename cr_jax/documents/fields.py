@@ -23,8 +23,9 @@ Interval = tuple[float, float]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 #: Package and its version; null where it is not installed.
 Versions = dict[str, str | None]
+JsonValue = str | int | float | bool | list | dict | None
 #: An object of no fixed keys, such as a model's configuration.
-JsonObject = dict[str, str | int | float | bool | list | dict | None]
+JsonObject = dict[str, JsonValue]
 
 Preset = Literal["published", "matched", "paper"]
 Platform = Literal["cpu", "cuda", "tpu"]

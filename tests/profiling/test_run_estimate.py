@@ -40,23 +40,23 @@ def estimate(model, dataset="cell-phones", schedule="published", device="cpu", m
 
 def test_published_steps_and_epochs():
     dmn = estimate("dmn", turns=1)
-    (row,) = dmn["objectives"]
+    (row,) = dmn.objectives
     step = profile("dmn", turns=1, phases=["train"])["steps"][0]
-    assert row["optimizer_steps"] == 100_000  # the public configuration
-    assert row["flops"] == 100_000 * step["compiled"]["flops"]
-    assert row["hbm_bytes"] == 100_000 * step["compiled"]["hbm_bytes"]
-    assert row["epochs"] == pytest.approx(100_000 / -(-68_709 // 16))
-    assert dmn["total"]["flops"] == row["flops"]
-    assert (row["seconds"] is None) == (row["reason"] is not None)
+    assert row.optimizer_steps == 100_000  # the public configuration
+    assert row.flops == 100_000 * step["compiled"]["flops"]
+    assert row.hbm_bytes == 100_000 * step["compiled"]["hbm_bytes"]
+    assert row.epochs == pytest.approx(100_000 / -(-68_709 // 16))
+    assert dmn.total.flops == row.flops
+    assert (row.seconds is None) == (row.reason is not None)
 
 
 def test_epochs_of_both_objectives_of_a_stage_add_up():
     found = estimate("aim", "cell-phones", "epochs=2", turns=1, device="h100", settings={"words": "50", "embedding": "8"})
-    rows = found["objectives"]
-    assert [r["objective"] for r in rows] == ["discriminator", "generator"]
-    assert {r["optimizer_steps"] for r in rows} == {2 * -(-68_709 // 32)}
-    assert found["total"]["flops"] == sum(r["flops"] for r in rows)
-    assert found["total"]["optimizer_steps"] == sum(r["optimizer_steps"] for r in rows)
+    rows = found.objectives
+    assert [r.objective for r in rows] == ["discriminator", "generator"]
+    assert {r.optimizer_steps for r in rows} == {2 * -(-68_709 // 32)}
+    assert found.total.flops == sum(r.flops for r in rows)
+    assert found.total.optimizer_steps == sum(r.optimizer_steps for r in rows)
 
 
 @pytest.mark.parametrize("schedule", ["epochs=0", "epochs=x", "forever", "", "equal-turns=0", "equal-turns=1.5", "published=2"])
@@ -100,8 +100,8 @@ def _fast(monkeypatch, seconds=0.002):
 
 def test_equal_turns_gives_every_model_the_data_sets_turns():
     turns = load.dataset("cell-phones").turns
-    dmn = estimate("dmn", schedule="equal-turns=2", turns=1)["objectives"][0]
-    assert dmn["optimizer_steps"] == -(-2 * turns // 16) and 2 * turns <= dmn["supervised_turns"] < 2 * turns + 16
+    dmn = estimate("dmn", schedule="equal-turns=2", turns=1).objectives[0]
+    assert dmn.optimizer_steps == -(-2 * turns // 16) and 2 * turns <= dmn.supervised_turns < 2 * turns + 16
     assert read_schedule("equal-turns") == ("equal-turns", 1)
     step = changed(trained_step(sample()), {"labels.batch": 16, "labels.supervised_turns_per_example": 2.5})
     assert length(None, step, 7.0, "equal-turns", 3, 1000) == 75  # 75 batches of 40 turns
@@ -121,21 +121,21 @@ def test_conversation_states_by_turn_are_counted():
 def test_evaluation_replays_every_state_once_a_pass(monkeypatch):
     _fast(monkeypatch)
     found = estimate("mmn", schedule="epochs=2", turns=1, settings=SMALL["mmn"])
-    judged, data = found["evaluation"], load.dataset("cell-phones")
-    assert judged["batch"] == ROWS and (judged["validation_passes"], judged["test_passes"]) == (2, 1)
+    judged, data = found.evaluation, load.dataset("cell-phones")
+    assert judged.batch == ROWS and (judged.validation_passes, judged.test_passes) == (2, 1)
     report = profile("mmn", turns=1, phases=["infer"], users=ROWS, settings=SMALL["mmn"])
     steps = {step["name"]: step["compiled"]["flops"] for step in report["steps"]}
     by_turn = {row["t"]: steps[row["step"]] for row in report["turns"] if row["mode"] == "replay"}
     total = sum(data.turn_histogram)
     states = {0: data.conversations, 1: sum(n * t for t, n in enumerate(data.turn_histogram, 1)) * data.conversations / total}
     batches = {t: -(-round(0.1 * n) // ROWS) for t, n in states.items()}
-    assert judged["flops"] == 3 * (sum(by_turn[t] * n for t, n in batches.items()) + steps["precompute/items"])
-    assert judged["seconds"] == pytest.approx(3 * (sum(batches.values()) + 1) * 0.002)
-    assert found["item_side"]["flops"] == steps["precompute/items"]
-    whole = [*found["objectives"], judged, found["item_side"]]
+    assert judged.flops == 3 * (sum(by_turn[t] * n for t, n in batches.items()) + steps["precompute/items"])
+    assert judged.seconds == pytest.approx(3 * (sum(batches.values()) + 1) * 0.002)
+    assert found.item_side.flops == steps["precompute/items"]
+    whole = [*found.objectives, judged, found.item_side]
     for key in ("flops", "seconds", "low_s", "high_s"):
-        assert found["whole"][key] == pytest.approx(sum(one[key] for one in whole))
-    assert found["frozen"] is None
+        assert getattr(found.whole, key) == pytest.approx(sum(getattr(one, key) for one in whole))
+    assert found.frozen is None
 
 
 def test_validation_by_own_forwards_is_counted():
@@ -160,9 +160,9 @@ def test_validation_by_own_forwards_is_counted():
         examples = objective.examples_per_epoch(config, data)
         per_epoch = -(-examples // objective.batch) * objective.batch  # the last batch is filled up
         total += (3 + 1) * -(-round(0.1 * per_epoch, 6) // ROWS) * count_hlo(program.compile().as_text()).total.flops
-    assert found["evaluation"]["flops"] == pytest.approx(total, rel=1e-3)
-    assert found["whole"]["flops"] == found["total"]["flops"] + found["evaluation"]["flops"]
-    assert (found["evaluation"]["validation_passes"], found["evaluation"]["test_passes"]) == (6, 1)
+    assert found.evaluation.flops == pytest.approx(total, rel=1e-3)
+    assert found.whole.flops == found.total.flops + found.evaluation.flops
+    assert (found.evaluation.validation_passes, found.evaluation.test_passes) == (6, 1)
     assert "sentiment and autorec are validated by forwards of their own" in printed(found)
 
 
@@ -172,10 +172,10 @@ def test_dialogues_are_validated_and_not_ranked(tmp_path):
     found = estimate("srnn-ae", path, "epochs=2", settings=small)
     corpus = read_corpus(path)
     forms = {part: sum(len(one.forms) for one in corpus.dialogues[part]) for part in ("train", "validation", "test")}
-    sentiment, autorec = found["objectives"]
-    assert sentiment["optimizer_steps"] >= 2 * forms["train"] / 16 and autorec["epochs"] == 2
-    more = estimate("srnn-ae", path, "epochs=4", settings=small)["evaluation"]["flops"] - found["evaluation"]["flops"]
-    assert more == pytest.approx(2 / 3 * found["evaluation"]["flops"], rel=0.3)  # the test part is as large
+    sentiment, autorec = found.objectives
+    assert sentiment.optimizer_steps >= 2 * forms["train"] / 16 and autorec.epochs == 2
+    more = estimate("srnn-ae", path, "epochs=4", settings=small).evaluation.flops - found.evaluation.flops
+    assert more == pytest.approx(2 / 3 * found.evaluation.flops, rel=0.3)  # the test part is as large
 
 
 def test_a_check_without_examples_costs_nothing(tmp_path):
@@ -186,23 +186,23 @@ def test_a_check_without_examples_costs_nothing(tmp_path):
     path.write_text("".join(json.dumps(one) + "\n" for one in made), encoding="utf-8")
     settings = SMALL["srnn-ae"] | {"encoder": "table"}
     small, large = (estimate("srnn-ae", path, "epochs=1", settings=settings | {"autorec_layers": size}) for size in ("5", "50"))
-    assert small["objectives"][1]["flops"] < large["objectives"][1]["flops"]
-    assert 0 < small["evaluation"]["flops"] == large["evaluation"]["flops"]
+    assert small.objectives[1].flops < large.objectives[1].flops
+    assert 0 < small.evaluation.flops == large.evaluation.flops
 
 
 def test_of_few_items_fewer_are_listed(tmp_path):
     path = tmp_path / "few.txt"
     lines = [f"U{user}@I{user % 7},size|small|1:screen|good|1" for user in range(60)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert estimate("dmn", path, "epochs=1")["evaluation"]["flops"] > 0
+    assert estimate("dmn", path, "epochs=1").evaluation.flops > 0
 
 
 def test_frozen_modules_stand_apart():
     found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SMALL["srnn-ae"])
-    frozen, rows = found["frozen"], {r["objective"]: r for r in found["objectives"]}
-    assert any("words" in name for name in frozen["modules"])
-    assert 0 < frozen["flops"] < rows["sentiment"]["flops"] and frozen["flops"] == 3 * frozen["flops_once"]
-    assert found["total"]["flops"] == sum(r["flops"] for r in rows.values())
+    frozen, rows = found.frozen, {r.objective: r for r in found.objectives}
+    assert any("words" in name for name in frozen.modules)
+    assert 0 < frozen.flops < rows["sentiment"].flops and frozen.flops == 3 * frozen.flops_once
+    assert found.total.flops == sum(r.flops for r in rows.values())
 
 
 @pytest.mark.slow
@@ -220,24 +220,24 @@ def test_a_file_is_counted_as_training_pads_its_batches(tmp_path):
         report = profile("dmn", corpus.dataset, phases=("train",), batches={"answer": one.batch}, **options)
         by_hand = {key: value + 2 * one.steps * report["steps"][0]["compiled"][key] for key, value in by_hand.items()}
     found = estimate("dmn", path, "epochs=2", **options)
-    (row,) = found["objectives"]
-    assert (row["optimizer_steps"], row["epochs"]) == (2 * batches.per_epoch, 2)
-    assert row["flops"] == pytest.approx(by_hand["flops"], rel=0.01)
-    assert row["hbm_bytes"] == pytest.approx(by_hand["hbm_bytes"], rel=0.05)
+    (row,) = found.objectives
+    assert (row.optimizer_steps, row.epochs) == (2 * batches.per_epoch, 2)
+    assert row.flops == pytest.approx(by_hand["flops"], rel=0.01)
+    assert row.hbm_bytes == pytest.approx(by_hand["hbm_bytes"], rel=0.05)
     quantile = profile("dmn", corpus.dataset, phases=("train",), **options)
-    assert row["flops"] < 0.9 * row["optimizer_steps"] * quantile["steps"][0]["compiled"]["flops"]
-    assert len(found["dataset"]["problems"]) == 1 and "skipped: " in printed(found)
+    assert row.flops < 0.9 * row.optimizer_steps * quantile["steps"][0]["compiled"]["flops"]
+    assert len(found.dataset.problems) == 1 and "skipped: " in printed(found)
 
 
 def test_rates_reach_energy_price_and_carbon(monkeypatch):
     _fast(monkeypatch)
     rates = Rates(Site(100.0, 1.5, 360.0, "a test"), {"h100": 3.6})
     found = estimate("dmn", schedule="epochs=1", device="h100", rates=rates, turns=1)
-    seconds = found["objectives"][0]["seconds"]
-    assert found["objectives"][0]["price_usd"] == pytest.approx(seconds / 1000)
+    seconds = found.objectives[0].seconds
+    assert found.objectives[0].price_usd == pytest.approx(seconds / 1000)
     watts = (0.15 * 700 + 0.9 * 0.85 * 700 + 100) * 1.5  # idle, active, host, building
-    assert found["total"]["energy_j"] == pytest.approx(watts * seconds)
-    assert found["total"]["carbon_g"] == pytest.approx(watts * seconds / 3.6e6 * 360)
+    assert found.total.energy_j == pytest.approx(watts * seconds)
+    assert found.total.carbon_g == pytest.approx(watts * seconds / 3.6e6 * 360)
     text = printed(found)
     assert "3.6 USD an hour, given by the user" in text and "PUE 1.5" in text and "(a test)" in text
 
@@ -260,9 +260,9 @@ def test_a_measured_step_stands_beside_the_prediction_and_makes_the_price(monkey
     _fast(monkeypatch)
     report = profile("dmn", turns=1, phases=["train"])
     options = {"turns": 1, "schedule": "epochs=1", "rates": Rates(per_hour_usd={"": 3.6})}
-    row = (found := estimate("dmn", measured={"b.json": bench_report(report, 0.01)}, **options))["objectives"][0]
-    assert row["measured"]["seconds"] == pytest.approx(4295 * 0.01) and row["seconds"] == pytest.approx(4295 * 0.002)
-    assert row["price_usd"] == pytest.approx(4295 * 0.01 / 1000) and found["total"]["measured_s"] == row["measured"]["seconds"]
+    row = (found := estimate("dmn", measured={"b.json": bench_report(report, 0.01)}, **options)).objectives[0]
+    assert row.measured.seconds == pytest.approx(4295 * 0.01) and row.seconds == pytest.approx(4295 * 0.002)
+    assert row.price_usd == pytest.approx(4295 * 0.01 / 1000) and found.total.measured_s == row.measured.seconds
     assert "measured" in printed(found) and "b.json" in printed(found)
     for change in (
         ("model", {"name": "mmn", "config": report["model"]["config"]}),
@@ -289,7 +289,7 @@ def test_a_training_report_gives_its_seconds_per_step_and_a_shared_time_is_refus
         "stages": [{"objectives": ["answer"], "batch": 16}],
         "cost": {"measured": {"training_s": 30.0, "steps": 1500}},
     }
-    assert measured_steps(document, "t.json", typed(report))["answer"]["seconds_per_step"] == pytest.approx(0.02)
+    assert measured_steps(document, "t.json", typed(report))["answer"].seconds_per_step == pytest.approx(0.02)
     document["stages"][0]["objectives"] = ["discriminator", "generator"]
     with pytest.raises(BadInput, match="one time for discriminator, generator together"):
         measured_steps(document, "t.json", typed(report))
@@ -299,18 +299,18 @@ def test_a_training_report_gives_its_seconds_per_step_and_a_shared_time_is_refus
 def test_runs_side_by_side_and_one_that_fails():
     request = Request("dmn", devices=("cpu", "h100"), turns=1, preset="matched")
     found = estimates(RunRequest(request, "epochs=1"), ["dmn", "mmn"])
-    assert [(r["model"]["name"], r["target"]["name"]) for r in found["runs"]] == [
+    assert [(r.model.name, r.target.name) for r in found.runs] == [
         ("dmn", "cpu"),
         ("dmn", "h100"),
         ("mmn", "cpu"),
         ("mmn", "h100"),
     ]
     alone = estimate("mmn", turns=1, preset="matched", schedule="epochs=1")
-    assert found["runs"][2]["whole"] == alone["whole"]
+    assert found.runs[2].whole == alone.whole
     text = printed(found)
     assert all(name in text for name in ("dmn@cpu", "mmn@h100")) and max(map(len, text.splitlines())) <= 140
     failing = estimates(RunRequest(Request("dmn", devices=("cpu", "h1000"), turns=1)), ["dmn"])
-    assert "h1000" in failing["runs"][1]["error"] and "failed" in printed(failing)
+    assert "h1000" in failing.runs[1].error and "failed" in printed(failing)
 
 
 def printed(document):

@@ -44,10 +44,10 @@ def test_the_estimate_is_of_the_run_that_train_would_make(name, tmp_path):
     made = ready(TrainingRequest(name, path, settings=SMALL[name], epochs=2, batch=16))
     request = Request(name, path, settings=SMALL[name], batch=16, question_items=made.work.question_items)
     found = estimate(RunRequest(request, "epochs=2"))
-    assert found["model"]["config"] == plain(made.config) and found["dataset"]["name"] == made.corpus.dataset.name
+    assert found.model.config == plain(made.config) and found.dataset.name == made.corpus.dataset.name
     planned = {objective: plan.steps for plan in made.plans for objective in plan.stage.objectives}
-    assert {row["objective"]: row["optimizer_steps"] for row in found["objectives"]} == planned
-    assert {row["epochs"] for row in found["objectives"]} == {2}
+    assert {row.objective: row.optimizer_steps for row in found.objectives} == planned
+    assert {row.epochs for row in found.objectives} == {2}
 
 
 def test_learns_and_repeats(tmp_path):
