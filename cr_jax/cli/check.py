@@ -5,9 +5,10 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import structs
 
 from cr_jax.cli.options import add_command
 from cr_jax.errors import BadConfig, BadInput
@@ -17,6 +18,7 @@ from cr_jax.version import __version__
 
 if TYPE_CHECKING:
     from cr_jax.documents.cost_report import CostReport
+    from cr_jax.documents.gate_result import GateResult
     from cr_jax.report.gate import NotComparable
 
 #: Exit codes: a breach; nothing that could be compared. Misuse is 2, as everywhere.
@@ -77,14 +79,14 @@ def check(options: CheckOptions) -> None:
     baseline = options.baseline
     try:
         old = gate.read_baseline(baseline)
-        document, now = _checked(old, limits, options)
+        result, now = _checked(old, limits, options)
     except gate.NotComparable as error:
         raise _incomparable(error) from None
     if options.update:
-        document["updated"] = _update(old, now, baseline)
-    validate(document, "the gate's result (a bug in cr_jax: please report it)")
-    _emit(document, options.json_)
-    if document["breaches"] and not options.update:
+        result = structs.replace(result, updated=_update(old, now, baseline))
+    validate(result, "the gate's result (a bug in cr_jax: please report it)")
+    _emit(result, options.json_)
+    if result.breaches and not options.update:
         raise typer.Exit(REGRESSION)
 
 
@@ -109,8 +111,8 @@ def _there(options: CheckOptions) -> bool:
     return False
 
 
-def _checked(old: "CostReport", limits: dict[str, float], options: CheckOptions) -> "tuple[dict[str, Any], CostReport]":
-    """The gate's document and the report of today. Raises ``NotComparable``."""
+def _checked(old: "CostReport", limits: dict[str, float], options: CheckOptions) -> "tuple[GateResult, CostReport]":
+    """The gate's result and the report of today. Raises ``NotComparable``."""
     from cr_jax.catalog import load
     from cr_jax.profiling.rerun import rerun
     from cr_jax.report import gate
@@ -118,17 +120,17 @@ def _checked(old: "CostReport", limits: dict[str, float], options: CheckOptions)
     baseline = options.baseline
     request = rerun(old, str(baseline), load.dataset_names(), options.dataset, options.device, options.model)
     now = _again(request)
-    document = gate.gate(old, now, limits, str(baseline), __version__)
+    result = gate.gate(old, now, limits, str(baseline), __version__)
     if options.time is not None:
         from cr_jax.measure.against import timed
-        from cr_jax.report.gate_time import add
+        from cr_jax.report.gate_time import with_times
 
-        add(document, timed(baseline, request, options.time))
-    if options.keep_programs and (options.update or not document["breaches"]):
+        result = with_times(result, timed(baseline, request, options.time))
+    if options.keep_programs and (options.update or not result.breaches):
         from cr_jax.measure.against import keep
 
         print(f"programs kept in {keep(baseline, request)}", file=sys.stderr)
-    return document, now
+    return result, now
 
 
 def _again(request: Request) -> "CostReport":
@@ -138,16 +140,16 @@ def _again(request: Request) -> "CostReport":
     return pipeline.profile(request, listener=Listener(warn=partial(print, file=sys.stderr)))
 
 
-def _emit(document: dict[str, Any], as_json: bool) -> None:
+def _emit(result: "GateResult", as_json: bool) -> None:
     from cr_jax.report.document import to_json
 
     if as_json:
-        sys.stdout.write(to_json(document))
+        sys.stdout.write(to_json(result))
         return
     from cr_jax.render.cost import show
     from cr_jax.render.gate import render_gate
 
-    show(render_gate(document))
+    show(render_gate(result))
 
 
 def _update(old: "CostReport", now: "CostReport", file: Path) -> bool:

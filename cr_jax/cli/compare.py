@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import structs
 
 from cr_jax.cli.options import Dataset, PresetAcross, PricingOptions, WorkloadOptions, add_command, names
 from cr_jax.cli.paths import check_file, check_folder
@@ -20,6 +21,8 @@ from cr_jax.records import PHASES
 from cr_jax.version import __version__
 
 if TYPE_CHECKING:
+    from cr_jax.documents.capacity import Capacity
+    from cr_jax.documents.comparison import Comparison
     from cr_jax.documents.cost_report import CostReport
     from cr_jax.predict.money.pricing import Rates
     from cr_jax.profiling.stages import Failed
@@ -84,9 +87,11 @@ def compare(options: CompareOptions) -> None:
         rates = options.rates(list(dict.fromkeys(cell.device for cell in cells)))
     document = comparing.compare(cells, __version__, options.baseline, ["crjax", *sys.argv[1:]], rates)
     if target is not None:
-        document["capacity"] = _capacity(document, cells, {request.model: request for request in requests}, target, rates)
+        document = structs.replace(
+            document, capacity=_capacity(document, cells, {request.model: request for request in requests}, target, rates)
+        )
     _emit(document, options)
-    if all(row["status"] == "failed" for row in document["rows"]):
+    if not document.counted:
         raise typer.Exit(1)
 
 
@@ -149,13 +154,13 @@ def _profiled(requests: Sequence[Request]) -> "list[Cell]":
 
 
 def _capacity(
-    document: dict[str, Any], cells: "Sequence[Cell]", requests: dict[str, Request], target: "Target", rates: "Rates"
-) -> dict[str, Any]:
+    document: "Comparison", cells: "Sequence[Cell]", requests: dict[str, Request], target: "Target", rates: "Rates"
+) -> "Capacity":
     """Profile the last turn of every row that has figures at 1, 2, 4, ... users, as long as that can save devices."""
     from cr_jax.profiling.pipeline import profile_devices
-    from cr_jax.report.capacity import Search, block
+    from cr_jax.report.capacity import Search, capacity
 
-    searches = [Search(row["name"], cell.device, target) for row, cell in zip(document["rows"], cells, strict=True)]
+    searches = [Search(row.name, cell.device, target) for row, cell in zip(document.rows, cells, strict=True)]
     by_model: dict[str, list[Search]] = {}
     for search, cell in zip(searches, cells, strict=True):
         if cell.report is None:
@@ -173,7 +178,7 @@ def _capacity(
                     search.fail(cell.error or "no report")
                 else:
                     search.add(cell.report)
-    return block(searches, target, rates)
+    return capacity(searches, target, rates)
 
 
 def profile_model(request: Request, place: str, profile: "Callable[..., list[CostReport | Failed]]") -> "list[Cell]":
@@ -214,8 +219,9 @@ def _reason(error: Exception) -> str:
     return one_line(error) if isinstance(error, CrJaxError) else named(error, 200)
 
 
-def _emit(document: dict[str, Any], options: CompareOptions) -> None:
+def _emit(document: "Comparison", options: CompareOptions) -> None:
     from cr_jax.render import compare as rendering
+    from cr_jax.render.comparison_csv import as_csv
     from cr_jax.render.cost import show
     from cr_jax.report.document import to_json, validate
     from cr_jax.resources import write_atomically
@@ -230,13 +236,13 @@ def _emit(document: dict[str, Any], options: CompareOptions) -> None:
     writers = {
         "json": to_json,
         "md": rendering.as_markdown,
-        "csv": rendering.as_csv,
+        "csv": as_csv,
         "latex": rendering.as_latex,
         "table": rendering.as_text,
     }
     text = writers[form](document)
     if form == "csv":
-        for line in [*document["warnings"], *rendering.difference_lines(document)]:
+        for line in [*document.warnings, *rendering.difference_lines(document)]:
             say(line)
     if out is None or str(out) == "-":
         write_json(text) if form == "json" else sys.stdout.write(text)
@@ -245,13 +251,13 @@ def _emit(document: dict[str, Any], options: CompareOptions) -> None:
         say(f"comparison written to {out}")
 
 
-def _plot(document: dict[str, Any], folder: Path) -> None:
+def _plot(document: "Comparison", folder: Path) -> None:
     from cr_jax.render.bars import bars
     from cr_jax.render.png import to_png
     from cr_jax.render.roofline import roofline
     from cr_jax.resources import write_atomically
 
-    if all(row["status"] == "failed" for row in document["rows"]):
+    if not document.counted:
         print("no plots: no row has figures", file=sys.stderr)
         return
     try:

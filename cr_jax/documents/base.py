@@ -1,12 +1,12 @@
 """The base of all documents: made into plain JSON, and read from it."""
 
+import contextlib
 from functools import cache
 from typing import Any, Literal, TypeVar, dataclass_transform, get_args, get_origin
 
 import msgspec
 
 from cr_jax.documents.check import check
-from cr_jax.documents.one_of import decode_one
 from cr_jax.errors import BadInput
 
 
@@ -29,7 +29,22 @@ class Document(Block):
     """
 
 
+class OneOf(type):
+    """A type whose instances are those of its ``structs``."""
+
+    structs: tuple[type[msgspec.Struct], ...]
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, cls.structs)
+
+
+def one_of(name: str, *structs: type[msgspec.Struct]) -> OneOf:
+    """The type of values that are one of ``structs``. No two of them may take the same object."""
+    return OneOf(name, (), {"structs": structs})
+
+
 T = TypeVar("T", bound=Document)
+S = TypeVar("S", bound=msgspec.Struct)
 V = TypeVar("V")
 
 
@@ -52,18 +67,39 @@ def plain(value: Block) -> dict[str, Any]:
 
 def decode(document: object, kind: type[T], where: str) -> T:
     """The JSON document as a struct. Raises ``BadInput`` with the key path of the first fault and the reason."""
-    known = constants(kind)
-    if isinstance(document, dict) and known.keys() <= document.keys():
-        try:
-            return msgspec.convert(document, kind, dec_hook=decode_one)
-        except msgspec.ValidationError:  # the schema finds the words for it
-            pass
-    check(document, known["kind"], where)
+    try:
+        return _convert(document, kind)
+    except msgspec.ValidationError:  # the schema finds the words for it
+        check(document, constants(kind)["kind"], where)
     try:
         # A whole number may be spelt 1.0 in JSON, and the schema takes it.
-        return msgspec.convert(_with_whole_numbers(document), kind, dec_hook=decode_one)
+        return _convert(_with_whole_numbers(document), kind)
     except msgspec.ValidationError as error:
         raise BadInput(where, str(error)) from None
+
+
+def _convert(value: object, struct: type[S]) -> S:
+    """Raises ``ValidationError``, also where a constant is left out that a document must state."""
+    if issubclass(struct, Document) and not (isinstance(value, dict) and constants(struct).keys() <= value.keys()):
+        raise msgspec.ValidationError(f"a document has {', '.join(constants(struct))}")
+    return msgspec.convert(value, struct, dec_hook=_decode_one)
+
+
+def _decode_one(kind: Any, value: object) -> object:
+    """msgspec's hook for types it does not know. Raises ``ValidationError`` where no struct takes the value."""
+    if not isinstance(kind, OneOf):
+        raise NotImplementedError(f"{kind}: no type of a document's field")
+    for struct in kind.structs:
+        with contextlib.suppress(msgspec.ValidationError):
+            return _convert(value, struct)
+    raise msgspec.ValidationError(f"expected {' or '.join(struct.__name__ for struct in kind.structs)}")
+
+
+def schema_of_one(kind: Any) -> dict[str, Any]:
+    """The schema of such a type: any of those of its structs, by reference."""
+    if not isinstance(kind, OneOf):
+        raise NotImplementedError(f"{kind}: no type of a document's field")
+    return {"anyOf": [{"$ref": f"#/$defs/{struct.__name__}"} for struct in kind.structs]}
 
 
 def _with_lists(value: Any) -> Any:

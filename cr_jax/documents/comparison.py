@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from cr_jax.documents.base import Block, Document
+from cr_jax.documents.base import Block, Document, one_of
 from cr_jax.documents.capacity import Capacity, Fits
 from cr_jax.documents.fields import Bound, Count, JsonValue, Share, Tag, Tool, Versions
-from cr_jax.documents.one_of import one_of
 from cr_jax.documents.prediction import Amount, Bottleneck, EnergyAssumptions, Method, ValidatedOn
 from cr_jax.records import Mode, Phase
 
@@ -170,8 +169,8 @@ class ComparedRow(Block):
 
     name: str
     source: str | None
-    status: Literal["ok"] = "ok"
-    error: None = None
+    status: Literal["ok"]
+    error: None
     model: str
     title: str
     dataset: str
@@ -198,7 +197,7 @@ class FailedRow(Block):
 
     name: str
     source: str | None
-    status: Literal["failed"] = "failed"
+    status: Literal["failed"]
     error: str
     model: str
     device: str

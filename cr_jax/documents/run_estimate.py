@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from cr_jax.documents.base import Block, Document
+from cr_jax.documents.base import Block, Document, one_of
 from cr_jax.documents.cost_report import ReportedTarget
 from cr_jax.documents.fields import Count, JsonObject, NonNegative, Number, Positive, Share, Tag, Versions
-from cr_jax.documents.one_of import one_of
 from cr_jax.documents.prediction import Amount, EnergyAssumptions, Method, ValidatedOn
 
 Schema = Literal["urn:cr-jax:schema:run-estimate:1.2"]

@@ -10,8 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 import cr_jax.documents
-from cr_jax.documents.base import Document, constants
-from cr_jax.documents.one_of import OneOf, schema_of_one
+from cr_jax.documents.base import Document, OneOf, constants, schema_of_one
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Keywords whose value is a schema, a list of schemas, and schemas by name.

@@ -19,6 +19,7 @@ from typing import Any
 import jax
 from jax import export
 
+from cr_jax.documents.gate_result import TimeVerdicts
 from cr_jax.errors import BadInput, NotWritten
 from cr_jax.json_text import read_json
 from cr_jax.measure import device as devices
@@ -30,7 +31,7 @@ from cr_jax.measure.statistics import compare
 from cr_jax.printable import one_line
 from cr_jax.profiling.request import Request
 from cr_jax.report.gate import NotComparable
-from cr_jax.report.gate_time import verdict
+from cr_jax.report.gate_time import TimeRatio, verdict
 from cr_jax.resources import write_atomically
 from cr_jax.steps.step import Step
 
@@ -121,8 +122,8 @@ def _signature(program: export.Exported) -> dict[str, Any]:
 
 def timed(
     baseline: Path, request: Request, limit_percent: float, plan: Plan = PLAN, clock: Clock = time.perf_counter
-) -> dict[str, Any]:
-    """Each kept program of ``baseline`` timed in turn with the current one of its name: the gate's ``time`` block.
+) -> TimeVerdicts:
+    """Each kept program of ``baseline`` timed in turn with the current one of its name.
 
     Raises ``NotComparable`` where there are no programs, this JAX cannot read them, or the device is not attached.
     """
@@ -153,14 +154,14 @@ def timed(
             rows.append(verdict(step.name, result, limit_percent, reason))
     rows += [verdict(name, None, limit_percent, "the step is gone") for name in about["steps"] if name not in seen]
     _, busy = machines.contention(before, machines.read(), machines.machine()["cores"] or 1)
-    return {
-        "limit_percent": limit_percent,
-        "programs": str(where),
-        "kept_with_jax": about["jax"],
-        "steps": rows,
-        "warnings": busy,
-        "tag": "measured",
-    }
+    return TimeVerdicts(
+        limit_percent=limit_percent,
+        programs=str(where),
+        kept_with_jax=about["jax"],
+        steps=tuple(rows),
+        warnings=tuple(busy),
+        tag="measured",
+    )
 
 
 def _not_run(kept: dict[str, Any], old: export.Exported, new: export.Exported) -> str | None:
@@ -171,11 +172,13 @@ def _not_run(kept: dict[str, Any], old: export.Exported, new: export.Exported) -
     return f"the kept program calls {calls[0]!r}, which today's does not: it is not run" if calls else None
 
 
-def _paired(programs: Sequence[run.Program], plan: Plan, clock: Clock) -> dict[str, Any]:
+def _paired(programs: Sequence[run.Program], plan: Plan, clock: Clock) -> TimeRatio:
     """Both programs run in turn: the ratio of the first to the second, with its interval."""
     samples = interleave(programs, plan, clock)
     pairs = [(a, b) for a, b in zip(*(s.times_s for s in samples), strict=True) if a and b]
-    return compare([a for a, _ in pairs], [b for _, b in pairs], paired=True) | {"samples": len(pairs)}
+    found = compare([a for a, _ in pairs], [b for _, b in pairs], paired=True)
+    low, high = found["ratio_interval"]
+    return TimeRatio(found["ratio"], (low, high), found["p_value"], len(pairs))
 
 
 def _about(file: Path) -> dict[str, Any]:

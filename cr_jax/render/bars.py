@@ -4,9 +4,10 @@ Each panel has its own logarithmic axis. Objectives of a model stand apart: thei
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from cr_jax.documents.comparison import ComparedRow, Comparison
 from cr_jax.errors import BadConfig
 from cr_jax.render.svg import COLOURS, GRID, INK, RIM, decade, open_svg, short, text_at
 
@@ -23,13 +24,13 @@ class _Chart:
     values: list[list[float | None]]
 
 
-def bars(document: dict[str, Any]) -> str:
+def bars(document: Comparison) -> str:
     """An SVG of every row that has figures: a group per model (and objective), a bar per device.
 
     With more devices than colours and fewer models, groups and bars change places. Raises
     ``BadConfig`` when neither fits.
     """
-    rows = [row for row in document["rows"] if row["status"] == "ok"]
+    rows = document.counted
     names = [_Names(row) for row in rows]
     devices = list(dict.fromkeys(one.device for one in names))
     charts = [
@@ -49,24 +50,24 @@ def bars(document: dict[str, Any]) -> str:
         made = [_turn(chart, devices, series) for chart in made]
     if len(series) > _SERIES:
         raise BadConfig(f"--plot: {len(series)} bars in a group; legal: at most {_SERIES} devices or models")
-    return _draw(made, series, any(not p["compiled"] for row in rows for p in row["programs"]))
+    return _draw(made, series, any(not p.compiled for row in rows for p in row.programs))
 
 
 class _Names:
     """A row's group and series; a second row of the same model and device is a series of its own."""
 
-    def __init__(self, row: dict[str, Any]):
-        _, mark, number = row["name"].partition("#")
-        self.model, self.device = row["model"], row["device"] + mark + number
+    def __init__(self, row: ComparedRow):
+        _, mark, number = row.name.partition("#")
+        self.model, self.device = row.model, row.device + mark + number
 
 
-def _chart(title: str, which: str, key: str, rows: list[dict[str, Any]], names: list[_Names], devices: list[str]) -> _Chart:
+def _chart(title: str, which: str, key: str, rows: Sequence[ComparedRow], names: list[_Names], devices: list[str]) -> _Chart:
     cells: dict[str, dict[str, float | None]] = {}
     for row, name in zip(rows, names, strict=True):
-        found = [p for p in row["programs"] if p["phase"] == which or p["program"] == which]
+        found = [p for p in row.programs if p.phase == which or p.program == which]
         for program in found:
-            label = f"{name.model} {program['objective']}" if len(found) > 1 else name.model
-            cells.setdefault(label, {})[name.device] = program[key]
+            label = f"{name.model} {program.objective}" if len(found) > 1 else name.model
+            cells.setdefault(label, {})[name.device] = getattr(program, key)
     known = {group: values for group, values in cells.items() if any(values.values())}
     return _Chart(title, list(known), [[values.get(device) for device in devices] for values in known.values()])
 

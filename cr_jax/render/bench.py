@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cr_jax.render.cost import grid
 from cr_jax.render.escape import shown
-from cr_jax.render.words import sign
+from cr_jax.render.phrases import sign
 from cr_jax.units import scaled
 
 _PERCENTILES = ("p50_s", "p90_s", "p95_s", "p99_s")

@@ -59,7 +59,7 @@ def _shown(value: Any, lines: bool) -> Any:
     if isinstance(value, dict):
         return {visible(key): _shown(inner, key in _LINES) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_shown(inner, False) for inner in value]
+        return type(value)(_shown(inner, False) for inner in value)
     if isinstance(value, Struct):
         texts = {name: _shown(getattr(value, name), name in _LINES) for name in value.__struct_fields__}
         return structs.replace(value, **texts)

@@ -17,7 +17,7 @@ from cr_jax.documents.run_estimate import (
 )
 from cr_jax.render.cost import grid
 from cr_jax.render.escape import shown
-from cr_jax.render.words import energy_text, interval, method_text, validated
+from cr_jax.render.phrases import energy_text, interval, method_text, validated
 from cr_jax.units import count, plain_number, scaled, small, time_text
 
 _Costs = ObjectiveCosts | TrainingCosts | EvaluationCosts | ItemSideCosts | RunCosts

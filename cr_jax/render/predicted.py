@@ -11,7 +11,7 @@ from rich.text import Text
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.documents.prediction import StepPrediction
 from cr_jax.documents.reported_step import ReportedStep
-from cr_jax.render.words import energy_text, interval, method_text, validated
+from cr_jax.render.phrases import energy_text, interval, method_text, validated
 from cr_jax.units import plain_number, small, time_text
 
 #: Share of a step that a loop's starting of kernels has to take to be told.

@@ -6,15 +6,17 @@ only the lanes. Traced programs, which no compiler has fused for the device, hav
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from cr_jax.documents.comparison import ComparedDevice, ComparedRow, Comparison
 from cr_jax.render.svg import COLOURS, GRID, INK, decade, open_svg, text_at
 from cr_jax.units import scaled
 
 _COLUMNS, _PANEL_WIDTH, _ROOF, _LANE, _GAP = 3, 430, 190, 21, 8
 _LEFT, _RIGHT, _TOP, _BOTTOM = 82, 16, 54, 50
+#: The coordinate of a value on a logarithmic axis.
+_Place = Callable[[float], float]
 _GREY = "#555555"
 #: Arithmetic that an accelerator profile may give a peak rate for.
 _PEAKS = ("float32", "tf32", "bfloat16", "float16")
@@ -43,11 +45,11 @@ class _Panel:
     traced: set[int]
 
 
-def roofline(document: dict[str, Any]) -> str:
+def roofline(document: Comparison) -> str:
     """An SVG of all rows that have figures: training steps filled, the last incremental turn hollow."""
-    rows = [row for row in document["rows"] if row["status"] == "ok"]
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    panels = [_of_device(one, [row for row in rows if row["device"] == one["name"]], models) for one in document["devices"]]
+    rows = document.counted
+    models = list(dict.fromkeys(row.model for row in rows))
+    panels = [_of_device(one, [row for row in rows if row.device == one.name], models) for one in document.devices]
     panels = [panel for panel in panels if panel.marks or panel.traced]
     intensities = [x for panel in panels for _, x, _ in panel.marks]
     intensities += [panel.roof.peak / panel.roof.bandwidth for panel in panels if panel.roof]
@@ -67,26 +69,26 @@ def roofline(document: dict[str, Any]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _of_device(device: dict[str, Any], rows: list[dict[str, Any]], models: list[str]) -> _Panel:
+def _of_device(device: ComparedDevice, rows: Sequence[ComparedRow], models: list[str]) -> _Panel:
     marks, traced = [], set()
     for row in rows:
-        lane = models.index(row["model"])
-        if row["coverage"]["compiled_programs"] == 0:
+        lane = models.index(row.model)
+        if row.coverage.compiled_programs == 0:
             traced.add(lane)
-        for program in row["programs"]:
-            training = program["phase"] == "train"
-            wanted = training or program["program"] == "infer/incremental/last"
-            if wanted and program["compiled"] and program["intensity_flops_per_byte"]:
-                marks.append((lane, program["intensity_flops_per_byte"], training))
-    return _Panel(device["name"], _roof(device, rows), marks, traced)
+        for program in row.programs:
+            training = program.phase == "train"
+            wanted = training or program.program == "infer/incremental/last"
+            if wanted and program.compiled and program.intensity_flops_per_byte:
+                marks.append((lane, program.intensity_flops_per_byte, training))
+    return _Panel(device.name, _roof(device, rows), marks, traced)
 
 
-def _roof(device: dict[str, Any], rows: list[dict[str, Any]]) -> _Roof | None:
+def _roof(device: ComparedDevice, rows: Sequence[ComparedRow]) -> _Roof | None:
     """The roof for what the rows compute in; ``None`` unless peak and bandwidth are known for it."""
-    kinds = {row["effective_precision"] for row in rows}
+    kinds = {row.effective_precision for row in rows}
     kind = kinds.pop() if len(kinds) == 1 else None
-    peak = device["matmul_flops_per_s"].get(kind) if kind in _PEAKS else None
-    bandwidth = device["memory_bandwidth_bytes_per_s"]
+    peak = device.matmul_flops_per_s.get(kind) if kind in _PEAKS else None
+    bandwidth = device.memory_bandwidth_bytes_per_s
     return _Roof(peak, bandwidth, kind) if peak and bandwidth and kind else None
 
 
@@ -140,7 +142,7 @@ def _draw(panel: _Panel, left: float, top: float, models: list[str], across: tup
 
 
 def _roof_lines(
-    roof: _Roof, x0: float, x1: float, place_x: Any, place_y: Any, across: tuple[int, int], up: tuple[int, int]
+    roof: _Roof, x0: float, x1: float, place_x: _Place, place_y: _Place, across: tuple[int, int], up: tuple[int, int]
 ) -> list[str]:
     parts = []
     for power in range(up[0], up[1] + 1):

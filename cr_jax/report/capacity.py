@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cr_jax.catalog import load
 from cr_jax.documents.base import known
+from cr_jax.documents.capacity import Capacity, CapacityRow, Fits, TriedUsers
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.errors import BadConfig
 from cr_jax.predict.money.price import MONTH_HOURS, price
@@ -59,7 +59,7 @@ class Search:
 
     def __init__(self, name: str, device: str, target: Target):
         self.name, self.device, self.target = name, device, target
-        self.tried: list[dict[str, Any]] = []
+        self.tried: list[TriedUsers] = []
         self.best: tuple[int, Fleet] | None = None
         self.reason: str | None = None
         self.next: int | None = 1
@@ -81,16 +81,16 @@ class Search:
         rate, limit_s = self.target.turns_per_second, self.target.p95_s
         fleet = smallest_fleet(rate, users, prediction.high_s, limit_s) if fits != "no" else None
         self.tried.append(
-            {
-                "users": users,
-                "seconds": prediction.seconds,
-                "high_s": prediction.high_s,
-                "peak_bytes": peak,
-                "fits": fits,
-                "devices": fleet.devices if fleet else None,
-                "p95_s": fleet.p95_s if fleet else None,
-                "busy_share": fleet.queue.busy_share if fleet else None,
-            }
+            TriedUsers(
+                users=users,
+                seconds=prediction.seconds,
+                high_s=prediction.high_s,
+                peak_bytes=peak,
+                fits=fits,
+                devices=fleet.devices if fleet else None,
+                p95_s=fleet.p95_s if fleet else None,
+                busy_share=fleet.queue.busy_share if fleet else None,
+            )
         )
         if fleet is not None and (self.best is None or fleet.devices < self.best[1].devices):
             self.best = (users, fleet)
@@ -104,45 +104,44 @@ class Search:
         done = fleet is None or (self.best is not None and self.best[1].devices == 1) or 2 * users > MOST_USERS
         self.next = None if done else 2 * users
 
-    def row(self, rates: Rates) -> dict[str, Any]:
+    def row(self, rates: Rates) -> CapacityRow:
         """The finished row."""
-        status = "met" if self.best else "not met" if self.tried else "unknown"
         users, fleet = self.best or (None, None)
-        chosen = next((t for t in self.tried if t["users"] == users), None)
+        chosen = next((one for one in self.tried if one.users == users), None)
         rent = None
         accelerator = load.accelerator_or_none(self.device)
         if fleet is not None and accelerator is not None:
             rent = price(3600.0 * MONTH_HOURS * fleet.devices, accelerator, rates.hourly(self.device))
-        return {
-            "name": self.name,
-            "status": status,
-            "reason": None if self.best else self.reason,
-            "users": users,
-            "devices": fleet.devices if fleet else None,
-            "service_s": chosen["high_s"] if chosen else None,
-            "p95_s": fleet.p95_s if fleet else None,
-            "busy_share": fleet.queue.busy_share if fleet else None,
-            "mean_batch": fleet.queue.mean_batch if fleet else None,
-            "peak_bytes": chosen["peak_bytes"] if chosen else None,
-            "price_usd_per_month": rent.price_usd if rent else None,
-            "price_reason": rent.reason if rent else None,
-            "tried": self.tried,
-            "tag": "predicted",
-        }
+        return CapacityRow(
+            name=self.name,
+            status="met" if self.best else "not met" if self.tried else "unknown",
+            reason=None if self.best else self.reason,
+            users=users,
+            devices=fleet.devices if fleet else None,
+            service_s=chosen.high_s if chosen else None,
+            p95_s=fleet.p95_s if fleet else None,
+            busy_share=fleet.queue.busy_share if fleet else None,
+            mean_batch=fleet.queue.mean_batch if fleet else None,
+            peak_bytes=chosen.peak_bytes if chosen else None,
+            price_usd_per_month=rent.price_usd if rent else None,
+            price_reason=rent.reason if rent else None,
+            tried=tuple(self.tried),
+            tag="predicted",
+        )
 
 
-def block(searches: Sequence[Search], target: Target, rates: Rates) -> dict[str, Any]:
+def capacity(searches: Sequence[Search], target: Target, rates: Rates) -> Capacity:
     """The comparison's ``capacity``."""
-    return {
-        "turns_per_second": target.turns_per_second,
-        "p95_s": target.p95_s,
-        "assumptions": list(ASSUMPTIONS),
-        "rows": [search.row(rates) for search in searches],
-        "tag": "predicted",
-    }
+    return Capacity(
+        turns_per_second=target.turns_per_second,
+        p95_s=target.p95_s,
+        assumptions=ASSUMPTIONS,
+        rows=tuple(search.row(rates) for search in searches),
+        tag="predicted",
+    )
 
 
-def _fits(peak: int | None, device: str) -> str:
+def _fits(peak: int | None, device: str) -> Fits:
     accelerator = load.accelerator_or_none(device)
     size = accelerator.memory_bytes if accelerator else None
     return "unknown" if peak is None or size is None else "yes" if peak <= size else "no"

@@ -4,21 +4,29 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+
+from msgspec import structs
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.documents.base import plain
+from cr_jax.documents.comparison import (
+    ComparedDevice,
+    ComparedRow,
+    Comparison,
+    ConditionValue,
+    DifferingCondition,
+    FailedRow,
+    Row,
+)
 from cr_jax.documents.cost_report import CostReport
+from cr_jax.documents.fields import JsonValue, Tool
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.predict.money.pricing import Rates
 from cr_jax.printable import one_line
 from cr_jax.report.prediction import with_rates
-from cr_jax.report.rows import figures, ratios
+from cr_jax.report.rows import ratios, row
 from cr_jax.report.timing import grounds, rank
-
-SCHEMA_VERSION = "1.1"
-SCHEMA_ID = f"urn:cr-jax:schema:comparison:{SCHEMA_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,8 @@ def saved(report: CostReport, source: str) -> Cell:
 
 def compare(
     cells: Sequence[Cell], version: str, baseline: str | None = None, command: Sequence[str] | None = None, rates: Rates = Rates()
-) -> dict[str, Any]:
-    """The comparison document of ``cells``, in their order.
+) -> Comparison:
+    """The comparison of ``cells``, in their order.
 
     version: crjax's own. baseline: a row's name, or a model, device or file that one row alone has; by default the first
     row that has figures. rates: the user's prices, host, building and grid. A row without a report is ``failed`` and
@@ -51,35 +59,32 @@ def compare(
         raise BadConfig("nothing to compare: legal: saved reports, or --model")
     names = row_names(cells)
     chosen = find_row(baseline, cells, names) if baseline is not None else None
-    found = {device: load.accelerator_or_none(device) for device in dict.fromkeys(cell.device for cell in cells)}
+    profiles = {device: load.accelerator_or_none(device) for device in dict.fromkeys(cell.device for cell in cells)}
     cells = [
-        cell if cell.report is None else replace(cell, report=with_rates(cell.report, found[cell.device], rates))
+        cell if cell.report is None else replace(cell, report=with_rates(cell.report, profiles[cell.device], rates))
         for cell in cells
     ]
-    rows = [_row(name, cell, found[cell.device]) for name, cell in zip(names, cells, strict=True)]
-    rank(rows)
+    ranked = rank([_row(name, cell, profiles[cell.device]) for name, cell in zip(names, cells, strict=True)])
     if chosen is None:
-        chosen = next((number for number, row in enumerate(rows) if row["status"] == "ok"), None)
-    base = rows[chosen] if chosen is not None else None
-    for row in rows:
-        if row["status"] == "ok":
-            row["programs"] = ratios(row["programs"], base.get("programs", []) if base else [])
+        chosen = next((number for number, one in enumerate(ranked) if isinstance(one, ComparedRow)), None)
+    base = ranked[chosen] if chosen is not None else None
+    partners = base.programs if isinstance(base, ComparedRow) else ()
+    rows = tuple(
+        structs.replace(one, programs=ratios(one.programs, partners)) if isinstance(one, ComparedRow) else one for one in ranked
+    )
     reports = {name: cell.report for name, cell in zip(names, cells, strict=True) if cell.report is not None}
-    return {
-        "schema": SCHEMA_ID,
-        "kind": "comparison",
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "tool": {"name": "cr-jax", "version": version},
-        "command": list(command) if command is not None else None,
-        "baseline": base["name"] if base else None,
-        "differs": differences(rows, reports),
-        "warnings": warnings(rows, base),
-        "devices": [_device(name, one) for name, one in found.items()],
-        "grounds": grounds(reports),
-        "rows": rows,
-        "capacity": None,
-    }
+    return Comparison(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tool=Tool(name="cr-jax", version=version),
+        command=tuple(command) if command is not None else None,
+        baseline=base.name if base else None,
+        differs=differences(rows, reports),
+        warnings=warnings(rows, base),
+        devices=tuple(_device(name, one) for name, one in profiles.items()),
+        grounds=grounds(reports),
+        rows=rows,
+        capacity=None,
+    )
 
 
 def row_names(cells: Sequence[Cell]) -> list[str]:
@@ -103,51 +108,43 @@ def find_row(wanted: str, cells: Sequence[Cell], names: Sequence[str]) -> int:
     return hits[0]
 
 
-def _row(name: str, cell: Cell, accelerator: Accelerator | None) -> dict[str, Any]:
-    head = {"name": name, "source": cell.source}
+def _row(name: str, cell: Cell, accelerator: Accelerator | None) -> Row:
     if cell.report is None:
         reason = one_line(cell.error or "no report")
-        return head | {"status": "failed", "error": reason, "model": cell.model, "device": cell.device}
-    return head | {"status": "ok", "error": None} | figures(cell.report, accelerator)
+        return FailedRow(name=name, source=cell.source, status="failed", error=reason, model=cell.model, device=cell.device)
+    return row(name, cell.source, cell.report, accelerator)
 
 
-def _device(name: str, accelerator: Accelerator | None) -> dict[str, Any]:
-    if accelerator is None:
-        return {
-            "name": name,
-            "title": None,
-            "memory_bytes": None,
-            "memory_bandwidth_bytes_per_s": None,
-            "matmul_flops_per_s": {},
-            "tag": "assumed",
-        }
-    return {
-        "name": name,
-        "title": accelerator.title,
-        "memory_bytes": accelerator.memory_bytes,
-        "memory_bandwidth_bytes_per_s": accelerator.memory_bandwidth_bytes_per_s,
-        "matmul_flops_per_s": dict(accelerator.matmul_flops_per_s),
-        "tag": "assumed",
-    }
+def _device(name: str, accelerator: Accelerator | None) -> ComparedDevice:
+    return ComparedDevice(
+        name=name,
+        title=accelerator.title if accelerator else None,
+        memory_bytes=accelerator.memory_bytes if accelerator else None,
+        memory_bandwidth_bytes_per_s=accelerator.memory_bandwidth_bytes_per_s if accelerator else None,
+        matmul_flops_per_s=dict(accelerator.matmul_flops_per_s) if accelerator else {},
+        tag="assumed",
+    )
 
 
-def differences(rows: Sequence[Mapping[str, Any]], reports: Mapping[str, CostReport]) -> list[dict[str, Any]]:
+def differences(rows: Sequence[Row], reports: Mapping[str, CostReport]) -> tuple[DifferingCondition, ...]:
     """Every field in which the rows' conditions are not all equal, with the rows of each value."""
-    effective = {row["name"]: row.get("effective_precision") for row in rows}
-    facts = {name: conditions(report) | {"effective precision": effective[name]} for name, report in reports.items()}
-    fields = dict.fromkeys(field for one in facts.values() for field in one)
-    found = []
-    for field in fields:
-        values: dict[str, dict[str, Any]] = {}
-        for name, one in facts.items():
-            value = one.get(field)
-            values.setdefault(json.dumps(value, sort_keys=True), {"value": value, "rows": []})["rows"].append(name)
+    effective = {one.name: one.effective_precision for one in rows if isinstance(one, ComparedRow)}
+    by_row = {name: conditions(report) | {"effective precision": effective[name]} for name, report in reports.items()}
+    differing = []
+    for field in dict.fromkeys(field for one in by_row.values() for field in one):
+        values: dict[str, JsonValue] = {}
+        having: dict[str, list[str]] = {}
+        for name, one in by_row.items():
+            key = json.dumps(one.get(field), sort_keys=True)
+            values[key] = one.get(field)
+            having.setdefault(key, []).append(name)
         if len(values) > 1:
-            found.append({"field": field, "values": list(values.values())})
-    return found
+            each = tuple(ConditionValue(value=value, rows=tuple(having[key])) for key, value in values.items())
+            differing.append(DifferingCondition(field=field, values=each))
+    return tuple(differing)
 
 
-def conditions(report: CostReport) -> dict[str, Any]:
+def conditions(report: CostReport) -> dict[str, JsonValue]:
     """What a report's figures stand on, model and device apart: data set, workload, versions."""
     target = report.target
     batches = {s.labels.objective: s.labels.batch for s in report.steps if s.phase == "train"}
@@ -166,32 +163,32 @@ def conditions(report: CostReport) -> dict[str, Any]:
     }
 
 
-def warnings(rows: Sequence[Mapping[str, Any]], base: Mapping[str, Any] | None) -> list[str]:
+def warnings(rows: Sequence[Row], base: Row | None) -> tuple[str, ...]:
     """What a reader of the table must know first."""
-    good = [row for row in rows if row["status"] == "ok"]
-    failed = [row["name"] for row in rows if row["status"] == "failed"]
-    found = []
+    good = [one for one in rows if isinstance(one, ComparedRow)]
+    failed = [one.name for one in rows if isinstance(one, FailedRow)]
+    lines = []
     if failed:
-        found.append(f"{len(failed)} of {len(rows)} rows failed: {', '.join(failed)}")
-    if base is None or base["status"] == "failed":
-        found.append("no ratios: the baseline row has no figures")
-    precisions = {row["effective_precision"] for row in good}
+        lines.append(f"{len(failed)} of {len(rows)} rows failed: {', '.join(failed)}")
+    if not isinstance(base, ComparedRow):
+        lines.append("no ratios: the baseline row has no figures")
+    precisions = {one.effective_precision for one in good}
     if len(precisions) > 1:
         kinds = ", ".join(sorted(kind or "unknown" for kind in precisions))
-        found.append(f"mixed effective precision ({kinds}): equal FLOPs are not equal arithmetic")
+        lines.append(f"mixed effective precision ({kinds}): equal FLOPs are not equal arithmetic")
     traced: dict[str, list[str]] = {}
-    for row in good:
-        missing = row["coverage"]["not_compiled"]
-        if missing or row["coverage"]["compiled_programs"] == 0:
-            traced.setdefault("; ".join(missing) or "no reason stated", []).append(row["name"])
+    for one in good:
+        missing = one.coverage.not_compiled
+        if missing or one.coverage.compiled_programs == 0:
+            traced.setdefault("; ".join(missing) or "no reason stated", []).append(one.name)
     for reason, names in traced.items():
-        found.append(f"not compiled for the device: {', '.join(names)}: {reason}")
+        lines.append(f"not compiled for the device: {', '.join(names)}: {reason}")
     if traced:
-        found.append("counts of what is not compiled are of the traced program; its bytes and intensity are not the device's")
-    lower = [row["name"] for row in good if not row["coverage"]["complete"]]
+        lines.append("counts of what is not compiled are of the traced program; its bytes and intensity are not the device's")
+    lower = [one.name for one in good if not one.coverage.complete]
     if lower:
-        found.append(f"lower bounds (something is not counted): {', '.join(lower)}")
-    upper = [row["name"] for row in good if row["coverage"]["complete"] and row["coverage"]["bounds"] != ["exact"]]
+        lines.append(f"lower bounds (something is not counted): {', '.join(lower)}")
+    upper = [one.name for one in good if one.coverage.complete and one.coverage.bounds != ("exact",)]
     if upper:
-        found.append(f"upper bounds (branches, early ends of loops, declared costs): {', '.join(upper)}")
-    return found
+        lines.append(f"upper bounds (branches, early ends of loops, declared costs): {', '.join(upper)}")
+    return tuple(lines)

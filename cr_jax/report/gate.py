@@ -9,16 +9,14 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from cr_jax.documents.base import constants, decode
 from cr_jax.documents.cost_report import CostReport
+from cr_jax.documents.fields import Tool
+from cr_jax.documents.gate_result import Finding, GateResult, SkippedComparison
 from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.errors import BadConfig, BadInput, CrJaxError, UnknownName
 from cr_jax.json_text import read_json
-
-SCHEMA_VERSION = "1.1"
-SCHEMA_ID = f"urn:cr-jax:schema:gate-result:{SCHEMA_VERSION}"
 
 #: Percent that a compiled figure may rise by.
 LIMITS = {"compiled_flops": 1.0, "hbm_bytes": 2.0, "peak_bytes": 2.0}
@@ -61,8 +59,8 @@ def read_limits(pairs: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], where: str, version: str) -> dict[str, Any]:
-    """The gate's document: breaches, improvements, what was skipped and why. version: crjax's own.
+def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], where: str, version: str) -> GateResult:
+    """The gate's result: breaches, improvements, what was skipped and why. version: crjax's own.
 
     Raises ``NotComparable`` where the two are of different data sets or models.
     """
@@ -76,7 +74,7 @@ def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], whe
     old, new = ({step.name: step for step in report.steps} for report in (baseline, now))
     other = other_toolchain(baseline, now)
     if other:
-        findings.skipped.append({"what": "compiled FLOPs, bytes and peak memory of every step", "reason": other})
+        findings.skip("compiled FLOPs, bytes and peak memory of every step", other)
     for name in dict.fromkeys([*old, *new]):
         if name not in new or name not in old:
             findings.step_gone(name, gone=name not in new)
@@ -85,26 +83,23 @@ def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], whe
             findings.exact(name, f"model_{key}", getattr(old[name].model, key), getattr(new[name].model, key))
         if not other:
             _compiled(findings, name, old[name], new[name])
-    return {
-        "schema": SCHEMA_ID,
-        "kind": "gate-result",
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "tool": {"name": "cr-jax", "version": version},
-        "baseline": where,
-        "model": now.model.name,
-        "device": now.target.name,
-        "dataset": now.dataset.name,
-        "status": "regression" if findings.breaches else "within",
-        "limits_percent": dict(limits),
-        "compared": findings.compared,
-        "breaches": findings.breaches,
-        "improvements": findings.improvements,
-        "skipped": findings.skipped,
-        "notes": _notes(baseline, now),
-        "time": None,
-        "updated": False,
-    }
+    return GateResult(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tool=Tool(name="cr-jax", version=version),
+        baseline=where,
+        model=now.model.name,
+        device=now.target.name,
+        dataset=now.dataset.name,
+        status="regression" if findings.breaches else "within",
+        limits_percent=dict(limits),
+        compared=findings.compared,
+        breaches=tuple(findings.breaches),
+        improvements=tuple(findings.improvements),
+        skipped=tuple(findings.skipped),
+        notes=_notes(baseline, now),
+        time=None,
+        updated=False,
+    )
 
 
 def other_toolchain(baseline: CostReport, now: CostReport) -> str | None:
@@ -114,7 +109,7 @@ def other_toolchain(baseline: CostReport, now: CostReport) -> str | None:
     return f"another toolchain: {', '.join(changed)}" if changed else None
 
 
-def _toolchain(report: CostReport) -> dict[str, Any]:
+def _toolchain(report: CostReport) -> Mapping[str, object]:
     target = report.target
     # Python compiles nothing; libtpu compiles for TPUs only.
     ignored = {"python"} | (set() if target.platform == "tpu" else {"libtpu"})
@@ -131,20 +126,20 @@ def _toolchain(report: CostReport) -> dict[str, Any]:
 def _compiled(findings: "_Findings", name: str, old: ReportedStep, new: ReportedStep) -> None:
     if old.compiled is None or new.compiled is None:
         sides = [side for side, step in (("the baseline", old), ("this run", new)) if step.compiled is None]
-        findings.skipped.append({"what": f"{name}: compiled figures", "reason": f"not compiled in {' and '.join(sides)}"})
+        findings.skip(f"{name}: compiled figures", f"not compiled in {' and '.join(sides)}")
         return
     findings.limited(name, "compiled_flops", old.compiled.flops, new.compiled.flops)
     findings.limited(name, "hbm_bytes", old.compiled.hbm_bytes, new.compiled.hbm_bytes)
     findings.limited(name, "peak_bytes", old.memory.peak_bytes, new.memory.peak_bytes)
 
 
-def _notes(baseline: CostReport, now: CostReport) -> list[str]:
+def _notes(baseline: CostReport, now: CostReport) -> tuple[str, ...]:
     old, new = baseline.model.config, now.model.config
-    return [
+    return tuple(
         f"configuration {key}: {old.get(key)} in the baseline, {new.get(key)} now"
         for key in dict.fromkeys([*old, *new])
         if old.get(key) != new.get(key)
-    ]
+    )
 
 
 class _Findings:
@@ -152,11 +147,14 @@ class _Findings:
 
     def __init__(self, limits: Mapping[str, float]):
         self.limits, self.compared = limits, 0
-        self.breaches: list[dict[str, Any]] = []
-        self.improvements: list[dict[str, Any]] = []
-        self.skipped: list[dict[str, str]] = []
+        self.breaches: list[Finding] = []
+        self.improvements: list[Finding] = []
+        self.skipped: list[SkippedComparison] = []
 
-    def exact(self, where: str, metric: str, old: Any, new: Any) -> None:
+    def skip(self, what: str, reason: str) -> None:
+        self.skipped.append(SkippedComparison(what=what, reason=reason))
+
+    def exact(self, where: str, metric: str, old: int, new: int) -> None:
         self.compared += 1
         if old != new:
             self.breaches.append(_finding(where, metric, old, new, None))
@@ -164,7 +162,7 @@ class _Findings:
     def limited(self, where: str, metric: str, old: int | None, new: int | None) -> None:
         if old is None or new is None:
             side = "the baseline" if old is None else "this run"
-            self.skipped.append({"what": f"{where}: {metric}", "reason": f"unknown in {side}"})
+            self.skip(f"{where}: {metric}", f"unknown in {side}")
             return
         self.compared += 1
         limit = self.limits[metric]
@@ -177,22 +175,15 @@ class _Findings:
         self.compared += 1
         text = f"{name}: the step is {'in the baseline but not in this run' if gone else 'new: the baseline has none'}"
         self.breaches.append(
-            {"where": name, "metric": "step", "baseline": None, "now": None, "percent": None, "limit_percent": None, "text": text}
+            Finding(where=name, metric="step", baseline=None, now=None, percent=None, limit_percent=None, text=text)
         )
 
 
-def _finding(where: str, metric: str, old: Any, new: Any, limit: float | None) -> dict[str, Any]:
+def _finding(where: str, metric: str, old: int, new: int, limit: float | None) -> Finding:
     numbers = not isinstance(old, bool) and not isinstance(new, bool)
     percent = (new - old) / old * 100 if numbers and old else None
     shown = [f"{value:,}" if numbers else str(value).lower() for value in (old, new)]
     moved = f" ({percent:+.3g}%)" if percent is not None else ""
     bound = "must be equal" if limit is None else f"limit +{limit:g}%"
-    return {
-        "where": where,
-        "metric": metric,
-        "baseline": old,
-        "now": new,
-        "percent": percent,
-        "limit_percent": limit,
-        "text": f"{where}: {metric} {shown[0]} -> {shown[1]}{moved}, {bound}",
-    }
+    text = f"{where}: {metric} {shown[0]} -> {shown[1]}{moved}, {bound}"
+    return Finding(where=where, metric=metric, baseline=old, now=new, percent=percent, limit_percent=limit, text=text)

@@ -1,79 +1,90 @@
 """The gate's verdict on time: two programs that ran in turn, never means of two moments."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
+
+from msgspec import structs
+
+from cr_jax.documents.gate_result import Finding, GateResult, SkippedComparison, StepTimeVerdict, TimeVerdicts
 
 #: A p value below is a difference.
 SIGNIFICANT = 0.05
 
 
-def verdict(step: str, found: Mapping[str, Any] | None, limit_percent: float, skipped: str | None) -> dict[str, Any]:
-    """One step. found: ratio now / baseline with its 95% interval and p value, from interleaved samples;
-    ``None``: not run, because the programs are the same, or for the reason ``skipped``.
+class TimeRatio(NamedTuple):
+    """Time now over the baseline's with its 95% interval and p value, from so many interleaved pairs."""
+
+    ratio: float
+    ratio_interval: tuple[float, float]
+    p_value: float
+    samples: int
+
+
+def verdict(step: str, measured: TimeRatio | None, limit_percent: float, skipped: str | None) -> StepTimeVerdict:
+    """One step. measured: ``None``: not run, because the programs are the same, or for the reason ``skipped``.
 
     breach: the whole interval lies above the limit, and the difference is significant. within: the
     whole interval lies at or below it. undecided: it holds the limit; neither is shown.
     """
-    row = {
-        "step": step,
-        "status": "same program" if skipped is None else "skipped",
-        "ratio": None,
-        "ratio_interval": None,
-        "p_value": None,
-        "samples": None,
-        "reason": skipped,
-    }
-    if found is None:
-        return row
-    low, high = found["ratio_interval"]
+    if measured is None:
+        return StepTimeVerdict(
+            step=step,
+            status="same program" if skipped is None else "skipped",
+            ratio=None,
+            ratio_interval=None,
+            p_value=None,
+            samples=None,
+            reason=skipped,
+        )
+    low, high = measured.ratio_interval
     bound = 1 + limit_percent / 100
-    significant = found["p_value"] < SIGNIFICANT
+    significant = measured.p_value < SIGNIFICANT
     if low > bound and significant:
         status = "breach"
     elif high < 1 and significant:
         status = "faster"
     else:
         status = "within" if high <= bound else "undecided"
-    return row | {
-        "status": status,
-        "ratio": found["ratio"],
-        "ratio_interval": [low, high],
-        "p_value": found["p_value"],
-        "samples": found["samples"],
-    }
+    return StepTimeVerdict(step=step, status=status, **measured._asdict(), reason=skipped)
 
 
-def add(document: dict[str, Any], block: dict[str, Any]) -> None:
-    """Put the ``time`` block into a gate's result, its breaches among the others."""
-    limit = block["limit_percent"]
-    document["time"] = block
-    document["limits_percent"]["time"] = limit
-    for row in block["steps"]:
-        if row["status"] == "skipped":
-            document["skipped"].append({"what": f"{row['step']}: time", "reason": row["reason"]})
+def with_times(result: GateResult, times: TimeVerdicts) -> GateResult:
+    """A gate's result with the verdicts on time, its breaches among the others."""
+    compared = result.compared
+    breaches, improvements, skipped = list(result.breaches), list(result.improvements), list(result.skipped)
+    for row in times.steps:
+        what = f"{row.step}: time"
+        if row.status == "skipped":
+            skipped.append(SkippedComparison(what=what, reason=row.reason or "no reason stated"))
             continue
-        document["compared"] += 1
-        if row["status"] == "same program":
+        if row.status == "same program":
+            compared += 1
             continue
-        low, high = row["ratio_interval"]
-        percent = (row["ratio"] - 1) * 100
-        interval = f"{row['step']}: time {percent:+.3g}% ({(low - 1) * 100:+.3g} to {(high - 1) * 100:+.3g}%)"
-        text = f"{interval} of {row['samples']} pairs run in turn, limit +{limit:g}%"
-        finding = {
-            "where": row["step"],
-            "metric": "time",
-            "baseline": 1.0,
-            "now": row["ratio"],
-            "percent": percent,
-            "limit_percent": limit,
-            "text": text,
-        }
-        if row["status"] == "breach":
-            document["breaches"].append(finding)
-        elif row["status"] == "faster":
-            document["improvements"].append(finding)
-        elif row["status"] == "undecided":
-            document["compared"] -= 1
-            document["skipped"].append({"what": f"{row['step']}: time", "reason": f"undecided: {text}"})
-    document["notes"] += block["warnings"]
-    document["status"] = "regression" if document["breaches"] else "within"
+        finding = _finding(row, times.limit_percent)
+        if row.status == "undecided":
+            skipped.append(SkippedComparison(what=what, reason=f"undecided: {finding.text}"))
+            continue
+        compared += 1
+        if row.status == "breach":
+            breaches.append(finding)
+        elif row.status == "faster":
+            improvements.append(finding)
+    return structs.replace(
+        result,
+        time=times,
+        limits_percent=result.limits_percent | {"time": times.limit_percent},
+        compared=compared,
+        breaches=tuple(breaches),
+        improvements=tuple(improvements),
+        skipped=tuple(skipped),
+        notes=(*result.notes, *times.warnings),
+        status="regression" if breaches else "within",
+    )
+
+
+def _finding(row: StepTimeVerdict, limit: float) -> Finding:
+    assert row.ratio is not None and row.ratio_interval is not None, "a step that was run has a ratio"
+    low, high = row.ratio_interval
+    percent = (row.ratio - 1) * 100
+    interval = f"{row.step}: time {percent:+.3g}% ({(low - 1) * 100:+.3g} to {(high - 1) * 100:+.3g}%)"
+    text = f"{interval} of {row.samples} pairs run in turn, limit +{limit:g}%"
+    return Finding(where=row.step, metric="time", baseline=1.0, now=row.ratio, percent=percent, limit_percent=limit, text=text)

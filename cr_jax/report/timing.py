@@ -1,11 +1,10 @@
 """Predicted times of a comparison's programs: per step and per turn, who is fastest, and what they stand on."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from msgspec import UNSET, structs
 
-from cr_jax.documents.base import plain
+from cr_jax.documents.comparison import ComparedProgram, ComparedRow, PredictionGrounds, ProgramTime, Row
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.documents.prediction import Comparisons, EnergyAssumptions, NotValidated, StepEnergy, StepPrediction
 
@@ -14,7 +13,7 @@ MILLION_TURNS, THOUSAND_STEPS = 1e6, 1e3
 NO_PREDICTION = "the report holds no prediction; legal: one that this crjax writes"
 
 
-def times(prediction: StepPrediction | None, turns: float | None) -> dict[str, Any]:
+def times(prediction: StepPrediction | None, turns: float | None) -> ProgramTime:
     """A program's predicted time, energy, price and carbon. turns: per step, ``None``: not made of turns.
 
     The figures ``per_unit`` are for a million turns, or for 1000 steps where there are no turns.
@@ -23,25 +22,25 @@ def times(prediction: StepPrediction | None, turns: float | None) -> dict[str, A
     seconds, low, high = (prediction.seconds, prediction.low_s, prediction.high_s) if prediction else (None, None, None)
     joules = energy.energy_j if energy else None
     times = MILLION_TURNS / turns if turns else THOUSAND_STEPS
-    return {
-        "seconds": seconds,
-        "low_s": low,
-        "high_s": high,
-        "seconds_per_turn": _over(seconds, turns),
-        "low_s_per_turn": _over(low, turns),
-        "high_s_per_turn": _over(high, turns),
-        "bound": prediction.bound if prediction else None,
-        "method": prediction.method if prediction else None,
-        "standing": None,
-        "times_fastest": None,
-        "energy_j": joules,
-        "energy_j_per_turn": _over(joules, turns),
-        "unit": "million turns" if turns else "1000 steps",
-        "price_usd_per_unit": _scaled(price.price_usd if price else None, times),
-        "carbon_g_per_unit": _scaled(energy.carbon_g if energy else None, times),
-        "reason": None if seconds is not None else (prediction and prediction.reason) or NO_PREDICTION,
-        "tag": "predicted",
-    }
+    return ProgramTime(
+        seconds=seconds,
+        low_s=low,
+        high_s=high,
+        seconds_per_turn=_over(seconds, turns),
+        low_s_per_turn=_over(low, turns),
+        high_s_per_turn=_over(high, turns),
+        bound=prediction.bound if prediction else None,
+        method=prediction.method if prediction else None,
+        standing=None,
+        times_fastest=None,
+        energy_j=joules,
+        energy_j_per_turn=_over(joules, turns),
+        unit="million turns" if turns else "1000 steps",
+        price_usd_per_unit=_scaled(price.price_usd if price else None, times),
+        carbon_g_per_unit=_scaled(energy.carbon_g if energy else None, times),
+        reason=None if seconds is not None else (prediction and prediction.reason) or NO_PREDICTION,
+        tag="predicted",
+    )
 
 
 def _over(value: float | None, turns: float | None) -> float | None:
@@ -52,82 +51,103 @@ def _scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def rank(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Set ``standing`` of every program that shares its work with another row's: ``fastest``, ``tie``
+def rank(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows with the ``standing`` of every program that shares its work with another row's: ``fastest``, ``tie``
     (its interval overlaps the fastest's, which is then a tie too) or ``slower``, with the ratio.
 
     The same work: the same data set and turn t of a conversation, answered in the same way; a training step by the
     turn it learns from where the model has one objective, else the same objective at the same batch.
     """
-    groups: dict[tuple[Any, ...], list[Any]] = {}
-    for row in rows:
-        if row["status"] != "ok":
+    groups: dict[tuple[object, ...], dict[tuple[int, int], ProgramTime]] = {}
+    for number, row in enumerate(rows):
+        if not isinstance(row, ComparedRow):
             continue
-        single = sum(p["phase"] == "train" for p in row["programs"]) == 1
-        for program in row["programs"]:
-            if program["time"]["seconds"] is not None:
-                groups.setdefault(_work(row, program, single), []).append(program["time"])
-    for group in groups.values():
-        if len(group) > 1:
-            _stand(group)
+        single = sum(program.phase == "train" for program in row.programs) == 1
+        for place, program in enumerate(row.programs):
+            if program.time.seconds is not None:
+                groups.setdefault(_work(row, program, single), {})[number, place] = program.time
+    placed = {place: time for group in groups.values() if len(group) > 1 for place, time in _stand(group).items()}
+    return tuple(
+        structs.replace(
+            row,
+            programs=tuple(
+                structs.replace(program, time=placed.get((number, place), program.time))
+                for place, program in enumerate(row.programs)
+            ),
+        )
+        if isinstance(row, ComparedRow)
+        else row
+        for number, row in enumerate(rows)
+    )
 
 
-def _work(row: Mapping[str, Any], program: Mapping[str, Any], single: bool) -> tuple[Any, ...]:
-    if program["phase"] == "infer":
-        return (row["dataset"], program["program"], program["t"])
-    if program["phase"] == "precompute":
-        return (row["dataset"], "precompute")
-    if single and program["turns_per_step"]:
-        return (row["dataset"], "train")
-    return (row["dataset"], row["model"], program["program"], program["batch"])
+def _work(row: ComparedRow, program: ComparedProgram, single: bool) -> tuple[object, ...]:
+    if program.phase == "infer":
+        return (row.dataset, program.program, program.t)
+    if program.phase == "precompute":
+        return (row.dataset, "precompute")
+    if single and program.turns_per_step:
+        return (row.dataset, "train")
+    return (row.dataset, row.model, program.program, program.batch)
 
 
-def _stand(group: list[dict[str, Any]]) -> None:
-    def of(entry: Mapping[str, Any], name: str) -> float:
-        value = entry[f"{name}_per_turn"]
-        return entry[name] if value is None else value
+def _stand(group: Mapping[tuple[int, int], ProgramTime]) -> dict[tuple[int, int], ProgramTime]:
+    """The times of programs that do the same work, with their standing. Every time has seconds and an interval."""
 
-    first = min(group, key=lambda entry: of(entry, "seconds"))
-    tied = [e for e in group if of(e, "low_s") <= of(first, "high_s")]
-    for entry in group:
-        entry["times_fastest"] = of(entry, "seconds") / of(first, "seconds")
-        entry["standing"] = "slower" if not any(e is entry for e in tied) else "tie" if len(tied) > 1 else "fastest"
+    def of(time: ProgramTime, name: str) -> float:
+        per_turn = getattr(time, f"{name}_per_turn")
+        return getattr(time, name) if per_turn is None else per_turn
+
+    first = min(group.values(), key=lambda time: of(time, "seconds"))
+    tied = {place for place, time in group.items() if of(time, "low_s") <= of(first, "high_s")}
+    return {
+        place: structs.replace(
+            time,
+            times_fastest=of(time, "seconds") / of(first, "seconds"),
+            standing="slower" if place not in tied else "tie" if len(tied) > 1 else "fastest",
+        )
+        for place, time in group.items()
+    }
 
 
-def grounds(reports: Mapping[str, CostReport]) -> list[dict[str, Any]]:
+def grounds(reports: Mapping[str, CostReport]) -> tuple[PredictionGrounds, ...]:
     """What the predictions stand on, an entry per device and method. reports: by row name."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    entries: dict[tuple[object, ...], PredictionGrounds] = {}
     for name, report in reports.items():
         for prediction in _known(report):
-            device, method, price = report.target.name, prediction.method, prediction.price
-            entry = {
-                "device": device,
-                "method": method,
-                "validated_on": prediction.validated_on,
-                "coverage": prediction.coverage,
-                "profile_error": prediction.profile_error,
-                "energy": without_share(prediction.energy),
-                "energy_reason": prediction.energy.reason if prediction.energy else None,
-                "per_hour_usd": price.per_hour_usd if price else None,
-                "price_source": price.source if price else None,
-                "price_reason": price.reason if price else None,
-                "rows": [],
-            }
-            kept = found.setdefault((device, method, str(entry["energy"]), entry["per_hour_usd"]), entry)
-            kept["profile_error"] = kept["profile_error"] or entry["profile_error"]
-            if kept is not entry:
-                kept["validated_on"] = _together(kept["validated_on"], entry["validated_on"])
-                kept["coverage"] = None if entry["coverage"] is None else kept["coverage"]
-            if name not in kept["rows"]:
-                kept["rows"].append(name)
-    return [
-        one
-        | {
-            "validated_on": one["validated_on"] if isinstance(one["validated_on"], str) else plain(one["validated_on"]),
-            "energy": None if one["energy"] is None else plain(one["energy"]),
-        }
-        for one in found.values()
-    ]
+            entry = _grounds(name, report.target.name, prediction)
+            key = (entry.device, entry.method, str(entry.energy), entry.per_hour_usd)
+            before = entries.get(key)
+            entries[key] = entry if before is None else _merged(before, entry)
+    return tuple(entries.values())
+
+
+def _grounds(name: str, device: str, prediction: StepPrediction) -> PredictionGrounds:
+    assert prediction.method is not None, "a prediction with seconds has a method"
+    price = prediction.price
+    return PredictionGrounds(
+        device=device,
+        method=prediction.method,
+        validated_on=prediction.validated_on,
+        coverage=prediction.coverage,
+        profile_error=prediction.profile_error,
+        energy=without_share(prediction.energy),
+        energy_reason=prediction.energy.reason if prediction.energy else None,
+        per_hour_usd=price.per_hour_usd if price else None,
+        price_source=price.source if price else None,
+        price_reason=price.reason if price else None,
+        rows=(name,),
+    )
+
+
+def _merged(one: PredictionGrounds, other: PredictionGrounds) -> PredictionGrounds:
+    return structs.replace(
+        one,
+        profile_error=one.profile_error or other.profile_error,
+        validated_on=_together(one.validated_on, other.validated_on),
+        coverage=None if other.coverage is None else one.coverage,
+        rows=tuple(dict.fromkeys((*one.rows, *other.rows))),
+    )
 
 
 def without_share(energy: StepEnergy | None) -> EnergyAssumptions | None:

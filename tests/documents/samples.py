@@ -2,7 +2,7 @@
 
 import json
 
-from documents import cost_report_sample
+from documents import comparing_samples, cost_report_sample
 from round_tables import calibration
 
 from cr_jax import count_hlo
@@ -343,4 +343,14 @@ _ALL = (
     training_report,
     bench_report,
 )
-SAMPLES = {sample.__name__.replace("_", "-"): sample for sample in _ALL}
+_COMPARING = (
+    comparing_samples.comparison,
+    comparing_samples.difference,
+    comparing_samples.gate_result,
+    comparing_samples.run_estimate,
+    comparing_samples.run_estimates,
+)
+#: By kind; a second form of a document has a plural name.
+SAMPLES = {sample.__name__.replace("_", "-"): sample for sample in _ALL} | {
+    made.__name__.replace("_", "-"): lambda made=made: made(cost_report()) for made in _COMPARING
+}

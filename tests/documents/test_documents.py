@@ -20,7 +20,7 @@ from cr_jax.resources import schema
 
 _TOOL = runpy.run_path(str(Path(__file__).parents[2] / "tools" / "write_schemas.py"))
 main, SCHEMAS = _TOOL["main"], _TOOL["SCHEMAS"]
-TYPES = document_types()
+TYPES = {kind + "s" * number: form for kind, forms in document_types().items() for number, form in enumerate(forms)}
 JUNK = (None, True, -1, 0, 1, 2.5, 7.0, 10**90, "", "x", "2026-13", [], {}, [1, 2], [[]], {"a": 1}, {"value": 1})
 
 
@@ -72,7 +72,7 @@ def test_a_stale_schema_is_found_and_written_anew(tmp_path, capsys):
 @pytest.mark.parametrize("kind", TYPES)
 def test_constants_name_the_kind(kind):
     known = constants(TYPES[kind])
-    assert known["kind"] == kind and known["schema"] == schema(kind)["$id"]
+    assert kind.startswith(known["kind"]) and known["schema"] == schema(known["kind"])["$id"]
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -88,7 +88,7 @@ def test_a_document_is_the_same_after_reading(kind):
 @pytest.mark.parametrize("kind", TYPES)
 def test_struct_and_schema_take_the_same_documents(monkeypatch, kind, each):
     document = SAMPLES[kind]()
-    validator = jsonschema.Draft202012Validator(schema(kind))
+    validator = jsonschema.Draft202012Validator(schema(document["kind"]))
     assert validator.is_valid(document)
     refused = 0
     for changed in _changes(document, each):

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from cr_jax.render import compare as tables
 from cr_jax.render.bars import bars
+from cr_jax.render.comparison_csv import as_csv
 from cr_jax.render.cost import grid, render_cost, show
 from cr_jax.render.diff import render_diff
 from cr_jax.render.escape import csv_cell, latex_text, markdown_text, shown, svg_text
@@ -78,7 +79,7 @@ def test_the_command_line_prints_them_so(capsys):
 @settings(deadline=None, max_examples=30)
 def test_comparisons_in_every_form(name):
     document = compare([saved(named(name), name), saved(sample(), "b.json")], __version__)
-    rows = list(csv.reader(io.StringIO(tables.as_csv(document))))
+    rows = list(csv.reader(io.StringIO(as_csv(document))))
     assert len({len(row) for row in rows}) == 1 and rows[1][4] == csv_cell(name)
     for form in (tables.as_text, tables.as_markdown, tables.as_latex):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", form(document))

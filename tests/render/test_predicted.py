@@ -9,7 +9,7 @@ from cr_jax.catalog.load import accelerator
 from cr_jax.predict.money.energy import Site
 from cr_jax.predict.money.pricing import Rates, costs
 from cr_jax.render.cost import render_cost, show
-from cr_jax.render.words import interval
+from cr_jax.render.phrases import interval
 from cr_jax.units import plain_number, small, time_text
 
 

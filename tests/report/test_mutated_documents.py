@@ -14,6 +14,7 @@ from cr_jax.errors import BadInput, CrJaxError
 from cr_jax.profiling.rerun import rerun
 from cr_jax.render import compare as tables
 from cr_jax.render.bars import bars
+from cr_jax.render.comparison_csv import as_csv
 from cr_jax.render.cost import render_cost
 from cr_jax.render.diff import render_diff
 from cr_jax.render.escape import terminal
@@ -110,7 +111,7 @@ def _uses(place, good):
     def comparison():
         for first, second in ((read_report(place), good), (good, read_report(place))):
             found = _made(compare([saved(first, "a"), saved(second, "b")], __version__))
-            for form in (tables.as_text, tables.as_markdown, tables.as_latex, tables.as_csv, bars, roofline):
+            for form in (tables.as_text, tables.as_markdown, tables.as_latex, as_csv, bars, roofline):
                 form(found)
 
     def checked():

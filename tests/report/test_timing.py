@@ -4,17 +4,19 @@ import csv
 import io
 
 import pytest
+from msgspec import structs
 from reports import changed, only, sample, second_objective, step, without_predictions
 
 from cr_jax.catalog.load import accelerator
-from cr_jax.documents.check import check
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.predict.money.energy import Site, energy
 from cr_jax.predict.money.pricing import Rates, costs, read_rates
 from cr_jax.predict.serving_queue import smallest_fleet
 from cr_jax.render import compare as rendering
+from cr_jax.render.comparison_csv import as_csv
 from cr_jax.report import capacity
 from cr_jax.report.compare import Cell, compare, saved
+from cr_jax.report.document import validate
 
 SHARES = {"compute": 0.2, "memory": 0.3, "overhead": 0.5}
 NOWHERE = "not validated on this device class"
@@ -40,44 +42,44 @@ def timed(report, seconds, factor=2.0, device="h100", rates=Rates()):
 
 def document(*reports, rates=Rates()):
     found = compare([saved(report, "x") for report in reports], "0", rates=rates)
-    check(found, "comparison", "comparison")
+    validate(found, "comparison")
     return found
 
 
 def time_of(row, name):
-    return next(p for p in row["programs"] if p["program"] == name)["time"]
+    return next(p for p in row.programs if p.program == name).time
 
 
 def test_times_energy_price_and_carbon_by_hand():
     rates = Rates(Site(50.0, 1.2, 400.0, "a test"), {"h100": 3.6})
     report = timed(sample(device="h100"), 0.004)
     turns = step(report).labels.batch * step(report).labels.supervised_turns_per_example
-    found = time_of(document(report, rates=rates)["rows"][0], "train/answer")
-    assert found["seconds_per_turn"] == pytest.approx(0.004 / turns)
-    assert found["price_usd_per_unit"] == pytest.approx(0.004 / 3600 * 3.6 / turns * 1e6)
+    found = time_of(document(report, rates=rates).rows[0], "train/answer")
+    assert found.seconds_per_turn == pytest.approx(0.004 / turns)
+    assert found.price_usd_per_unit == pytest.approx(0.004 / 3600 * 3.6 / turns * 1e6)
     joules = energy(0.004, SHARES, accelerator("h100"), rates.site).energy_j
-    assert found["energy_j_per_turn"] == pytest.approx(joules / turns)
-    assert found["carbon_g_per_unit"] == pytest.approx(joules / turns * 1e6 / 3.6e6 * 400)
-    steps = document(timed(second_objective(sample()), 0.004), rates=Rates(per_hour_usd={"": 3.6}))["rows"][0]
+    assert found.energy_j_per_turn == pytest.approx(joules / turns)
+    assert found.carbon_g_per_unit == pytest.approx(joules / turns * 1e6 / 3.6e6 * 400)
+    steps = document(timed(second_objective(sample()), 0.004), rates=Rates(per_hour_usd={"": 3.6})).rows[0]
     other = time_of(steps, "train/other")  # supervises no turns
-    assert (other["unit"], other["price_usd_per_unit"]) == ("1000 steps", pytest.approx(0.004))
+    assert (other.unit, other.price_usd_per_unit) == ("1000 steps", pytest.approx(0.004))
 
 
 def test_overlapping_intervals_are_a_tie_with_the_fastest():
-    rows = document(timed(sample("a"), 0.001), timed(sample("b"), 0.0039), timed(sample("c"), 0.0041))["rows"]
+    rows = document(timed(sample("a"), 0.001), timed(sample("b"), 0.0039), timed(sample("c"), 0.0041)).rows
     found = [time_of(row, "infer/incremental/last") for row in rows]
-    assert [one["standing"] for one in found] == ["tie", "tie", "slower"]
-    assert found[2]["times_fastest"] == pytest.approx(4.1)
-    rows = document(timed(sample("a"), 0.001), timed(sample("c"), 0.0041))["rows"]
-    assert [time_of(row, "infer/replay/first")["standing"] for row in rows] == ["fastest", "slower"]
-    assert time_of(document(timed(sample(), 1.0))["rows"][0], "infer/replay/first")["standing"] is None
+    assert [one.standing for one in found] == ["tie", "tie", "slower"]
+    assert found[2].times_fastest == pytest.approx(4.1)
+    rows = document(timed(sample("a"), 0.001), timed(sample("c"), 0.0041)).rows
+    assert [time_of(row, "infer/replay/first").standing for row in rows] == ["fastest", "slower"]
+    assert time_of(document(timed(sample(), 1.0)).rows[0], "infer/replay/first").standing is None
 
 
 def test_objectives_of_several_stand_against_their_own_only():
-    rows = document(timed(second_objective(sample("a")), 0.001), timed(sample("b"), 0.1))["rows"]
-    assert time_of(rows[0], "train/answer")["standing"] is None
-    rows = document(timed(second_objective(sample("a")), 0.001), timed(second_objective(sample("a", "h100")), 0.1))["rows"]
-    assert [time_of(row, "train/other")["standing"] for row in rows] == ["fastest", "slower"]
+    rows = document(timed(second_objective(sample("a")), 0.001), timed(sample("b"), 0.1)).rows
+    assert time_of(rows[0], "train/answer").standing is None
+    rows = document(timed(second_objective(sample("a")), 0.001), timed(second_objective(sample("a", "h100")), 0.1)).rows
+    assert [time_of(row, "train/other").standing for row in rows] == ["fastest", "slower"]
 
 
 def test_what_holds_for_all_is_told_once_and_the_tables_stay_narrow():
@@ -92,13 +94,13 @@ def test_what_holds_for_all_is_told_once_and_the_tables_stay_narrow():
     assert "-" in row.split() and "unknown" not in row
     for form in (rendering.as_markdown, rendering.as_latex):
         assert form(document(*rows, rates=rates)).count(NOWHERE) == 1
-    written = list(csv.DictReader(io.StringIO(rendering.as_csv(document(*rows)))))
+    written = list(csv.DictReader(io.StringIO(as_csv(document(*rows)))))
     assert float(written[0]["time_seconds"]) == 0.00612 and written[0]["time_validated"] == "no"
     assert written[-1]["time_seconds"] == "" and "crjax calibrate" in written[-1]["time_reason"]
 
 
 def test_a_report_without_predictions_says_so():
-    assert "no prediction" in time_of(document(without_predictions(sample()))["rows"][0], "train/answer")["reason"]
+    assert "no prediction" in time_of(document(without_predictions(sample())).rows[0], "train/answer").reason
 
 
 @pytest.mark.parametrize(
@@ -150,32 +152,33 @@ def test_capacity_takes_the_size_with_the_fewest_devices():
     row = search.row(Rates(per_hour_usd={"h100": 2.0}))
     by_size = {users: smallest_fleet(1000.0, users, 2 * (0.010 + 0.0002 * users), 0.1) for users in (1, 2, 4, 8, 16, 32, 64)}
     fewest = min(fleet.devices for fleet in by_size.values() if fleet is not None)
-    assert row["devices"] == fewest == min(t["devices"] for t in row["tried"] if t["devices"])
-    assert row["status"] == "met" and row["p95_s"] <= 0.1
-    assert row["service_s"] == pytest.approx(2 * (0.010 + 0.0002 * row["users"]))
-    assert row["price_usd_per_month"] == pytest.approx(row["devices"] * 2.0 * 730)
-    assert row["users"] == min(users for users, fleet in by_size.items() if fleet is not None and fleet.devices == fewest)
+    assert row.devices == fewest == min(t.devices for t in row.tried if t.devices)
+    assert row.status == "met" and row.p95_s <= 0.1
+    assert row.service_s == pytest.approx(2 * (0.010 + 0.0002 * row.users))
+    assert row.price_usd_per_month == pytest.approx(row.devices * 2.0 * 730)
+    assert row.users == min(users for users, fleet in by_size.items() if fleet is not None and fleet.devices == fewest)
 
 
 def test_one_device_that_is_enough_ends_the_search():
-    assert [t["users"] for t in searched(lambda users: 1e-4).tried] == [1]
+    assert [t.users for t in searched(lambda users: 1e-4).tried] == [1]
 
 
 def test_what_cannot_be_met_says_why():
     slow = searched(lambda users: 0.07).row(Rates())
-    assert slow["status"] == "not met" and "even one user at once takes up to 140 ms" in slow["reason"]
+    assert slow.status == "not met" and "even one user at once takes up to 140 ms" in slow.reason
     large = searched(lambda users: 0.001, peak=10**15).row(Rates())
-    assert large["status"] == "not met" and "more than the device has" in large["reason"]
+    assert large.status == "not met" and "more than the device has" in large.reason
     search = capacity.Search("m@cpu", "cpu", capacity.Target(1.0, 0.1))
     search.add(only(sample(), lambda one: one.name == "infer/incremental/t1"))
-    assert search.row(Rates())["status"] == "unknown" and "calibrate" in search.row(Rates())["reason"]
+    assert search.row(Rates()).status == "unknown" and "calibrate" in search.row(Rates()).reason
 
 
 def test_capacity_in_the_document_and_its_table():
     found = compare([Cell("m", "h100", timed(sample("m", "h100"), 0.01))], "0")
     rows = [searched(lambda users: 0.010 + 0.0002 * users), searched(lambda users: 0.07)]
-    found["capacity"] = capacity.block(rows, capacity.Target(1000.0, 0.1), Rates(per_hour_usd={"h100": 2.0}))
-    check(found, "comparison", "comparison")
+    block = capacity.capacity(rows, capacity.Target(1000.0, 0.1), Rates(per_hour_usd={"h100": 2.0}))
+    found = structs.replace(found, capacity=block)
+    validate(found, "comparison")
     text = rendering.as_text(found)
     assert "Answering 1000 turns/s, 95% within 100 ms" in text and "USD/month" in text and "even one user" in text
     assert "Bailey 1954" in rendering.as_markdown(found)

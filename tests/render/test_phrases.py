@@ -4,7 +4,7 @@ import pytest
 from msgspec import convert
 
 from cr_jax.documents.prediction import Comparisons
-from cr_jax.render.words import class_name, validated
+from cr_jax.render.phrases import class_name, validated
 
 
 def model(**changes):

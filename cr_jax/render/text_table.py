@@ -10,7 +10,7 @@ from cr_jax.render.escape import latex_text, markdown_text
 
 
 @dataclass(frozen=True)
-class Sheet:
+class TextTable:
     """One table. left: columns that hold words; all others are right-aligned numbers. note: lines below it."""
 
     title: str
@@ -20,37 +20,37 @@ class Sheet:
     note: str = ""
 
 
-def terminal(sheet: Sheet) -> Table:
+def terminal(table: TextTable) -> Table:
     """The table for a terminal."""
-    table = grid(sheet.title, *sheet.columns, note=f"{sheet.note}\n" if sheet.note else "\n")
-    for number in sheet.left:
-        table.columns[number].justify = "left"
-        table.columns[number].no_wrap = number < len(sheet.columns) - 1
-    for row in sheet.rows:
-        table.add_row(*row)
-    return table
+    made = grid(table.title, *table.columns, note=f"{table.note}\n" if table.note else "\n")
+    for number in table.left:
+        made.columns[number].justify = "left"
+        made.columns[number].no_wrap = number < len(table.columns) - 1
+    for row in table.rows:
+        made.add_row(*row)
+    return made
 
 
-def markdown(sheet: Sheet) -> str:
+def markdown(table: TextTable) -> str:
     """The table as GitHub-flavoured Markdown."""
-    marks = [":--" if n in sheet.left else "--:" for n in range(len(sheet.columns))]
-    lines = [f"### {markdown_text(sheet.title)}", ""]
-    for cells in (sheet.columns, marks, *sheet.rows):
+    marks = [":--" if n in table.left else "--:" for n in range(len(table.columns))]
+    lines = [f"### {markdown_text(table.title)}", ""]
+    for cells in (table.columns, marks, *table.rows):
         lines.append("| " + " | ".join(c if cells is marks else markdown_text(c) for c in cells) + " |")
-    notes = [markdown_text(line) for line in sheet.note.splitlines()]
+    notes = [markdown_text(line) for line in table.note.splitlines()]
     notes = notes if len(notes) < 2 else [f"- {note}" for note in notes]
     return "\n".join([*lines, "", *([*notes, ""] if notes else [])])
 
 
-def latex(sheet: Sheet) -> str:
+def latex(table: TextTable) -> str:
     """The table as LaTeX; needs no package."""
-    kinds = "".join("l" if n in sheet.left else "r" for n in range(len(sheet.columns)))
-    lines = [f"\\begin{{table}}\n\\caption{{{latex_text(sheet.title)}}}\n\\begin{{tabular}}{{{kinds}}}", "\\hline"]
-    for number, cells in enumerate((sheet.columns, *sheet.rows)):
+    kinds = "".join("l" if n in table.left else "r" for n in range(len(table.columns)))
+    lines = [f"\\begin{{table}}\n\\caption{{{latex_text(table.title)}}}\n\\begin{{tabular}}{{{kinds}}}", "\\hline"]
+    for number, cells in enumerate((table.columns, *table.rows)):
         lines.append(" & ".join(map(latex_text, cells)) + r" \\" + (" \\hline" if number == 0 else ""))
     lines += ["\\hline", "\\end{tabular}"]
-    if sheet.note:
-        lines += ["", "\\smallskip " + "\n\n".join(map(latex_text, sheet.note.splitlines()))]
+    if table.note:
+        lines += ["", "\\smallskip " + "\n\n".join(map(latex_text, table.note.splitlines()))]
     return "\n".join([*lines, "\\end{table}", ""])
 
 
