@@ -168,7 +168,7 @@ def coverage(report: CostReport) -> RowCoverage:
         complete=all(one.complete for one in steps),
         uncounted=tuple(sorted({missing.operation for one in steps for missing in one.uncounted})),
         unknown_loops=sum(len(one.unknown_loops) for one in steps),
-        bounds=tuple(one for one in _BOUNDS if one in bounds),
+        bounds=tuple(filter(bounds.__contains__, _BOUNDS)),
         declared=tuple(sorted({call.operation for one in steps for call in one.declared})),
         unattributed_share=max((one.unattributed_share for one in steps), default=0.0),
         programs=len(steps),

@@ -35,7 +35,7 @@ def copied(baseline, tmp_path):
 
 def test_the_same_source_gives_the_same_programs_and_nothing_runs(baseline):
     found = against.timed(baseline, REQUEST, 5.0, QUICK, clock=None)  # a clock that is asked would fail
-    assert {row["step"]: row["status"] for row in found["steps"]} == dict.fromkeys(
+    assert {row.step: row.status for row in found.steps} == dict.fromkeys(
         ("train/answer", "infer/replay/t1", "infer/incremental/t1"), "same program"
     )
 
@@ -53,15 +53,15 @@ def test_another_program_runs_in_turn_with_the_kept_one(baseline):
     changed = replace(REQUEST, settings=SMALL["dmn"] | {"hops": "3"})
     found = against.timed(baseline, changed, 5.0, QUICK)
     for row in found["steps"]:
-        assert row["status"] in ("within", "faster", "breach", "undecided") and row["samples"] >= 4
-        low, high = row["ratio_interval"]
-        assert 0 < low <= row["ratio"] <= high
+        assert row.status in ("within", "faster", "breach", "undecided") and row.samples >= 4
+        low, high = row.ratio_interval
+        assert 0 < low <= row.ratio <= high
 
 
 def test_other_shapes_are_skipped(baseline):
     found = against.timed(baseline, replace(TRAIN, settings={"embedding": "8", "hidden": "4", "hops": "1"}), 5.0, QUICK)
-    assert {row["status"] for row in found["steps"]} == {"skipped"} and "other shapes" in found["steps"][0]["reason"]
-    assert [row["reason"] for row in found["steps"][1:]] == ["the step is gone"] * 2
+    assert {row.status for row in found.steps} == {"skipped"} and "other shapes" in found.steps[0]["reason"]
+    assert [row.reason for row in found.steps[1:]] == ["the step is gone"] * 2
 
 
 def test_what_cannot_run_in_turn_is_not_comparable(copied, tmp_path):
@@ -85,7 +85,7 @@ def test_the_list_of_programs_chooses_no_file(copied):
         one["file"] = "/etc/hostname"
     listed.write_text(json.dumps(about))
     found = against.timed(copied, TRAIN, 5.0, QUICK, clock=None)
-    assert [row["status"] for row in found["steps"] if row.get("reason") != "the step is gone"] == ["same program"]
+    assert [row.status for row in found.steps if row.get("reason") != "the step is gone"] == ["same program"]
     for text in (
         "[]",
         "{}",
@@ -109,8 +109,8 @@ def test_a_kept_program_that_calls_what_todays_does_not_is_not_run(baseline, mon
     monkeypatch.setattr(against, "_read", lambda file, like: like)
     monkeypatch.setattr(against, "_text", text)
     monkeypatch.setattr(against, "_program", lambda *_: pytest.fail("run"))
-    (row,) = [r for r in against.timed(baseline, TRAIN, 5.0, QUICK)["steps"] if r["step"] == "train/answer"]
-    assert row["status"] == "skipped" and "calls 'run_this'" in row["reason"]
+    (row,) = [r for r in against.timed(baseline, TRAIN, 5.0, QUICK).steps if r.step == "train/answer"]
+    assert row.status == "skipped" and "calls 'run_this'" in row.reason
 
 
 @pytest.mark.parametrize(
