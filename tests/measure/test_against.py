@@ -60,7 +60,7 @@ def test_another_program_runs_in_turn_with_the_kept_one(baseline):
 
 def test_other_shapes_are_skipped(baseline):
     found = against.timed(baseline, replace(TRAIN, settings={"embedding": "8", "hidden": "4", "hops": "1"}), 5.0, QUICK)
-    assert {row.status for row in found.steps} == {"skipped"} and "other shapes" in found.steps[0]["reason"]
+    assert {row.status for row in found.steps} == {"skipped"} and "other shapes" in found.steps[0].reason
     assert [row.reason for row in found.steps[1:]] == ["the step is gone"] * 2
 
 
@@ -85,7 +85,7 @@ def test_the_list_of_programs_chooses_no_file(copied):
         one["file"] = "/etc/hostname"
     listed.write_text(json.dumps(about))
     found = against.timed(copied, TRAIN, 5.0, QUICK, clock=None)
-    assert [row.status for row in found.steps if row.get("reason") != "the step is gone"] == ["same program"]
+    assert [row.status for row in found.steps if row.reason != "the step is gone"] == ["same program"]
     for text in (
         "[]",
         "{}",
