@@ -15,7 +15,6 @@ are c times this one; a queue that all devices share, or turns sent to the short
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -46,7 +45,7 @@ class BatchQueue:
         return self.rate * self.service_s / self.users
 
     @cached_property
-    def left_behind(self) -> Any:
+    def left_behind(self) -> np.ndarray:
         """Probabilities of 0, 1, 2, ... turns waiting at the end of a service."""
         size, b = 2 * self.users + _TAIL, self.users
         arrivals = _poisson(self.rate * self.service_s, size)
@@ -92,7 +91,7 @@ class BatchQueue:
                 served += float(waiting @ self._arrived(begin, end, (whole + 1) * self.users, len(waiting)))
         return min(1.0, served / (rate * s + idle))
 
-    def _arrived(self, begin: float, end: float, places: int, size: int) -> Any:
+    def _arrived(self, begin: float, end: float, places: int, size: int) -> np.ndarray:
         """[q]: turns that come between two moments of a service and find q + k < places; the mean number.
 
         The integral of rate · P(Poisson(rate u) = k) du from a to b is P(N(a) <= k) - P(N(b) <= k).
@@ -143,7 +142,7 @@ def smallest_fleet(turns_per_second: float, users: int, service_s: float, p95_s:
     return Fleet(high, queue, queue.quantile_s(share))
 
 
-def _poisson(mean: float, size: int) -> Any:
+def _poisson(mean: float, size: int) -> np.ndarray:
     """P(0), ..., P(size - 1) of a Poisson number."""
     k = np.arange(size)
     if mean <= 0:

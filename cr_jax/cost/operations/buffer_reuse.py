@@ -1,17 +1,21 @@
 """Buffers that an operation reads, and the bytes touched by the program since their last use."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from cr_jax.cost.cost import Cost
 from cr_jax.hlo.module import Instruction
 
+#: A number, or an array of them in a fit.
+Size = TypeVar("Size", covariant=True)
+
 
 @dataclass(frozen=True)
-class Reads:
+class Reads(Generic[Size]):
     """Bytes read of one buffer, and the bytes that the program touched since its last use."""
 
-    bytes: int
-    distance: int
+    bytes: Size
+    distance: Size
     """Bytes of other buffers in between; a buffer is still in a cache of that size."""
 
 
@@ -22,7 +26,7 @@ class Trace:
         self.footprint, self.clock = footprint, 0
         self.last: dict[int, int] = {}
 
-    def read(self, value: Instruction, size: int) -> Reads:
+    def read(self, value: Instruction, size: int) -> Reads[int]:
         """The read of ``size`` bytes of a value's buffer; the first read of a value touches its bytes."""
         before, distance = self.last.get(id(value)), self.footprint
         if before is None:

@@ -23,7 +23,7 @@ class Operation:
     dtype: str
     elements: int
     #: By buffer.
-    reads: tuple[Reads, ...]
+    reads: tuple[Reads[int], ...]
     #: As ``Reads.distance``, of the result's buffer.
     written_distance: int
     #: The whole result, in main memory.

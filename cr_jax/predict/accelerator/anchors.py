@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, log, sqrt
 from statistics import median
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -60,6 +60,17 @@ class Rule:
         return self.constants[0].partition(".")[0]
 
 
+class ErrorFigures(TypedDict):
+    """Errors of a class, as the profile has them."""
+
+    rows: int
+    median: float
+    p90: float
+    worst: float
+    ratio_low: float
+    ratio_high: float
+
+
 @dataclass(frozen=True)
 class Anchors:
     """The anchors of a card."""
@@ -68,11 +79,11 @@ class Anchors:
     """The card with these constants."""
     constants: Mapping[str, tuple[float, str]]
     """By name, with the operations that gave them."""
-    errors: Mapping[str, Mapping[str, Any]]
+    errors: Mapping[str, ErrorFigures]
     """Errors by class."""
     left_out: tuple[tuple[str, str], ...]
     """(constant, reason)."""
-    rows: tuple[Mapping[str, Any], ...] = field(default=())
+    rows: tuple[Mapping[str, str | float | bool], ...] = field(default=())
 
 
 def rules(card: Card) -> tuple[Rule, ...]:
@@ -199,7 +210,7 @@ def _factor(at: Card, rule: Rule, usual: Mapping[str, float], some: Sequence[Mea
     return exp(logarithm), None
 
 
-def errors(card: Card, measured: Sequence[Measured]) -> dict[str, dict[str, Any]]:
+def errors(card: Card, measured: Sequence[Measured]) -> dict[str, ErrorFigures]:
     """By class of operation, the errors on the operations that test the constants."""
     ratios: dict[str, list[float]] = defaultdict(list)
     for one in measured:
@@ -209,7 +220,7 @@ def errors(card: Card, measured: Sequence[Measured]) -> dict[str, dict[str, Any]
     return {kind: error(some) for kind, some in sorted(ratios.items()) if len(some) >= FEWEST}
 
 
-def error(ratios: Sequence[float]) -> dict[str, Any]:
+def error(ratios: Sequence[float]) -> ErrorFigures:
     """Errors from measured / predicted. Of few operations, the bounds are the extremes or, where that is wider, the interval that
     their scatter predicts for another one (Student's t, 90%).
     """
@@ -230,7 +241,7 @@ def error(ratios: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _rows(shipped: Card, at: Card, measured: Sequence[Measured]) -> list[dict[str, Any]]:
+def _rows(shipped: Card, at: Card, measured: Sequence[Measured]) -> list[dict[str, str | float | bool]]:
     return [
         {
             "name": name,
@@ -248,11 +259,11 @@ def _rows(shipped: Card, at: Card, measured: Sequence[Measured]) -> list[dict[st
 
 
 def block(
-    anchors: Anchors, about: Mapping[str, Any], skipped: Sequence[tuple[str, str]] = (), rows: bool = True
-) -> dict[str, Any]:
+    anchors: Anchors, about: Mapping[str, object], skipped: Sequence[tuple[str, str]] = (), rows: bool = True
+) -> dict[str, object]:
     """The ``anchors`` of an accelerator profile. about: created, device, jax, driver; took_s and passes of a sweep."""
     units = anchors.card.times.constants
-    return {
+    document: dict[str, object] = {
         "constants": {
             name: {"value": _figures(value), "unit": units[name].unit, "kind": "measured", "source": source}
             for name, (value, source) in sorted(anchors.constants.items())
@@ -260,9 +271,10 @@ def block(
         "errors": dict(anchors.errors),
         **about,
         "skipped": [{"what": what, "why": why} for what, why in (*skipped, *anchors.left_out)],
-    } | ({"rows": list(anchors.rows)} if rows else {})
+    }
+    return document | {"rows": list(anchors.rows)} if rows else document
 
 
-def _figures(value: Any) -> float:
+def _figures(value: float) -> float:
     """A number with six significant figures."""
     return float(f"{float(value):.6g}")

@@ -6,17 +6,15 @@ channels by size: (start^p + bytes^p)^(1/p), p below 1. The start grows with the
 in ``profiles/accelerator_times.json``; scaled to other cards by the link. Programs on several devices are not predicted yet.
 """
 
-from typing import Any
-
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.errors import UnknownName
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Parts, together
+from cr_jax.predict.accelerator.either import Numbers, Parts, together
 
 OPCODES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 
 
-def sent(opcode: str, size: Any, devices: Any) -> Any:
+def sent(opcode: str, size: Numbers, devices: Numbers) -> Numbers:
     """Bytes that each device sends. size: of the whole array, as nccl-tests and XLA's table count it: the result of an
     all-gather, the input of a reduce-scatter, either one of the others. Raises ``UnknownName``.
     """
@@ -38,7 +36,7 @@ def link(card: Card) -> float:
     return both / 2
 
 
-def parts(card: Card, opcode: str, size: Any, devices: Any) -> Parts:
+def parts(card: Card, opcode: str, size: Numbers, devices: Numbers) -> Parts:
     """Seconds to start one collective, and to move its bytes (in the places of arithmetic and memory). size: see ``sent``.
 
     devices: in one group. Raises ``MissingConstant`` and ``UnknownName``.
@@ -48,6 +46,6 @@ def parts(card: Card, opcode: str, size: Any, devices: Any) -> Parts:
     return Parts(start, moved / (known[f"{name}_share"] * link(card)))
 
 
-def seconds(card: Card, opcode: str, size: Any, devices: Any) -> Any:
+def seconds(card: Card, opcode: str, size: Numbers, devices: Numbers) -> Numbers:
     """Time of one collective, its start included."""
     return together(parts(card, opcode, size, devices), card.constants("collectives")[f"{opcode.replace('-', '_')}_sharpness"])

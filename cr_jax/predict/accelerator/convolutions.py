@@ -12,12 +12,12 @@ NeuSight's measurements. A card at its power limit cannot hold its clock; its mu
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Parts, least, together, whole
+from cr_jax.predict.accelerator.either import Numbers, Parts, least, together, whole
 
 #: Pixels and channels of a tile of the direct product, and of the products of the four-kernel Winograd.
 DIRECT_TILES = ((128, 32), (128, 64), (128, 128))
@@ -31,19 +31,19 @@ class ImageBatch(NamedTuple):
     3 x 3. For grouped convolutions: the channels of one group, and ``batch`` times the groups.
     """
 
-    batch: Any
-    height: Any
-    width: Any
-    channels_in: Any
-    channels_out: Any
-    window: Any
+    batch: Numbers
+    height: Numbers
+    width: Numbers
+    channels_in: Numbers
+    channels_out: Numbers
+    window: Numbers
 
 
 def parts(
     card: Card,
-    reads: Sequence[Reads],
-    written: Any,
-    written_distance: Any,
+    reads: Sequence[Reads[Numbers]],
+    written: Numbers,
+    written_distance: Numbers,
     of: ImageBatch,
     *,
     winograd: bool = False,
@@ -65,7 +65,7 @@ def parts(
     return _fastest(card, ways)
 
 
-def seconds(card: Card, of: Parts) -> Any:
+def seconds(card: Card, of: Parts) -> Numbers:
     """Seconds without the launch of its first kernel."""
     return together(of, card.constants("convolutions")["overlap"])
 
@@ -76,25 +76,29 @@ def _rate(card: Card, share: float) -> float:
     return min(share * card.lanes * card.clock_hz, allowed)
 
 
-def _product(card: Card, batch: int, m: Any, n: Any, k: Any, tiles: tuple[tuple[int, int], ...], rate: float) -> Any:
+def _product(
+    card: Card, batch: int, m: Numbers, n: Numbers, k: Numbers, tiles: tuple[tuple[int, int], ...], rate: float
+) -> Numbers:
     """Seconds of ``batch`` products in whole waves of the best tile. rate: multiply-adds per second of one core."""
     known = card.constants("convolutions")
     loss, most = known["tile_loss"], 1 + known["tile_loss"] * 2 / 128
-    best: Any = float("inf")
+    best: Numbers = float("inf")
     for tm, tn in tiles:
         waves = whole(batch * whole(m, tm) * whole(n, tn), card.cores)
         best = least(best, waves * (tm * tn) * (1 + loss * (1 / tm + 1 / tn)) / most)
     return best * (k + known["depth"]) / rate
 
 
-def _direct(card: Card, memory: Any, pixels: Any, channels_in: Any, channels_out: Any, window: Any, peak: float | None) -> Parts:
+def _direct(
+    card: Card, memory: Numbers, pixels: Numbers, channels_in: Numbers, channels_out: Numbers, window: Numbers, peak: float | None
+) -> Parts:
     known = card.constants("convolutions")
     rate = known["tensor_share"] * peak / 2 / card.cores if peak else _rate(card, known["direct_share"])
     compute = _product(card, 1, pixels, channels_out, channels_in * window, DIRECT_TILES, rate)
     return Parts(compute + known["kernel_s"], memory)
 
 
-def _fused(card: Card, memory: Any, patches: Any, channels_in: Any, channels_out: Any, item: int) -> Parts:
+def _fused(card: Card, memory: Numbers, patches: Numbers, channels_in: Numbers, channels_out: Numbers, item: int) -> Parts:
     known = card.constants("convolutions")
     waves = whole(patches * whole(channels_out, 32), card.cores)
     compute = waves * FUSED * 32 * 32 * (channels_in + known["fused_depth"]) / _rate(card, known["fused_share"])
@@ -102,7 +106,7 @@ def _fused(card: Card, memory: Any, patches: Any, channels_in: Any, channels_out
     return Parts(compute + weights + known["kernel_s"], memory)
 
 
-def _unfused(card: Card, memory: Any, tiles: Any, channels_in: Any, channels_out: Any, item: int) -> Parts:
+def _unfused(card: Card, memory: Numbers, tiles: Numbers, channels_in: Numbers, channels_out: Numbers, item: int) -> Parts:
     known = card.constants("convolutions")
     compute = _product(card, UNFUSED, tiles, channels_out, channels_in, PRODUCT_TILES, _rate(card, known["product_share"]))
     weights = item * channels_in * channels_out
@@ -113,7 +117,7 @@ def _unfused(card: Card, memory: Any, tiles: Any, channels_in: Any, channels_out
     return Parts(product + transforms + _weights(card, (WINDOW + UNFUSED) * weights) + 3 * known["kernel_s"], 0.0 * transforms)
 
 
-def _weights(card: Card, size: Any) -> Any:
+def _weights(card: Card, size: Numbers) -> Numbers:
     """Seconds to transform weights, which are read against their order."""
     return size / (card.constants("convolutions")["weights_share"] * streams.cold_rate(card))
 

@@ -1,42 +1,39 @@
-"""Arithmetic on numbers and on arrays of them alike: predictions take one number at a time, fits take thousands.
+"""Arithmetic on numbers and on arrays of them alike: predictions take one number at a time, fits take thousands."""
 
-NumPy is imported only for arrays: the command line starts without it.
-"""
+from typing import NamedTuple, TypeAlias
 
-from typing import Any, NamedTuple
+import numpy as np
+
+Numbers: TypeAlias = float | np.ndarray
 
 
 class Parts(NamedTuple):
     """Seconds of one execution on the lanes and on the memory, each as if the other took none. Numbers or arrays."""
 
-    compute_s: Any
-    memory_s: Any
+    compute_s: Numbers
+    memory_s: Numbers
 
 
-def least(a: Any, b: Any) -> Any:
+def least(a: Numbers, b: Numbers) -> Numbers:
     """The smaller of two, by element."""
     if isinstance(a, int | float) and isinstance(b, int | float):
         return min(a, b)
-    import numpy as np
-
     return np.minimum(a, b)
 
 
-def most(a: Any, b: Any) -> Any:
+def most(a: Numbers, b: Numbers) -> Numbers:
     """The larger of two, by element."""
     if isinstance(a, int | float) and isinstance(b, int | float):
         return max(a, b)
-    import numpy as np
-
     return np.maximum(a, b)
 
 
-def whole(a: Any, unit: Any) -> Any:
+def whole(a: Numbers, unit: Numbers) -> Numbers:
     """The number of units that hold ``a``: the quotient, rounded up."""
     return -(-a // unit)
 
 
-def together(parts: Parts, sharpness: float) -> Any:
+def together(parts: Parts, sharpness: float) -> Numbers:
     """Seconds of two parts that run side by side: (compute^p + memory^p)^(1/p), p the sharpness; the larger p, the
     nearer the longer one.
     """

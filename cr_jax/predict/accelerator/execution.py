@@ -8,7 +8,7 @@ from cr_jax.cost.operations.products import Product
 from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator import convolutions, gathers, products_plain, products_tensor, sorts, streams, tiling, tpu
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Parts
+from cr_jax.predict.accelerator.either import Numbers, Parts
 
 #: Bytes of an element as a product loads it.
 ITEM_BYTES = {"float64": 8, "float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2, "float8": 1, "int8": 1}
@@ -24,10 +24,17 @@ class Execution:
 
     seconds: float
     """Seconds on the device, without the launch."""
-    parts: Parts
-    """Arithmetic and memory alone."""
+    compute_s: float
+    """Seconds of the arithmetic alone."""
+    memory_s: float
+    """Seconds on the memory alone."""
     kind: str
     """The class of errors."""
+
+
+def _execution(seconds: Numbers, parts: Parts, kind: str) -> Execution:
+    """The execution of one operation, whose sizes are numbers."""
+    return Execution(float(seconds), float(parts.compute_s), float(parts.memory_s), kind)
 
 
 class Executions:
@@ -80,7 +87,7 @@ class Executions:
     def _tpu(self, operation: Operation) -> Execution:
         computed_in = self.computed_in(operation.products[0].dtype) if operation.products else None
         parts = tpu.parts(self.card, operation, computed_in)
-        return Execution(tpu.seconds(self.card, parts), parts, "tpu_products" if operation.products else "tpu")
+        return _execution(tpu.seconds(self.card, parts), parts, "tpu_products" if operation.products else "tpu")
 
     def _gpu(self, operation: Operation) -> Execution:
         card = self.card
@@ -90,12 +97,12 @@ class Executions:
             return self._products(operation)
         if operation.family in ("gather", "scatter") and operation.rows:
             parts = gathers.of_operation(card, operation)
-            return Execution(gathers.seconds(card, parts), parts, "gathers")
+            return _execution(gathers.seconds(card, parts), parts, "gathers")
         if operation.family == "sort":
             return self._sort(operation)
         parts = streams.of_operation(card, operation)
         kind = "reductions" if operation.reduced_elements else f"streams_{card.memory_kind}"
-        return Execution(streams.seconds(card, parts), parts, kind)
+        return _execution(streams.seconds(card, parts), parts, kind)
 
     def _products(self, operation: Operation) -> Execution:
         """Every product; the rest that the fusion reads and computes is added to the longest one."""
@@ -109,8 +116,8 @@ class Executions:
         cost = operation.cost
         lanes = streams.LaneWork(cost.other_flops + cost.integer_ops, transcendentals=cost.transcendentals)
         beside = streams.arithmetic(self.card, lanes)
-        parts = Parts(sum(one.parts.compute_s for one in done) + beside, sum(one.parts.memory_s for one in done))
-        return Execution(sum(one.seconds for one in done), parts, done[longest].kind)
+        parts = Parts(sum(one.compute_s for one in done) + beside, sum(one.memory_s for one in done))
+        return _execution(sum(one.seconds for one in done), parts, done[longest].kind)
 
     def _own_bytes(self, product: Product, operation: Operation) -> float:
         out = operation.output_bytes / max(1, operation.elements)
@@ -138,7 +145,7 @@ class Executions:
             kind = "products_skinny"
         elif kind == "products_float32" and products_plain.limited(self.card):
             kind = "products_float32_limited"
-        return Execution(float(time.seconds) + float(time.start), Parts(float(time.compute), float(time.memory)), kind)
+        return _execution(float(time.seconds) + float(time.start), Parts(time.compute, time.memory), kind)
 
     def _convolution(self, operation: Operation) -> Execution:
         card, many = self.card, len(operation.convolutions)
@@ -156,9 +163,9 @@ class Executions:
                 peak=peak,
                 item=ITEM_BYTES.get(computed_in, 4),
             )
-            total += convolutions.seconds(card, parts)
-            compute, memory = compute + parts.compute_s, memory + parts.memory_s
-        return Execution(total, Parts(compute, memory), "convolutions")
+            total += float(convolutions.seconds(card, parts))
+            compute, memory = compute + float(parts.compute_s), memory + float(parts.memory_s)
+        return _execution(total, Parts(compute, memory), "convolutions")
 
     def _sort(self, operation: Operation) -> Execution:
         """XLA's own sort, or a library's selection of the largest."""
@@ -169,4 +176,4 @@ class Executions:
             parts = sorts.selected(card, rows, keys, round(size) or 4, max(1, operation.elements // rows), distance)
         else:
             parts = sorts.bitonic(card, rows, keys, min(4, round(size) or 4), max(0, round(size) - 4), distance)
-        return Execution(sorts.seconds(card, parts), parts, "sorts")
+        return _execution(sorts.seconds(card, parts), parts, "sorts")

@@ -9,17 +9,23 @@ No public measurement of these was found: the constants are printed or assumed, 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Parts, least, most, whole
+from cr_jax.predict.accelerator.either import Numbers, Parts, least, most, whole
 
 
 def parts(
-    card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, *, rows: Any, row_bytes: Any, flops: Any = 0
+    card: Card,
+    reads: Sequence[Reads[Numbers]],
+    written: Numbers,
+    written_distance: Numbers,
+    *,
+    rows: Numbers,
+    row_bytes: Numbers,
+    flops: Numbers = 0,
 ) -> Parts:
     """One gather. reads: of the indices and of the table, no more than the table has; written: bytes of the result. rows,
     row_bytes: gathered. flops: of what is fused to it.
@@ -36,14 +42,14 @@ def parts(
 
 def scatter_parts(
     card: Card,
-    reads: Sequence[Reads],
-    written: Any,
-    written_distance: Any,
+    reads: Sequence[Reads[Numbers]],
+    written: Numbers,
+    written_distance: Numbers,
     *,
-    rows: Any,
-    row_bytes: Any,
+    rows: Numbers,
+    row_bytes: Numbers,
     atomic: bool = True,
-    flops: Any = 0,
+    flops: Numbers = 0,
 ) -> Parts:
     """One scatter. reads: of the rows that it combines with, the indices and the updates; written: bytes of its rows.
     atomic: the indices may repeat.
@@ -71,32 +77,32 @@ def of_operation(card: Card, operation: Operation) -> Parts:
     )
 
 
-def seconds(card: Card, of: Parts) -> Any:
+def seconds(card: Card, of: Parts) -> Numbers:
     """Seconds without the launch of the kernel."""
     return streams.seconds(card, of)
 
 
-def _sectors(card: Card, row_bytes: Any) -> Any:
+def _sectors(card: Card, row_bytes: Numbers) -> Numbers:
     return whole(row_bytes, card.constants("gathers")["sector_bytes"])
 
 
-def _beside(card: Card, rows: Any, row_bytes: Any) -> Any:
+def _beside(card: Card, rows: Numbers, row_bytes: Numbers) -> Numbers:
     """Bytes that are moved beside the rows: the rest of their sectors, and the gap of each."""
     known = card.constants("gathers")
     return rows * (_sectors(card, row_bytes) * known["sector_bytes"] - row_bytes + known["gap_bytes"])
 
 
-def _largest(reads: Sequence[Reads]) -> Any:
+def _largest(reads: Sequence[Reads[Numbers]]) -> Numbers:
     """Bytes of the buffer that is read most of: the table's."""
-    size: Any = 0
+    size: Numbers = 0
     for read in reads:
         size = most(size, read.bytes)
     return size
 
 
-def _furthest(reads: Sequence[Reads]) -> Any:
+def _furthest(reads: Sequence[Reads[Numbers]]) -> Numbers:
     """The longest distance since a buffer was touched: the table's."""
-    far: Any = 0
+    far: Numbers = 0
     for read in reads:
         far = most(far, read.distance)
     return far

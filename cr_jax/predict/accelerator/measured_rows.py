@@ -9,7 +9,6 @@ A format is known by its columns. NumPy and the standard library suffice.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,7 @@ class Format:
     kind: str
     needed: tuple[str, ...]
     allowed: tuple[str, ...]
-    rows: Callable[[Table, Collection[str]], Sequence[Any]]
+    rows: Callable[[Table, Collection[str]], Sequence[Rows]]
 
 
 FORMATS = (

@@ -10,17 +10,16 @@ The rate of the radix sort is from published times of CUB; the rest is assumed, 
 """
 
 from math import ceil, log2
-from typing import Any
 
 from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Parts
+from cr_jax.predict.accelerator.either import Numbers, Parts
 
 #: Elements that XLA sorts in shared memory (ir_emitter_unnested.cc: 2048 or the next power of two).
 TILE = 2048
 
 
-def radix(card: Card, rows: int, keys: int, key_bytes: int, value_bytes: int, distance: Any) -> Parts:
+def radix(card: Card, rows: int, keys: int, key_bytes: int, value_bytes: int, distance: Numbers) -> Parts:
     """``rows`` sorts of ``keys`` each. value_bytes: carried with each key. distance: bytes since the keys were touched."""
     size, pair = rows * keys * key_bytes, rows * keys * (key_bytes + value_bytes)
     share = card.constants("sorts")["radix_share"]
@@ -37,7 +36,7 @@ def radix_kernels(rows: int, key_bytes: int) -> int:
     return key_bytes + (2 if rows == 1 else 0)
 
 
-def bitonic(card: Card, rows: int, keys: int, key_bytes: int, value_bytes: int, distance: Any) -> Parts:
+def bitonic(card: Card, rows: int, keys: int, key_bytes: int, value_bytes: int, distance: Numbers) -> Parts:
     """``rows`` sorts of ``keys`` each by XLA's own kernels."""
     tiled, wide, steps = _passes(keys)
     pair = rows * keys * (key_bytes + value_bytes)
@@ -62,7 +61,7 @@ def _passes(keys: int) -> tuple[int, int, int]:
     return max(1, stages - inner + 1), wide, stages * (stages + 1) // 2
 
 
-def selected(card: Card, rows: int, keys: int, key_bytes: int, kept: int, distance: Any) -> Parts:
+def selected(card: Card, rows: int, keys: int, key_bytes: int, kept: int, distance: Numbers) -> Parts:
     """The ``kept`` largest of each of ``rows``, with their places. Rows of up to TILE elements are one block's."""
     blocks = rows * max(1, ceil(keys / TILE))
     memory = streams.moved(card, rows * keys * key_bytes, distance, blocks)
@@ -71,6 +70,6 @@ def selected(card: Card, rows: int, keys: int, key_bytes: int, kept: int, distan
     return Parts(clocks / (min(blocks, card.cores) * card.lanes * card.clock_hz), memory)
 
 
-def seconds(card: Card, of: Parts) -> Any:
+def seconds(card: Card, of: Parts) -> Numbers:
     """Seconds without the launches of its kernels."""
     return streams.seconds(card, of)

@@ -82,9 +82,9 @@ def _whole(
     for place, times in runs.items():
         one, operation = executed[place], program.operations[place]
         kinds[one.kind] += one.seconds * times  # type: ignore[assignment]
-        longer = max(one.parts.compute_s, one.parts.memory_s)
+        longer = max(one.compute_s, one.memory_s)
         share = min(1.0, one.seconds / longer) if longer else 1.0
-        parts = TimeParts(one.parts.compute_s * share, one.parts.memory_s * share, max(0.0, one.seconds - longer))
+        parts = TimeParts(one.compute_s * share, one.memory_s * share, max(0.0, one.seconds - longer))
         operations.append((operation if operation.times == times else replace(operation, times=times), parts))
     seconds = sum(kinds.values()) + starting
     kinds["launches" if at.platform == "cuda" else "tpu"] += starting  # type: ignore[assignment]

@@ -12,18 +12,18 @@ full machine, where other warps hide the chain.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Parts, least, most, together, whole
+from cr_jax.predict.accelerator.either import Numbers, Parts, least, most, together, whole
 
 #: Elements that one block of an elementwise fusion computes: 128 threads, four each.
 BLOCK = 512
 
 
-def in_cache(card: Card, distance: Any) -> Any:
+def in_cache(card: Card, distance: Numbers) -> Numbers:
     """Share of a buffer that is still in the last-level cache, ``distance`` bytes after it was touched."""
     known = card.constants("streams")
     return 1 / (1 + (distance / (known["cache_reach"] * card.cache_bytes)) ** known["cache_sharpness"])
@@ -35,7 +35,14 @@ def cold_rate(card: Card) -> float:
     return copied or card.constants("streams")["bandwidth_share"] * card.bandwidth
 
 
-def traffic(card: Card, reads: Sequence[Reads], written: Any, written_distance: Any, blocks: Any, share: Any = 1.0) -> Any:
+def traffic(
+    card: Card,
+    reads: Sequence[Reads[Numbers]],
+    written: Numbers,
+    written_distance: Numbers,
+    blocks: Numbers,
+    share: Numbers = 1.0,
+) -> Numbers:
     """Seconds to read buffers and to write one that was touched ``written_distance`` bytes ago. blocks: of the kernel, of
     which each core runs one at least. share: of the memory's rate that the pattern of the reads reaches.
     """
@@ -50,7 +57,7 @@ def traffic(card: Card, reads: Sequence[Reads], written: Any, written_distance: 
     return together(Parts(cold / rate, through / cache), known["overlap"])
 
 
-def moved(card: Card, size: Any, distance: Any, blocks: Any, share: Any = 1.0) -> Any:
+def moved(card: Card, size: Numbers, distance: Numbers, blocks: Numbers, share: Numbers = 1.0) -> Numbers:
     """Seconds to move ``size`` bytes of one buffer."""
     return traffic(card, (Reads(size, distance),), 0, 1, blocks, share)
 
@@ -60,15 +67,15 @@ class LaneWork(NamedTuple):
     float32, for other types (float64: by the ratio of the card's peaks).
     """
 
-    flops: Any = 0
-    divisions: Any = 0
-    transcendentals: Any = 0
-    roots: Any = 0
-    powers: Any = 0
-    slower: Any = 1.0
+    flops: Numbers = 0
+    divisions: Numbers = 0
+    transcendentals: Numbers = 0
+    roots: Numbers = 0
+    powers: Numbers = 0
+    slower: Numbers = 1.0
 
 
-def arithmetic(card: Card, work: LaneWork, blocks: Any = None) -> Any:
+def arithmetic(card: Card, work: LaneWork, blocks: Numbers | None = None) -> Numbers:
     """Seconds on the lanes. blocks: of the kernel; ``None``: all cores are busy."""
     known = card.constants("streams")
     clocks = work.flops * known["flop_cycles"] + work.divisions * known["division_cycles"] + work.roots * known["root_cycles"]
@@ -79,14 +86,14 @@ def arithmetic(card: Card, work: LaneWork, blocks: Any = None) -> Any:
 
 def parts(
     card: Card,
-    reads: Sequence[Reads],
-    written: Any,
-    written_distance: Any,
+    reads: Sequence[Reads[Numbers]],
+    written: Numbers,
+    written_distance: Numbers,
     *,
-    elements: Any,
+    elements: Numbers,
     work: LaneWork = LaneWork(),
-    reduced: Any = 0,
-    minor: Any = 0,
+    reduced: Numbers = 0,
+    minor: Numbers = 0,
 ) -> Parts:
     """One execution of a fusion without products.
 
@@ -126,6 +133,6 @@ def of_operation(card: Card, operation: Operation) -> Parts:
     )
 
 
-def seconds(card: Card, of: Parts) -> Any:
+def seconds(card: Card, of: Parts) -> Numbers:
     """Seconds without the launch of the kernel."""
     return together(of, card.constants("streams")["overlap"])

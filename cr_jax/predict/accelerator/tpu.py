@@ -58,4 +58,4 @@ def _padded(product: Product, side: float) -> float:
 
 def seconds(card: Card, of: Parts) -> float:
     """Seconds with the floor of a kernel."""
-    return max(of.compute_s, of.memory_s, card.constants("tpu")["floor_s"])
+    return max(float(of.compute_s), float(of.memory_s), card.constants("tpu")["floor_s"])

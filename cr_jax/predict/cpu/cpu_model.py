@@ -33,7 +33,7 @@ def operation_parts(operation: Operation, tables: Tables) -> TimeParts:
     return TimeParts(compute, memory, max(0.0, launch - compute) if operation.products else launch)
 
 
-def _weights_s(operation: Operation, cold: list[Reads], tables: Tables) -> float:
+def _weights_s(operation: Operation, cold: list[Reads[int]], tables: Tables) -> float:
     """Seconds to fetch weights that no cache holds. A product of several rows was measured with its weights cached, and arranges
     them before it multiplies; fetching is added.
     """

@@ -50,7 +50,7 @@ class Collectives:
 
     def predicted(self, on: Card) -> np.ndarray:
         """Seconds by the product's own formula."""
-        return collectives.seconds(on, self.opcode, self.size, self.devices)
+        return np.asarray(collectives.seconds(on, self.opcode, self.size, self.devices))
 
     def classes(self, on: Card) -> np.ndarray:
         """The error class of each row."""
@@ -58,7 +58,7 @@ class Collectives:
 
     def work(self, on: Card) -> tuple[np.ndarray, np.ndarray, float]:
         """No products; bytes over the links, as bytes of main memory would take as long."""
-        sent = collectives.sent(self.opcode, self.size, self.devices)
+        sent = np.asarray(collectives.sent(self.opcode, self.size, self.devices))
         return np.zeros(len(self)), sent / collectives.link(on) * on.bandwidth, np.inf
 
 

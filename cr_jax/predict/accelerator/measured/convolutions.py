@@ -70,7 +70,7 @@ class Convolutions:
     def _seconds(self, board: Card, winograd: bool) -> np.ndarray:
         images, weights, result = self.moved
         call = images + weights + result
-        reads = (Reads(images, call), Reads(weights, call))  # type: ignore[arg-type]
+        reads = (Reads(images, call), Reads(weights, call))
         of = convolutions.parts(
             board,
             reads,
@@ -79,7 +79,7 @@ class Convolutions:
             convolutions.ImageBatch(self.batch, self.out, self.out, self.channels_in, self.channels_out, self.side**2),
             winograd=winograd,
         )
-        return convolutions.seconds(board, of)
+        return np.asarray(convolutions.seconds(board, of))
 
     def classes(self, on: Card) -> np.ndarray:
         """The error class of each row."""

@@ -65,7 +65,7 @@ class Streams:
         target = on.accelerator.compiler_target
         told = target.config.gpu_device_info.get("threads_per_core_limit") if isinstance(target, CudaTarget) else None
         flight = on.cores * (told if isinstance(told, int | float) else 2048)
-        reads = (Reads(self.read, call), Reads(self.repeats, self.distance * flight))  # type: ignore[arg-type]
+        reads = (Reads(self.read, call), Reads(self.repeats, self.distance * flight))
         of = streams.parts(
             on,
             reads,
@@ -76,7 +76,7 @@ class Streams:
             reduced=self.reduced,
             minor=self.reduced,
         )
-        return streams.seconds(on, of)
+        return np.asarray(streams.seconds(on, of))
 
     def classes(self, on: Card) -> np.ndarray:
         """Reductions, or streams by the kind of memory."""
