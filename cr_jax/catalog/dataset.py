@@ -44,9 +44,9 @@ class Dataset:
     @property
     def last_turn(self) -> int:
         """The last turn T that 95% of the conversations do not exceed."""
-        total, seen = sum(self.turn_histogram), 0
+        total, conversations = sum(self.turn_histogram), 0
         for turns, number in enumerate(self.turn_histogram, 1):
-            seen += number
-            if seen >= 0.95 * total:
+            conversations += number
+            if conversations >= 0.95 * total:
                 return turns
         raise AssertionError("an empty turn histogram passes no schema check")

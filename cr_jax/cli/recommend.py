@@ -75,16 +75,16 @@ def recommend(options: RecommendOptions) -> None:
 
 def _introduce(recommender: "Recommender", user: str) -> None:
     """Print the training behind the answers, and whether it includes the user."""
-    kept = recommender.assets
+    assets = recommender.assets
     _say(
-        f"{recommender.spec.title} on {kept.dataset}: {len(kept.items):,} items, {len(kept.words):,} words; "
-        f"{recommender.steps:,} steps, seed {kept.seed}; loaded in {recommender.loaded_s:.2f} s"
+        f"{recommender.spec.title} on {assets.dataset}: {len(assets.items):,} items, {len(assets.words):,} words; "
+        f"{recommender.steps:,} steps, seed {assets.seed}; loaded in {recommender.loaded_s:.2f} s"
     )
     if not recommender.finished:
         _say("this training has not finished; the weights are those of its newest checkpoint")
     if user and not recommender.encoder.uses_user:
         _say(f"{recommender.spec.name} does not look at who speaks: --user changes nothing")
-    elif user and user not in kept.talks:
+    elif user and user not in assets.talks:
         _say(f"user {user!r} is not in the training data: taken as one it does not know")
 
 

@@ -122,11 +122,11 @@ def _parts(conversations: Iterable[Conversation], seed: int, only: Sequence[str]
     return parts
 
 
-def _review_texts(path: str | Path, kept: set[tuple[str, str]], problems: Problems) -> dict[str, list[str]]:
+def _review_texts(path: str | Path, pairs: set[tuple[str, str]], problems: Problems) -> dict[str, list[str]]:
     texts: dict[str, list[str]] = {}
     for review in reviews.reviews(path, problems):
         # A held-out conversation was derived from its user's review of the item.
-        if (review.user, review.item) in kept and len(text := texts.setdefault(review.item, [])) < ITEM_WORDS:
+        if (review.user, review.item) in pairs and len(text := texts.setdefault(review.item, [])) < ITEM_WORDS:
             text.extend(sentences(review.text))
     return texts
 

@@ -37,12 +37,12 @@ def read(path: Path) -> tuple[RecommenderDocument, RecommenderAssets]:
     except (_Otherwise, ValueError, RecursionError):
         whole = decode(read_json(path), RecommenderDocument, str(path))
         return structs.replace(whole, users=()), _assets(whole, path)
-    kept = _assets(document, path)
+    assets = _assets(document, path)
     try:
-        talks = ItemsByUser(users, np.array(counts, np.int64), np.array(numbers, np.int32), kept.items)
+        talks = ItemsByUser(users, np.array(counts, np.int64), np.array(numbers, np.int32), assets.items)
     except IndexError:
         raise _none(path) from None
-    return document, kept.with_talks(talks)
+    return document, assets.with_talks(talks)
 
 
 def _assets(document: RecommenderDocument, path: Path) -> RecommenderAssets:

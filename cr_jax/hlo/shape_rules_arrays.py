@@ -82,8 +82,8 @@ def reduction(i: Instruction, called: Called) -> None:
     folded = i.numbers("dimensions")
     within(folded, len(arrays[0].dims), "dimensions")
     _scalars(i, called["to_apply"][0], len(i.operands))
-    kept = tuple(d for n, d in enumerate(arrays[0].dims) if n not in folded)
-    _results(i, arrays, kept)
+    rest = tuple(d for n, d in enumerate(arrays[0].dims) if n not in folded)
+    _results(i, arrays, rest)
 
 
 def _results(i: Instruction, arrays: list[Shape], dims: tuple[int, ...]) -> None:
@@ -158,10 +158,10 @@ def gather(i: Instruction, called: Called) -> None:
         raise Mismatch(f"gathers slices {{{', '.join(map(str, sizes))[:60]}}} of {operand.plain[:60]}")
     if len(mapped) != length or not indices.is_integer:
         raise Mismatch(f"has indices of {length} numbers for {len(mapped)} dimensions")
-    kept = [s for n, s in enumerate(sizes) if n not in collapsed + batching]
-    if len(kept) != len(offsets):
-        raise Mismatch(f"has {len(offsets)} offset dimensions for {len(kept)} of the slices")
-    rest, parts = iter(batch), iter(kept)
+    offset_sizes = [s for n, s in enumerate(sizes) if n not in collapsed + batching]
+    if len(offset_sizes) != len(offsets):
+        raise Mismatch(f"has {len(offsets)} offset dimensions for {len(offset_sizes)} of the slices")
+    rest, parts = iter(batch), iter(offset_sizes)
     require_dims(i, tuple(next(parts if n in offsets else rest) for n in range(len(offsets) + len(batch))))
 
 

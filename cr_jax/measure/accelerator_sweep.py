@@ -299,8 +299,8 @@ class _Held:
         array_on_device = self.known.get(array)
         if array_on_device is None:
             some = np.random.default_rng(1).integers(0, array.below, 1_000_003) if array.below else self.numbers
-            host = np.resize(some, array.shape).astype(jax.numpy.dtype(array.dtype))
-            array_on_device = self.known[array] = jax.block_until_ready(jax.device_put(host, self.device))
+            array_on_host = np.resize(some, array.shape).astype(jax.numpy.dtype(array.dtype))
+            array_on_device = self.known[array] = jax.block_until_ready(jax.device_put(array_on_host, self.device))
             self.bytes += array.bytes
         return array_on_device
 

@@ -136,11 +136,11 @@ def timed(
     about = _about(where / _LIST)
     if about["platform"] != place.platform:
         raise NotComparable(f"--time: {where} was kept for {about['platform']}, the device here is {place.platform}")
-    before, rows, seen = machines.read(), [], set()
+    before, rows, matched = machines.read(), [], set()
     for prepared in cases(request):
         weights = cache(partial(inputs.weights, prepared.model))
         for step in prepared.steps:
-            seen.add(step.name)
+            matched.add(step.name)
             if step.name not in about["steps"]:
                 rows.append(verdict(step.name, None, limit_percent, "the baseline kept no program of it"))
                 continue
@@ -152,7 +152,7 @@ def timed(
                 programs = [_program(one, step, prepared, weights(), place.device) for one in (new, old)]
                 result = _paired(programs, plan, clock)
             rows.append(verdict(step.name, result, limit_percent, reason))
-    rows += [verdict(name, None, limit_percent, "the step is gone") for name in about["steps"] if name not in seen]
+    rows += [verdict(name, None, limit_percent, "the step is gone") for name in about["steps"] if name not in matched]
     _, busy = machines.contention(before, machines.read(), machines.machine()["cores"] or 1)
     return TimeVerdicts(
         limit_percent=limit_percent,
@@ -164,9 +164,9 @@ def timed(
     )
 
 
-def _not_run(kept: dict[str, Any], old: export.Exported, new: export.Exported) -> str | None:
+def _not_run(kept_program: dict[str, Any], old: export.Exported, new: export.Exported) -> str | None:
     """The reason why a kept program cannot run in turn with the current one; ``None``: it can."""
-    if any(kept.get(key) != value for key, value in _signature(new).items()):
+    if any(kept_program.get(key) != value for key, value in _signature(new).items()):
         return "its arguments or results have other shapes now"
     calls = sorted(_called(_text(old)) - _called(_text(new)))
     return f"the kept program calls {calls[0]!r}, which today's does not: it is not run" if calls else None

@@ -88,12 +88,12 @@ def interleave(calls: Sequence[Callable[[], object]], plan: Plan = Plan(), clock
     look, stuck, stopped, number = plan.runs, 0, "run limit", 0
     begun = clock()
     while number < plan.most_runs:
-        for call, kept in rounds[number % 2]:
+        for call, times_of_call in rounds[number % 2]:
             started = clock()
             call()
-            kept.append(clock() - started)
+            times_of_call.append(clock() - started)
         number += 1
-        stuck = stuck + 1 if any(kept[-1] <= 0 for kept in times) else 0
+        stuck = stuck + 1 if any(times_of_call[-1] <= 0 for times_of_call in times) else 0
         if stuck == _STUCK:
             stopped = "clock"
             break
@@ -103,14 +103,14 @@ def interleave(calls: Sequence[Callable[[], object]], plan: Plan = Plan(), clock
             stopped = "time limit"
             break
         if number >= look:
-            known = [[t for t in kept if t > 0] for kept in times]
+            known = [[t for t in times_of_call if t > 0] for times_of_call in times]
             if all(sum(some) >= plan.seconds and _tight(some, plan.tightness) for some in known):
                 stopped = "tight"
                 break
             look = number + max(1, int(number * _GROWTH))
     samples = []
-    for kept, before in zip(times, warmup, strict=True):
-        valid = tuple(map(_forward, kept))
+    for times_of_call, before in zip(times, warmup, strict=True):
+        valid = tuple(map(_forward, times_of_call))
         samples.append(Samples(valid, before, stopped, _warnings(valid, before)))
     return samples
 

@@ -111,9 +111,9 @@ def _touched(leaf: Any) -> jax.Array:
     # step may take; jnp.array would compile a program per shape, and leave its memory behind.
     raw = np.empty(leaf.size * leaf.dtype.itemsize + 64, np.uint8)
     offset = (leaf.dtype.itemsize - raw.ctypes.data) % 64
-    host = raw[offset : offset + leaf.size * leaf.dtype.itemsize].view(leaf.dtype).reshape(leaf.shape)
-    host[...] = 1 if jnp.issubdtype(leaf.dtype, jnp.floating) else 0
-    return jax.block_until_ready(jax.device_put(host))  # else the host's copy still exists when the step runs
+    view = raw[offset : offset + leaf.size * leaf.dtype.itemsize].view(leaf.dtype).reshape(leaf.shape)
+    view[...] = 1 if jnp.issubdtype(leaf.dtype, jnp.floating) else 0
+    return jax.block_until_ready(jax.device_put(view))  # else the host's copy still exists when the step runs
 
 
 def _absent(leaf: Any) -> Any:

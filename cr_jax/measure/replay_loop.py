@@ -88,8 +88,8 @@ def _turn(work: str, kinds: list[str], shapes: list[Shape], back: int | None, po
             body.append(f"%p{n} = {shape.plain} reshape(%q{n})")
     body.append(work)
     carried = [("w" if n == back else f"p{n}") for n in range(len(shapes))]
-    kept = "before" if back is not None else "w"
-    last = ", ".join(f"%{n}" for n in ["next", "turns", "dot", kept, *carried])
+    operand = "before" if back is not None else "w"
+    last = ", ".join(f"%{n}" for n in ["next", "turns", "dot", operand, *carried])
     return [*body, f"ROOT %out = {state} tuple({last})"]
 
 

@@ -151,9 +151,9 @@ def _swap_test(a: Any, b: Any, rng: np.random.Generator) -> float:
     """Two-sided p value: how often swapping whole blocks of pairs gives as large a mean log ratio."""
     parts = [p.mean() for p in np.array_split(np.log(a / b), min(len(a), 2 * _BLOCKS))]
     differences = np.asarray(parts)
-    seen = abs(differences.mean())
+    observed = abs(differences.mean())
     signs = rng.choice((-1.0, 1.0), size=(20_000, len(differences)))
-    return float((1 + np.sum(np.abs((signs * differences).mean(axis=1)) >= seen - 1e-15)) / (1 + len(signs)))
+    return float((1 + np.sum(np.abs((signs * differences).mean(axis=1)) >= observed - 1e-15)) / (1 + len(signs)))
 
 
 def _mann_whitney(a: Any, b: Any) -> float:

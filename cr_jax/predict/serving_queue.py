@@ -51,8 +51,8 @@ class BatchQueue:
         arrivals = _poisson(self.rate * self.service_s, size)
         matrix = np.zeros((size, size))  # [from, to]
         for state in range(size):
-            kept = max(state - b, 0)
-            matrix[state, kept:] = arrivals[: size - kept]
+            waiting = max(state - b, 0)
+            matrix[state, waiting:] = arrivals[: size - waiting]
         matrix[:, -1] += 1 - matrix.sum(axis=1)  # the cut
         # pi (P - 1) = 0 with the sum of pi in place of one equation.
         equations = matrix.T - np.eye(size)

@@ -301,10 +301,10 @@ def _assets(place: Path, checkpoint: Stored) -> RecommenderAssets:
         raise BadInput(
             str(file), "missing; legal: the whole folder written by crjax train (the same command with --resume adds it)"
         )
-    document, kept = read(file)
+    document, assets = read(file)
     theirs, name = checkpoint.identity, document.dataset.name
     dataset = theirs["dataset"] | {"name": name, "sha256": document.dataset.sha256}
     ours = {"model": document.model, "seed": document.seed, "dataset": dataset}
     if differences := difference({key: theirs[key] for key in ours}, ours):
         raise BadInput(checkpoint.place, f"{RECOMMENDER} is of another run ({name}): " + told(differences))
-    return kept
+    return assets

@@ -147,9 +147,9 @@ class Terminal:
             if number not in titles:
                 print(f"Unknown item @{number}: read as plain words")
         words, mentions = words_of_text(text, titles)
-        kept = self._known(" ".join(word for word in words if word.isalnum()))[1]
+        known_words = self._known(" ".join(word for word in words if word.isalnum()))[1]
         named = any(mentions)
-        if not kept and not named:
+        if not known_words and not named:
             print("Nothing of that is known to the model; say it otherwise.")
             return None
         return Utterance(USER, words[-78:], mentions[-78:])

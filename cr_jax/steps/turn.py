@@ -137,11 +137,11 @@ def answering(steps: Iterable[Step], mode: Mode) -> list[tuple[Step, TurnLabels]
 
 def ends(steps: Sequence[Step]) -> frozenset[str]:
     """Names of the steps without the turns between the first and the last of each mode."""
-    kept = {s.name for s in steps if s.phase != "infer"}
+    names = {s.name for s in steps if s.phase != "infer"}
     for mode in MODES:
         of_mode = answering(steps, mode)
-        kept |= {s.name for s, _ in (*of_mode[:1], *of_mode[-1:])}
-    return frozenset(kept)
+        names |= {s.name for s, _ in (*of_mode[:1], *of_mode[-1:])}
+    return frozenset(names)
 
 
 def of_kind(steps: Sequence[Step], kind: str) -> list[Step]:

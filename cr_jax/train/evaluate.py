@@ -135,13 +135,13 @@ def baselines(corpus: Corpus, ranking: Ranking, seed: int) -> dict[str, np.ndarr
 def _outputs(
     pool: Pool,
     forward: Callable[[Arrays], Mapping[str, Any]],
-    kept: Callable[[np.ndarray, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] = lambda rows, outputs: outputs,
+    reduce: Callable[[np.ndarray, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] = lambda rows, outputs: outputs,
 ) -> dict[str, np.ndarray]:
-    """kept: what is held of the outputs of some rows."""
+    """Outputs by name. reduce: the part of the outputs of some rows that is kept."""
     columns: dict[str, np.ndarray] = {}
     for rows, batch in in_order(pool, min(ROWS, max(1, len(pool)))):
         outputs = {name: np.asarray(a)[: len(rows)] for name, a in jax.device_get(dict(forward(batch))).items()}
-        for name, values in kept(rows, outputs).items():
+        for name, values in reduce(rows, outputs).items():
             if name not in columns:
                 columns[name] = np.zeros((len(pool), *values.shape[1:]), values.dtype)
             columns[name][rows] = values

@@ -100,8 +100,8 @@ class Loop:
 
     def _cut(self) -> None:
         lines = read_text(self.log).splitlines() if exists(self.log) else []
-        kept = [line for line in lines if _step(line) < self.at.total]
-        write_atomically(self.log, "".join(f"{line}\n" for line in kept))
+        earlier_lines = [line for line in lines if _step(line) < self.at.total]
+        write_atomically(self.log, "".join(f"{line}\n" for line in earlier_lines))
 
     def run(self) -> Position:
         """Train to the end. Raises ``NotFinite`` and leaves the last good checkpoint."""

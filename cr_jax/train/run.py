@@ -174,8 +174,10 @@ def _predicted(made: Ready, position: Position) -> PredictedSteps:
 
 
 def _write_assets(corpus: Corpus, seed: int, spec: Spec, folder: Path) -> None:
-    kept = recommender_assets.assets_of(corpus, seed)
-    write_rows(recommender_assets.without_users(kept, spec.name), "users", recommender_assets.users(kept), folder / RECOMMENDER)
+    assets = recommender_assets.assets_of(corpus, seed)
+    write_rows(
+        recommender_assets.without_users(assets, spec.name), "users", recommender_assets.users(assets), folder / RECOMMENDER
+    )
 
 
 def _trainable() -> list[str]:

@@ -103,8 +103,8 @@ def _sort(instruction: Instruction, applied: Applied) -> Cost:
 
 def _top_k(instruction: Instruction, applied: Applied) -> Cost:
     """One comparison per element and level of a heap of k."""
-    kept = instruction.shape.leaves[0]
-    return _comparisons(instruction.operands[0].shape.elements, max(2, kept.dims[-1] if kept.dims else 1))
+    largest = instruction.shape.leaves[0]
+    return _comparisons(instruction.operands[0].shape.elements, max(2, largest.dims[-1] if largest.dims else 1))
 
 
 def _random(instruction: Instruction, applied: Applied) -> Cost:

@@ -51,16 +51,16 @@ def columns(rows: Iterable[Sequence[Any]], fields: Sequence[type]) -> tuple[Any,
     """The fields of ``rows``, each with ``take``: a :class:`Ragged` where the field is a ``list`` of ids, int64
     where it is an ``int``, else an array of objects.
     """
-    kept: list[Any] = [array("i") if field is list else array("q") if field is int else [] for field in fields]
+    buffers: list[Any] = [array("i") if field is list else array("q") if field is int else [] for field in fields]
     lengths = [array("i") for _ in fields]
     for row in rows:
-        for value, held, length, field in zip(row, kept, lengths, fields, strict=True):
+        for value, held, length, field in zip(row, buffers, lengths, fields, strict=True):
             if field is list:
                 held.extend(value)
                 length.append(len(value))
             else:
                 held.append(value)
-    return tuple(map(_column, kept, lengths, fields))
+    return tuple(map(_column, buffers, lengths, fields))
 
 
 def _column(held: Any, lengths: array, field: type) -> Any:

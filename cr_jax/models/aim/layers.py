@@ -161,7 +161,7 @@ class Decoder(Module):
         state = self._go(start, tables)
         logits = self.output(state[1], tables.output)
         word = choose(logits)
-        kept = emit(logits, word)
+        emitted = emit(logits, word)
 
         def body(carry: Any, _: None) -> tuple[Any, Any]:
             state, word = carry
@@ -170,7 +170,7 @@ class Decoder(Module):
             word = choose(logits)
             return (state, word), emit(logits, word)
 
-        return kept, jax.lax.scan(body, (state, word), None, length=steps - 1)[1]
+        return emitted, jax.lax.scan(body, (state, word), None, length=steps - 1)[1]
 
     def _go(self, start: Start, tables: Tables) -> tuple[Array, Array]:
         return self.cell.first(start.cell, self.cell.project(tables.words[GO][None]) + start.gates)

@@ -30,8 +30,8 @@ def append(window: WordWindow, words: Int[Array, "B U"], lengths: Int[Array, " B
     index = jnp.arange(size)[None] + jnp.maximum(total - size, 0)[:, None]
     fresh = index - window.count[:, None]
     old = _pick(window.words, index)
-    kept = jnp.where(fresh < 0, old, jnp.where(index < total[:, None], _pick(words, fresh), 0))
-    return WordWindow(kept, jnp.minimum(total, size))
+    window_words = jnp.where(fresh < 0, old, jnp.where(index < total[:, None], _pick(words, fresh), 0))
+    return WordWindow(window_words, jnp.minimum(total, size))
 
 
 def _pick(words: Int[Array, "B N"], index: Int[Array, "B M"]) -> Int[Array, "B M"]:

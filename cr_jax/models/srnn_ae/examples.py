@@ -42,8 +42,8 @@ class Texts:
 
     def lengths(self, dialogue: Dialogue) -> Shape:
         """The utterances that are kept, and the words of the longest of them with its two marks."""
-        kept = dialogue.utterances[-UTTERANCES:]
-        return len(kept), min(WORDS, max(len(utterance.words) + 2 for utterance in kept))
+        newest = dialogue.utterances[-UTTERANCES:]
+        return len(newest), min(WORDS, max(len(utterance.words) + 2 for utterance in newest))
 
     def positions(self, dialogue: Dialogue) -> int:
         """The words that are kept, marks included."""

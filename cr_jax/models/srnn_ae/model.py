@@ -168,8 +168,8 @@ def published(config: Config) -> dict[str, tuple[str, Callable[[Any], Any]]]:
     names |= published_autorec(f"{prefix}autorec", "autorec", len(layer_sizes(c.autorec_layers)))
     if c.decoder:
         names |= published_hrnn("encoder", "hred", 1, 1) | published_decoder("decoder", "decoder", 1)
-    kept = {False: np.asarray, True: np.transpose}
-    return {name: (path, kept[transposed]) for name, (path, transposed) in names.items()}
+    conversion = {False: np.asarray, True: np.transpose}
+    return {name: (path, conversion[transposed]) for name, (path, transposed) in names.items()}
 
 
 def _turn(model: DialogueRecommender, side: None, state: ConversationState, new: Batch) -> tuple[ConversationState, Batch]:

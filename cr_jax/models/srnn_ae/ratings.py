@@ -23,9 +23,9 @@ def noise_inputs(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     number = 1 + (drawn[: len(numbers)] * np.maximum(1, numbers - 1)).astype(np.int64)
     # Each user's ratings in a random order: the first of them are kept.
     order = (user + drawn[len(numbers) :]).argsort()
-    kept = np.empty(len(user), bool)
-    kept[order] = np.arange(len(user)) < (np.cumsum(numbers) - numbers + number).take(user)
-    return kept
+    is_input = np.empty(len(user), bool)
+    is_input[order] = np.arange(len(user)) < (np.cumsum(numbers) - numbers + number).take(user)
+    return is_input
 
 
 def ratings_by_user(dialogues: Sequence[Dialogue], items: Mapping[str, int], merged: bool) -> dict[str, dict[int, float]]:
@@ -50,9 +50,9 @@ def ratings_pool(rated: Sequence[dict[int, float]], items: int, noise: Noise = n
         del shape
         mine = known.take(chosen)
         row, place = mine.places()
-        cell, value, kept = row * items + mine.ids.take(place), values.take(place), noise(mine.length, rng)
+        cell, value, is_input = row * items + mine.ids.take(place), values.take(place), noise(mine.length, rng)
         inputs, targets = np.zeros((len(chosen), items), np.float32), np.full((len(chosen), items), -1, np.float32)
-        inputs.reshape(-1)[cell[kept]] = value[kept]
+        inputs.reshape(-1)[cell[is_input]] = value[is_input]
         targets.reshape(-1)[cell] = value
         return {"ratings": inputs, "targets": targets}
 

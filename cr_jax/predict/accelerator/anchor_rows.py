@@ -25,16 +25,16 @@ def from_files(paths: Sequence[str | Path], card: Card, given: Collection[str] =
     Raises ``BadInput`` for a file that is no measurement file, and ``BadConfig`` where no row is of the card.
     """
     measured: list[Measured] = []
-    seen: set[str] = set()
+    cards_in_files: set[str] = set()
     for path in paths:
         for rows in read_rows(path, given=given):
-            seen.add(rows.card)
+            cards_in_files.add(rows.card)
             if rows.card == card.name and isinstance(rows, Products | Streams | Convolutions):
                 measured += _groups(clear(rows), card)
     if not measured:
         raise BadConfig(
             f"no row of {', '.join(map(str, paths))} is of {card.name}; there are rows of "
-            f"{', '.join(sorted(seen)) or 'no card'}; legal: --profile with one of these, and rows of at least "
+            f"{', '.join(sorted(cards_in_files)) or 'no card'}; legal: --profile with one of these, and rows of at least "
             "three times their clock's offset"
         )
     return measured

@@ -139,16 +139,16 @@ class Launches:
         for place in run:
             self.runs[place] = self.runs.get(place, 0) + times
         executed = sum(map(self.seconds, run))
-        host = clock.host + self.graph_s
-        device = max(clock.device, host) + executed + self.graph_kernel_s * len(run)
-        return Clock(host, device, clock.busy_s + executed)
+        host_s = clock.host + self.graph_s
+        device = max(clock.device, host_s) + executed + self.graph_kernel_s * len(run)
+        return Clock(host_s, device, clock.busy_s + executed)
 
     def _single(self, place: int, clock: Clock, times: int) -> Clock:
         self.kernels += times
         self.runs[place] = self.runs.get(place, 0) + times
         executed = self.seconds(place)
-        host = clock.host + self.enqueue_s
-        return Clock(host, max(clock.device + self.gap_s, host) + executed, clock.busy_s + executed)
+        host_s = clock.host + self.enqueue_s
+        return Clock(host_s, max(clock.device + self.gap_s, host_s) + executed, clock.busy_s + executed)
 
     def _loop(self, node: Node, clock: Clock, times: int) -> Clock:
         assert node.loop is not None
@@ -183,12 +183,12 @@ class Launches:
         second = once(first, times * (turns - 1))
         left = turns - 2
         host_each, busy_each = second.host - first.host, second.busy_s - first.busy_s
-        host = second.host + left * host_each
+        host_s = second.host + left * host_each
         # With the device behind, an iteration takes the device's time; once it has caught up, the host's.
         free = once(Clock(host=-1e9, device=0.0), 0)
         tail = second.device - second.host  # where the device is idle, it ends this long after the host
-        device = max(second.device + left * free.device, host + min(tail, free.device))
-        return Clock(host, device, second.busy_s + left * busy_each)
+        device = max(second.device + left * free.device, host_s + min(tail, free.device))
+        return Clock(host_s, device, second.busy_s + left * busy_each)
 
     def _wait(self, clock: Clock, times: int) -> Clock:
         """The host waits for the device and reads one byte."""

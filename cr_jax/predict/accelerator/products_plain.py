@@ -65,12 +65,12 @@ def library_tiles(generation: str, batched: bool) -> tuple[Tile, ...]:
         return ((128, 128),) if batched else tuple(tile for tile in _SIMPLE if tile != (128, 128))
     if not batched:
         return _SIMPLE
-    seen: dict[str, tuple[Tile, ...]] = {
+    observed: dict[str, tuple[Tile, ...]] = {
         "pascal": ((64, 128),),
         "volta": ((64, 64), (128, 32), (32, 128)),
         "turing": ((64, 128), (64, 64), (32, 128), (128, 32)),
     }
-    return seen.get(generation, TILES)
+    return observed.get(generation, TILES)
 
 
 def peak(card: Card, computed_in: str) -> float:

@@ -61,12 +61,12 @@ def _passes(keys: int) -> tuple[int, int, int]:
     return max(1, stages - inner + 1), wide, stages * (stages + 1) // 2
 
 
-def selected(card: Card, rows: int, keys: int, key_bytes: int, kept: int, distance: Numbers) -> Parts:
-    """The ``kept`` largest of each of ``rows``, with their places. Rows of up to TILE elements are one block's."""
+def selected(card: Card, rows: int, keys: int, key_bytes: int, k: int, distance: Numbers) -> Parts:
+    """The ``k`` largest of each of ``rows``, with their places. Rows of up to TILE elements are one block's."""
     blocks = rows * max(1, ceil(keys / TILE))
     memory = streams.moved(card, rows * keys * key_bytes, distance, blocks)
-    memory = memory + streams.moved(card, rows * kept * (key_bytes + 4), distance, blocks)
-    clocks = card.constants("sorts")["compare_cycles"] * rows * keys * max(1.0, log2(max(2, kept)))
+    memory = memory + streams.moved(card, rows * k * (key_bytes + 4), distance, blocks)
+    clocks = card.constants("sorts")["compare_cycles"] * rows * keys * max(1.0, log2(max(2, k)))
     return Parts(clocks / (min(blocks, card.cores) * card.lanes * card.clock_hz), memory)
 
 
