@@ -32,6 +32,7 @@ def main() -> int:
     import jax
     import numpy as np
 
+    from cr_jax.documents.base import plain
     from cr_jax.measure import inputs, run
     from cr_jax.measure.case import Case, prepare
     from cr_jax.measure.clock import Plan, sample
@@ -78,22 +79,22 @@ def main() -> int:
     idle = run.Program(dataclasses.replace(compiled, executable=nothing), tuple(program.leaves))
     each = median((ours(idle, 2000) - bare(idle, nothing, 2000)) / 2000 for _ in range(21))
     plan = Plan(seconds=options.seconds, limit_s=3 * options.seconds)
-    runs: list[dict[str, Any]] = [describe(sample(program, plan).valid_s) for _ in range(options.repeats)]
+    runs = [describe(sample(program, plan).valid_s) for _ in range(options.repeats)]
     held = [
-        r["repeat_interval_s"][0] <= other["median_s"] <= r["repeat_interval_s"][1]
+        r.repeat_interval_s[0] <= other.median_s <= r.repeat_interval_s[1]
         for n, r in enumerate(runs)
         for m, other in enumerate(runs)
         if m != n
     ]
     kept = sum(held) / len(held) if held else None
     step_ms = 1e3 * median(b / calls for _, b in pairs)
-    low, high = (median(abs(r["repeat_interval_s"][end] / r["median_s"] - 1) for r in runs) for end in (0, 1))
+    low, high = (median(abs(r.repeat_interval_s[end] / r.median_s - 1) for r in runs) for end in (0, 1))
     rows = [
         ("step, ms", f"{step_ms:.3f}"),
         ("overhead of our loop", f"{share:+.2%} ({lowest:+.2%} to {highest:+.2%})"),
         ("around a call that does nothing", f"{1e6 * each:.2f} µs, {1e3 * each / step_ms:+.3%} of the step"),
         ("aim", f"under {AIM_SHARE:.0%}"),
-        ("medians of repeats, ms", " ".join(f"{1e3 * r['median_s']:.3f}" for r in runs)),
+        ("medians of repeats, ms", " ".join(f"{1e3 * r.median_s:.3f}" for r in runs)),
         ("stated interval, middle run", f"{-low:+.1%} to {high:+.1%}"),
         ("in the stated interval", "-" if kept is None else f"{kept:.0%} of {len(held)} pairs"),
         ("aim", f"{AIM_REPEATS:.0%}"),
@@ -105,7 +106,7 @@ def main() -> int:
         "overhead_interval": [float(lowest), float(highest)],
         "idle_overhead_s": each,
         "calls": calls,
-        "repeats": runs,
+        "repeats": [plain(one) for one in runs],
         "kept_share": kept,
     }
     finish("measuring", figures, options.out)

@@ -4,7 +4,7 @@ import os
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,8 +27,11 @@ from cr_jax.cli.progress import StatusLine, progress_bar
 from cr_jax.errors import BadConfig
 
 if TYPE_CHECKING:
+    from cr_jax.documents.bench_report import BenchReport
+    from cr_jax.measure.bench import Say
     from cr_jax.measure.case import Case
     from cr_jax.measure.clock import Plan
+    from cr_jax.report.bench import Doing
 
 Mode = Annotated[str | None, typer.Option(help="replay or incremental. Default: both.")]
 Model = Annotated[str | None, typer.Option(help=MODEL_HELP)]
@@ -104,10 +107,9 @@ def bench(context: typer.Context, options: BenchOptions) -> None:
         return
     if options.model is None:
         raise BadConfig("bench needs --model; legal: a name of `crjax list models`")
-    from cr_jax.measure.bench import Options, compare_saved
+    from cr_jax.measure.bench import Options, with_saved
     from cr_jax.measure.bench import bench as measure
     from cr_jax.measure.case import Case
-    from cr_jax.report.document import to_json, write
 
     shared = {field.name for field in fields(Case)} & {field.name for field in fields(_Case)}
     case = Case(**{name: getattr(options, name) for name in shared}, settings=settings(options.set_))
@@ -117,16 +119,16 @@ def bench(context: typer.Context, options: BenchOptions) -> None:
     how = Options(options.memory, options.energy, place, command=["crjax", *sys.argv[1:]], say=_say())
     report = measure(case, options.plan(), how, other)
     if saved is not None:
-        compare_saved(report, saved, str(against[0]))
-    _finish(report, options.out, options.json_, to_json, write)
-    if trace is not None and report["steps"]:
+        report = with_saved(report, saved, str(against[0]))
+    _finish(report, options.out, options.json_)
+    if trace is not None and report.steps:
         print(
             f"trace written to {trace}: open it with `xprof {trace}` (pip install xprof), or load the\n"
             "perfetto_trace.json.gz below it in https://ui.perfetto.dev",
             file=sys.stderr,
         )
-    if report["status"] != "measured":
-        raise typer.Exit(130 if report["status"] == "interrupted" else 1)
+    if report.status != "measured":
+        raise typer.Exit(130 if report.status == "interrupted" else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +191,7 @@ def sweep(options: SweepOptions) -> None:
     with _Progress(len(cases)) as progress:
         reports = run(cases, options.plan(), options.out, budget, progress.cell)
     show(render_sweep(reports))
-    failed = sum(report["status"] != "measured" for report in reports)
+    failed = sum(report.status != "measured" for report in reports)
     print(f"{len(reports)} cells in {options.out}, {failed} failed", file=sys.stderr)
 
 
@@ -210,31 +212,26 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def cell(self, case: Any, report: Any, had: bool, seconds: float) -> None:
+    def cell(self, case: "Case", report: "BenchReport", had: bool, seconds: float) -> None:
         """One cell is finished."""
         self._done += 1
-        what = "there already" if had else f"{report['status']} in {seconds:.0f} s"
-        if report["error"]:
-            what += f": {report['error']['kind']}"
+        what = "there already" if had else f"{report.status} in {seconds:.0f} s"
+        if report.error:
+            what += f": {report.error.kind}"
         if not self._bar.disable:
             self._bar.update(self._task, advance=1, description=case.slug())
         else:
             print(f"[{self._done}/{self._total}] {case.slug()}: {what}", file=sys.stderr, flush=True)
 
 
-def _against(case: Any, references: list[str]) -> tuple[Any, Any]:
+def _against(case: "Case", references: list[str]) -> "tuple[Case | None, BenchReport | None]":
     """(another case, ``None``) for KEY=VALUE pairs, (``None``, a report) for a file, two ``None`` for nothing."""
     if not references:
         return None, None
     if len(references) == 1 and os.path.exists(references[0]):
-        from cr_jax.errors import BadInput
-        from cr_jax.json_text import read_json
-        from cr_jax.report.document import validate
+        from cr_jax.report.document import read_bench
 
-        saved = read_json(references[0])
-        if validate(saved, references[0]) != "bench-report":
-            raise BadInput(references[0], "kind: not a bench-report; legal: a file written by crjax bench --out")
-        return None, saved
+        return None, read_bench(references[0], "legal: a file written by crjax bench --out")
     pairs: dict[str, str] = {}
     for reference in references:
         key, equals, value = reference.partition("=")
@@ -246,8 +243,8 @@ def _against(case: Any, references: list[str]) -> tuple[Any, Any]:
     return case.changed(pairs), None
 
 
-def _finish(report: dict[str, Any], out: Path | None, json_: bool, to_json: Any, write: Any) -> None:
-    from cr_jax.report.document import validate
+def _finish(report: "BenchReport", out: Path | None, json_: bool) -> None:
+    from cr_jax.report.document import to_json, validate, write
 
     validate(report, "the report (a bug in cr_jax: please report it)")
     if out is not None and str(out) != "-":
@@ -263,11 +260,11 @@ def _finish(report: dict[str, Any], out: Path | None, json_: bool, to_json: Any,
         print(f"report written to {out}", file=sys.stderr)
 
 
-def _say() -> Any:
+def _say() -> "Say":
     line = StatusLine()
 
-    def say(stage: str, facts: dict[str, Any]) -> None:
-        line.clear() if stage == "measured" else line.show(f"{stage} {facts['step']}")
+    def say(stage: str, doing: "Doing") -> None:
+        line.clear() if stage == "measured" else line.show(f"{stage} {doing.step}")
 
     return say
 

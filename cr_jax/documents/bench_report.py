@@ -23,6 +23,8 @@ from cr_jax.documents.fields import (
 from cr_jax.documents.step_labels import LABEL_RULES, StepLabels, check_labels
 from cr_jax.records import Mode, Phase, Precision
 
+#: Why sampling ended.
+Stopped = Literal["tight", "time limit", "run limit", "clock"]
 IntervalOrNone = Annotated[Interval | None, Meta(description="low and high; null: too few samples")]
 Samples = Annotated[
     tuple[AboveZero | None, ...], Meta(description="seconds in the order taken; null: the clock did not go forward")
@@ -131,7 +133,7 @@ class StepTime(Block):
     p95_s: Seconds | None
     p99_s: Seconds | None
     outliers: int | None
-    stopped: Literal["tight", "time limit", "run limit", "clock"]
+    stopped: Stopped
     tag: Tag
 
 

@@ -153,7 +153,7 @@ def timed(
                 result = _paired(programs, plan, clock)
             rows.append(verdict(step.name, result, limit_percent, reason))
     rows += [verdict(name, None, limit_percent, "the step is gone") for name in about["steps"] if name not in matched]
-    _, busy = machines.contention(before, machines.read(), machines.machine()["cores"] or 1)
+    _, busy = machines.contention(before, machines.read(), machines.machine().cores or 1)
     return TimeVerdicts(
         limit_percent=limit_percent,
         programs=str(where),
@@ -177,8 +177,7 @@ def _paired(programs: Sequence[run.Program], plan: Plan, clock: Clock) -> TimeRa
     samples = interleave(programs, plan, clock)
     pairs = [(a, b) for a, b in zip(*(s.times_s for s in samples), strict=True) if a and b]
     found = compare([a for a, _ in pairs], [b for _, b in pairs], paired=True)
-    low, high = found["ratio_interval"]
-    return TimeRatio(found["ratio"], (low, high), found["p_value"], len(pairs))
+    return TimeRatio(found.ratio, found.ratio_interval, found.p_value, len(pairs))
 
 
 def _about(file: Path) -> dict[str, Any]:

@@ -9,8 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from msgspec import convert, structs
 
 from cr_jax.cost.counting.count import count_hlo
+from cr_jax.documents.bench_report import (
+    BenchCase,
+    BenchData,
+    BenchDevice,
+    BenchModel,
+    BenchReport,
+    BenchStep,
+    MeasuredMemory,
+    SamplingPlan,
+    StepComparison,
+)
 from cr_jax.errors import BadConfig, NotWritten
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.measure import device as devices
@@ -20,7 +32,17 @@ from cr_jax.measure.case import Case, Prepared, prepare
 from cr_jax.measure.clock import Clock, Plan, interleave, timed
 from cr_jax.measure.statistics import compare, describe
 from cr_jax.records import plain
-from cr_jax.report import bench as report
+from cr_jax.report.bench import (
+    Doing,
+    MeasuredStep,
+    PeakRates,
+    Subject,
+    bench_report,
+    bench_step,
+    comparison,
+    error_of,
+    measured_memory,
+)
 from cr_jax.report.build import dataset_entry, digest
 from cr_jax.resources import write_atomically
 from cr_jax.steps.step import state_bytes
@@ -29,7 +51,7 @@ from cr_jax.units import scaled
 from cr_jax.version import __version__
 
 #: Called at every stage (``compiled``, ``measured``) with its facts.
-Say = Callable[[str, dict[str, Any]], None]
+Say = Callable[[str, Doing], None]
 #: Calls in a profiler trace.
 _TRACED = 5
 
@@ -45,7 +67,7 @@ class Options:
     trace: str | None = None
     hlo: str | None = None
     command: Sequence[str] | None = None
-    say: Say = lambda stage, facts: None
+    say: Say = lambda stage, doing: None
     clock: Clock = time.perf_counter
     meter: power.Meter | None = None
 
@@ -66,7 +88,7 @@ class Ready:
         return self.compiled.step.name
 
 
-def bench(case: Case, plan: Plan = Plan(), options: Options = Options(), against: Case | None = None) -> dict[str, Any]:
+def bench(case: Case, plan: Plan = Plan(), options: Options = Options(), against: Case | None = None) -> BenchReport:
     """Measure every step of ``case``; with ``against``, each step in turn with the other case's.
 
     Returns a bench report. A step that fails, out of memory too, ends it with ``status`` failed and
@@ -85,37 +107,37 @@ def bench(case: Case, plan: Plan = Plan(), options: Options = Options(), against
             _has_room(prepared)
     peaks = devices.peaks(place.accelerator, case.dtype, case.precision)
     meter, no_meter = (options.meter, None) if options.meter else power.find_meter(place.platform)
-    document = report.document(_head(ours, place, plan), __version__, plain(versions()), machines.machine(), options.command)
-    if options.energy and no_meter:
-        document["warnings"].append(no_meter)
+    warnings = (no_meter,) if options.energy and no_meter else ()
+    document = bench_report(_subject(ours, place, plan), __version__, versions(), machines.machine(), options.command, warnings)
     values = [inputs.weights(p.model) for p in (ours, theirs) if p is not None]
-    doing: Any = None
+    doing = Doing()
     try:
         for number, step in enumerate(ours.steps):
-            doing = {"step": step.name, "predicted_peak_bytes": None}
+            doing = Doing(step.name)
             sides = [(ours, step)] + ([(theirs, theirs.steps[number])] if theirs is not None else [])
             ready = []
             for (prepared, each), some in zip(sides, values, strict=True):
                 compiled = run.compile_step(each, place.device, prepared.case.precision, options.clock)
-                doing["predicted_peak_bytes"] = compiled.predicted_peak_bytes()
-                options.say("compiled", dict(doing))
-                _fits(doing["predicted_peak_bytes"], place.platform)
+                doing = Doing(step.name, compiled.predicted_peak_bytes())
+                options.say("compiled", doing)
+                _fits(doing.predicted_peak_bytes, place.platform)
                 ready.append(_start(prepared, compiled, some, options.clock))
             entries = _measure(ready, plan, options, peaks, meter)
-            document["steps"].append(entries[0])
-            if theirs is not None and against is not None:
-                document["comparisons"].append(_comparison(entries, theirs))
-            options.say("measured", {"step": step.name})
+            compared = (_comparison(entries[0], entries[1], theirs),) if theirs is not None else ()
+            document = structs.replace(
+                document, steps=(*document.steps, entries[0]), comparisons=(*document.comparisons, *compared)
+            )
+            options.say("measured", doing)
     except KeyboardInterrupt:
-        return document | {"status": "interrupted"}
+        return structs.replace(document, status="interrupted")
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
-        return document | {"status": "failed", "error": report.error_entry(error, doing)}
+        return structs.replace(document, status="failed", error=error_of(error, doing))
     return document
 
 
 def _has_room(prepared: Prepared) -> None:
     """Refuse, before an array is made, steps whose arguments this machine's memory does not hold (``BadConfig``)."""
-    memory_bytes = machines.machine()["memory_bytes"]
+    memory_bytes = machines.machine().memory_bytes
     for step in prepared.steps:
         _, size = state_bytes(step.arguments)
         if memory_bytes is not None and size > memory_bytes:
@@ -127,7 +149,7 @@ def _has_room(prepared: Prepared) -> None:
 
 def _fits(peak: int | None, platform: str) -> None:
     """Raise ``MemoryError`` for a step that this machine would be killed by."""
-    memory_bytes = machines.machine()["memory_bytes"] if platform == "cpu" else None
+    memory_bytes = machines.machine().memory_bytes if platform == "cpu" else None
     if peak is not None and memory_bytes is not None and peak > memory_bytes:
         raise MemoryError(f"the step takes {scaled(peak, 'B')}, this machine has {scaled(memory_bytes, 'B')} of memory")
 
@@ -138,8 +160,8 @@ def _start(prepared: Prepared, compiled: run.Compiled, values: dict[str, Any], c
     return Ready(prepared, compiled, program, timed(program, clock), before)
 
 
-def _measure(ready: list[Ready], plan: Plan, options: Options, peaks: dict[str, Any], meter: Any) -> list[dict[str, Any]]:
-    cores = machines.machine()["cores"] or 1
+def _measure(ready: list[Ready], plan: Plan, options: Options, peaks: PeakRates, meter: power.Meter | None) -> list[BenchStep]:
+    cores = machines.machine().cores or 1
     before = machines.read()
     taken = interleave([r.program for r in ready], plan, options.clock)
     conditions, busy = machines.contention(before, machines.read(), cores)
@@ -149,30 +171,35 @@ def _measure(ready: list[Ready], plan: Plan, options: Options, peaks: dict[str, 
         text = compiled.text()
         if options.hlo is not None:
             keep_text(text, Path(options.hlo) / f"{each.prepared.case.slug()}_{each.name.replace('/', '-')}.txt.gz")
-        entry = report.step_entry(
-            {"name": each.name, "labels": compiled.step.labels, "program_sha256": fingerprint(text)},
-            count_hlo(text, compiled.step.modules),
-            compiled.predicted_peak_bytes(),
-            compiled.step.labels.conversational_turns,
-            compiled.stages_s | {"first_call_s": each.first_s},
-            plain(samples) | {"figures": describe(samples.valid_s)},
-            peaks,
+        step = MeasuredStep(
+            name=each.name,
+            labels=compiled.step.labels,
+            program_sha256=fingerprint(text),
+            stages=compiled.stages_s | {"first_call_s": each.first_s},
+            time=describe(samples.valid_s, stopped=samples.stopped),
+            warmup_s=samples.warmup_s,
+            times_s=samples.times_s,
+            warnings=samples.warnings,
         )
-        entry["conditions"] = conditions
-        entry["warnings"] += busy
+        count = count_hlo(text, compiled.step.modules)
+        entry = _warned(bench_step(step, count, compiled.predicted_peak_bytes(), peaks, conditions), busy)
         if not each.program.is_number():
-            entry["warnings"].append("the step's numbers became NaN: its time may not be that of a real run")
+            entry = _warned(entry, ["the step's numbers became NaN: its time may not be that of a real run"])
         entries.append(entry)
     first, entry = ready[0], entries[0]
     if options.memory:
-        entry["memory"], said = _memory(first, entry["memory"])
-        entry["warnings"] += said
-    if options.energy and meter is not None and entry["time"]["median_s"]:
-        entry["energy"], said = power.energy(first.program, meter, entry["time"]["median_s"], clock=options.clock)
-        entry["warnings"] += said
+        measured, said = _memory(first, entry.memory)
+        entry = _warned(structs.replace(entry, memory=measured), said)
+    if options.energy and meter is not None and entry.time.median_s:
+        used, said = power.energy(first.program, meter, entry.time.median_s, clock=options.clock)
+        entry = _warned(structs.replace(entry, energy=used), said)
     if options.trace is not None:
         trace(first.program, options.trace, first.name)
-    return entries
+    return [entry, *entries[1:]]
+
+
+def _warned(entry: BenchStep, warnings: Sequence[str]) -> BenchStep:
+    return structs.replace(entry, warnings=(*entry.warnings, *warnings))
 
 
 def trace_folder(folder: str) -> None:
@@ -199,24 +226,21 @@ def keep_text(text: str, file: Path) -> None:
     write_atomically(file, gzip.compress(text.encode(), mtime=0))
 
 
-def _memory(ready: Ready, entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _memory(ready: Ready, entry: MeasuredMemory) -> tuple[MeasuredMemory, list[str]]:
     if ready.compiled.device.platform == "cpu":
         peak, said = memory.fresh_peak(ready.prepared.case, ready.name, worker_process.COMMAND, worker_process.environment())
         method = memory.RESIDENT
     else:
         peak, said = memory.device_peak(ready.before, memory.in_use(ready.compiled.device))
         method = memory.STATISTICS
-    return report.memory_entry(entry["predicted_peak_bytes"], peak, method), said
+    return measured_memory(entry.predicted_peak_bytes, peak, method), said
 
 
-def _comparison(entries: list[dict[str, Any]], theirs: Prepared) -> dict[str, Any]:
-    pairs = [(a, b) for a, b in zip(*(e["samples_s"] for e in entries), strict=True) if a is not None and b is not None]
-    return report.comparison_entry(
-        entries[0],
-        entries[1],
-        _differences(theirs),
-        compare([a for a, _ in pairs], [b for _, b in pairs], paired=True) if len(pairs) > 1 else None,
-    )
+def _comparison(first: BenchStep, second: BenchStep, theirs: Prepared) -> StepComparison:
+    samples = zip(first.samples_s, second.samples_s, strict=True)
+    pairs = [(a, b) for a, b in samples if a is not None and b is not None]
+    result = compare([a for a, _ in pairs], [b for _, b in pairs], paired=True) if len(pairs) > 1 else None
+    return comparison(first, second, _differences(theirs), result)
 
 
 def _differences(prepared: Prepared) -> str:
@@ -227,38 +251,37 @@ def _differences(prepared: Prepared) -> str:
     return " ".join(f"{k}={v}" for k, v in shown.items())
 
 
-def compare_saved(document: dict[str, Any], saved: dict[str, Any], name: str) -> None:
-    """Add to ``document`` the comparison of each step with the saved report's step of its name.
+def with_saved(document: BenchReport, saved: BenchReport, name: str) -> BenchReport:
+    """``document`` with the comparison of each step with the saved report's step of its name.
 
     Raises ``BadConfig`` when they have no step in common.
     """
-    others = {step["name"]: step for step in saved["steps"]}
-    common = [step for step in document["steps"] if step["name"] in others]
-    if document["steps"] and not common:
+    others = {step.name: step for step in saved.steps}
+    common = [step for step in document.steps if step.name in others]
+    if document.steps and not common:
         raise BadConfig(f"{name} has no step of this bench; it has: {', '.join(others) or 'none'}")
+    warnings = [
+        f"the saved report is of another {part}"
+        for part in ("machine", "case")
+        if getattr(saved, part) != getattr(document, part)
+    ]
+    compared = []
     for step in common:
-        other = others[step["name"]]
-        ours, theirs = ([t for t in s["samples_s"] if t is not None] for s in (step, other))
+        other = others[step.name]
+        ours, theirs = ([t for t in one.samples_s if t is not None] for one in (step, other))
         result = compare(ours, theirs, paired=False) if min(len(ours), len(theirs)) > 1 else None
-        entry = report.comparison_entry(step, other, name, result)
-        if saved["machine"] != document["machine"]:
-            entry["warnings"].append("the saved report is of another machine")
-        if saved["case"] != document["case"]:
-            entry["warnings"].append("the saved report is of another case")
-        document["comparisons"].append(entry)
+        compared.append(comparison(step, other, name, result, warnings))
+    return structs.replace(document, comparisons=(*document.comparisons, *compared))
 
 
-def _head(prepared: Prepared, place: devices.Attached, plan: Plan) -> dict[str, Any]:
+def _subject(prepared: Prepared, place: devices.Attached, plan: Plan) -> Subject:
     spec = prepared.model.spec
     config, data = plain(prepared.model.config), dataset_entry(prepared.data)
-    return {
-        "case": plain(prepared.case) | {"turns": prepared.work.turns},
-        "model": {"name": spec.name, "title": spec.title, "config": config, "config_sha256": digest(config)},
-        "dataset": {"name": data.name, "title": data.title, "sha256": data.sha256},
-        "device": {
-            "platform": place.platform,
-            "kind": place.kind,
-            "profile": place.accelerator.name if place.accelerator else None,
-        },
-        "plan": plain(plan),
-    }
+    profile = place.accelerator.name if place.accelerator else None
+    return Subject(
+        case=convert(plain(prepared.case) | {"turns": prepared.work.turns}, BenchCase),
+        plan=convert(plain(plan), SamplingPlan),
+        model=BenchModel(name=spec.name, title=spec.title, config=config, config_sha256=digest(config)),
+        dataset=BenchData(name=data.name, title=data.title, sha256=data.sha256),
+        device=convert({"platform": place.platform, "kind": place.kind, "profile": profile}, BenchDevice),
+    )

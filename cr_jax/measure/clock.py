@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cr_jax.documents.bench_report import Stopped
 from cr_jax.errors import BadConfig
 from cr_jax.measure.statistics import median_interval
 
@@ -56,7 +57,7 @@ class Samples:
 
     times_s: tuple[float | None, ...]
     warmup_s: tuple[float | None, ...]
-    stopped: str
+    stopped: Stopped
     """The reason for the end: ``tight``, ``time limit``, ``run limit`` or ``clock``."""
     warnings: tuple[str, ...]
 
@@ -85,7 +86,8 @@ def interleave(calls: Sequence[Callable[[], object]], plan: Plan = Plan(), clock
     warmup = [tuple(timed(call, clock) for _ in range(plan.warmup)) for call in calls]
     times: list[list[float]] = [[] for _ in calls]
     rounds = (tuple(zip(calls, times, strict=True)), tuple(zip(reversed(calls), reversed(times), strict=True)))
-    look, stuck, stopped, number = plan.runs, 0, "run limit", 0
+    look, stuck, number = plan.runs, 0, 0
+    stopped: Stopped = "run limit"
     begun = clock()
     while number < plan.most_runs:
         for call, times_of_call in rounds[number % 2]:

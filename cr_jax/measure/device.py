@@ -9,6 +9,7 @@ from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision
 from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.report.bench import PeakRates
 from cr_jax.targets.resolve import profile_name
 
 KINDS = ("cpu", "gpu", "tpu")
@@ -52,20 +53,20 @@ def none_attached(name: str) -> BadConfig:
     )
 
 
-def peaks(accelerator: Accelerator | None, dtype: str, precision: str) -> dict[str, Any]:
+def peaks(accelerator: Accelerator | None, dtype: str, precision: str) -> PeakRates:
     """Peak rates that a step at ``dtype`` and matmul ``precision`` is compared with; ``None``: unknown.
 
     matmul_type: the type that products are computed in (``cr_jax.catalog.precision``).
     """
     if accelerator is None:
-        return {"profile": None, "matmul_type": None, "flops_per_s": None, "bytes_per_s": None}
+        return PeakRates()
     kind = matmul_precision(accelerator, precision, dtype)
-    return {
-        "profile": accelerator.name,
-        "matmul_type": kind,
-        "flops_per_s": accelerator.matmul_flops_per_s.get(kind or ""),
-        "bytes_per_s": accelerator.memory_bandwidth_bytes_per_s,
-    }
+    return PeakRates(
+        profile=accelerator.name,
+        matmul_type=kind,
+        flops_per_s=accelerator.matmul_flops_per_s.get(kind or ""),
+        bytes_per_s=accelerator.memory_bandwidth_bytes_per_s,
+    )
 
 
 def _profile(device: Any, name: str | None) -> Accelerator | None:

@@ -6,25 +6,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from cr_jax.documents.bench_report import MachineConditions, MachineFacts
 
 #: Shares of the cores' time, and of the clock rate, above which a measurement is doubtful.
 OTHERS, STEAL, DRIFT = 0.10, 0.01, 0.10
 _PROC = Path("/proc")
 
 
-def machine(proc: Path = _PROC) -> dict[str, Any]:
+def machine(proc: Path = _PROC) -> MachineFacts:
     """Processor, cores this process may use, memory and system; no names and no paths."""
     information = _lines(proc / "cpuinfo")
     model = next((line.split(":", 1)[1].strip() for line in information if line.startswith("model name")), None)
     memory = next((int(line.split()[1]) * 1024 for line in _lines(proc / "meminfo") if line.startswith("MemTotal")), None)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "cpu": model or platform.processor() or platform.machine(),
-        "cores": cores,
-        "memory_bytes": memory,
-        "system": f"{platform.system()} {platform.release()}",
-    }
+    return MachineFacts(
+        cpu=model or platform.processor() or platform.machine(),
+        cores=cores,
+        memory_bytes=memory,
+        system=f"{platform.system()} {platform.release()}",
+    )
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def read(proc: Path = _PROC, own: Callable[[], float] = time.process_time) -> Re
     )
 
 
-def contention(before: Reading, after: Reading, cores: int, ticks_per_s: float | None = None) -> tuple[dict[str, Any], list[str]]:
+def contention(
+    before: Reading, after: Reading, cores: int, ticks_per_s: float | None = None
+) -> tuple[MachineConditions, list[str]]:
     """The other load between two readings, and warnings about it.
 
     others_share: of all cores' time, spent by other processes; stolen_share: taken by other guests of the same host;
@@ -87,14 +90,15 @@ def contention(before: Reading, after: Reading, cores: int, ticks_per_s: float |
         warnings.append(f"{stolen:.0%} of the cores' time was taken by other guests of the host (steal)")
     if change is not None and abs(change) > DRIFT:
         warnings.append(f"the clock rate changed by {change:+.0%} meanwhile")
-    return {
-        "load_average": before.load,
-        "others_share": others,
-        "stolen_share": stolen,
-        "clock_hz": before.clock_hz,
-        "clock_change": change,
-        "tag": "measured",
-    }, warnings
+    conditions = MachineConditions(
+        load_average=before.load,
+        others_share=others,
+        stolen_share=stolen,
+        clock_hz=before.clock_hz,
+        clock_change=change,
+        tag="measured",
+    )
+    return conditions, warnings
 
 
 def _lines(path: Path) -> list[str]:

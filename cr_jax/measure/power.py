@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from msgspec import structs
+
+from cr_jax.documents.bench_report import MeasuredEnergy
 from cr_jax.measure.clock import Clock
 
 POWERCAP = Path("/sys/class/powercap")
@@ -115,7 +118,7 @@ def find_meter(platform: str, powercap: Path = POWERCAP) -> tuple[Meter | None, 
 
 def energy(
     call: Callable[[], object], meter: Meter, step_s: float, limit_s: float = 10.0, clock: Clock = time.perf_counter
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[MeasuredEnergy, list[str]]:
     """Joules per call, and warnings; ``None`` where the meter fails or goes backwards.
 
     step_s: seconds of a call. The call is repeated for 20 updates of the meter and at least half a second, at most ``limit_s``.
@@ -123,13 +126,7 @@ def energy(
     """
     wanted = min(limit_s, max(_UPDATES * meter.period_s, 0.5))
     repeats = max(3, int(wanted / step_s) + 1)
-    entry: dict[str, Any] = {
-        "meter": meter.name,
-        "repeats": repeats,
-        "joules_per_step": None,
-        "average_w": None,
-        "tag": "measured",
-    }
+    entry = MeasuredEnergy(meter=meter.name, repeats=repeats, joules_per_step=None, average_w=None, tag="measured")
     try:
         before, begun = meter.read_j(), clock()
         for _ in range(repeats):
@@ -141,4 +138,4 @@ def energy(
         return entry, [f"the {meter.name} meter went backwards: energy is null"]
     if seconds <= 0:
         return entry, ["the clock did not go forward while energy was measured: energy is null"]
-    return entry | {"joules_per_step": joules / repeats, "average_w": joules / seconds}, []
+    return structs.replace(entry, joules_per_step=joules / repeats, average_w=joules / seconds), []

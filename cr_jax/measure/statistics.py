@@ -6,9 +6,11 @@ samples: about ``_BLOCKS`` of them, at least one sample long. Everything is seed
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+
+from cr_jax.documents.bench_report import StepTime, Stopped
+from cr_jax.report.bench import RatioOfMedians
 
 _BLOCKS = 10
 _RESAMPLES = 400
@@ -22,7 +24,7 @@ _FAR = 5.0
 _PERCENTILES = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99}
 
 
-def describe(times_s: Sequence[float], seed: int = 0) -> dict[str, Any]:
+def describe(times_s: Sequence[float], seed: int = 0, stopped: Stopped = "run limit") -> StepTime:
     """The figures of a set of samples, in seconds; every figure is ``None`` for fewer than two.
 
     median_interval_s: 95% block bootstrap interval of the median. repeat_interval_s: the interval that has the median of another
@@ -32,25 +34,27 @@ def describe(times_s: Sequence[float], seed: int = 0) -> dict[str, Any]:
     """
     n = len(times_s)
     if n < 2:
-        names = ("median_s", "median_interval_s", "repeat_interval_s", "mean_s", "mean_interval_s", "min_s", "max_s")
-        return {"samples": n, **dict.fromkeys(names), **dict.fromkeys(_PERCENTILES), "outliers": None}
+        unknown = dict.fromkeys(name for name in StepTime.__struct_fields__ if name not in ("samples", "stopped", "tag"))
+        return StepTime(samples=n, stopped=stopped, tag="measured", **unknown)
     x = np.asarray(times_s, float)
     rng = np.random.default_rng(seed)
     medians, means = _bootstrap(x, rng)
     low, _, high = _repeat(x, medians)
     percentiles = {k: float(np.quantile(x, q)) if n * (1 - q) >= 1 - 1e-9 else None for k, q in _PERCENTILES.items()}
-    return {
-        "samples": n,
-        "median_s": float(np.median(x)),
-        "median_interval_s": _interval(medians),
-        "repeat_interval_s": [low, high],
-        "mean_s": float(x.mean()),
-        "mean_interval_s": _interval(means),
-        "min_s": float(x.min()),
-        "max_s": float(x.max()),
+    return StepTime(
+        samples=n,
+        median_s=float(np.median(x)),
+        median_interval_s=_interval(medians),
+        repeat_interval_s=(low, high),
+        mean_s=float(x.mean()),
+        mean_interval_s=_interval(means),
+        min_s=float(x.min()),
+        max_s=float(x.max()),
         **percentiles,
-        "outliers": int(outliers(x).sum()),
-    }
+        outliers=int(outliers(x).sum()),
+        stopped=stopped,
+        tag="measured",
+    )
 
 
 def median_interval(times_s: Sequence[float], seed: int = 0) -> tuple[float, float, float]:
@@ -75,7 +79,7 @@ def repeat_interval(times_s: Sequence[float], seed: int = 0) -> tuple[float, flo
     return _repeat(x, medians)
 
 
-def outliers(times_s: Any) -> Any:
+def outliers(times_s: Sequence[float] | np.ndarray) -> np.ndarray:
     """Whether each sample lies more than 5 scaled median absolute deviations away from the median."""
     x = np.asarray(times_s, float)
     distance = np.abs(x - np.median(x))
@@ -83,7 +87,7 @@ def outliers(times_s: Any) -> Any:
     return distance > _FAR * max(spread, 1e-3 * np.median(x))
 
 
-def compare(ours_s: Sequence[float], theirs_s: Sequence[float], paired: bool, seed: int = 0) -> dict[str, Any]:
+def compare(ours_s: Sequence[float], theirs_s: Sequence[float], paired: bool, seed: int = 0) -> RatioOfMedians:
     """The ratio of medians ours / theirs, its 95% interval and a significance test.
 
     paired: the samples were taken in turn, the i-th of one beside the i-th of the other; the interval is then a block bootstrap
@@ -103,34 +107,29 @@ def compare(ours_s: Sequence[float], theirs_s: Sequence[float], paired: bool, se
             [np.median(a[_blocks(len(a), rng)]) / np.median(b[_blocks(len(b), rng)]) for _ in range(2 * _RESAMPLES)]
         )
         p, test = _mann_whitney(a, b), "Mann-Whitney"
-    return {
-        "ratio": float(np.median(a) / np.median(b)),
-        "ratio_interval": _interval(ratios),
-        "p_value": p,
-        "test": test,
-        "interleaved": paired,
-    }
+    return RatioOfMedians(float(np.median(a) / np.median(b)), _interval(ratios), p, test, paired)
 
 
-def _interval(values: Any) -> list[float]:
-    return [float(v) for v in np.quantile(values, (0.025, 0.975))]
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
 
 
-def _blocks(n: int, rng: np.random.Generator) -> Any:
+def _blocks(n: int, rng: np.random.Generator) -> np.ndarray:
     """Indices of n samples drawn as blocks of successive samples, the end joined to the start."""
     length = max(1, n // _BLOCKS)
     starts = rng.integers(0, n, -(-n // length))
     return ((starts[:, None] + np.arange(length)) % n).reshape(-1)[:n]
 
 
-def _bootstrap(x: Any, rng: np.random.Generator, resamples: int = _RESAMPLES) -> tuple[Any, Any]:
+def _bootstrap(x: np.ndarray, rng: np.random.Generator, resamples: int = _RESAMPLES) -> tuple[np.ndarray, np.ndarray]:
     thin = x[:: -(-len(x) // _DENSEST)]
     draws = (thin[_blocks(len(thin), rng)] for _ in range(resamples))
     pairs = np.array([(np.median(d), d.mean()) for d in draws])
     return pairs[:, 0], pairs[:, 1]
 
 
-def _repeat(x: Any, medians: Any) -> tuple[float, float, float]:
+def _repeat(x: np.ndarray, medians: np.ndarray) -> tuple[float, float, float]:
     middle = float(np.median(x))
     low, high = _interval(medians)
     stretch = math.sqrt(2)
@@ -141,13 +140,13 @@ def _repeat(x: Any, medians: Any) -> tuple[float, float, float]:
     return max(low, 0.0), middle, high
 
 
-def _quarters(x: Any) -> list[float]:
+def _quarters(x: np.ndarray) -> list[float]:
     """Medians of the quarters of a run, in order; a run of too few samples is one quarter."""
     parts = np.array_split(x, 4) if len(x) >= 12 else (x, x)
     return [float(np.median(part)) for part in parts]
 
 
-def _swap_test(a: Any, b: Any, rng: np.random.Generator) -> float:
+def _swap_test(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> float:
     """Two-sided p value: how often swapping whole blocks of pairs gives as large a mean log ratio."""
     parts = [p.mean() for p in np.array_split(np.log(a / b), min(len(a), 2 * _BLOCKS))]
     differences = np.asarray(parts)
@@ -156,7 +155,7 @@ def _swap_test(a: Any, b: Any, rng: np.random.Generator) -> float:
     return float((1 + np.sum(np.abs((signs * differences).mean(axis=1)) >= observed - 1e-15)) / (1 + len(signs)))
 
 
-def _mann_whitney(a: Any, b: Any) -> float:
+def _mann_whitney(a: np.ndarray, b: np.ndarray) -> float:
     """Two-sided p value by the normal limit, ties counted half; each set's size is its number of
     independent samples (``_effective``).
     """
@@ -171,7 +170,7 @@ def _mann_whitney(a: Any, b: Any) -> float:
     return math.erfc(abs(share - 0.5) / deviation / math.sqrt(2))
 
 
-def _effective(x: Any) -> float:
+def _effective(x: np.ndarray) -> float:
     """The number of independent samples: from the ranks' autocorrelation, summed until it first falls below 0.05."""
     ranks = np.argsort(np.argsort(x)).astype(float)
     ranks -= ranks.mean()

@@ -9,24 +9,26 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cr_jax.errors import BadInput, CrJaxError, NotWritten
-from cr_jax.json_text import read_json
+from msgspec import convert, structs
+
+from cr_jax.documents.bench_report import BenchCase, BenchReport, SamplingPlan
+from cr_jax.errors import CrJaxError, NotWritten
 from cr_jax.measure import machine, worker_process
 from cr_jax.measure.case import Case
 from cr_jax.measure.clock import Plan
 from cr_jax.records import plain
-from cr_jax.report import bench as report
-from cr_jax.report.document import validate, write
+from cr_jax.report.bench import Doing, Subject, bench_report, failure
+from cr_jax.report.document import read_bench, write
 from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
 from cr_jax.version import __version__
 
 #: Called after each cell: the case, its report, whether it existed already, its seconds.
-Progress = Callable[[Case, Mapping[str, Any], bool, float], None]
+Progress = Callable[[Case, BenchReport, bool, float], None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def sweep(
     budget: Budget = Budget(),
     progress: Progress | None = None,
     command: Sequence[str] = worker_process.COMMAND,
-) -> list[dict[str, Any]]:
+) -> list[BenchReport]:
     """Run every case that has no report in ``folder`` and return all reports in order.
 
     A failed cell is a report with ``status`` failed. A file that is no report is an error of the user's and raises ``BadInput``.
@@ -92,19 +94,14 @@ def sweep(
     return reports
 
 
-def finished(file: Path) -> dict[str, Any] | None:
+def finished(file: Path) -> BenchReport | None:
     """The report in ``file``; ``None`` without a file. Raises ``BadInput`` for anything else."""
     if not os.path.lexists(file):
         return None
-    document = read_json(file)
-    if validate(document, str(file)) != "bench-report":
-        raise BadInput(str(file), "kind: not a bench-report; legal: an empty folder, or one of an earlier sweep")
-    return document
+    return read_bench(file, "legal: an empty folder, or one of an earlier sweep")
 
 
-def run_cell(
-    case: Case, plan: Plan, file: Path, budget: Budget, command: Sequence[str] = worker_process.COMMAND
-) -> dict[str, Any]:
+def run_cell(case: Case, plan: Plan, file: Path, budget: Budget, command: Sequence[str] = worker_process.COMMAND) -> BenchReport:
     """Run one case in a process of its own and write its report to ``file``."""
     events: list[Event] = []
     with tempfile.TemporaryDirectory(prefix="crjax-") as place:
@@ -118,7 +115,7 @@ def run_cell(
         reason = run_worker([*command, str(request)], worker_process.environment(), Path(place) / "log", limits, events.append)
         if reason is None:
             try:
-                document = read_json(result)
+                document = read_bench(result, "legal: what a worker writes")
             except CrJaxError as error:
                 reason = str(error)
         if reason is not None:
@@ -127,10 +124,11 @@ def run_cell(
     return document
 
 
-def _failed(case: Case, plan: Plan, reason: str, events: Sequence[Event]) -> dict[str, Any]:
+def _failed(case: Case, plan: Plan, reason: str, events: Sequence[Event]) -> BenchReport:
     """The report of a cell whose process ended before it wrote one."""
     memory = any(word in reason.lower() for word in ("memory", "sigkill", "resource_exhausted"))
-    doing = next((dict(e) for e in reversed(events) if e.get("event") == "compiled"), None)
-    head = {"case": plain(case), "model": None, "dataset": None, "device": None, "plan": plain(plan)}
-    failed = report.document(head, __version__, {}, machine.machine(), None)
-    return failed | {"status": "failed", "error": report.failure("out of memory" if memory else "failed", reason, doing)}
+    last = next((event for event in reversed(events) if event.get("event") == "compiled"), {})
+    doing = Doing(last.get("step"), last.get("predicted_peak_bytes"))
+    subject = Subject(convert(plain(case), BenchCase), convert(plain(plan), SamplingPlan))
+    report = bench_report(subject, __version__, {}, machine.machine(), None)
+    return structs.replace(report, status="failed", error=failure("out of memory" if memory else "failed", reason, doing))

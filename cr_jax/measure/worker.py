@@ -51,7 +51,7 @@ def _bench(request: dict[str, Any], pipe: TextIO) -> None:
     from cr_jax.measure.clock import Plan
     from cr_jax.report.document import write
 
-    options = Options(**request["options"], say=lambda stage, facts: _say(pipe, event=stage, **facts))
+    options = Options(**request["options"], say=lambda stage, doing: _say(pipe, event=stage, **doing._asdict()))
     document = bench(Case(**request["case"]), Plan(**request["plan"]), options)
     write(document, request["result"])
 

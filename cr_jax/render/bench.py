@@ -1,12 +1,13 @@
 """The bench report as terminal tables."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cr_jax.documents.base import known
+from cr_jax.documents.bench_report import BenchReport, BenchStep, StepComparison, StepTime
 from cr_jax.render.cost import grid
 from cr_jax.render.escape import shown
 from cr_jax.render.phrases import sign
@@ -15,20 +16,20 @@ from cr_jax.units import scaled
 _PERCENTILES = ("p50_s", "p90_s", "p95_s", "p99_s")
 
 
-def render_bench(report: Mapping[str, Any]) -> RenderableType:
+def render_bench(report: BenchReport) -> RenderableType:
     """Header, steady state, stages, what was achieved, memory and energy, comparisons, warnings."""
     report = shown(report)
     parts: list[RenderableType] = [_header(report)]
-    steps = report["steps"]
+    steps = report.steps
     if steps:
         parts += [_times(steps), _stages(steps), _achieved(steps)]
-    if report["comparisons"]:
-        parts.append(_comparisons(report["comparisons"]))
+    if report.comparisons:
+        parts.append(_comparisons(report.comparisons))
     parts.append(_notes(report))
     return Group(*parts)
 
 
-def render_sweep(reports: Sequence[Mapping[str, Any]]) -> RenderableType:
+def render_sweep(reports: Sequence[BenchReport]) -> RenderableType:
     """One row per step of every cell; a failed cell is a row with its reason."""
     table = grid(
         "Sweep",
@@ -46,29 +47,29 @@ def render_sweep(reports: Sequence[Mapping[str, Any]]) -> RenderableType:
         "peak memory",
     )
     for report in map(shown, reports):
-        case = report["case"]
-        size = case["users"] if case["phase"] == "infer" else case["batch"] or "published"
-        head = [case["model"], case["dataset"], case["phase"]]
-        for step in report["steps"]:
-            labels, time, rate = step["labels"], step["time"], step["achieved"]
-            size = labels.get("users") or labels.get("batch") or size
+        case = report.case
+        size = case.users if case.phase == "infer" else case.batch or "published"
+        head = [case.model, case.dataset, case.phase]
+        for step in report.steps:
+            labels, time, rate = step.labels, step.time, step.achieved
+            size = known(labels.users) or known(labels.batch) or size
             table.add_row(
                 *head,
-                step["name"],
+                step.name,
                 str(size),
-                case["dtype"],
-                milliseconds(time["median_s"]),
+                case.dtype,
+                milliseconds(time.median_s),
                 _half_width(time),
-                _number(step["rates"]["turns_per_s"]),
-                _giga(rate["flops_per_s"]),
-                _giga(rate["bytes_per_s"]),
-                scaled(step["memory"]["peak_bytes"], "B"),
+                _number(step.rates.turns_per_s),
+                _giga(rate.flops_per_s),
+                _giga(rate.bytes_per_s),
+                scaled(step.memory.peak_bytes, "B"),
             )
-        if report["error"]:
-            error = report["error"]
-            peak = f"predicted {scaled(error['predicted_peak_bytes'], 'B')}"
-            what = f"{error['kind']}: {error['reason'][:60]}"
-            table.add_row(*head, what, str(size), case["dtype"], *["-"] * 5, peak, style="red")
+        if report.error:
+            error = report.error
+            peak = f"predicted {scaled(error.predicted_peak_bytes, 'B')}"
+            what = f"{error.kind}: {error.reason[:60]}"
+            table.add_row(*head, what, str(size), case.dtype, *["-"] * 5, peak, style="red")
     return table
 
 
@@ -77,24 +78,24 @@ def milliseconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{1e3 * seconds:.4g}"
 
 
-def _header(report: Mapping[str, Any]) -> Text:
-    case, machine, device = report["case"], report["machine"], report["device"]
+def _header(report: BenchReport) -> Text:
+    case, machine, device = report.case, report.machine, report.device
     text = Text()
-    model, data = report["model"], report["dataset"]
-    named = f"{model['title']} on {data['title']}" if model and data else f"{case['model']} on {case['dataset']}"
+    model, data = report.model, report.dataset
+    named = f"{model.title} on {data.title}" if model and data else f"{case.model} on {case.dataset}"
     text.append(named, style="bold")
-    where = f"{device['kind']} ({device['platform']})" if device else case["device"]
-    text.append(f" · measured on {where} · {case['dtype']}, precision {case['precision']} · {case['phase']}\n")
+    where = f"{device.kind} ({device.platform})" if device else case.device
+    text.append(f" · measured on {where} · {case.dtype}, precision {case.precision} · {case.phase}\n")
     text.append(
-        f"{machine['cpu']}, {machine['cores']} cores, {scaled(machine['memory_bytes'], 'B')}, {machine['system']} · "
-        + ", ".join(f"{k} {v}" for k, v in report["versions"].items() if v is not None and k in ("python", "jax", "jaxlib"))
-        + f" · preset {case['preset']}, turns 0 to {case['turns']}\n",
+        f"{machine.cpu}, {machine.cores} cores, {scaled(machine.memory_bytes, 'B')}, {machine.system} · "
+        + ", ".join(f"{k} {v}" for k, v in report.versions.items() if v is not None and k in ("python", "jax", "jaxlib"))
+        + f" · preset {case.preset}, turns 0 to {case.turns}\n",
         style="dim",
     )
     return text
 
 
-def _times(steps: Sequence[Mapping[str, Any]]) -> Table:
+def _times(steps: Sequence[BenchStep]) -> Table:
     note = (
         "±: half of where the median of another run is expected · percentiles need samples beyond them · "
         "times of one call, waited for"
@@ -117,31 +118,31 @@ def _times(steps: Sequence[Mapping[str, Any]]) -> Table:
         note=note,
     )
     for step in steps:
-        time, rates = step["time"], step["rates"]
+        time, rates = step.time, step.rates
         table.add_row(
-            step["name"],
-            milliseconds(time["median_s"]),
+            step.name,
+            milliseconds(time.median_s),
             _half_width(time),
-            milliseconds(time["mean_s"]),
-            _half(time["mean_interval_s"]),
-            *(milliseconds(time[p]) for p in _PERCENTILES),
-            milliseconds(time["min_s"]),
-            f"{time['samples']:,}",
-            _number(rates["turns_per_s"]),
-            _number(rates["examples_per_s"]),
+            milliseconds(time.mean_s),
+            _half(time.mean_interval_s),
+            *(milliseconds(getattr(time, p)) for p in _PERCENTILES),
+            milliseconds(time.min_s),
+            f"{time.samples:,}",
+            _number(rates.turns_per_s),
+            _number(rates.examples_per_s),
         )
     return table
 
 
-def _stages(steps: Sequence[Mapping[str, Any]]) -> Table:
+def _stages(steps: Sequence[BenchStep]) -> Table:
     table = grid("\nBefore that, milliseconds", "step", "trace", "lower", "compile", "first call")
     for step in steps:
-        stages = step["stages_s"]
-        table.add_row(step["name"], *(milliseconds(stages[f"{k}_s"]) for k in ("trace", "lower", "compile", "first_call")))
+        stages = step.stages_s
+        table.add_row(step.name, *(milliseconds(getattr(stages, f"{k}_s")) for k in ("trace", "lower", "compile", "first_call")))
     return table
 
 
-def _achieved(steps: Sequence[Mapping[str, Any]]) -> Table:
+def _achieved(steps: Sequence[BenchStep]) -> Table:
     table = grid(
         "\nCounted over measured",
         "step",
@@ -156,52 +157,52 @@ def _achieved(steps: Sequence[Mapping[str, Any]]) -> Table:
         "J/step",
     )
     for step in steps:
-        counted, rate, memory, energy = (step[k] for k in ("counted", "achieved", "memory", "energy"))
-        least = sign(counted["bound"])
+        counted, rate, memory, energy = step.counted, step.achieved, step.memory, step.energy
+        least = sign(counted.bound)
         table.add_row(
-            step["name"],
-            least + scaled(counted["flops"]),
-            _giga(rate["flops_per_s"]),
-            _share(rate["matmul_utilisation"]),
-            scaled(counted["hbm_bytes"], "B"),
-            _giga(rate["bytes_per_s"]),
-            _share(rate["bandwidth_utilisation"]),
-            scaled(memory["peak_bytes"], "B"),
-            scaled(memory["predicted_peak_bytes"], "B"),
-            "unknown" if not energy or energy["joules_per_step"] is None else f"{energy['joules_per_step']:.3g}",
+            step.name,
+            least + scaled(counted.flops),
+            _giga(rate.flops_per_s),
+            _share(rate.matmul_utilisation),
+            scaled(counted.hbm_bytes, "B"),
+            _giga(rate.bytes_per_s),
+            _share(rate.bandwidth_utilisation),
+            scaled(memory.peak_bytes, "B"),
+            scaled(memory.predicted_peak_bytes, "B"),
+            "unknown" if not energy or energy.joules_per_step is None else f"{energy.joules_per_step:.3g}",
         )
     return table
 
 
-def _comparisons(entries: Sequence[Mapping[str, Any]]) -> Table:
+def _comparisons(entries: Sequence[StepComparison]) -> Table:
     table = grid("\nAgainst another", "step", "against", "ms", "its ms", "ratio", "95% interval", "p", "in words")
     for entry in entries:
-        interval = entry["ratio_interval"]
+        interval = entry.ratio_interval
         table.add_row(
-            entry["step"],
-            f"{entry['against']} {entry['against_step']}",
-            milliseconds(entry["median_s"]),
-            milliseconds(entry["against_median_s"]),
-            "-" if entry["ratio"] is None else f"{entry['ratio']:.3f}",
+            entry.step,
+            f"{entry.against} {entry.against_step}",
+            milliseconds(entry.median_s),
+            milliseconds(entry.against_median_s),
+            "-" if entry.ratio is None else f"{entry.ratio:.3f}",
             "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}",
-            "-" if entry["p_value"] is None else f"{entry['p_value']:.2g}",
-            entry["verdict"] + (" (the same program)" if entry["program_equal"] else ""),
+            "-" if entry.p_value is None else f"{entry.p_value:.2g}",
+            entry.verdict + (" (the same program)" if entry.program_equal else ""),
         )
     return table
 
 
-def _notes(report: Mapping[str, Any]) -> Text:
+def _notes(report: BenchReport) -> Text:
     text = Text("\n")
-    error = report["error"]
+    error = report.error
     if error:
-        where = f" at {error['step']}" if error["step"] else ""
-        text.append(f"{error['kind']}{where}: {error['reason']}\n", style="red")
-        text.append(f"predicted peak memory {scaled(error['predicted_peak_bytes'], 'B')}\n", style="red")
-    if report["status"] == "interrupted":
+        where = f" at {error.step}" if error.step else ""
+        text.append(f"{error.kind}{where}: {error.reason}\n", style="red")
+        text.append(f"predicted peak memory {scaled(error.predicted_peak_bytes, 'B')}\n", style="red")
+    if report.status == "interrupted":
         text.append("interrupted: the steps above were finished\n", style="yellow")
-    lines = list(report["warnings"])
-    for entry in (*report["steps"], *report["comparisons"]):
-        lines += [f"{entry.get('name') or entry['step']}: {line}" for line in entry["warnings"]]
+    lines = list(report.warnings)
+    lines += [f"{step.name}: {line}" for step in report.steps for line in step.warnings]
+    lines += [f"{entry.step}: {line}" for entry in report.comparisons for line in entry.warnings]
     for line in dict.fromkeys(lines):
         text.append(f"warning: {line}\n", style="yellow")
     return text
@@ -211,8 +212,8 @@ def _half(interval: Sequence[float] | None) -> str:
     return "-" if interval is None else milliseconds((interval[1] - interval[0]) / 2)
 
 
-def _half_width(time: Mapping[str, Any]) -> str:
-    return _half(time["repeat_interval_s"])
+def _half_width(time: StepTime) -> str:
+    return _half(time.repeat_interval_s)
 
 
 def _number(value: float | None) -> str:

@@ -1,15 +1,37 @@
-"""The bench report: what was measured, beside what was counted. No JAX: numbers in, a document out."""
+"""The bench report: measured figures beside the counted ones. No JAX: numbers in, a document out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Literal, NamedTuple, cast
+
+from msgspec import convert
 
 from cr_jax.cost.counting.hlo_count import HloCount
+from cr_jax.documents.bench_report import (
+    AchievedRates,
+    BenchCase,
+    BenchData,
+    BenchDevice,
+    BenchError,
+    BenchModel,
+    BenchReport,
+    BenchStep,
+    CountedStep,
+    MachineConditions,
+    MachineFacts,
+    MeasuredMemory,
+    SamplingPlan,
+    StageSeconds,
+    StepComparison,
+    StepRates,
+    StepTime,
+)
+from cr_jax.documents.fields import Tool
+from cr_jax.documents.step_labels import StepLabels
 from cr_jax.printable import named, one_line, redacted
-from cr_jax.records import TrainingLabels, labels_document
+from cr_jax.records import Labels, Phase, TrainingLabels, labels_document
 
-SCHEMA_VERSION = "1.0"
-SCHEMA_ID = f"urn:cr-jax:schema:bench-report:{SCHEMA_VERSION}"
 #: A p value below is called a difference.
 SIGNIFICANT = 0.05
 
@@ -26,96 +48,138 @@ DEFINITIONS = {
 }
 
 
-def document(
-    head: Mapping[str, Any], version: str, versions: Mapping[str, Any], machine: Mapping[str, Any], command: Sequence[str] | None
-) -> dict[str, Any]:
-    """A report without steps; ``head`` has its case, model, dataset, device and plan. version: ours."""
-    return {
-        "schema": SCHEMA_ID,
-        "kind": "bench-report",
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "tool": {"name": "cr-jax", "version": version},
-        "versions": dict(versions),
-        "command": redacted(command),
-        **head,
-        "machine": dict(machine),
-        "definitions": DEFINITIONS,
-        "status": "measured",
-        "error": None,
-        "steps": [],
-        "comparisons": [],
-        "warnings": [],
-    }
+class Subject(NamedTuple):
+    """A measured case; model, data and device are ``None`` where it ended before they were read."""
+
+    case: BenchCase
+    plan: SamplingPlan
+    model: BenchModel | None = None
+    dataset: BenchData | None = None
+    device: BenchDevice | None = None
 
 
-def step_entry(
-    step: Mapping[str, Any],
-    count: HloCount,
-    predicted_peak: int | None,
-    turns: float | None,
-    stages: Mapping[str, float | None],
-    samples: Mapping[str, Any],
-    peaks: Mapping[str, Any],
-) -> dict[str, Any]:
-    """One step's figures.
+class PeakRates(NamedTuple):
+    """Peak rates of the device's profile; ``None``: unknown. matmul_type: the type that products are computed in."""
 
-    step: name, labels, program_sha256. turns: conversational turns per step. samples:
-    times_s, warmup_s, stopped, warnings and ``figures``, what the samples say. peaks: profile,
-    matmul_type, flops_per_s and bytes_per_s, ``None`` where unknown.
-    """
-    figures = samples["figures"]
-    median = figures["median_s"]
-    total = count.total
-    achieved = _achieved(total.flops, count.matmul_flops, count.hbm_bytes, median, peaks)
-    labels = step["labels"]
-    examples = labels.batch if isinstance(labels, TrainingLabels) else None
-    return {
-        "name": step["name"],
-        "phase": labels.phase,
-        "labels": labels_document(labels),
-        "stages_s": dict(stages) | {"tag": "measured"},
-        "time": figures | {"stopped": samples["stopped"], "tag": "measured"},
-        "rates": {
-            "steps_per_s": 1 / median if median else None,
-            "turns_per_s": turns / median if median and turns else None,
-            "examples_per_s": examples / median if median and examples else None,
-            "s_per_turn": median / turns if median and turns else None,
-            "tag": "measured",
-        },
-        "counted": {
-            "flops": total.flops,
-            "matmul_flops": count.matmul_flops,
-            "transcendentals": total.transcendentals,
-            "hbm_bytes": count.hbm_bytes,
-            "bound": count.bound,
-            "program_sha256": step["program_sha256"],
-            "tag": "counted",
-        },
-        "achieved": achieved,
-        "memory": memory_entry(predicted_peak, None, None),
-        "energy": None,
-        "conditions": None,
-        "warmup_samples_s": list(samples["warmup_s"]),
-        "samples_s": list(samples["times_s"]),
-        "warnings": [*samples["warnings"], *_outliers(figures), *_beyond(achieved)],
-    }
+    profile: str | None = None
+    matmul_type: str | None = None
+    flops_per_s: float | None = None
+    bytes_per_s: float | None = None
 
 
-def memory_entry(predicted: int | None, measured: int | None, method: str | None) -> dict[str, Any]:
+class Doing(NamedTuple):
+    """The step that is compiled or measured, and the peak predicted for it."""
+
+    step: str | None = None
+    predicted_peak_bytes: int | None = None
+
+
+class RatioOfMedians(NamedTuple):
+    """The ratio of two medians with its 95% interval and a significance test. interleaved: the samples were taken in turn."""
+
+    ratio: float
+    ratio_interval: tuple[float, float]
+    p_value: float
+    test: str
+    interleaved: bool
+
+
+@dataclass(frozen=True)
+class MeasuredStep:
+    """One step's samples. stages: seconds before the steady state; time: the figures of the samples."""
+
+    name: str
+    labels: Labels
+    program_sha256: str
+    stages: Mapping[str, float | None]
+    time: StepTime
+    warmup_s: Sequence[float | None]
+    times_s: Sequence[float | None]
+    warnings: Sequence[str]
+
+
+def bench_report(
+    subject: Subject,
+    version: str,
+    versions: Mapping[str, str | None],
+    machine: MachineFacts,
+    command: Sequence[str] | None,
+    warnings: Sequence[str] = (),
+) -> BenchReport:
+    """A report without steps. version: crjax's own."""
+    given = redacted(command)
+    return BenchReport(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        tool=Tool(name="cr-jax", version=version),
+        versions=dict(versions),
+        command=None if given is None else tuple(given),
+        case=subject.case,
+        model=subject.model,
+        dataset=subject.dataset,
+        device=subject.device,
+        plan=subject.plan,
+        machine=machine,
+        definitions=DEFINITIONS,
+        status="measured",
+        error=None,
+        steps=(),
+        comparisons=(),
+        warnings=tuple(warnings),
+    )
+
+
+def bench_step(
+    step: MeasuredStep, count: HloCount, predicted_peak: int | None, peaks: PeakRates, conditions: MachineConditions
+) -> BenchStep:
+    """One step's figures, without measured memory and energy."""
+    median, turns = step.time.median_s, step.labels.conversational_turns
+    examples = step.labels.batch if isinstance(step.labels, TrainingLabels) else None
+    achieved = _achieved(count, median, peaks)
+    return BenchStep(
+        name=step.name,
+        phase=cast(Phase, step.labels.phase),
+        labels=convert(labels_document(step.labels), StepLabels),
+        stages_s=StageSeconds(**step.stages, tag="measured"),
+        time=step.time,
+        rates=StepRates(
+            steps_per_s=1 / median if median else None,
+            turns_per_s=turns / median if median and turns else None,
+            examples_per_s=examples / median if median and examples else None,
+            s_per_turn=median / turns if median and turns else None,
+            tag="measured",
+        ),
+        counted=CountedStep(
+            flops=count.total.flops,
+            matmul_flops=count.matmul_flops,
+            transcendentals=count.total.transcendentals,
+            hbm_bytes=count.hbm_bytes,
+            bound=count.bound,
+            program_sha256=step.program_sha256,
+            tag="counted",
+        ),
+        achieved=achieved,
+        memory=measured_memory(predicted_peak, None, None),
+        energy=None,
+        conditions=conditions,
+        warmup_samples_s=tuple(step.warmup_s),
+        samples_s=tuple(step.times_s),
+        warnings=(*step.warnings, *_outliers(step.time), *_beyond(achieved)),
+    )
+
+
+def measured_memory(predicted: int | None, measured: int | None, method: str | None) -> MeasuredMemory:
     """Peak memory beside the compiler's account of it. error_share: (predicted − measured) / measured."""
-    share = (predicted - measured) / measured if predicted is not None and measured else None
-    return {
-        "peak_bytes": measured,
-        "method": method,
-        "predicted_peak_bytes": predicted,
-        "predicted_rule": "arguments + outputs + temporaries - aliased, as the compiler allots them",
-        "error_share": share,
-        "tag": "measured",
-    }
+    return MeasuredMemory(
+        peak_bytes=measured,
+        method=method,
+        predicted_peak_bytes=predicted,
+        predicted_rule="arguments + outputs + temporaries - aliased, as the compiler allots them",
+        error_share=(predicted - measured) / measured if predicted is not None and measured else None,
+        tag="measured",
+    )
 
 
-def error_entry(error: BaseException, doing: Mapping[str, Any] | None) -> dict[str, Any]:
+def error_of(error: BaseException, doing: Doing) -> BenchError:
     """Why a case has no (further) figures: kind ``out of memory`` or ``failed``, in one line, with the
     step that was measured and the peak predicted for it."""
     said = one_line(error)
@@ -123,73 +187,77 @@ def error_entry(error: BaseException, doing: Mapping[str, Any] | None) -> dict[s
     return failure("out of memory" if full else "failed", named(error, 400), doing)
 
 
-def failure(kind: str, reason: str, doing: Mapping[str, Any] | None) -> dict[str, Any]:
+def failure(kind: Literal["out of memory", "failed"], reason: str, doing: Doing) -> BenchError:
     """The ``error`` of a report."""
-    doing = doing or {}
-    return {"kind": kind, "reason": reason, "step": doing.get("step"), "predicted_peak_bytes": doing.get("predicted_peak_bytes")}
+    return BenchError(kind=kind, reason=reason, **doing._asdict())
 
 
-def comparison_entry(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], against: str, result: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def comparison(
+    ours: BenchStep, theirs: BenchStep, against: str, result: RatioOfMedians | None, warnings: Sequence[str] = ()
+) -> StepComparison:
     """One step against another: ratio ours / theirs with interval and test, and a verdict in words."""
-    empty = {"ratio": None, "ratio_interval": None, "p_value": None, "test": None, "interleaved": False}
-    found = dict(result or empty)
-    return {
-        "step": ours["name"],
-        "against": against,
-        "against_step": theirs["name"],
-        "median_s": ours["time"]["median_s"],
-        "against_median_s": theirs["time"]["median_s"],
-        "against_samples_s": list(theirs["samples_s"]),
-        "program_equal": ours["counted"]["program_sha256"] == theirs["counted"]["program_sha256"],
-        **found,
-        "verdict": _verdict(found),
-        "warnings": [] if found["interleaved"] else ["not interleaved: what else ran then and now enters the ratio"],
-        "tag": "measured",
-    }
+    interleaved = result is not None and result.interleaved
+    apart = () if interleaved else ("not interleaved: what else ran then and now enters the ratio",)
+    return StepComparison(
+        step=ours.name,
+        against=against,
+        against_step=theirs.name,
+        median_s=ours.time.median_s,
+        against_median_s=theirs.time.median_s,
+        against_samples_s=theirs.samples_s,
+        program_equal=ours.counted.program_sha256 == theirs.counted.program_sha256,
+        ratio=result.ratio if result else None,
+        ratio_interval=result.ratio_interval if result else None,
+        p_value=result.p_value if result else None,
+        test=result.test if result else None,
+        interleaved=interleaved,
+        verdict=_verdict(result),
+        warnings=(*apart, *warnings),
+        tag="measured",
+    )
 
 
-def _verdict(found: Mapping[str, Any]) -> str:
-    ratio = found["ratio"]
-    if ratio is None:
+def _verdict(result: RatioOfMedians | None) -> str:
+    if result is None:
         return "not comparable: too few samples"
-    low, high = found["ratio_interval"]
-    if found["p_value"] >= SIGNIFICANT or low <= 1 <= high:
+    low, high = result.ratio_interval
+    if result.p_value >= SIGNIFICANT or low <= 1 <= high:
         return "no difference shown"
-    return f"{1 / ratio:.2f} times as fast" if ratio < 1 else f"{ratio:.2f} times as slow"
+    return f"{1 / result.ratio:.2f} times as fast" if result.ratio < 1 else f"{result.ratio:.2f} times as slow"
 
 
-def _achieved(flops: int, matmul: int, moved: int, median: float | None, peaks: Mapping[str, Any]) -> dict[str, Any]:
+def _achieved(count: HloCount, median: float | None, peaks: PeakRates) -> AchievedRates:
     def rate(amount: int) -> float | None:
         return amount / median if median else None
 
     def share(amount: int, peak: float | None) -> float | None:
         return amount / median / peak if median and peak else None
 
-    return {
-        "flops_per_s": rate(flops),
-        "matmul_flops_per_s": rate(matmul),
-        "bytes_per_s": rate(moved),
-        "matmul_utilisation": share(matmul, peaks["flops_per_s"]),
-        "bandwidth_utilisation": share(moved, peaks["bytes_per_s"]),
-        "peak_profile": peaks["profile"],
-        "matmul_type": peaks["matmul_type"],
-        "tag": "measured",
-    }
+    return AchievedRates(
+        flops_per_s=rate(count.total.flops),
+        matmul_flops_per_s=rate(count.matmul_flops),
+        bytes_per_s=rate(count.hbm_bytes),
+        matmul_utilisation=share(count.matmul_flops, peaks.flops_per_s),
+        bandwidth_utilisation=share(count.hbm_bytes, peaks.bytes_per_s),
+        peak_profile=peaks.profile,
+        matmul_type=peaks.matmul_type,
+        tag="measured",
+    )
 
 
-def _beyond(achieved: Mapping[str, Any]) -> list[str]:
-    shares = {"matmul": achieved["matmul_utilisation"], "bandwidth": achieved["bandwidth_utilisation"]}
+def _beyond(achieved: AchievedRates) -> list[str]:
+    shares = {"matmul": achieved.matmul_utilisation, "bandwidth": achieved.bandwidth_utilisation}
     return [
-        f"{name} utilisation {share:.0%} is over 100%: an error of the profile {achieved['peak_profile']!r}, not a fast device"
+        f"{name} utilisation {share:.0%} is over 100%: an error of the profile {achieved.peak_profile!r}, not a fast device"
         for name, share in shares.items()
         if share is not None and share > 1
     ]
 
 
-def _outliers(figures: Mapping[str, Any]) -> list[str]:
-    far, n = figures["outliers"], figures["samples"]
-    if not far or far < max(1, 0.01 * n):
+def _outliers(time: StepTime) -> list[str]:
+    if not time.outliers or time.outliers < max(1, 0.01 * time.samples):
         return []
-    return [f"{far} of {n} samples are outliers (further than 5 scaled median absolute deviations): read the median"]
+    return [
+        f"{time.outliers} of {time.samples} samples are outliers (further than 5 scaled median absolute deviations): "
+        "read the median"
+    ]

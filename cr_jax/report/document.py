@@ -11,6 +11,7 @@ from msgspec import structs
 
 from cr_jax.catalog.load import load_accelerator, load_dataset
 from cr_jax.documents.base import Block, Document, constants, decode, plain
+from cr_jax.documents.bench_report import BenchReport
 from cr_jax.documents.check import check
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.documents.reported_step import StepDurations
@@ -62,6 +63,14 @@ def read_report(path: str | Path) -> CostReport:
     if kind != "cost-report":
         raise BadInput(str(path), f"kind: {kind!r} is not a cost report; legal: what crjax profile --out writes")
     return decode(document, CostReport, str(path))
+
+
+def read_bench(path: str | Path, legal: str) -> BenchReport:
+    """The bench report in a file. legal: the files that a refusal names. Raises ``BadInput`` for anything else."""
+    document = read_json(path)
+    if validate(document, str(path)) != "bench-report":
+        raise BadInput(str(path), f"kind: not a bench-report; {legal}")
+    return decode(document, BenchReport, str(path))
 
 
 def write(document: dict[str, Any] | Document, path: str | Path) -> None:

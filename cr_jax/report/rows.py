@@ -163,12 +163,13 @@ def bound(coverage: StepCoverage) -> Bound:
 def coverage(report: CostReport) -> RowCoverage:
     """What the counts leave out, over all steps."""
     steps = [step.coverage for step in report.steps]
-    bounds: set[Bound] = {bound(one) for one in steps}
+    reached = {bound(one) for one in steps}
+    bounds: tuple[Bound, ...] = tuple(kind for kind in _BOUNDS if kind in reached)
     return RowCoverage(
         complete=all(one.complete for one in steps),
         uncounted=tuple(sorted({missing.operation for one in steps for missing in one.uncounted})),
         unknown_loops=sum(len(one.unknown_loops) for one in steps),
-        bounds=tuple(filter(bounds.__contains__, _BOUNDS)),
+        bounds=bounds,
         declared=tuple(sorted({call.operation for one in steps for call in one.declared})),
         unattributed_share=max((one.unattributed_share for one in steps), default=0.0),
         programs=len(steps),

@@ -143,8 +143,8 @@ def test_out_of_memory_is_a_result_with_what_was_predicted(monkeypatch):
     monkeypatch.setattr(benches.run, "start", full)
     found = benches.bench(tiny_case(), Plan(runs=2, seconds=0))
     validate(found, "failed")
-    assert found["status"] == "failed" and found["error"]["kind"] == "out of memory" and found["steps"] == []
-    assert found["error"]["predicted_peak_bytes"] > 0 and found["error"]["step"] == "infer/replay/t2"
+    assert found.status == "failed" and found.error.kind == "out of memory" and found.steps == ()
+    assert found.error.predicted_peak_bytes > 0 and found.error.step == "infer/replay/t2"
 
 
 def test_a_step_that_would_not_fit_is_not_run(monkeypatch):
@@ -152,8 +152,8 @@ def test_a_step_that_would_not_fit_is_not_run(monkeypatch):
     monkeypatch.setattr(benches.run, "start", lambda *_: pytest.fail("run"))
     found = benches.bench(tiny_case(), Plan(runs=2, seconds=0))
     validate(found, "failed")
-    assert found["status"] == "failed" and found["error"]["kind"] == "out of memory"
-    assert found["error"]["predicted_peak_bytes"] == 1 << 60 and "of memory" in found["error"]["reason"]
+    assert found.status == "failed" and found.error.kind == "out of memory"
+    assert found.error.predicted_peak_bytes == 1 << 60 and "of memory" in found.error.reason
 
 
 def test_ctrl_c_keeps_what_was_measured(monkeypatch, capsys, tmp_path):
@@ -173,9 +173,9 @@ def test_ctrl_c_keeps_what_was_measured(monkeypatch, capsys, tmp_path):
 
 def test_peak_memory_beside_the_prediction(monkeypatch):
     monkeypatch.setattr(memory, "fresh_peak", lambda case, step, command, environment: (2000, ["said"]))
-    found = benches.bench(tiny_case(mode="replay"), Plan(runs=2, seconds=0))["steps"][0]
-    assert found["memory"]["peak_bytes"] == 2000 and "said" in found["warnings"]
-    assert found["memory"]["error_share"] == pytest.approx(found["memory"]["predicted_peak_bytes"] / 2000 - 1)
+    found = benches.bench(tiny_case(mode="replay"), Plan(runs=2, seconds=0)).steps[0]
+    assert found.memory.peak_bytes == 2000 and "said" in found.warnings
+    assert found.memory.error_share == pytest.approx(found.memory.predicted_peak_bytes / 2000 - 1)
 
 
 def test_help_imports_no_jax():

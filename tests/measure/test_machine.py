@@ -2,6 +2,7 @@
 
 import pytest
 
+from cr_jax.documents.base import plain
 from cr_jax.measure import machine
 
 
@@ -21,24 +22,24 @@ def pair(tmp_path, own_s, **after):
 
 def test_the_machine_says_what_it_is_without_names_or_paths(tmp_path):
     found = machine.machine(proc(tmp_path / "p"))
-    assert found["cpu"] == "Test CPU" and found["memory_bytes"] == 1024 * 1024
-    assert set(found) == {"cpu", "cores", "memory_bytes", "system"} and "/" not in str(found.values())
+    assert found.cpu == "Test CPU" and found.memory_bytes == 1024 * 1024
+    assert set(plain(found)) == {"cpu", "cores", "memory_bytes", "system"} and "/" not in str(plain(found).values())
 
 
 def test_a_quiet_machine_warns_of_nothing(tmp_path):
     found, warnings = pair(tmp_path, own_s=1.0, user=1100, idle=1100)  # 1 s busy, all of it ours
-    assert found["others_share"] == pytest.approx(0) and warnings == [] and found["clock_change"] == 0
+    assert found.others_share == pytest.approx(0) and warnings == [] and found.clock_change == 0
 
 
 def test_others_steal_and_clock_are_told_apart(tmp_path):
     found, warnings = pair(tmp_path, own_s=1.0, user=1150, idle=1040, steal=10, mhz=1500.0)
     # 200 ticks: 150 user (100 ours), 40 idle, 10 stolen
-    assert found["others_share"] == pytest.approx(50 / 200) and found["stolen_share"] == pytest.approx(10 / 200)
-    assert found["clock_change"] == pytest.approx(-0.25)
+    assert found.others_share == pytest.approx(50 / 200) and found.stolen_share == pytest.approx(10 / 200)
+    assert found.clock_change == pytest.approx(-0.25)
     assert len(warnings) == 3 and "25%" in warnings[0] and "steal" in warnings[1] and "-25%" in warnings[2]
 
 
 def test_without_proc_everything_is_null(tmp_path):
     nothing = machine.read(tmp_path / "none", lambda: 0.0)
     found, warnings = machine.contention(nothing, nothing, 2)
-    assert warnings == [] and {v for k, v in found.items() if k != "tag"} == {None}
+    assert warnings == [] and {v for k, v in plain(found).items() if k != "tag"} == {None}

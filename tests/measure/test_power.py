@@ -19,27 +19,27 @@ class Fake:
 def test_joules_per_step_from_two_readings():
     clock = Fake()
     found, warnings = power.energy(clock.call, power.ReplayMeter([100.0, 112.0]), 0.1, clock=clock)
-    assert found["repeats"] == clock.calls == 6 and warnings == []
-    assert found["joules_per_step"] == pytest.approx(2.0) and found["average_w"] == pytest.approx(12 / 0.6)
+    assert found.repeats == clock.calls == 6 and warnings == []
+    assert found.joules_per_step == pytest.approx(2.0) and found.average_w == pytest.approx(12 / 0.6)
 
 
 def test_the_repeats_span_twenty_updates_of_the_meter():
     clock = Fake()
     found, _ = power.energy(clock.call, power.ReplayMeter([0.0, 1.0], period_s=0.25), 0.1, clock=clock)
-    assert found["repeats"] * 0.1 >= 20 * 0.25
+    assert found.repeats * 0.1 >= 20 * 0.25
 
 
 @pytest.mark.parametrize(("readings", "word"), [([5.0, 4.0], "backwards"), ([5.0], "failed"), ([], "failed")])
 def test_a_meter_that_fails_or_runs_back_gives_null_and_a_warning(readings, word):
     clock = Fake()
     found, warnings = power.energy(clock.call, power.ReplayMeter(readings), 0.1, clock=clock)
-    assert found["joules_per_step"] is None and found["average_w"] is None and word in warnings[0]
+    assert found.joules_per_step is None and found.average_w is None and word in warnings[0]
 
 
 def test_a_clock_that_stands_gives_null():
     clock = Fake(0.0)
     found, warnings = power.energy(clock.call, power.ReplayMeter([0.0, 1.0]), 0.1, clock=clock)
-    assert found["joules_per_step"] is None and "clock" in warnings[0]
+    assert found.joules_per_step is None and "clock" in warnings[0]
 
 
 def test_rapl_adds_packages_and_follows_a_counter_that_wraps(tmp_path):

@@ -7,11 +7,12 @@ import sys
 
 import pytest
 
+from cr_jax.documents.bench_report import BenchError
 from cr_jax.errors import BadInput
 from cr_jax.measure.case import Case
 from cr_jax.measure.clock import Plan
 from cr_jax.measure.sweep import Budget, cells, finished, sweep
-from cr_jax.report import bench as report
+from cr_jax.report.bench import Doing, error_of
 from cr_jax.report.document import validate
 
 CASES = cells(["dmn", "aim"], ["cell-phones"], ["train", "infer"], [1, 32], [None], ["float32"])
@@ -28,10 +29,13 @@ if case["model"] == "aim" and case["phase"] == "train":
 if case["users"] == 32:
     sys.exit("RESOURCE_EXHAUSTED: no room")
 sys.path[:0] = {path!r}
-from cr_jax.report import bench as report
-head = {{"case": case, "model": None, "dataset": None, "device": None, "plan": request["plan"]}}
-machine = {{"cpu": "c", "cores": 1, "memory_bytes": 1, "system": "s"}}
-json.dump(report.document(head, "1", {{}}, machine, None), open(request["result"], "w"))
+from msgspec import convert
+from cr_jax.documents.base import plain
+from cr_jax.documents.bench_report import BenchCase, MachineFacts, SamplingPlan
+from cr_jax.report.bench import Subject, bench_report
+subject = Subject(convert(case, BenchCase), convert(request["plan"], SamplingPlan))
+machine = MachineFacts(cpu="c", cores=1, memory_bytes=1, system="s")
+json.dump(plain(bench_report(subject, "1", {{}}, machine, None)), open(request["result"], "w"))
 """
 
 
@@ -54,13 +58,13 @@ def test_failing_cells_are_results_and_a_second_run_does_nothing(tmp_path, comma
     start, log = command
     told = []
     found = sweep(CASES, Plan(), tmp_path / "out", Budget(60), lambda *facts: told.append(facts[2]), start)
-    by = {(d["case"]["model"], d["case"]["phase"], d["case"]["users"]): d for d in found}
+    by = {(d.case.model, d.case.phase, d.case.users): d for d in found}
     for document in found:
         validate(document, "a cell")
-    assert by["dmn", "train", 1]["status"] == by["dmn", "infer", 1]["status"] == "measured"
-    killed, full = by["aim", "train", 1]["error"], by["dmn", "infer", 32]["error"]
-    assert killed["kind"] == full["kind"] == "out of memory" and "SIGKILL" in killed["reason"]
-    assert killed["predicted_peak_bytes"] == full["predicted_peak_bytes"] == 123 and killed["step"] == "s"
+    assert by["dmn", "train", 1].status == by["dmn", "infer", 1].status == "measured"
+    killed, full = by["aim", "train", 1].error, by["dmn", "infer", 32].error
+    assert killed.kind == full.kind == "out of memory" and "SIGKILL" in killed.reason
+    assert killed.predicted_peak_bytes == full.predicted_peak_bytes == 123 and killed.step == "s"
     assert told == [False] * 6 and len(log.read_text().split()) == 6
     again = sweep(CASES, Plan(), tmp_path / "out", Budget(60), lambda *facts: told.append(facts[2]), start)
     assert again == found and told[6:] == [True] * 6 and len(log.read_text().split()) == 6
@@ -88,15 +92,15 @@ def test_a_file_that_is_no_report_is_refused_and_left_alone(tmp_path):
 
 def test_errors_are_named_by_what_they_are():
     error = RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating")
-    full = report.error_entry(error, {"step": "s", "predicted_peak_bytes": 9})
-    assert full == {
-        "kind": "out of memory",
-        "reason": "RuntimeError: RESOURCE_EXHAUSTED: Out of memory allocating",
-        "step": "s",
-        "predicted_peak_bytes": 9,
-    }
-    assert report.error_entry(MemoryError(), None)["kind"] == "out of memory"
-    assert report.error_entry(RuntimeError("INTERNAL: no"), None)["kind"] == "failed"
+    full = error_of(error, Doing("s", 9))
+    assert full == BenchError(
+        kind="out of memory",
+        reason="RuntimeError: RESOURCE_EXHAUSTED: Out of memory allocating",
+        step="s",
+        predicted_peak_bytes=9,
+    )
+    assert error_of(MemoryError(), Doing()).kind == "out of memory"
+    assert error_of(RuntimeError("INTERNAL: no"), Doing()).kind == "failed"
 
 
 @pytest.mark.parametrize("module", ["cr_jax.measure.worker", "cr_jax.targets.worker"])
