@@ -68,67 +68,71 @@ def cycles(measured: Path) -> dict[str, dict[str, float]]:
     }
 
 
+_CYCLES = "openxla/xla, hlo_op_profiles: dependent chains of one thread, over those of additions (hlo_op_profiler.cc)"
+#: Constants of other sources, and where the search for others begins.
+_GIVEN = {
+    "bandwidth_share": constant(
+        0.9,
+        "1",
+        "share of the memory's peak that a long stream reaches",
+        "fitted",
+        SOURCE + "; HBM: the mean of V100 and "
+        "A100; GDDR: that of T4 and 660 GB/s printed of RTX A5000 (userz.net); RTX 4090: 918 to 924 GB/s "
+        "(tinygrad/open-gpu-kernel-modules, issue 6)",
+        {"card": {"rtx4090": 0.913}, "memory_kind": {"gddr": PRINTED_GDDR}, "generation": {}},
+    ),
+    "core_bytes_per_clock": constant(
+        32,
+        "bytes",
+        "most that one core moves to or from memory in a clock",
+        "printed",
+        "openxla/xla, gpu_performance_model_base.cc: one transaction of 32 bytes per clock and core",
+    ),
+    "cache_bytes_per_clock": constant(
+        25.6,
+        "bytes",
+        "what one core reads from the last-level cache in a clock",
+        "printed",
+        "NVIDIA A100 whitepaper: 2,048 bytes a clock of V100's cache, for 80 cores",
+    ),
+    "cache_speedup": constant(
+        2.5,
+        "1",
+        "rate of the last-level cache over that of memory, at least",
+        "printed",
+        "openxla/xla, gpu_performance_model_base.h: kL2CacheSpeedup",
+    ),
+    "cache_reach": constant(
+        1.0, "1", "distance over the cache's size at which half of a buffer is still in it", "fitted", SOURCE
+    ),
+    "cache_sharpness": constant(4.0, "1", "how sharply a buffer leaves the cache with distance", "fitted", SOURCE),
+    "row_share": constant(
+        0.97, "1", "share of a stream's rate at which a reduction over the fastest axis reads", "fitted", SOURCE
+    ),
+    "column_share": constant(
+        0.8,
+        "1",
+        "the same for a reduction over another axis",
+        "assumed",
+        "no measurement known: tiles of 32 columns move whole lines, but one partial result per block is added to the rest",
+    ),
+    "overlap": constant(
+        5.0, "1", "sharpness of the larger of arithmetic and memory", "assumed", "that of products on plain lanes"
+    ),
+    "flop_cycles": constant(
+        1.0,
+        "clocks",
+        "of a lane for one addition or product",
+        "printed",
+        "NVIDIA's CUDA programming guide: one result per lane and clock",
+    ),
+}
+
+
 def start(measured: Path) -> dict[str, dict[str, Any]]:
     """The constants before any fit: those of other sources, and where the search begins."""
     counted = cycles(measured)
-    table = "openxla/xla, hlo_op_profiles: dependent chains of one thread, over those of additions (hlo_op_profiler.cc)"
-    entries = {
-        "bandwidth_share": constant(
-            0.9,
-            "1",
-            "share of the memory's peak that a long stream reaches",
-            "fitted",
-            SOURCE + "; HBM: the mean of V100 and "
-            "A100; GDDR: that of T4 and 660 GB/s printed of RTX A5000 (userz.net); RTX 4090: 918 to 924 GB/s "
-            "(tinygrad/open-gpu-kernel-modules, issue 6)",
-            {"card": {"rtx4090": 0.913}, "memory_kind": {"gddr": PRINTED_GDDR}, "generation": {}},
-        ),
-        "core_bytes_per_clock": constant(
-            32,
-            "bytes",
-            "most that one core moves to or from memory in a clock",
-            "printed",
-            "openxla/xla, gpu_performance_model_base.cc: one transaction of 32 bytes per clock and core",
-        ),
-        "cache_bytes_per_clock": constant(
-            25.6,
-            "bytes",
-            "what one core reads from the last-level cache in a clock",
-            "printed",
-            "NVIDIA A100 whitepaper: 2,048 bytes a clock of V100's cache, for 80 cores",
-        ),
-        "cache_speedup": constant(
-            2.5,
-            "1",
-            "rate of the last-level cache over that of memory, at least",
-            "printed",
-            "openxla/xla, gpu_performance_model_base.h: kL2CacheSpeedup",
-        ),
-        "cache_reach": constant(
-            1.0, "1", "distance over the cache's size at which half of a buffer is still in it", "fitted", SOURCE
-        ),
-        "cache_sharpness": constant(4.0, "1", "how sharply a buffer leaves the cache with distance", "fitted", SOURCE),
-        "row_share": constant(
-            0.97, "1", "share of a stream's rate at which a reduction over the fastest axis reads", "fitted", SOURCE
-        ),
-        "column_share": constant(
-            0.8,
-            "1",
-            "the same for a reduction over another axis",
-            "assumed",
-            "no measurement known: tiles of 32 columns move whole lines, but one partial result per block is added to the rest",
-        ),
-        "overlap": constant(
-            5.0, "1", "sharpness of the larger of arithmetic and memory", "assumed", "that of products on plain lanes"
-        ),
-        "flop_cycles": constant(
-            1.0,
-            "clocks",
-            "of a lane for one addition or product",
-            "printed",
-            "NVIDIA's CUDA programming guide: one result per lane and clock",
-        ),
-    }
+    entries = dict(_GIVEN)
     meanings = {
         "division_cycles": "one division",
         "transcendental_cycles": "one exponential, logarithm, tanh or logistic function, their mean",
@@ -141,7 +145,7 @@ def start(measured: Path) -> dict[str, dict[str, Any]]:
             "clocks",
             f"of a lane for {meaning}",
             "printed",
-            table,
+            _CYCLES,
             {"generation": {"pascal": counted[name]["pascal"]}},
         )
     return {f"streams.{name}": entry for name, entry in entries.items()}

@@ -7,8 +7,6 @@ from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
 
-from msgspec import UNSET
-
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data.corpus import Corpus, read_corpus
@@ -27,7 +25,6 @@ from cr_jax.documents.run_estimate import (
     RunCosts,
     RunEstimate,
     RunEstimates,
-    RunGrounds,
     TrainingCosts,
 )
 from cr_jax.errors import BadConfig, CrJaxError
@@ -51,6 +48,7 @@ from cr_jax.report.run_estimate import (
     Parts,
     evaluation,
     frozen,
+    grounds,
     item_side,
     length,
     mixed,
@@ -59,7 +57,6 @@ from cr_jax.report.run_estimate import (
     total,
 )
 from cr_jax.report.step_figures import reported_step
-from cr_jax.report.timing import without_share
 
 NOTES = (
     "a stage that stops early costs less",
@@ -277,7 +274,7 @@ def _document(
         item_side=once,
         frozen=fixed,
         whole=RunCosts(**_sums(whole), peak_bytes=largest(one.peak_bytes for one in whole), tag="predicted"),
-        grounds=_grounds(report, money),
+        grounds=grounds(report, money),
     )
     validate(document, "the estimate (a bug in cr_jax: please report it)")
     return document
@@ -335,23 +332,3 @@ def _notes(plan: TrainingPlan, own: Mapping[str, Any], once: Any, fixed: Any) ->
 
 def _sums(rows: Sequence[ObjectiveCosts | EvaluationCosts | ItemSideCosts]) -> dict[str, Any]:
     return {key: total(getattr(one, key) for one in rows) for key in SUMMED}
-
-
-def _grounds(report: CostReport, money: Money) -> RunGrounds:
-    """What times, energy and price stand on, and whether the peak fits."""
-    prediction = report.steps[0].prediction
-    assert prediction is not UNSET
-    energy, price = prediction.energy, prediction.price
-    accelerator = money.accelerator
-    hourly = money.rates.hourly(accelerator.name) if accelerator is not None else None
-    return RunGrounds(
-        method=prediction.method,
-        validated_on=prediction.validated_on,
-        coverage=prediction.coverage,
-        device_memory_bytes=accelerator.memory_bytes if accelerator is not None else None,
-        energy=without_share(energy),
-        energy_reason=energy.reason if energy else None,
-        per_hour_usd=(price.per_hour_usd if price else None) if hourly is None else hourly,
-        price_source=(price.source if price else None) if hourly is None else "given by the user",
-        price_reason=price.reason if price else None,
-    )

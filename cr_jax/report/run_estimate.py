@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, NamedTuple, TypedDict, TypeVar
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.data.split import TEST, VALIDATION
@@ -14,11 +14,12 @@ from cr_jax.documents.base import known
 from cr_jax.documents.cost_report import CostReport, ReportedData
 from cr_jax.documents.prediction import StepPrediction
 from cr_jax.documents.reported_step import ReportedStep
-from cr_jax.documents.run_estimate import EvaluationCosts, FrozenCosts, ItemSideCosts, MeasuredSteps, ObjectiveCosts
+from cr_jax.documents.run_estimate import EvaluationCosts, FrozenCosts, ItemSideCosts, MeasuredSteps, ObjectiveCosts, RunGrounds
 from cr_jax.errors import BadConfig
 from cr_jax.predict.money.pricing import Rates, costs
 from cr_jax.report.build import largest
 from cr_jax.report.measured import MeasuredStep
+from cr_jax.report.timing import without_share
 
 #: Conversation states that evaluation ranks at once, as ``cr_jax.train.evaluate`` does.
 EVALUATED = 64
@@ -241,3 +242,23 @@ def item_side(report: CostReport, money: Money) -> ItemSideCosts | None:
         return None
     peak = largest(step.memory.peak_bytes for step in side)
     return ItemSideCosts(peak_bytes=peak, **_totals([(step, 1) for step in side], money)._asdict(), tag="predicted")
+
+
+def grounds(report: CostReport, money: Money) -> RunGrounds:
+    """What times, energy and price stand on, and whether the peak fits."""
+    prediction = report.steps[0].prediction
+    assert prediction is not UNSET, "an estimate has predictions"
+    energy, price = prediction.energy, prediction.price
+    accelerator = money.accelerator
+    hourly = money.rates.hourly(accelerator.name) if accelerator is not None else None
+    return RunGrounds(
+        method=prediction.method,
+        validated_on=prediction.validated_on,
+        coverage=prediction.coverage,
+        device_memory_bytes=accelerator.memory_bytes if accelerator is not None else None,
+        energy=without_share(energy),
+        energy_reason=energy.reason if energy else None,
+        per_hour_usd=(price.per_hour_usd if price else None) if hourly is None else hourly,
+        price_source=(price.source if price else None) if hourly is None else "given by the user",
+        price_reason=price.reason if price else None,
+    )
