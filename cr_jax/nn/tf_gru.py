@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from cr_jax.nn.bias import add_bias
 from cr_jax.nn.module import Module, scoped
 
 glorot = nnx.initializers.glorot_uniform()
@@ -21,7 +22,8 @@ glorot = nnx.initializers.glorot_uniform()
 
 def until(lengths: Int[Array, "B"], steps: int) -> Bool[Array, "B T"]:
     """True at the first ``lengths[b]`` of ``steps`` positions."""
-    return jnp.arange(steps) < lengths[:, None]
+    ends = lengths[:, None]
+    return jnp.arange(steps)[None] < ends
 
 
 class GRU(Module):
@@ -46,7 +48,7 @@ class GRU(Module):
 
     @scoped
     def unroll(
-        self, projected: Float[Array, "B T 3H"], valid: Bool[Array, "B T"], state: Float[Array, "B H"]
+        self, projected: Float[Array, "B T 3*{self.hidden}"], valid: Bool[Array, "B T"], state: Float[Array, "B H"]
     ) -> tuple[Float[Array, "B T H"], Float[Array, "B H"]]:
         """Like a call, on inputs that :meth:`project` has projected."""
         return self._unroll(_by_time(projected), _by_time(valid), state)
@@ -80,13 +82,13 @@ class GRU(Module):
         return self._advance()(self._project(x), state)
 
     @scoped
-    def project(self, x: Float[Array, "*B E"]) -> Float[Array, "*B 3H"]:
+    def project(self, x: Float[Array, "*B E"]) -> Float[Array, "*B 3*{self.hidden}"]:
         """The terms of r, u and c that do not depend on the state: the input half, with biases."""
         return self._project(x)
 
     @scoped
     def gated(
-        self, projected: Float[Array, "B T 3H"], gate: Float[Array, "B T"], state: Float[Array, "B H"]
+        self, projected: Float[Array, "B T 3*{self.hidden}"], gate: Float[Array, "B T"], state: Float[Array, "B H"]
     ) -> Float[Array, "B H"]:
         """The state after ``h = g·GRU(x, h) + (1−g)·h`` over all steps (DMN's episode)."""
         advance = self._advance()
@@ -104,7 +106,7 @@ class GRU(Module):
     def _project(self, x):
         e = self.inputs
         kernel = jnp.concatenate([self.gates_kernel[:e], self.candidate_kernel[:e]], axis=1)
-        return x @ kernel + jnp.concatenate([self.gates_bias[...], self.candidate_bias[...]])
+        return add_bias(x @ kernel, jnp.concatenate([self.gates_bias[...], self.candidate_bias[...]]))
 
     def _advance(self):
         gates, candidate = self.gates_kernel[self.inputs :], self.candidate_kernel[self.inputs :]

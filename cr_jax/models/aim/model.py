@@ -146,7 +146,7 @@ def precompute(model: AIM, items: dict[str, Array]) -> Side:
     return Side(vectors, model.generator.tables())
 
 
-def start(model: AIM, side: Side, batch: int) -> WordWindow:
+def start(model: AIM, side: Side | None, batch: int) -> WordWindow:
     """An empty window for ``batch`` users."""
     del side
     return empty_window(batch, model.config.max_words)

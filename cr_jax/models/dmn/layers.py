@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from cr_jax.nn.bias import add_bias
 from cr_jax.nn.module import Module, scoped
 from cr_jax.nn.tf_gru import GRU, fact_states, glorot, until
 
@@ -51,8 +52,8 @@ class AttentionGate(Module):
         m = jnp.broadcast_to(memory[:, None], c.shape)
         q = jnp.broadcast_to(question[:, None], c.shape)
         z = jnp.concatenate([c, m, q, c * q, c * m, (c - q) ** 2, (c - m) ** 2], axis=-1)
-        hidden = jnp.tanh(z @ self.w1[...] + self.b1[...])
-        return jax.nn.sigmoid(hidden @ self.w2[...] + self.b2[...])[..., 0]
+        hidden = jnp.tanh(add_bias(z @ self.w1[...], self.b1[...]))
+        return jax.nn.sigmoid(add_bias(hidden @ self.w2[...], self.b2[...]))[..., 0]
 
 
 class Recall(NamedTuple):

@@ -115,7 +115,8 @@ def turn(model: DMN, side: None, state: State, utterance: dict[str, Array]) -> t
     shifted = jnp.concatenate([state.facts[:, 1:], jnp.zeros_like(state.facts[:, :1])], axis=1)
     facts = jnp.where(full, shifted, state.facts)
     slot = jnp.minimum(state.turns - 1, slots - 2)
-    here = later[:, None] & (jnp.arange(slots) == slot[:, None])
+    moved, at = later[:, None], slot[:, None]
+    here = moved & (jnp.arange(slots)[None] == at)
     facts = jnp.where(here[..., None], fact[:, None], facts)
 
     newest = jnp.take_along_axis(words, jnp.maximum(lengths - 1, 0)[:, None, None], axis=1)[:, 0]

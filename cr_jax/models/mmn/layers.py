@@ -18,6 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from cr_jax.errors import BadConfig
+from cr_jax.nn.bias import add_bias
 from cr_jax.nn.module import Module, scoped
 from cr_jax.nn.tf_gru import GRU, fact_states, glorot, gru_names, until
 
@@ -43,15 +44,16 @@ class Gate(Module):
         self.b2 = nnx.Param(glorot(rngs.params(), (1, 1)).reshape(1))
 
     @scoped
-    def share(self, facts: Float[Array, "X C S H"]) -> Float[Array, "X C S H"]:
+    def share(self, facts: Float[Array, "*C S H"]) -> Float[Array, "*C S H"]:
         """The facts' term before the tanh, which is the same for every user."""
-        return facts @ self.w1[: self.hidden] + self.b1[...]
+        return add_bias(facts @ self.w1[: self.hidden], self.b1[...])
 
     def __call__(
         self, share: Float[Array, "X C S H"], memory: Float[Array, "B H"], query: Float[Array, "B H"]
     ) -> Float[Array, "B C S"]:
         asked = jnp.concatenate([memory, query], axis=-1) @ self.w1[self.hidden :]
-        return jax.nn.sigmoid(jnp.tanh(share + asked[:, None, None]) @ self.w2[...] + self.b2[...])[..., 0]
+        hidden = jnp.tanh(share + asked[:, None, None])
+        return jax.nn.sigmoid(add_bias(hidden @ self.w2[...], self.b2[...]))[..., 0]
 
 
 class Recall(NamedTuple):
@@ -88,7 +90,7 @@ class EpisodicMemory(Module):
 class Scored(NamedTuple):
     """The second layer's output, and the logit."""
 
-    hidden: Float[Array, "B C W/2"]
+    hidden: Float[Array, "B C W//2"]
     logits: Float[Array, "B C"]
 
 
@@ -109,16 +111,16 @@ class Head(Module):
         self.b3 = nnx.Param(glorot(rngs.params(), (1, 1)).reshape(1))
 
     @scoped
-    def share(self, own: Float[Array, "X C D"]) -> Float[Array, "X C W"]:
+    def share(self, own: Float[Array, "*C D"]) -> Float[Array, "*C W"]:
         """The candidates' term in the first layer."""
         return own @ self.w1[self.before : self.before + self.own]
 
     def __call__(self, before: Float[Array, "B N"], share: Float[Array, "X C W"], after: Float[Array, "B E"] | None) -> Scored:
-        asked = before @ self.w1[: self.before] + self.b1[...]
+        asked = add_bias(before @ self.w1[: self.before], self.b1[...])
         if after is not None:
             asked = asked + after @ self.w1[self.before + self.own :]
-        hidden = jax.nn.elu(jax.nn.elu(share + asked[:, None]) @ self.w2[...] + self.b2[...])
-        return Scored(hidden, (hidden @ self.w3[...] + self.b3[...])[..., 0])
+        hidden = jax.nn.elu(add_bias(jax.nn.elu(share + asked[:, None]) @ self.w2[...], self.b2[...]))
+        return Scored(hidden, add_bias(hidden @ self.w3[...], self.b3[...])[..., 0])
 
     def squares(self) -> Float[Array, ""]:
         """Σw² of all six arrays, biases included, as the published loss regularises them."""
@@ -186,7 +188,7 @@ class MultiMemory(Module):
         self,
         common: Float[Array, "B N H"],
         query: Float[Array, "B H"],
-        aspects: Float[Array, "X C 2H"],
+        aspects: Float[Array, "X C 2*H"],
         user: Float[Array, "B E"] | None,
     ) -> Scored:
         """Score of each candidate aspect, from the mean memory over the N common items."""

@@ -45,7 +45,7 @@ class Side:
     """The items' facts."""
     shares: Float[Array, "I S H"]
     """The facts' shares of the gate."""
-    aspects: Float[Array, "A 2H"]
+    aspects: Float[Array, "A 2*H"]
     """The aspects' shares of the question head."""
 
 
@@ -116,7 +116,7 @@ class State:
     """The model's name: a state of MMN does not fit PMMN."""
 
 
-def start(model: MMN, side: Side, batch: int) -> State:
+def start(model: MMN, side: Side | None, batch: int) -> State:
     """The state of ``batch`` users before their requests."""
     del side
     return State(model.encoder.zeros(batch), jnp.zeros(batch, jnp.int32), model.scope)
@@ -136,9 +136,10 @@ def turn(model: MMN, side: Side, state: State, utterance: dict[str, Array]) -> t
     padding = model.encoder.project(model.words(jnp.zeros((1, 1), jnp.int32)))
     source = jnp.concatenate([new, jnp.broadcast_to(padding, (batch, 1, padding.shape[-1]))], axis=1)
     step = jnp.arange(max(longest, model.config.query_words))
-    fresh = step < lengths[:, None]
+    said = lengths[:, None]
+    fresh = step[None] < said
     inputs = jnp.take_along_axis(source, jnp.where(fresh, step, longest)[..., None], axis=1)
-    valid = fresh | (state.words[:, None] + step < model.config.query_words)
+    valid = fresh | (state.words[:, None] + step[None] < model.config.query_words)
     outputs, query = model.encoder.unroll(inputs, valid, state.query)
     last = jnp.take_along_axis(outputs, jnp.maximum(lengths - 1, 0)[:, None, None], axis=1)[:, 0]
     reached = jnp.where(lengths[:, None] > 0, last, state.query)

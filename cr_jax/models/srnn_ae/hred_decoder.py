@@ -3,7 +3,8 @@
 The context (the conversation state before the response) starts every GRU layer, or, with
 ``peephole``, is appended to every input. Log-probabilities cover words then items:
 ``log σ(s) + log softmax(word logits)`` and ``log σ(−s) + log softmax(item scores)``.
-Letters: B responses, L words of a response, W vocabulary, n items, H hidden, X context, S layers.
+Letters: B responses, L words of a response, W vocabulary, n items, V = W + n tokens, H hidden,
+X context, S layers.
 """
 
 import jax
@@ -40,7 +41,7 @@ class SwitchingDecoder(Module):
 
     def __call__(
         self, inputs: Int[Array, "B L"], lengths: Int[Array, "B"], context: Float[Array, "B X"], scores: Float[Array, "B n"]
-    ) -> tuple[Float[Array, "B L W+n"], Float[Array, "B L H"]]:
+    ) -> tuple[Float[Array, "B L {self.words}+n"], Float[Array, "B L H"]]:
         """Log-probabilities of the word after each given one, and the GRU's outputs."""
         hidden, _ = self.advance(inputs, lengths, context, self.begin(context))
         return self.choose(hidden, context, scores), hidden
@@ -65,7 +66,7 @@ class SwitchingDecoder(Module):
     @scoped
     def choose(
         self, hidden: Float[Array, "B L H"], context: Float[Array, "B X"], scores: Float[Array, "B n"]
-    ) -> Float[Array, "B L W+n"]:
+    ) -> Float[Array, "B L {self.words}+n"]:
         """Log-probabilities of words, then items."""
         b, length, _ = hidden.shape
         beside = jnp.broadcast_to(context[:, None], (b, length, context.shape[1])).astype(hidden.dtype)
@@ -100,7 +101,7 @@ class SwitchingDecoder(Module):
 
 
 def response_loss(
-    log_probabilities: Float[Array, "*B L W+n"], target: Int[Array, "*B L"], counted: Float[Array, "*B"]
+    log_probabilities: Float[Array, "*B L V"], target: Int[Array, "*B L"], counted: Float[Array, "*B"]
 ) -> Float[Array, ""]:
     """Mean negative log-likelihood over every position of the ``counted`` responses, padding included
     (the public criterion ignores no index)."""

@@ -125,7 +125,7 @@ class Sentiment(Module):
         self.respondent_seen = TorchLinear(hidden, 3, rngs=rngs)
         self.respondent_liked = TorchLinear(hidden, 3, rngs=rngs)
 
-    def __call__(self, last: Float[Array, "N H"]) -> tuple[Float[Array, "N c"], ...]:
+    def __call__(self, last: Float[Array, "N H"]) -> tuple[Float[Array, "N _"], ...]:
         """The six outputs of :data:`HEADS`: logits [N, 1], or log-probabilities [N, 3]."""
         outputs = []
         for name, classes in HEADS:
@@ -169,7 +169,7 @@ def likeliest(outputs: tuple[Array, ...], liked_weights: tuple[float, ...] | Non
     answers = []
     for (name, classes), output in zip(HEADS, outputs, strict=True):
         if liked_weights is not None and name.endswith("liked"):
-            output = output - jnp.log(jnp.asarray(liked_weights, jnp.float32))
+            output = output - jnp.log(jnp.asarray(liked_weights, jnp.float32))[None]
         answers.append((output[:, 0] > 0).astype(jnp.int32) if classes == 1 else jnp.argmax(output, axis=1).astype(jnp.int32))
     return jnp.stack(answers, axis=1)
 

@@ -2,7 +2,7 @@
 
 Letters: B users, M mention slots of a user (each holds one item), C utterances of a history,
 U new utterances, L words, n items, K layers and H units of the conversation encoder, X units of
-the response encoder.
+the response encoder, V tokens of a response (words, then items).
 """
 
 from typing import Any, NamedTuple
@@ -139,7 +139,7 @@ class DialogueRecommender(Module):
         return ConversationState(memory, mentioned, items, hred), self.respond(hred, scores)
 
     @scoped
-    def predict_responses(self, batch: Batch, key: Array | None = None) -> Float[Array, "B C L W+n"]:
+    def predict_responses(self, batch: Batch, key: Array | None = None) -> Float[Array, "B C L V"]:
         """Log-probabilities of every utterance, from the state and the scores before it (0 at first).
 
         The sentiment network is frozen here, but, as in the public code, its dropout is on with ``key``.

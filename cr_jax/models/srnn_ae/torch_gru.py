@@ -5,7 +5,7 @@ gates in the order r, z, n. Variable lengths behave as packed sequences: past a 
 state does not change and outputs are zero. A mask does this without sorting the rows.
 
 Letters: B rows, T steps, E inputs, H hidden, S states (layers × directions, PyTorch's order:
-layer 0 forward, layer 0 backward, layer 1 forward, ...), D directions.
+layer 0 forward, layer 0 backward, layer 1 forward, ...), O outputs (H per direction).
 """
 
 import jax
@@ -71,7 +71,7 @@ class TorchGRU(Module):
 
     def __call__(
         self, x: Float[Array, "B T E"], lengths: Int[Array, "B"], state: Float[Array, "B S H"] | None = None
-    ) -> tuple[Float[Array, "B T D*H"], Float[Array, "B S H"]]:
+    ) -> tuple[Float[Array, "B T O"], Float[Array, "B S H"]]:
         """The last layer's outputs, zero past each length, and every state at each length.
 
         Rows of length 0 keep their start state (zero by default).
