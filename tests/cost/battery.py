@@ -27,7 +27,7 @@ def _attention(q, k, v):
 def _norm(x, g, b):
     mean = x.mean(-1, keepdims=True)
     variance = ((x - mean) ** 2).mean(-1, keepdims=True)
-    return (x - mean) * lax.rsqrt(variance + 1e-5) * g + b
+    return (x - mean) * lax.rsqrt(variance + 1e-5) * jnp.broadcast_to(g, x.shape) + jnp.broadcast_to(b, x.shape)
 
 
 def _gru_cell(x, h, w, u):

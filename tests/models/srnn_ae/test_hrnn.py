@@ -96,10 +96,10 @@ def test_dividing_the_weights_out_gives_the_answers_of_the_data():
         even = np.broadcast_to(np.log(np.full(3, 1 / 3, np.float32)), (len(forms), 3))
         return tuple(jnp.asarray(x) for x in (one, even, row, one, even, row))
 
-    here = float(sentiment_loss(outputs(learned), forms, tuple(weights)))
+    here = float(sentiment_loss(outputs(learned), jnp.asarray(forms), tuple(weights)))
     for other in (shares, learned * [1.1, 1, 1], learned * [1, 1, 0.9]):
         other = other / other.sum()
-        assert here < float(sentiment_loss(outputs(other), forms, tuple(weights)))
+        assert here < float(sentiment_loss(outputs(other), jnp.asarray(forms), tuple(weights)))
     assert likeliest(outputs(learned), None)[0].tolist() == [0, 0, 0, 0, 0, 0]
     assert likeliest(outputs(learned), tuple(weights))[0].tolist() == [0, 0, 1, 0, 0, 1]
 
