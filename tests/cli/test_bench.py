@@ -15,7 +15,8 @@ from cr_jax.measure.case import Case
 from cr_jax.measure.clock import Plan
 from cr_jax.report.document import validate
 
-SMALL = [part for key, value in tiny.SMALL["dmn"].items() for part in ("--set", f"{key}={value}")]
+SETTINGS = tiny.SMALL["dmn"] | {"hops": "1"}
+SMALL = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
 QUICK = [
     "--model",
     "dmn",
@@ -133,7 +134,7 @@ def test_misuse_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, word
 
 
 def tiny_case(**changes):
-    return Case("dmn", "tiny", preset="matched", turns=2, settings=tiny.SMALL["dmn"], **changes)
+    return Case("dmn", "tiny", preset="matched", turns=2, settings=SETTINGS, **changes)
 
 
 def test_out_of_memory_is_a_result_with_what_was_predicted(monkeypatch):

@@ -48,15 +48,21 @@ def _autorec(config: Mapping[str, Any], arrays: Arrays) -> Iterable[Row]:
     _load(model, names, arrays)
     ratings, target = jnp.asarray(arrays["in/input"]), jnp.asarray(arrays["in/target"])
     context = jnp.asarray(arrays["in/additional_context"])
-    yield _same("out/encoded", model.encode(ratings), arrays)
-    yield _same("out/output", model(ratings), arrays)
-    yield _same("out/raw_output", model.raw(ratings), arrays)
-    yield _same("out/raw_output_with_context", model.raw(ratings, context), arrays)
+
+    def outputs(model: AutoRec) -> dict[str, jax.Array]:
+        return {
+            "encoded": model.encode(ratings),
+            "output": model(ratings),
+            "raw_output": model.raw(ratings),
+            "raw_output_with_context": model.raw(ratings, context),
+        }
 
     def loss(model: AutoRec) -> jax.Array:
         return reconstruction_loss(model(ratings), target)[0]
 
-    total, observed = reconstruction_loss(model(ratings), target)
+    for name, got in nnx.jit(outputs)(model).items():
+        yield _same(f"out/{name}", got, arrays)
+    total, observed = nnx.jit(lambda model: reconstruction_loss(model(ratings), target))(model)
     yield _sum("out/loss_sum", total, arrays)
     yield compare("out/n_observed", int(observed), arrays["out/n_observed"], atol=FORWARD)
     yield _same("out/loss_mean", total / observed, arrays)
@@ -64,11 +70,17 @@ def _autorec(config: Mapping[str, Any], arrays: Arrays) -> Iterable[Row]:
     graph, state = nnx.split(model)
     optimizer = _optimizer("autorec", Config(items=config["n_movies"]))
     moments, losses = optimizer.init(state), []
-    for _ in arrays["out/loss_sum_after_adam_steps"]:
+
+    @jax.jit
+    def step(state: Any, moments: Any) -> Any:
         gradient = jax.grad(lambda s: loss(nnx.merge(graph, s)))(state)
         updates, moments = optimizer.update(gradient, moments, state)
         state = optax.apply_updates(state, updates)
-        losses.append(loss(nnx.merge(graph, state)))
+        return state, moments, loss(nnx.merge(graph, state))
+
+    for _ in arrays["out/loss_sum_after_adam_steps"]:
+        state, moments, after = step(state, moments)
+        losses.append(after)
     yield _sum("out/loss_sum_after_adam_steps", np.array(losses), arrays)
 
 
@@ -84,25 +96,31 @@ def _sentiment(config: Mapping[str, Any], arrays: Arrays) -> Iterable[Row]:
     dialogue = Dialogue._make(jnp.asarray(arrays[f"in/{name}"]) for name in names_in)
     forms = jnp.asarray(arrays["in/forms"])
     weights = tuple(arrays["in/liked_class_weights"].tolist())
+
+    def forward(model: DialogueRecommender) -> Any:
+        encoded = model.encode(dialogue)
+        outputs = model.sentiment(encoded.last[:, -1])
+        vectors = model.sentiment.words(dialogue.words, dialogue.lengths)
+        unweighted = sentiment_loss(outputs, forms, None)
+        return encoded, outputs, model.sentiment.liked(encoded.states), vectors, unweighted
+
+    encoded, outputs, liked, vectors, unweighted = nnx.jit(forward)(model)
     # The words' vectors from outside and from the table are the same network.
-    vectors = model.sentiment.words(dialogue.words, dialogue.lengths)
-    given = model.sentiment.encoder(jnp.asarray(np.asarray(vectors)), dialogue)
-    encoded = model.encode(dialogue)
+    given = nnx.jit(lambda model, vectors: model.sentiment.encoder(vectors, dialogue))(model, vectors)
     yield _same("out/sentence_representations", encoded.sentences, arrays)
     yield _same("out/conversation_representations", encoded.states, arrays)
     yield _same("out/last_state", encoded.last[:, -1], arrays)
     yield compare("out/last_state [vectors given]", given.last[:, -1], arrays["out/last_state"], atol=FORWARD)
-    outputs = model.sentiment(encoded.last[:, -1])
     for (name, _), output in zip(HEADS, outputs, strict=True):
         who, _, what = name.partition("_")
         yield _same(f"out/{who[0].upper()}{what}", output, arrays)
-    yield _same("out/liked_probability", model.sentiment.liked(encoded.states), arrays)
+    yield _same("out/liked_probability", liked, arrays)
 
     def loss(model: DialogueRecommender) -> jax.Array:
         return sentiment_loss(model.sentiment(model.encode(dialogue).last[:, -1]), forms, weights)
 
-    yield _same("out/loss_weighted", loss(model), arrays)
-    yield _same("out/loss_unweighted", sentiment_loss(outputs, forms, None), arrays)
+    yield _same("out/loss_weighted", nnx.jit(loss)(model), arrays)
+    yield _same("out/loss_unweighted", unweighted, arrays)
     yield from _gradients(loss, model, names, arrays)
 
 
@@ -110,17 +128,25 @@ def _recommend(config: Mapping[str, Any], arrays: Arrays) -> Iterable[Row]:
     model = _model(config, items=config["n_movies"])
     _load(model, SPEC.published(model.config), arrays)
     batch = _slots(arrays)
-    scores, likes, mentioned = model.recommend_each(batch)
-    ratings = jax.vmap(model.ratings, in_axes=(2, None), out_axes=1)(likes, batch["items"])
-    yield _same("out/autorec_input", ratings, arrays)
-    yield _same("out/recommendations", scores, arrays)
-    new = jax.vmap(model.only_new, in_axes=(1, 2, None), out_axes=1)(scores, mentioned, batch["items"])
-    yield _same("out/recommendations_new_movies", new, arrays)
-    beside = model.autorec.raw(ratings, jnp.asarray(arrays["in/user_representation"]))
-    yield _same("out/recommendations_with_user_representation", beside, arrays)
+    user = jnp.asarray(arrays["in/user_representation"])
+
+    def outputs(model: DialogueRecommender) -> dict[str, jax.Array]:
+        scores, likes, mentioned = model.recommend_each(batch)
+        ratings = jax.vmap(model.ratings, in_axes=(2, None), out_axes=1)(likes, batch["items"])
+        return {
+            "autorec_input": ratings,
+            "recommendations": scores,
+            "recommendations_new_movies": jax.vmap(model.only_new, in_axes=(1, 2, None), out_axes=1)(
+                scores, mentioned, batch["items"]
+            ),
+            "recommendations_with_user_representation": model.autorec.raw(ratings, user),
+        }
+
+    for name, got in nnx.jit(outputs)(model).items():
+        yield _same(f"out/{name}", got, arrays)
     at = arrays["in/conversation_lengths"] - 1
     rows = np.arange(at.size)
-    last = model.replay(batch)["item_scores"]
+    last = nnx.jit(lambda model: model.replay(batch)["item_scores"])(model)
     yield compare("out/recommendations [replay]", last, arrays["out/recommendations"][rows, at], atol=FORWARD)
 
 
@@ -135,8 +161,8 @@ def _decoder(config: Mapping[str, Any], arrays: Arrays) -> Iterable[Row]:
         rngs=nnx.Rngs(0),
     )
     _load(model, _own(published_decoder, config["num_layers"]), arrays)
-    given = (jnp.asarray(arrays[f"in/{k}"]) for k in ("input", "lengths", "context", "movie_recommendations"))
-    log_probabilities, hidden = model(*given)
+    given = tuple(jnp.asarray(arrays[f"in/{k}"]) for k in ("input", "lengths", "context", "movie_recommendations"))
+    log_probabilities, hidden = nnx.jit(lambda model: model(*given))(model)
     yield _same("out/hidden", hidden, arrays)
     yield _same("out/log_probabilities", log_probabilities, arrays)
     yield _same("out/probabilities", jnp.exp(log_probabilities), arrays)
@@ -216,7 +242,7 @@ def _variable(model: Any, path: str) -> Any:
 
 def _gradients(loss: Any, model: nnx.Module, names: Names, arrays: Arrays) -> Iterable[Row]:
     graph, state = nnx.split(model)
-    gradient = jax.grad(lambda s: loss(nnx.merge(graph, s)))(state)
+    gradient = jax.jit(jax.grad(lambda s: loss(nnx.merge(graph, s))))(state)
     flat = {".".join(map(str, path)): value for path, value in nnx.to_flat_state(gradient)}
     for name, (path, convert) in names.items():
         if f"grad/{name}" in arrays:

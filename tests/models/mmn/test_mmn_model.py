@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -80,6 +81,12 @@ BOTH = [(mmn.MMN_SPEC, mmn.MmnConfig(**SMALL)), (mmn.PMMN_SPEC, mmn.PmmnConfig(*
 both = pytest.mark.parametrize(("spec", "config"), BOTH, ids=["mmn", "pmmn"])
 
 
+@cache
+def built(name):
+    """The model with its initial weights, for tests that leave it as it is."""
+    return next(spec.build(config, nnx.Rngs(2)) for spec, config in BOTH if spec.name == name)
+
+
 @pytest.mark.parametrize("size", [dict(), dict(embedding=6, hidden=4), dict(embedding=9, hidden=10)])
 def test_trainable_parameters(size):
     for spec, config in (
@@ -139,7 +146,7 @@ def users_of(config, users):
 
 @both
 def test_incremental_equals_replay_with_users_at_different_turns(spec, config):
-    model, said = spec.build(config, nnx.Rngs(2)), talk(config, 3)
+    model, said = built(spec.name), talk(config, 3)
     side = PRECOMPUTE(model, catalogue(config))
     state = mmn.start(model, side, 3)
     who = users_of(config, 3)
@@ -164,7 +171,7 @@ def test_incremental_equals_replay_with_users_at_different_turns(spec, config):
 
 @both
 def test_padding_of_the_query_is_encoded(spec, config):
-    model = spec.build(config, nnx.Rngs(2))
+    model = built(spec.name)
     side, who = PRECOMPUTE(model, catalogue(config)), users_of(config, 1)
     scores = [REPLAY(model, side, {"query": padded([[3, 4]], n), **who})["item_scores"] for n in (2, 12)]
     assert float(jnp.abs(scores[0] - scores[1]).max()) > 1e-3
@@ -172,7 +179,7 @@ def test_padding_of_the_query_is_encoded(spec, config):
 
 @both
 def test_chunks_change_nothing(spec, config):
-    model = spec.build(config, nnx.Rngs(2))
+    model = nnx.clone(built(spec.name))
     query = {"query": padded([[3, 4], [5]], config.query_words), **users_of(config, 2)}
     found = []
     for sizes in (dict(encode_chunk=4, score_chunk=7), dict(encode_chunk=100, score_chunk=10_000)):
@@ -184,7 +191,7 @@ def test_chunks_change_nothing(spec, config):
 
 def test_only_pmmn_knows_the_user():
     for spec, config in BOTH:
-        model = spec.build(config, nnx.Rngs(2))
+        model = built(spec.name)
         side = PRECOMPUTE(model, catalogue(config))
         query = {"query": padded([[3, 4]] * 2, config.query_words), **users_of(config, 2)}
         scores = REPLAY(model, side, query)["item_scores"]
@@ -193,7 +200,7 @@ def test_only_pmmn_knows_the_user():
 
 def test_pmmn_without_users_is_refused():
     spec, config = BOTH[1]
-    model = spec.build(config, nnx.Rngs(2))
+    model = built(spec.name)
     side = PRECOMPUTE(model, catalogue(config))
     with pytest.raises(BadConfig, match="pmmn was given no users"):
         mmn.replay(model, side, {"query": padded([[3, 4]], config.query_words)})
@@ -203,7 +210,7 @@ def test_pmmn_without_users_is_refused():
 def test_question_score_follows_the_common_items():
     """The mean memory is that of the first ``question_items`` items, by a loop over them."""
     spec, config = BOTH[1]
-    model = spec.build(config, nnx.Rngs(2))
+    model = built(spec.name)
     items = catalogue(config)
     side = mmn.precompute(model, items)
     history = {"query": padded([[3, 4]], config.query_words), "user": jnp.asarray([1])}
@@ -225,7 +232,8 @@ def test_question_score_follows_the_common_items():
 def test_matmul_flops_of_a_turn_by_hand(spec, config):
     """Every product from named factors: the item side is precomputed, the query is a user's own."""
     config = dataclasses.replace(config, score_chunk=10_000)
-    model, users = spec.build(config, nnx.Rngs(2)), 2
+    model, users = nnx.clone(built(spec.name)), 2
+    model.config = config
     side = PRECOMPUTE(model, catalogue(config))
     query = {"query": jnp.zeros((users, config.query_words), int), **users_of(config, users)}
     e, h, s, a, n, i = (config.embedding, config.hidden, config.facts, config.aspects, config.question_items, config.items)
@@ -257,6 +265,7 @@ def test_abstract_inputs_run(spec, config):
         state, answered = talks.turn(model, side, talks.start(model, side, 2), utterance)
         return loss, state, answered, talks.replay(model, side, history)
 
+    model = nnx.eval_shape(lambda: spec.build(config, nnx.Rngs(0)))
     for t in range(WORK.turns + 1):
         shapes = [
             objective.inputs(config, work, 3),
@@ -264,7 +273,6 @@ def test_abstract_inputs_run(spec, config):
             talks.history(config, work, t, 2),
             talks.utterance(config, work, t, 2),
         ]
-        model = spec.build(config, nnx.Rngs(0))
         loss, state, answered, again = nnx.eval_shape(everything, model, *map(dict, shapes))
         assert loss.shape == () and state.query.shape == (2, config.hidden)
         assert answered["item_scores"].shape == again["item_scores"].shape == (2, 7)
