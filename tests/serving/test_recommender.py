@@ -5,6 +5,7 @@ import json
 import shutil
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from train.corpora import SMALL, conversations, redial_file, train_on
@@ -47,6 +48,10 @@ def runs(tmp_path_factory):
         return made[name]
 
     return run
+
+
+def as_jax(arrays):
+    return jax.tree.map(jax.numpy.asarray, dict(arrays))
 
 
 def answers(found: Recommender, talk: Any, turns: int) -> list[Any]:
@@ -125,9 +130,9 @@ def test_past_the_limit_the_window_is_read_again(name, runs):
     limit = next(t for t in range(len(turns) + 1) if found.encoder.past(talk, t))
     assert [a.mode for a in given] == ["incremental"] * limit + ["replay"] * (len(turns) + 1 - limit)
     module = found._model.merger()(trained.weights)
-    side = None if found.encoder.items is None else found.spec.conversation.precompute(module, dict(found.encoder.items))
+    side = None if found.encoder.items is None else found.spec.conversation.precompute(module, as_jax(found.encoder.items))
     for t, answer in enumerate(given):
-        row = pool.make(np.array([t]), pool.shape(t), np.random.default_rng(0))
+        row = as_jax(pool.make(np.array([t]), pool.shape(t), np.random.default_rng(0)))
         scores = np.asarray(found.spec.conversation.replay(module, side, row)["item_scores"])[0]
         assert [score for _, score in answer.items] == pytest.approx(sorted(scores, reverse=True), rel=1e-4, abs=1e-5)
 
@@ -261,7 +266,7 @@ def test_free_dialogues(tmp_path, monkeypatch, capsys):
             parts = [np.pad(a, [(0, 0)] * (a.ndim - 1) + [(0, size - a.shape[-1])]) for a in parts]
         row[name] = np.concatenate(parts, axis=axis)
     row |= {"utterances": np.array([3], np.int32), "items": joined["items"]}
-    scores = found.spec.conversation.replay(found._model.merger()(trained.weights), None, row)["item_scores"]
+    scores = found.spec.conversation.replay(found._model.merger()(trained.weights), None, as_jax(row))["item_scores"]
     assert [s for _, s in last.items] == pytest.approx(sorted(np.asarray(scores)[0], reverse=True), rel=1e-4)
     assert len({item for item in joined["items"][0] if item >= 0}) == 2
     said = talk_to(monkeypatch, capsys, tmp_path / "out", 'hello @103 liked\n"nowhere"\n@999 thanks\n')

@@ -223,8 +223,8 @@ def test_question_score_follows_the_common_items():
     head, mean = model.question, sum(memories) / config.question_items
     for aspect, word in enumerate(np.asarray(items["aspects"])):
         z = jnp.concatenate([query, mean, model.words(jnp.asarray([word])), user], axis=1)
-        hidden = jax.nn.elu(jax.nn.elu(z @ head.w1[...] + head.b1[...]) @ head.w2[...] + head.b2[...])
-        want = jax.nn.log_sigmoid(hidden @ head.w3[...] + head.b3[...])[0, 0]
+        hidden = jax.nn.elu(jax.nn.elu(z @ head.w1[...] + head.b1[None]) @ head.w2[...] + head.b2[None])
+        want = jax.nn.log_sigmoid(hidden @ head.w3[...] + head.b3[None])[0, 0]
         assert float(got[0, aspect]) == pytest.approx(float(want), abs=1e-5)
 
 
