@@ -7,9 +7,9 @@ twice in an object. Each of these would lose or poison a figure later.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cr_jax.errors import BadInput
 from cr_jax.files import read_text
@@ -71,7 +71,7 @@ def parse_line(text: str) -> Any:
         try:
             value, end = _scanned(text, 0)
         except (ValueError, RecursionError, StopIteration):
-            end = -1
+            value, end = None, -1
         if end == len(text):
             return value
     return _decoded(text, _LINE)
@@ -133,7 +133,7 @@ def _beyond(text: str) -> str:
 
 _LINE = json.JSONDecoder(parse_constant=_constant, parse_float=_float)
 _DOCUMENT = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
-_scanned = _LINE.scan_once  # pyright: ignore[reportAttributeAccessIssue]
+_scanned: Callable[[str, int], tuple[Any, int]] = vars(_LINE)["scan_once"]  # which no type stub has
 _DIGIT_BY_DIGIT = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
 
 
@@ -148,8 +148,8 @@ def _too_deep(value: Any) -> bool:
 
 def _within(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
-        return iter(value.values())
-    return iter(value) if isinstance(value, list) else iter(())
+        return iter(cast(dict[str, Any], value).values())
+    return iter(cast(list[Any], value)) if isinstance(value, list) else iter(())
 
 
 def _whole_letters(value: Any) -> bool:

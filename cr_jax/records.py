@@ -1,9 +1,9 @@
 """Frozen values that pass from the JAX half to the text half, and the workload that both use."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 #: The phases that a user asks for.
 Phase = Literal["train", "precompute", "infer"]
@@ -83,7 +83,7 @@ class Workload:
     precision: Precision = "default"
     dtype: str = "float32"
     preset: str = "published"
-    batches: Mapping[str, tuple[ArrayShape, ...]] = field(default_factory=dict)
+    batches: Mapping[str, tuple[ArrayShape, ...]] = field(default_factory=dict[str, tuple[ArrayShape, ...]])
 
 
 def bucket(n: int) -> int:
@@ -267,7 +267,7 @@ class CompiledStep:
     xla_bytes: float | None
     precision: str
     versions: dict[str, str | None]
-    durations_s: dict[str, float] = field(default_factory=dict)
+    durations_s: dict[str, float] = field(default_factory=dict[str, float])
     outcome: Outcome = "compiled"
     reason: str | None = None
 
@@ -287,7 +287,7 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in cast(dict[Any, Any], value).items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [plain(v) for v in cast(Sequence[Any], value)]
     return value

@@ -1,6 +1,7 @@
 """Accelerator profiles."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from cr_jax.catalog.dataset import Origin
 from cr_jax.documents.accelerator_profile import AnchorsBlock, CudaConfig, CudaTarget, Generation, Price, TpuTarget
@@ -81,10 +82,10 @@ def target_config_text(config: CudaConfig) -> str:
 
 
 def _proto_text(fields: dict[str, object], indent: str) -> str:
-    lines = []
+    lines: list[str] = []
     for key, value in fields.items():
         if isinstance(value, dict):
-            lines.append(f"{indent}{key} {{\n{_proto_text(value, indent + '  ')}{indent}}}\n")
+            lines.append(f"{indent}{key} {{\n{_proto_text(cast(dict[str, object], value), indent + '  ')}{indent}}}\n")
         elif isinstance(value, str) and key not in _ENUMS:
             escaped = value.replace("\\", "\\\\").replace('"', '\\"')
             lines.append(f'{indent}{key}: "{escaped}"\n')

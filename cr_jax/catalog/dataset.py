@@ -39,7 +39,7 @@ class Dataset:
     turn_histogram: tuple[int, ...]
     paper: dict[str, int]
     origins: dict[str, Origin]
-    paper_printed: dict[str, int] = field(default_factory=dict)
+    paper_printed: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def last_turn(self) -> int:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from cr_jax.catalog.accelerator import MATMUL_TYPES, VECTOR_TYPES, Accelerator, unreliable
 from cr_jax.catalog.anchors import check_anchors
@@ -144,7 +144,7 @@ def _accelerator(profile: AcceleratorProfile) -> Accelerator:
 
     def table(key: str, types: tuple[str, ...] = ()) -> dict[str, float | None]:
         block = getattr(profile, key)
-        figures: dict[str, Figure[float] | None] = structs.asdict(block) if block else {}
+        figures: dict[str, Figure[float] | UnsetType | None] = structs.asdict(block) if block else {}
         entries = dict.fromkeys(types) | {k: v for k, v in figures.items() if v is not UNSET}
         origins.update({f"{key}.{k}": _origin(v) for k, v in entries.items() if v is not None})
         return {k: None if v is None else float(v.value) for k, v in entries.items()}
@@ -181,10 +181,10 @@ def _accelerator(profile: AcceleratorProfile) -> Accelerator:
 def _within_bounds(value: Any, where: str, path: str = "") -> None:
     """Refuse a number that arithmetic would turn into 0 or infinity (``BadInput`` with its place)."""
     if isinstance(value, Mapping):
-        for key, one in value.items():
+        for key, one in cast(Mapping[str, Any], value).items():
             _within_bounds(one, where, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list):
-        for place, one in enumerate(value):
+        for place, one in enumerate(cast(list[Any], value)):
             _within_bounds(one, where, f"{path}.{place}")
     elif isinstance(value, int | float) and value != 0 and not _LEAST <= abs(value) <= _MOST:
         shown = f"{value:.3g}" if isinstance(value, float) else "a whole number of more than 30 digits"

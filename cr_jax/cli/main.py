@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -80,8 +81,9 @@ def main() -> None:
 
 def _failed(error: Exception) -> int:
     """A usage error of Typer, an output that cannot be written, or a fault of ours."""
-    if hasattr(error, "format_message"):  # Typer brings its own copy of Click's classes, whose place has changed
-        return _refuse(error.format_message())
+    usage: Callable[[], str] | None = getattr(error, "format_message", None)
+    if usage is not None:  # Typer brings its own copy of Click's classes, whose place has changed
+        return _refuse(usage())
     if isinstance(error, OSError) and error.errno in _UNWRITABLE and error.filename is None:
         _discard_output()
         return _refuse(f"the output was not written: {error.strerror}")

@@ -62,7 +62,7 @@ class InstructionCost:
     family: str
     own: Cost
     fused: Fused | None = None
-    missing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    missing: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     declared: Declaration | None = None
     _total: Cost | None = None
 
@@ -95,6 +95,7 @@ class InstructionCosts:
     def _plain(self, instruction: Instruction) -> InstructionCost:
         missing: dict[str, tuple[int, int]] = {}
         declared = None
+        cost = Cost()
         try:
             cost = traffic.plain(instruction)
             cost.add(instruction_rules.arithmetic(instruction, self._application))

@@ -5,7 +5,7 @@ computations are handled here and nowhere else.
 """
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -142,7 +142,7 @@ def within_limit(instructions: int) -> int:
 
 
 @contextmanager
-def nesting_checked() -> Iterator[None]:
+def nesting_checked() -> Generator[None, None, None]:
     """Turn Python's limit on recursion into a ``BadHlo``."""
     try:
         yield
@@ -151,7 +151,7 @@ def nesting_checked() -> Iterator[None]:
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
+def collector_paused() -> Generator[None, None, None]:
     """Pause the search for reference cycles: a module is a million small values without one."""
     running = gc.isenabled()
     gc.disable()

@@ -48,10 +48,10 @@ class Problems:
 
     path: str
     strict: bool = False
-    counts: dict[str, int] = field(default_factory=dict)
-    first: dict[str, list[int]] = field(default_factory=dict)
-    complaints: dict[str, str] = field(default_factory=dict)
-    kept: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    first: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    complaints: dict[str, str] = field(default_factory=dict[str, str])
+    kept: set[str] = field(default_factory=set[str])
 
     def add(self, kind: str, line: int, detail: str, file: str | None = None, kept: bool = False) -> None:
         """Count one problem at a line (1-based). kept: the line is used nevertheless. Raises ``BadInput`` when strict."""
@@ -74,7 +74,7 @@ class Problems:
 
     def lines(self) -> list[str]:
         """One line per kind: ``3 x cut line: skipped (lines 7, 9, 11)``."""
-        texts = []
+        texts: list[str] = []
         for kind, number in self.counts.items():
             shown = ", ".join(map(str, self.first[kind]))
             more = ", ..." if number > len(self.first[kind]) else ""

@@ -83,8 +83,11 @@ class ConversationsInMemory(tuple[Conversation, ...]):
 
     @cached_property
     def _columns(self) -> tuple[Tables, Block]:
-        users, items, aspects, values, requests = numbers = tuple({} for _ in range(5))
-        number = lambda table, text: table.setdefault(text, len(table))  # noqa: E731
+        users, items, aspects, values, requests = numbers = tuple(dict[str, int]() for _ in range(5))
+
+        def number(table: dict[str, int], text: str) -> int:
+            return table.setdefault(text, len(table))
+
         turns = [turn for one in self for turn in one.turns]
         columns = (
             [number(users, one.user) for one in self],

@@ -57,7 +57,7 @@ class Corpus:
     #: Words of each item's description, "." at each sentence end.
     descriptions: Mapping[str, tuple[str, ...]]
     #: Titles of items, where the data has such.
-    titles: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def read_corpus(path: str | Path, seed: int = 0, strict: bool = False, reviews_file: str | Path | None = None) -> Corpus:

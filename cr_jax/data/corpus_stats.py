@@ -15,19 +15,19 @@ class CorpusStats:
     """Counts over all conversations, and over those of the training part alone."""
 
     #: Users and items with a number each, in order of their appearance.
-    users: dict[str, int] = field(default_factory=dict)
-    items: dict[str, int] = field(default_factory=dict)
+    users: dict[str, int] = field(default_factory=dict[str, int])
+    items: dict[str, int] = field(default_factory=dict[str, int])
     #: Occurrences of each aspect and value in all conversations.
-    aspects: Counter[str] = field(default_factory=Counter)
-    values: Counter[str] = field(default_factory=Counter)
+    aspects: Counter[str] = field(default_factory=Counter[str])
+    values: Counter[str] = field(default_factory=Counter[str])
     #: Conversations by their number of turns.
-    turns: Counter[int] = field(default_factory=Counter)
+    turns: Counter[int] = field(default_factory=Counter[int])
     #: Occurrences of each aspect, value and request in training conversations.
-    asked: Counter[str] = field(default_factory=Counter)
-    answered: Counter[str] = field(default_factory=Counter)
-    requests: Counter[str] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter[str])
+    answered: Counter[str] = field(default_factory=Counter[str])
+    requests: Counter[str] = field(default_factory=Counter[str])
     #: The first ``ITEM_WORDS`` words of an item's training conversations, "." after each turn.
-    described: dict[str, list[str]] = field(default_factory=dict)
+    described: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     def add(self, conversation: Conversation, training: bool = False) -> None:
         """Count one conversation."""

@@ -38,7 +38,7 @@ def demo_text(seed: int = SEED, conversations: int = CONVERSATIONS) -> str:
         turns = 1
         while turns < 6 and draw.random() < 0.5:
             turns += 1
-        triples = []
+        triples: list[str] = []
         for _ in range(turns):
             liked = 1 if draw.random() < 0.75 else -1
             triples.append(f"{aspects[pick(24)]}|{values[pick(16)]}|{liked}")

@@ -36,7 +36,7 @@ class HashSet:
         return True
 
 
-def _put(table: array, number: int) -> bool:
+def _put(table: "array[int]", number: int) -> bool:
     # The upper bits choose the place, so that a table may have any size.
     place, size = ((number >> 8) * len(table)) >> 56, len(table)
     while there := table[place]:

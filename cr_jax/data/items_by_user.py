@@ -1,6 +1,7 @@
 """The items of each user's conversations."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class ItemsByUser(Mapping[str, tuple[str, ...]]):
     def __getitem__(self, user: str) -> tuple[str, ...]:
         place = self._place[user]
         end = self._ends[place]
-        return tuple(self._items[number] for number in self._numbers[end - self.counts[place] : end].tolist())
+        return tuple(self._items[number] for number in cast(list[int], self._numbers[end - self.counts[place] : end].tolist()))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._place)

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from msgspec import UNSET
 
@@ -194,9 +194,9 @@ def document_text(profile: Dataset) -> str:
 
 def _object(fields: dict[str, Any], indent: str) -> str:
     inner = indent + "  "
-    lines = []
+    lines: list[str] = []
     for key, value in fields.items():
-        nested = isinstance(value, dict) and "value" not in value
-        text = _object(value, inner) if nested else json.dumps(value, ensure_ascii=False)
+        nested = cast(dict[str, Any], value) if isinstance(value, dict) and "value" not in value else None
+        text = json.dumps(value, ensure_ascii=False) if nested is None else _object(nested, inner)
         lines.append(f"{inner}{json.dumps(key)}: {text}")
     return "{\n" + ",\n".join(lines) + f"\n{indent}}}"

@@ -58,7 +58,10 @@ class RecommenderAssets:
 
 def room(request: int, question: int, answer: int) -> TextLengths:
     """Text lengths for which a model's padded shapes hold texts of these numbers of words."""
-    one = lambda words: Lengths(words, words, words, words)  # noqa: E731
+
+    def one(words: int) -> Lengths:
+        return Lengths(words, words, words, words)
+
     return TextLengths(request=one(request), question=one(question), answer=one(answer), item=one(1), item_sentences=one(1))
 
 

@@ -3,7 +3,7 @@
 import codecs
 from array import array
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -56,7 +56,7 @@ def _none(path: Path) -> BadInput:
     return BadInput(str(path), "users: an item number that is none")
 
 
-def _by_rows(path: Path) -> tuple[RecommenderDocument, list[str], array, array]:
+def _by_rows(path: Path) -> "tuple[RecommenderDocument, list[str], array[int], array[int]]":
     """The document without users, checked with its first ones; users, how many items each has, the items' numbers."""
     data = read_bytes(path).removeprefix(codecs.BOM_UTF8)
     listed = memoryview(msgspec.json.decode(data, type=_Users).users)
@@ -64,7 +64,7 @@ def _by_rows(path: Path) -> tuple[RecommenderDocument, list[str], array, array]:
     if len(listed) > 2 and at != data.rfind(listed):
         raise _Otherwise
     document = parse((data[:at] + b"[]" + data[at + len(listed) :]).decode("utf-8"))
-    decoder, users, counts, numbers, first = rows_decoder(), [], array("q"), array("i"), []
+    decoder, users, counts, numbers, first = rows_decoder(), list[str](), array("q"), array("i"), list[dict[str, Any]]()
     for raw in msgspec.json.decode(listed, type=list[msgspec.Raw]):
         row = decoder.decode(str(memoryview(raw), "utf-8"))
         if not _is_row(row):
@@ -90,5 +90,5 @@ def _is_row(row: Any) -> bool:
         and isinstance(row["user"], str)
         and isinstance(row["items"], list)
         and (row["user"].isascii() or not any("\ud800" <= letter <= "\udfff" for letter in row["user"]))
-        and all(type(number) is int and number >= 0 for number in row["items"])
+        and all(type(number) is int and number >= 0 for number in cast(list[Any], row["items"]))
     )

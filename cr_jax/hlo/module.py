@@ -66,9 +66,9 @@ class Computation:
     """depth: levels of computations it calls, itself included."""
 
     name: str
-    instructions: list[Instruction] = field(default_factory=list)
+    instructions: list[Instruction] = field(default_factory=list[Instruction])
     root: Instruction | None = None
-    parameters: dict[int, Instruction] = field(default_factory=dict)
+    parameters: dict[int, Instruction] = field(default_factory=dict[int, Instruction])
     depth: int = 1
 
     @property
@@ -89,7 +89,7 @@ class HloModule:
     entry: Computation
     instruction_count: int
     header: str = ""
-    doubts: dict[str, int] = field(default_factory=dict)
+    doubts: dict[str, int] = field(default_factory=dict[str, int])
 
     def attribute(self, key: str) -> str | None:
         """The text of one of the module's attributes."""

@@ -42,7 +42,7 @@ _CHANNEL = ("channel_id", "is_host_transfer")
 _ASYNC = ("calls", "async_execution_thread", "output_to_operand_aliasing")
 
 #: Attributes of an opcode beside the common ones.
-ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset() for name in UNARY | BINARY} | {
+ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset[str]() for name in UNARY | BINARY} | {
     name: frozenset(keys)
     for name, keys in {
         "parameter": (), "constant": (), "tuple": (), "copy": (), "bitcast": (), "convert": (), "bitcast-convert": (),

@@ -289,7 +289,7 @@ def _operands(
     instruction: Instruction, text: str, by_name: dict[str, Instruction], computation: Computation
 ) -> tuple[Instruction, ...]:
     """The instructions above that the operand text names, with or without ``%``, comments and shapes."""
-    operands = []
+    operands: list[Instruction] = []
     for part in split_top(text) if "[" in text else COMMENT.sub("", text).split(", "):
         shape, _, name = part.rpartition(" ")
         operand = by_name.get(name.removeprefix("%"))

@@ -134,7 +134,7 @@ def sliced(i: Instruction, called: Called) -> None:
     dims, ranges = i.operands[0].shape.dims, _RANGE.findall(i.attribute("slice") or "")
     if len(ranges) != len(dims):
         raise Mismatch(f"slices {len(ranges)} dimensions of {len(dims)}")
-    sizes = []
+    sizes: list[int] = []
     for size, (first, end, step) in zip(dims, ranges, strict=True):
         start, stop, stride = int(first), int(end), int(step or 1)
         if not start <= stop <= size or stride < 1:
@@ -177,7 +177,7 @@ def pad(i: Instruction, called: Called) -> None:
         parts = []
     if len(parts) != len(operand.dims) or i.operands[1].shape.dims or not alike(operand, i.operands[1].shape):
         raise Mismatch(f"pads {len(parts)} dimensions of {operand.plain[:60]} with {i.operands[1].shape.plain[:60]}")
-    sizes = []
+    sizes: list[int] = []
     for size, part in zip(operand.dims, parts, strict=True):
         if part is None:
             raise Mismatch(f"has a padding {str(i.attribute('padding'))[:60]!r} that cannot be read")

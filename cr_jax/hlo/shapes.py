@@ -200,7 +200,7 @@ def split_top(text: str) -> list[str]:
     """Split at commas outside any bracket; comments such as ``/*index=5*/`` are dropped."""
     if "/*" in text:
         text = COMMENT.sub("", text)
-    parts, depth, start = [], 0, 0
+    parts, depth, start = list[str](), 0, 0
     for match in _MARK.finditer(text):
         mark = match[0]
         if mark in "([{":

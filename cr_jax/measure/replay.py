@@ -135,7 +135,7 @@ def _seconds(hlo: tuple[str, list[Shape]], guess: float, statistic: Callable[[li
 
 
 def _compile(text: str) -> tuple[Any, Any]:
-    from jaxlib import _hlo, _jax
+    from jaxlib import _hlo, _jax  # pyright: ignore[reportAttributeAccessIssue] (extension modules)
 
     module = _hlo.hlo_module_from_text(text)
     program = _jax.mlir.hlo_to_stablehlo(module.as_serialized_hlo_module_proto())

@@ -105,7 +105,7 @@ def inconsistencies(datasets: list[Dataset]) -> tuple[Inconsistency, ...]:
         ("aim", "DAIM, 1202 W + constant", aim.daim(1) - aim.daim(0), aim.daim(0)),
         ("srnn_ae", "2001 n + constant", srnn_ae.autorec(1) - srnn_ae.autorec(0), srnn_ae.srnn_ae(0)),
     )
-    entries = []
+    entries: list[Inconsistency] = []
     for model, formula, step, floor in public:
         figures = {data.name: printed(data, model) for data in datasets}
         remainders = {name: figure % step for name, figure in figures.items()}

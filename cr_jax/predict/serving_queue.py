@@ -15,6 +15,7 @@ are c times this one; a queue that all devices share, or turns sent to the short
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class BatchQueue:
         # pi (P - 1) = 0 with the sum of pi in place of one equation.
         equations = matrix.T - np.eye(size)
         equations[-1] = 1.0
-        probabilities = np.linalg.solve(equations, np.eye(size)[-1])
+        probabilities = cast(np.ndarray, np.linalg.solve(equations, np.eye(size)[-1]))
         return np.clip(probabilities, 0.0, None)
 
     @property

@@ -11,18 +11,18 @@ from cr_jax.cost.counting.merged_products import Made, Merged
 class Ledger:
     """Costs by module, pass and family, with their qualifications."""
 
-    rows: dict[Key, Cost] = field(default_factory=dict)
+    rows: dict[Key, Cost] = field(default_factory=dict[Key, Cost])
     """Costs by key."""
-    loops: list[Loop] = field(default_factory=list)
+    loops: list[Loop] = field(default_factory=list[Loop])
     """Loops in the order of the program."""
-    missing: dict[str, tuple[int, int]] = field(default_factory=dict)
+    missing: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """Number and bytes of operations without a rule, by name."""
-    made: dict[tuple[int, Key], Made] = field(default_factory=dict)
+    made: dict[tuple[int, Key], Made] = field(default_factory=dict[tuple[int, Key], Made])
     """The matrix products; their costs are in ``rows`` too."""
     cycles: int = 0
     """The TPU compiler's own estimate."""
-    conditionals: list[Conditional] = field(default_factory=list)
-    declared: dict[tuple[str, str], tuple[int, Cost]] = field(default_factory=dict)
+    conditionals: list[Conditional] = field(default_factory=list[Conditional])
+    declared: dict[tuple[str, str], tuple[int, Cost]] = field(default_factory=dict[tuple[str, str], tuple[int, Cost]])
     """Executions and costs of calls that declare them, by target and source."""
 
     def book(self, key: Key, cost: Cost, times: int = 1) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from cr_jax.cost.attribution import Products
 from cr_jax.cost.cost import Cost, Key
@@ -149,7 +149,7 @@ class HloCount:
             sums.setdefault("|".join(key[p] for p in places), Cost()).add(cost)
         return {name: sums[name].as_dict() for name in sorted(sums)}
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """JSON-ready, keys in a fixed order."""
         return self.total.as_dict() | {
             "complete": self.complete,

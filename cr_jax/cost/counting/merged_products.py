@@ -132,13 +132,13 @@ def _executions(table: Table) -> dict[tuple[int, Owner], int]:
 
 def _shared(places: list[tuple[tuple[int, Key], int]], compiled: Table, missing: Mapping[Owner, int]) -> list[Move]:
     """Missing products of modules, taken from the candidates: first each module's own, then the others in turn."""
-    needed, room = dict(missing), {}
+    needed, room = dict(missing), dict[tuple[int, Key], int]()
     for place, parts in places:
         own = place[1][:2]
         room[place] = parts * compiled[place].executions
         taken = min(room[place], needed[own])
         room[place], needed[own] = room[place] - taken, needed[own] - taken
-    moves = []
+    moves: list[Move] = []
     for place, parts in places:
         made = compiled[place]
         for owner in sorted(needed):

@@ -23,7 +23,7 @@ Pairs = dict[int, tuple[int, int]]
 
 def pairs(text: str, shape: Shape) -> list[tuple[int, int, tuple[int, ...]]]:
     """``{ {0}: (2, {}, may-alias), ... }`` as (leaf of ``shape``, operand or parameter, its index)."""
-    aliases = []
+    aliases: list[tuple[int, int, tuple[int, ...]]] = []
     for result, operand, index in _PAIR.findall(text):
         leaf = leaf_at(shape, tuple(int(n) for n in result.split(",") if n.strip()))
         aliases.append((leaf, int(operand), tuple(int(n) for n in index.split(",") if n.strip())))
@@ -102,7 +102,7 @@ class Aliasing:
             if value.opcode == "parameter":
                 reach[id(value)] = frozenset((int(value.literal),))
                 continue
-            made = frozenset().union(*(reach[id(o)] for o in value.operands))
+            made = frozenset[int]().union(*(reach[id(o)] for o in value.operands))
             still = value.opcode in _SAME_PLACE or value.opcode in ("tuple", "get-tuple-element")
             if not still or (value.opcode == "copy" and value.shape.order != value.operands[0].shape.order):
                 moved |= made

@@ -50,9 +50,9 @@ class Buffer:
 class Liveness:
     """The live ranges of a program."""
 
-    buffers: list[Buffer] = field(default_factory=list)
+    buffers: list[Buffer] = field(default_factory=list[Buffer])
     """Buffers with bytes in main memory, without constants."""
-    steps: list[tuple[Instruction, Scope]] = field(default_factory=list)
+    steps: list[tuple[Instruction, Scope]] = field(default_factory=list[tuple[Instruction, Scope]])
     """The operation at each time, and the scope of its names."""
 
 
@@ -82,7 +82,7 @@ class _Flow:
 
     def made(self, instruction: Instruction, role: str = "temporary", shape: Shape | None = None) -> list[Value]:
         """New values for the leaves of a result."""
-        time, values = self.time, []  # an argument exists before the first operation
+        time, values = self.time, list[Value]()  # an argument exists before the first operation
         for leaf in (shape or instruction.shape).leaves:
             held = 0 if role == "constant" or leaf.space else leaf.bytes
             values.append(Value(instruction, leaf, held, time, time, role))
@@ -166,7 +166,7 @@ class _Flow:
         self._values += carried
         self.run(condition, {0: carried}, inner)
         after = self.run(body, {0: carried}, inner)
-        results = []
+        results: list[Value] = []
         for before, during, last in zip(state, carried, after, strict=True):
             _join(before, during)
             last.end = self.time
@@ -186,7 +186,7 @@ class _Flow:
         """Every branch in its turn; their results share the conditional's buffers."""
         self._next(switch, scope)
         self._read(operands[0])
-        ended = []
+        ended: list[list[Value]] = []
         for called, values in zip(self.module.branches(switch), operands[1:], strict=True):
             ended.append(self.run(called, {0: values}, scope.inside(switch.op_name)))
             self._read(ended[-1])

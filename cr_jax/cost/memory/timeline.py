@@ -103,7 +103,7 @@ def _live(live_ranges: Liveness) -> list[int]:
             if first <= last:
                 changes[first] += buffer.size
                 changes[last + 1] -= buffer.size
-    live, now = [], 0
+    live, now = list[int](), 0
     for change in changes[:-1]:
         now += change
         live.append(now)

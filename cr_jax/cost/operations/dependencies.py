@@ -29,8 +29,8 @@ class Places:
     parameters and constants wait for nothing.
     """
 
-    names: dict[str, int] = field(default_factory=dict)
-    _behind: dict[int, frozenset[int]] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict[str, int])
+    _behind: dict[int, frozenset[int]] = field(default_factory=dict[int, frozenset[int]])
 
     def after(self, instruction: Instruction) -> tuple[int, ...]:
         """The entries that ``instruction`` waits for: producers of its operands, and its control predecessors."""

@@ -17,8 +17,8 @@ NARROW = 64
 class Features:
     """Features of one operation, summed over everything fused into it; ``Operation`` documents each."""
 
-    products: list[Product] = field(default_factory=list)
-    convolutions: list[Convolution] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list[Product])
+    convolutions: list[Convolution] = field(default_factory=list[Convolution])
     slices: int = 0
     transcendental: bool = False
     joined: bool = False

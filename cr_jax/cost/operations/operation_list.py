@@ -57,8 +57,8 @@ class _Block:
 
     footprint: int
     reads: list[list[tuple[Instruction, int]]]
-    operations: list[Operation] = field(default_factory=list)
-    after: list[tuple[int, ...]] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list[Operation])
+    after: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
 
 
 class _List:
@@ -133,7 +133,7 @@ class _List:
 
     def _touched(self, run: Run) -> _Block:
         touched: dict[int, int] = {}
-        inner, reads = 0, []
+        inner, reads = 0, list[list[tuple[Instruction, int]]]()
         for entry in run.entries:
             if not isinstance(entry, Executed):
                 inner += self._inner_bytes(entry)

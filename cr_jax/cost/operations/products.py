@@ -65,7 +65,7 @@ def dot_product(instruction: Instruction) -> Product:
 def equivalent_product(instruction: Instruction) -> Product | None:
     """A convolution, or a library call, as the product with the same arithmetic."""
     try:
-        flops = instruction_rules.arithmetic(instruction, lambda *_: Cost()).matmul_flops
+        flops = instruction_rules.arithmetic(instruction, lambda name, user: Cost()).matmul_flops
     except instruction_rules.Uncounted:
         return None
     result = instruction.shape.leaves[0]

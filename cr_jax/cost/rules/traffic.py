@@ -162,7 +162,7 @@ class Fusions:
 
     def changed(self, computation: Computation) -> list[tuple[int, int]]:
         """(result, parameter) of a fused computation whose result is the parameter updated in place."""
-        updates = []
+        updates: list[tuple[int, int]] = []
         for number, value in enumerate(_roots(computation)):
             value = _behind(value, ("bitcast",))
             if self._update(value) is None:

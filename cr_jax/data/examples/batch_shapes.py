@@ -20,7 +20,7 @@ class Taken:
 
 def taken(batches: Batches, steps: int) -> tuple[Taken, ...]:
     """The first ``steps`` batches by shape."""
-    shapes = []
+    shapes: list[Taken] = []
     for group, number in batches.taken(steps):
         rows = group.rows[np.arange(batches.batch) % len(group.rows)]
         made = batches.pool.make(rows, group.shape, np.random.default_rng(0))

@@ -174,7 +174,7 @@ def scattered(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
 def prefetched(batches: Batches, first: int, last: int) -> Iterator[Arrays]:
     """Batches ``first`` to ``last`` − 1, made by Grain in threads while the device computes."""
     try:
-        import grain  # pyright: ignore[reportMissingImports]
+        import grain  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
     except ImportError:
         raise BadConfig("training needs Grain, which is not installed; pip install 'cr-jax[train]'") from None
 

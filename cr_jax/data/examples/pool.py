@@ -6,6 +6,7 @@ A model's hook (``Spec.training``) makes :class:`Examples` from a corpus. A batc
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 
@@ -101,7 +102,7 @@ class Examples:
     #: By part.
     rankings: Mapping[str, Ranking]
     #: By part.
-    checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)
+    checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict[str, tuple[Check, ...]])
     #: Facts about the making of the examples, for the reader of a report.
     notes: tuple[str, ...] = ()
 
@@ -137,7 +138,7 @@ def ranking(pool: Pool, conversations: Conversations, items: Mapping[str, int], 
     aspect = np.array([aspects[text] for text in tables.aspects], np.int32)
     sought = np.concatenate([item[block.item] for block in blocks])
     asked = np.concatenate([aspect[block.aspect] for block in blocks])
-    users = tuple(tables.users[user] for block in blocks for user in block.user.tolist())
+    users: tuple[str, ...] = tuple(tables.users[user] for block in blocks for user in cast(list[int], block.user.tolist()))
     states = turn_counts(conversations) + 1
     ends = np.cumsum(states)
     number = np.repeat(np.arange(len(states), dtype=np.int32), states)

@@ -39,7 +39,7 @@ class Ragged:
         return np.concatenate([np.zeros((*ids.shape[:-1], lead), np.int32), ids], axis=-1)
 
 
-def ragged(ids: array | np.ndarray, lengths: array | np.ndarray) -> Ragged:
+def ragged(ids: "array[int] | np.ndarray", lengths: "array[int] | np.ndarray") -> Ragged:
     """The rows that are stored one after another in ``ids``."""
     length = np.array(lengths, np.int32)
     begin = np.cumsum(length, dtype=np.int64) - length
@@ -63,7 +63,7 @@ def columns(rows: Iterable[Sequence[Any]], fields: Sequence[type]) -> tuple[Any,
     return tuple(map(_column, buffers, lengths, fields))
 
 
-def _column(held: Any, lengths: array, field: type) -> Any:
+def _column(held: Any, lengths: "array[int]", field: type) -> Any:
     if field is list:
         return ragged(held, lengths)
     if field is int:

@@ -100,7 +100,7 @@ class Kinds:
         return len(self.code)
 
     def __getitem__(self, row: int) -> Shape:
-        return self.table[self.code[row]]
+        return self.table[int(self.code[row])]
 
 
 def alike(number: int) -> Kinds:
@@ -149,7 +149,8 @@ class Later(Mapping[str, T]):
     """Values by name, made at their first use."""
 
     def __init__(self, made: Mapping[str, Callable[[], T]]) -> None:
-        self._made, self._held = dict(made), {}
+        self._made = dict(made)
+        self._held: dict[str, T] = {}
 
     def __getitem__(self, name: str) -> T:
         if name not in self._held:

@@ -34,7 +34,7 @@ class TurnEncoder:
     #: Whether the model reads an aspect as one word, even one of several words.
     aspect_is_word: bool = False
     #: Padding of each input, 0 where nothing is stated.
-    fill: Mapping[str, int] = field(default_factory=dict)
+    fill: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 def fits(row: Arrays, inputs: Mapping[str, Any]) -> bool:

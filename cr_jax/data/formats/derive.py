@@ -85,7 +85,7 @@ def conversations(path: str | Path, lexicon: Lexicon, problems: Problems) -> Ite
     Counted and skipped are malformed and cut lines, empty reviews, a user's second review of an item
     and identifiers that the text form cannot hold; a review without a pair is none of these.
     """
-    matcher, seen = Matcher(lexicon), set()
+    matcher, seen = Matcher(lexicon), set[int]()
     for number, review in reviews.numbered(path, problems):
         if not review.text.strip() and not review.summary.strip():
             problems.add("empty review", number, f"{review.user}@{review.item} says nothing", str(path))

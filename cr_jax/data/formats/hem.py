@@ -36,7 +36,7 @@ def open_directory(path: str | Path, problems: Problems) -> HemDirectory:
     """Read the tables of a directory. Raises ``BadInput`` for a missing or empty table."""
     folder = Path(path)
     users, products, vocabulary = (_table(folder, f"{name}.txt", problems) for name in ("users", "product", "vocab"))
-    queries = []
+    queries: list[str] = []
     file = _file(folder, "query_split/query.txt")
     for number, text, _ in text_lines(file, problems):
         words = _words(text, vocabulary)
@@ -99,7 +99,7 @@ def _named(hem: HemDirectory, conversation: Conversation) -> Conversation:
     user, item = _index(conversation.user, hem.users), _index(conversation.item, hem.products)
     if user is None or item is None:
         raise aspect_value.Malformed("unknown id", f"{conversation.user}@{conversation.item}")
-    turns = []
+    turns: list[Turn] = []
     for turn in conversation.turns:
         aspect, value = _words(turn.aspect, hem.vocabulary), _words(turn.value, hem.vocabulary)
         if not aspect or not value:

@@ -5,6 +5,8 @@
 does so in a process of its own, whose memory is free again when it ends; a refusal is JSON on its output, exit code 2.
 """
 
+# PyArrow has no types.
+# pyright: basic
 import json
 import os
 import sys

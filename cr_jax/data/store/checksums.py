@@ -18,7 +18,7 @@ _PIECE = 1 << 20
 
 def seal(folder: Path) -> None:
     """Write the sums of all files of ``folder``; they and it are flushed to the disk. Raises ``OSError``."""
-    lines = []
+    lines: list[str] = []
     for name in sorted(os.listdir(folder)):
         with open(folder / name, "rb+") as file:
             lines.append(f"{_sum(file):08x} {os.fstat(file.fileno()).st_size} {name}\n")

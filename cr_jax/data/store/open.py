@@ -5,6 +5,8 @@ sentiment; 0: not said), all numbers of the tables ``users``, ``items``, ``aspec
 Checksums over whole files are ours: Arrow's files have none, and Parquet's cover the pages alone.
 """
 
+# PyArrow has no types.
+# pyright: basic
 import itertools
 import os
 import subprocess

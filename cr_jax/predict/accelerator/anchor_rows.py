@@ -46,7 +46,7 @@ def _groups(rows: Rows, card: Card) -> list[Measured]:
     if isinstance(rows, Products):
         units = "tensor" if rows.on_units(card) else "plain"
         names = np.where(rows.skinny(), f"{units}_skinny", names)
-    groups = []
+    groups: list[Measured] = []
     for group in dict.fromkeys(names):
         which = np.flatnonzero(names == group)
         which = which[np.argsort(rows.seconds[which], kind="stable")]

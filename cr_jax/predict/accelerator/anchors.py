@@ -128,7 +128,7 @@ def derive(card: Card, measured: Sequence[Measured], source: str = "crjax calibr
     """The anchors of a card with the shipped constants. Raises ``MissingConstant``."""
     factors: dict[str, tuple[float, str]] = {}
     left: dict[str, str] = {}
-    at, groups = card, defaultdict(list)
+    at, groups = card, defaultdict[str, list[Measured]](list)
     for one in measured:
         if not one.judged:
             groups[one.group].append(one)

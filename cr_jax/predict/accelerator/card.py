@@ -32,11 +32,11 @@ class Card:
     """FLOP/s of matrix products by type."""
     accelerator: Accelerator
     times: Times
-    replaced: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    replaced: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
     """Constants that replace those of ``times``, by mechanism."""
     anchored: frozenset[str] = frozenset()
     """Names of the constants that were measured on this card."""
-    _known: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    _known: dict[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
 
     def constants(self, mechanism: str) -> Mapping[str, float]:
         """The constants of one mechanism. Raises ``MissingConstant`` where one has no value for this card."""

@@ -78,7 +78,7 @@ def _whole(
     program: Program, at: Card, executed: list[Execution], runs: dict[int, int], starting: float, loops: tuple[LoopTime, ...]
 ) -> StepTime:
     kinds: Counter[str] = Counter()
-    operations = []
+    operations: list[tuple[Operation, TimeParts]] = []
     for place, times in runs.items():
         one, operation = executed[place], program.operations[place]
         kinds[one.kind] += one.seconds * times  # type: ignore[assignment]

@@ -146,7 +146,7 @@ class _Queues:
         """
         held = [queue.at for queue in self.queues if queue.at is not None]
         wants = {place: self.runs[place].width - 1 for place in held} | {p: self.runs[p].width for p in self.background}
-        free, rates = float(self.threads - len(held)), {}
+        free, rates = float(self.threads - len(held)), dict[int, float]()
         for number, (place, most) in enumerate(sorted(wants.items(), key=lambda item: item[1])):
             rates[place] = max(0.0, min(most, free / (len(wants) - number)))
             free -= rates[place]

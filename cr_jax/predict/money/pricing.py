@@ -17,7 +17,7 @@ class Rates:
     device without one of its own."""
 
     site: Site = field(default_factory=Site)
-    per_hour_usd: Mapping[str, float] = field(default_factory=dict)
+    per_hour_usd: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def given(self) -> bool:

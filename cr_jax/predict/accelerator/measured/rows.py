@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -66,10 +66,12 @@ def taken(rows: Some, which: np.ndarray) -> Some:
 
 def _cut(value: Any, which: np.ndarray) -> Any:
     if isinstance(value, np.ndarray):
-        return value[which]
-    if isinstance(value, tuple) and any(isinstance(one, np.ndarray) for one in value):
-        return type(value)(*[_cut(one, which) for one in value])
-    return value
+        return cast(np.ndarray, value)[which]
+    if isinstance(value, tuple):
+        parts = cast(tuple[Any, ...], value)
+        if any(isinstance(one, np.ndarray) for one in parts):
+            return type(parts)(*[_cut(one, which) for one in parts])
+    return cast(Any, value)
 
 
 def clear(rows: Measured) -> Measured:
