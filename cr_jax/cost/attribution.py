@@ -58,7 +58,7 @@ _NOISE = frozenset(
 class Attribution:
     """``modules``: the known module paths; empty: any scope that JAX did not write is a module."""
 
-    def __init__(self, modules: Iterable[str] = ()):
+    def __init__(self, modules: Iterable[str] = ()) -> None:
         self._modules = frozenset(modules)
         self._seen: dict[str, tuple[str, Pass]] = {}
 
@@ -155,7 +155,7 @@ Products = Mapping[tuple[int, int], frozenset[tuple[str, str]]]
 class Origins:
     """Names for operations that the compiler left without a name."""
 
-    def __init__(self, root: str, products: Products | None = None):
+    def __init__(self, root: str, products: Products | None = None) -> None:
         self._scope, self._products = Scope(root), products or {}
         self._known: dict[tuple[int, int], str] = {}
 

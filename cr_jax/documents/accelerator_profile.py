@@ -102,7 +102,7 @@ class CudaConfig(Block):
     device_description_str: Text
 
     def __post_init__(self) -> None:
-        """Raises ``ValueError`` unless the compute capability, and nothing else, is an object."""
+        """Raise ``ValueError`` unless the compute capability, and nothing else, is an object."""
         objects = [key for key, value in self.gpu_device_info.items() if isinstance(value, ComputeCapability)]
         if objects != ["cuda_compute_capability"]:
             raise ValueError("gpu_device_info: needs numbers and cuda_compute_capability")
@@ -125,7 +125,7 @@ class CudaTarget(Block, tag_field="platform", tag="cuda"):
 
 
 class Price(Block):
-    """What an hourly price is for."""
+    """The offer of an hourly price."""
 
     provider: Text
     region: Text
@@ -143,7 +143,7 @@ class AnchorConstant(Block):
 
 
 class AnchorErrors(Block):
-    """Errors on operations that no anchor was taken from."""
+    """Errors on operations that gave no anchor."""
 
     rows: Annotated[Positive, Meta(description="operations that judge")]
     median: Annotated[NonNegative, Meta(description="median of |predicted - measured| / measured")]

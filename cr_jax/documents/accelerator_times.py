@@ -11,7 +11,7 @@ ByName = Annotated[dict[str, Number], Meta(description="an object: a number by n
 
 
 class ConstantBy(Block):
-    """Values that replace a constant, by what they hold for."""
+    """Values that replace a constant, by property."""
 
     card: ByName | UnsetType = UNSET
     generation: ByName | UnsetType = UNSET
@@ -38,7 +38,7 @@ class ConstantEntry(Block):
 
 
 class ResidualErrors(Block):
-    """Errors on cards that were predicted without being fitted."""
+    """Errors on cards that were left out of the fit."""
 
     rows: Annotated[Positive, Meta(description="measured operations")]
     cards: Annotated[tuple[str, ...], Meta(min_length=1, description="the cards that were predicted without being fitted")]
@@ -51,7 +51,7 @@ class ResidualErrors(Block):
 
 
 class Residuals(Block):
-    """Errors of one class of operations, by kinship of the cards."""
+    """Errors of one class of operations, by relation of the cards."""
 
     meaning: Annotated[Text, Meta(description="which operations belong to the class")]
     same_card: ResidualErrors | UnsetType = UNSET

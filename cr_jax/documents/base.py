@@ -1,4 +1,4 @@
-"""The base of all documents: made into plain JSON, and read from it."""
+"""The base of all documents, with the conversion to and from plain JSON."""
 
 import contextlib
 from functools import cache
@@ -14,7 +14,7 @@ from cr_jax.errors import BadInput
 class _KeywordsOnly(type(msgspec.Struct)):
     """Subclasses inherit ``kw_only``, too, which msgspec leaves to each class."""
 
-    def __new__(mcls, *arguments: Any, **options: Any):
+    def __new__(mcls, *arguments: Any, **options: Any) -> "_KeywordsOnly":
         return super().__new__(mcls, *arguments, **{"kw_only": True} | options)
 
 
@@ -56,7 +56,7 @@ def constants(document: type[Document]) -> dict[str, str]:
 
 
 def known(value: V | msgspec.UnsetType) -> V | None:
-    """A field that a document may leave out; ``None``: it does."""
+    """A field that a document may leave out; ``None`` where it does."""
     return None if isinstance(value, msgspec.UnsetType) else value
 
 
@@ -69,24 +69,24 @@ def decode(document: object, kind: type[T], where: str) -> T:
     """The JSON document as a struct. Raises ``BadInput`` with the key path of the first fault and the reason."""
     try:
         return _convert(document, kind)
-    except msgspec.ValidationError:  # the schema finds the words for it
+    except msgspec.ValidationError:  # the schema gives the reason
         check(document, constants(kind)["kind"], where)
     try:
-        # A whole number may be spelt 1.0 in JSON, and the schema takes it.
+        # A whole number may be spelt 1.0 in JSON, which the schema accepts.
         return _convert(_with_whole_numbers(document), kind)
     except msgspec.ValidationError as error:
         raise BadInput(where, str(error)) from None
 
 
 def _convert(value: object, struct: type[S]) -> S:
-    """Raises ``ValidationError``, also where a constant is left out that a document must state."""
+    """Raise ``ValidationError``, also where a required constant is missing."""
     if issubclass(struct, Document) and not (isinstance(value, dict) and constants(struct).keys() <= value.keys()):
         raise msgspec.ValidationError(f"a document has {', '.join(constants(struct))}")
     return msgspec.convert(value, struct, dec_hook=_decode_one)
 
 
 def _decode_one(kind: Any, value: object) -> object:
-    """msgspec's hook for types it does not know. Raises ``ValidationError`` where no struct takes the value."""
+    """Msgspec's hook for unknown types. Raises ``ValidationError`` where no struct takes the value."""
     if not isinstance(kind, OneOf):
         raise NotImplementedError(f"{kind}: no type of a document's field")
     for struct in kind.structs:

@@ -23,7 +23,7 @@ from cr_jax.documents.fields import (
 from cr_jax.documents.step_labels import LABEL_RULES, StepLabels, check_labels
 from cr_jax.records import Mode, Phase, Precision
 
-#: Why sampling ended.
+#: The reason for the end of sampling.
 Stopped = Literal["tight", "time limit", "run limit", "clock"]
 IntervalOrNone = Annotated[Interval | None, Meta(description="low and high; null: too few samples")]
 Samples = Annotated[
@@ -32,7 +32,7 @@ Samples = Annotated[
 
 
 class BenchCase(Block):
-    """What was asked for; null: the default."""
+    """The request; null: the default."""
 
     model: str
     dataset: str
@@ -79,7 +79,7 @@ class BenchDevice(Block):
 
 
 class SamplingPlan(Block):
-    """When sampling stops."""
+    """The stopping rule of the sampling."""
 
     warmup: Count
     runs: Count
@@ -90,7 +90,7 @@ class SamplingPlan(Block):
 
 
 class MachineFacts(Block):
-    """The machine that the device is in."""
+    """The machine of the device."""
 
     cpu: str
     cores: int | None
@@ -99,7 +99,7 @@ class MachineFacts(Block):
 
 
 class BenchError(Block):
-    """Why there are no (further) figures."""
+    """The reason why there are no (further) figures."""
 
     kind: Literal["out of memory", "failed"]
     reason: str
@@ -194,7 +194,7 @@ class MeasuredEnergy(Block):
 
 
 class MachineConditions(Block):
-    """What else the machine did meanwhile."""
+    """The other load of the machine during the measurement."""
 
     load_average: NonNegative | None
     others_share: NonNegative | None
@@ -232,7 +232,7 @@ class BenchStep(Block):
     warnings: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Raises ``ValueError`` where a label that steps of the phase have is missing."""
+        """Raise ``ValueError`` where a required label of the phase is missing."""
         check_labels(self.phase, self.labels)
 
 
@@ -259,8 +259,8 @@ class StepComparison(Block):
 class BenchReport(Document):
     """Bench report.
 
-    Time, memory and energy of one model, data set, phase and workload, measured on an attached device, beside what was
-    counted. Null is unknown. Every object that holds numbers of the run carries a tag that says how they are known.
+    Time, memory and energy of one model, data set, phase and workload, measured on an attached device, beside the counted
+    figures. Null is unknown. Every object with numbers of the run carries a tag with their origin.
     """
 
     schema: Literal["urn:cr-jax:schema:bench-report:1.0"] = "urn:cr-jax:schema:bench-report:1.0"

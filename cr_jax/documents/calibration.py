@@ -1,4 +1,4 @@
-"""Tables that ``crjax calibrate`` measures on a device, and what predictions were held against."""
+"""Tables that ``crjax calibrate`` measures on a device, and the validation of predictions."""
 
 from typing import Annotated, Literal
 
@@ -46,7 +46,7 @@ ELEMENTS = (
 
 
 class CalibrationFit(Block):
-    """How far the passes over a point lie apart."""
+    """Spread of the passes over a point."""
 
     points: Positive
     median_spread: NonNegative
@@ -90,7 +90,7 @@ class GatherRow(Block):
 
 
 class CalibrationTables(Block):
-    """What was measured, by kind of work."""
+    """The measurements, by kind of work."""
 
     matmul: Annotated[tuple[MatmulRow, ...], Meta(min_length=1)]
     stream: Annotated[tuple[StreamRow, ...], Meta(min_length=1)]
@@ -126,7 +126,7 @@ class Calibration(Block):
     tables: CalibrationTables
 
     def __post_init__(self) -> None:
-        """Raises ``ValueError`` for a table that lacks a key."""
+        """Raise ``ValueError`` for a table that lacks a key."""
         for table, keys in ((self.overheads, OVERHEADS), (self.elements_s, ELEMENTS)):
             if lacking := [key for key in keys if key not in table]:
                 raise ValueError(f"{lacking[0]}: missing")

@@ -1,4 +1,4 @@
-"""How many devices answer a rate of turns within a latency: a part of a comparison."""
+"""The devices that answer a rate of turns within a latency: a part of a comparison."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""Hold a JSON document against its schema; each refusal is one line."""
+"""The check of a JSON document against its schema; each refusal is one line."""
 
 import difflib
 import json
@@ -8,15 +8,14 @@ from typing import Any
 from cr_jax.errors import BadInput
 from cr_jax.resources import schema
 
-#: Keywords of the schema whose failure says more than that of the others, most telling first.
+#: Keywords of the schema whose failures are more informative than the others, in order.
 _TELLING = ("additionalProperties", "required", "const", "enum", "type")
 
 
 def check(document: Any, schema_name: str, where: str) -> None:
-    """Hold a document against ``schemas/<schema_name>.schema.json``.
+    """Check a document against ``schemas/<schema_name>.schema.json``.
 
-    Raises ``BadInput`` for the first of its faults: where, key path (``users.value``), reason and
-    the nearest legal keys.
+    Raises ``BadInput`` for the first of its faults: where, key path (``users.value``), reason and the nearest legal keys.
     """
     # Imported here: it takes a third of the start-up time of commands that check nothing.
     from jsonschema import Draft202012Validator

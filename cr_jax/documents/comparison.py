@@ -10,7 +10,7 @@ from cr_jax.documents.fields import Bound, Count, JsonValue, Share, Tag, Tool, V
 from cr_jax.documents.prediction import Amount, Bottleneck, EnergyAssumptions, Method, ValidatedOn
 from cr_jax.records import Mode, Phase
 
-#: A program's place among those that do the same work.
+#: The rank of a program among those that do the same work.
 Standing = Literal["fastest", "tie", "slower"]
 
 
@@ -22,7 +22,7 @@ class ConditionValue(Block):
 
 
 class DifferingCondition(Block):
-    """A condition that is not the same in all rows."""
+    """A condition that differs between rows."""
 
     field: str
     values: tuple[ConditionValue, ...]
@@ -40,7 +40,7 @@ class ComparedDevice(Block):
 
 
 class PredictionGrounds(Block):
-    """What the predictions of some rows stand on."""
+    """The basis of the predictions of some rows."""
 
     device: str
     method: Method
@@ -70,7 +70,7 @@ class RowParameters(Block):
 
 
 class ProgramTime(Block):
-    """Predicted time of a program, and its place among the programs that do the same work."""
+    """Predicted time of a program, and its rank among the programs that do the same work."""
 
     seconds: Annotated[Amount | None, Meta(description="One step; null: not known, and reason says why.")]
     low_s: Amount | None
@@ -150,7 +150,7 @@ class RowMemory(Block):
 
 
 class RowCoverage(Block):
-    """What the counts of a row leave out."""
+    """The operations that the counts of a row leave out."""
 
     complete: bool
     uncounted: tuple[str, ...]
@@ -193,7 +193,7 @@ class ComparedRow(Block):
 
 
 class FailedRow(Block):
-    """A row without figures, and why."""
+    """A row without figures, with the reason."""
 
     name: str
     source: str | None
@@ -212,7 +212,7 @@ else:
 class Comparison(Document):
     """Comparison.
 
-    Cost reports side by side, one row per model and device. Null is unknown; a failed row says why.
+    Cost reports side by side, one row per model and device. Null is unknown; a failed row has a reason.
     """
 
     schema: Literal["urn:cr-jax:schema:comparison:1.1"] = "urn:cr-jax:schema:comparison:1.1"

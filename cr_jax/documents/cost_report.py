@@ -12,7 +12,7 @@ from cr_jax.documents.step_labels import LABEL_RULES
 from cr_jax.records import Mode, Phase, Precision
 
 NumberOrNone = Number | None
-#: What products of float32 and bfloat16 are computed in.
+#: The types that products of float32 and bfloat16 are computed in.
 EffectivePrecision = Literal["float32", "tf32", "bfloat16", "bfloat16_3x", "bfloat16_6x"]
 
 
@@ -40,7 +40,7 @@ class WordsPerText(Block):
 
 
 class FigureOrigin(Block):
-    """Where a number comes from."""
+    """The source of a number."""
 
     kind: FigureKind
     source: str
@@ -48,7 +48,7 @@ class FigureOrigin(Block):
 
 
 class ReportedData(Block):
-    """The data set: its sizes, and where each comes from."""
+    """The data set: its sizes, with their sources."""
 
     name: str
     title: str
@@ -81,7 +81,7 @@ class ReportedTarget(Block):
 
 
 class ReportedWorkload(Block):
-    """What is run, apart from model and device."""
+    """The workload, without model and device."""
 
     turns: Count
     users: Count
@@ -169,7 +169,7 @@ class ParameterAccount(Block):
 
 
 class ReportSummary(Block, forbid_unknown_fields=False):
-    """The figures a script asks for with --get."""
+    """The figures for a script with --get."""
 
     trainable_parameters: NumberOrNone
     frozen_parameters: NumberOrNone | UnsetType = UNSET
@@ -235,8 +235,8 @@ class LargestBatch(Block):
 class CostReport(Document):
     """Cost report.
 
-    What training and serving one model on one data set costs on one target. Null is unknown. Every object that holds numbers
-    carries a tag that says how they are known.
+    Cost of training and serving one model on one data set on one target. Null is unknown. Every object with numbers carries a tag
+    with their origin.
     """
 
     schema: Literal["urn:cr-jax:schema:cost-report:1.1"] = "urn:cr-jax:schema:cost-report:1.1"

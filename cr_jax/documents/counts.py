@@ -55,7 +55,7 @@ class CountedBranch(Block):
 
 
 class CountedConditional(Block):
-    """A conditional whose branches cost differently; the dearest counts, figure by figure (in a lower bound the cheapest)."""
+    """A conditional with branches of different cost; the most expensive counts by figure (in a lower bound the cheapest)."""
 
     name: str
     module: str

@@ -19,7 +19,7 @@ class DifferenceSide(Block):
 
 
 class ChangedCondition(Block):
-    """A condition that is not the same on both sides."""
+    """A condition that differs between the two sides."""
 
     field: str
     a: JsonValue
@@ -86,7 +86,7 @@ Change = FigureChange | ModuleSizeChange | ModuleChange | TurnChange
 class Difference(Document):
     """Difference.
 
-    What changed from cost report A to cost report B. Null is unknown or absent.
+    Changes from cost report A to cost report B. Null is unknown or absent.
     """
 
     schema: Literal["urn:cr-jax:schema:difference:1.0"] = "urn:cr-jax:schema:difference:1.0"

@@ -36,7 +36,7 @@ Bound = Annotated[
         "the figure, for branches that cost differently or calls whose cost is declared or a formula."
     ),
 ]
-#: How the numbers of an object are known.
+#: The origin of the numbers of an object.
 Tag = Annotated[
     Literal["counted", "compiler", "measured", "predicted", "assumed"],
     Meta(description="How the numbers of this object are known."),
@@ -44,7 +44,7 @@ Tag = Annotated[
 
 
 class Tool(Block):
-    """What wrote a document."""
+    """The tool that wrote a document."""
 
     name: Literal["cr-jax"]
     version: str

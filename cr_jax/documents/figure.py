@@ -1,4 +1,4 @@
-"""Figures of a profile: a value with where it comes from."""
+"""Figures of a profile: a value with its source."""
 
 from typing import Annotated, Generic, Literal, TypeVar
 
@@ -31,7 +31,7 @@ PrintedName = Annotated[Text, Meta(description="the name to print")]
 
 
 class Figure(Block, Generic[V]):
-    """A value with where it comes from."""
+    """A value with its source."""
 
     value: V
     kind: FigureKind

@@ -25,7 +25,7 @@ class Finding(Block):
 
 
 class SkippedComparison(Block):
-    """What was not compared."""
+    """A comparison that was not made."""
 
     what: str
     reason: str
@@ -44,7 +44,7 @@ class StepTimeVerdict(Block):
 
 
 class TimeVerdicts(Block):
-    """The baseline's kept programs and today's, run in turn."""
+    """The baseline's kept programs and the current ones, run in turn."""
 
     limit_percent: Amount
     programs: str
@@ -57,7 +57,7 @@ class TimeVerdicts(Block):
 class GateResult(Document):
     """Gate result.
 
-    A baseline's own workload run again: what broke a limit, what improved, what was not compared.
+    A baseline's own workload run again: breaches of limits, improvements, and skipped comparisons.
     """
 
     schema: Literal["urn:cr-jax:schema:gate-result:1.1"] = "urn:cr-jax:schema:gate-result:1.1"

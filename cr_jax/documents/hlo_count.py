@@ -19,7 +19,7 @@ from cr_jax.documents.fields import Bound, Count
 class HloCountDocument(Document):
     """HLO count.
 
-    What crjax hlo counted in one HLO text: whole operations and bytes of one run.
+    The count of one HLO text by crjax hlo: whole operations and bytes of one run.
     """
 
     schema: Literal["urn:cr-jax:schema:hlo-count:1.0"] = "urn:cr-jax:schema:hlo-count:1.0"

@@ -1,4 +1,4 @@
-"""Memory that one run of a program holds, and how it goes over the program."""
+"""Memory of one run of a program, in all and over its course."""
 
 from typing import Annotated, Literal
 
@@ -40,7 +40,7 @@ class MemoryPoint(Block):
 
 
 class MemoryTimeline(Block):
-    """How the memory in use goes over the compiled program, from the order and the buffers of its text."""
+    """The memory in use over the compiled program, from the order and the buffers of its text."""
 
     share_of_peak: Annotated[
         NonNegative | None,
@@ -73,7 +73,7 @@ class MemoryTimeline(Block):
 
 
 class MemoryAccount(Block):
-    """What one run holds in memory."""
+    """Memory of one run."""
 
     roles_bytes: dict[str, Count]
     donated_bytes: Count

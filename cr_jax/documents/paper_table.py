@@ -31,7 +31,7 @@ class PrintedDataset(Block):
 
 
 class CellAccount(Block):
-    """How the figure of a cell comes about."""
+    """The account of the figure of a cell."""
 
     formula: Annotated[Text, Meta(description="in letters")]
     counted: Annotated[Text, Meta(description="what is counted as a parameter")]
@@ -48,7 +48,7 @@ class SolvedDimension(Block):
 
 
 class AccidentalFit(Block):
-    """How easily the account meets a figure by accident."""
+    """The chance that the account meets a figure by accident."""
 
     hits: Annotated[Count, Meta(description="of that many figures in a row, how many the account meets as closely")]
     of: Annotated[Count, Meta(description="figures in a row: the step")]
@@ -97,7 +97,7 @@ class PaperCell(Block):
 
 
 class ModelNote(Block):
-    """What a model's row of Table II is."""
+    """A note on a model's row of Table II."""
 
     model: PaperModel
     text: Annotated[Text, Meta(description="one line")]
@@ -111,7 +111,7 @@ class LeastPrinted(Block):
 
 
 class Inconsistency(Block):
-    """Why a public model cannot give the printed figures."""
+    """The reason why a public model cannot give the printed figures."""
 
     model: PaperModel
     formula: Annotated[Text, Meta(description="tried")]

@@ -9,7 +9,7 @@ from cr_jax.documents.fields import AboveZero, Count, NonNegative, Number, Posit
 
 Bottleneck = Literal["compute", "memory", "overhead"]
 Method = Literal["calibrated", "replay", "model", "peaks"]
-#: How near one card is to another, from the closest to the furthest.
+#: The relation of one card to another, from the closest to the furthest.
 Kinship = Literal["same_card", "same_generation", "other_generation", "other_vendor"]
 #: A number of 0 or more, written as it was read.
 Amount = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
@@ -36,8 +36,7 @@ class ClassErrors(Block):
 class Comparisons(Block):
     """Comparisons of predicted and measured times: of whole programs, or by class of operations.
 
-    By class: formulas fitted on other cards; for every class of operations in the step, the errors left on cards that were
-    not fitted.
+    By class: formulas fitted on other cards; for every class of operations in the step, the errors on cards left out of the fit.
     """
 
     devices: tuple[str, ...] | UnsetType = UNSET
@@ -53,7 +52,7 @@ class Comparisons(Block):
     classes: tuple[ClassErrors, ...] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Raises ``ValueError`` unless it is one of the two: classes alone, or all figures of whole programs."""
+        """Raise ``ValueError`` unless it is one of the two: classes alone, or all figures of whole programs."""
         given = {name for name in self.__struct_fields__ if getattr(self, name) is not UNSET} - {"method"}
         if given not in ({"classes"}, set(_PROGRAMS)) or (given == {"classes"} and self.method != "model"):
             raise ValueError(
@@ -111,7 +110,7 @@ class LoopSeconds(Block):
 
 
 class OperationSeconds(Block):
-    """One of the dearest operations."""
+    """One of the most expensive operations."""
 
     name: str
     family: str
@@ -132,7 +131,7 @@ class ReplayedOperation(Block):
 
 
 class EnergyAssumptions(Block):
-    """Figures that the energy follows from."""
+    """Figures behind the energy."""
 
     limit_w: Number
     idle_w: Number

@@ -48,7 +48,7 @@ class KnownUser(Block):
 class RecommenderDocument(Document):
     """Recommender.
 
-    What a trained model needs beside its weights to hold a conversation; written by crjax train beside its checkpoints.
+    The data that a trained model needs beside its weights for a conversation; written by crjax train beside its checkpoints.
     """
 
     schema: Literal["urn:cr-jax:schema:recommender:1.0"] = "urn:cr-jax:schema:recommender:1.0"

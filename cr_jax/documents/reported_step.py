@@ -34,7 +34,7 @@ class ProgramTotals(OperationCosts):
 
 
 class MatmulAccount(Block):
-    """How the matrix products of the traced program became those of the compiled one."""
+    """The matrix products of the traced program and of the compiled one."""
 
     traced_flops: int
     compiled_flops: int
@@ -81,7 +81,7 @@ class ModuleCosts(Block):
 
 
 class StepCoverage(Block):
-    """What the counts of a step leave out."""
+    """The operations that the counts of a step leave out."""
 
     complete: bool
     bound: Bound | UnsetType = UNSET
@@ -113,7 +113,7 @@ class JaxprFigures(Block):
 
 
 class CompilerHint(Block):
-    """What the TPU compiler thinks, null elsewhere; never the prediction."""
+    """The TPU compiler's own estimate, null elsewhere; never the prediction."""
 
     estimated_cycles: Count | None
     note: str
@@ -167,7 +167,7 @@ class ReportedStep(Block):
     prediction: StepPrediction | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Raises ``ValueError`` where a label that steps of the phase have is missing."""
+        """Raise ``ValueError`` where a required label of the phase is missing."""
         check_labels(self.phase, self.labels)
 
     @property

@@ -123,7 +123,7 @@ def _either(annotation: Any, seen: set[type]) -> Iterator[type[msgspec.Struct]]:
 
 
 def _within(annotation: Any, seen: set[type]) -> Iterable[Any]:
-    """The annotations that one is made of: its arguments, or a struct's fields, of each struct once."""
+    """The annotations inside an annotation: its arguments, or the fields of a struct, each struct once."""
     if isinstance(annotation, OneOf):
         return annotation.structs
     if inspect.isclass(annotation) and issubclass(annotation, msgspec.Struct) and annotation not in seen:

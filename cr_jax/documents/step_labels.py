@@ -1,4 +1,4 @@
-"""Labels of a step: what it trains, or which turns it answers."""
+"""Labels of a step: its training objective, or the turns that it answers."""
 
 from msgspec import UNSET, UnsetType
 
@@ -6,7 +6,7 @@ from cr_jax.documents.base import Block
 from cr_jax.documents.fields import Count, NonNegative, Positive
 from cr_jax.records import Mode
 
-#: Labels that a step of a phase has.
+#: Required labels by phase.
 NEEDED_LABELS = {"train": ("objective", "batch"), "infer": ("mode", "turns", "users")}
 #: The same as a schema.
 LABEL_RULES = [
@@ -32,6 +32,6 @@ class StepLabels(Block, forbid_unknown_fields=False):
 
 
 def check_labels(phase: str, labels: StepLabels) -> None:
-    """Raises ``ValueError`` where a label that steps of the phase have is missing."""
+    """Raise ``ValueError`` where a required label of the phase is missing."""
     if lacking := [key for key in NEEDED_LABELS.get(phase, ()) if getattr(labels, key) is UNSET]:
         raise ValueError(f"labels.{lacking[0]}: missing")

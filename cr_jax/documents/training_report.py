@@ -60,7 +60,7 @@ class PublishedSchedule(Block):
 
 
 class BestEpoch(Block):
-    """The epoch whose weights were kept."""
+    """The epoch of the kept weights."""
 
     criterion: str
     value: float
@@ -114,7 +114,7 @@ class Baseline(Block):
 
 
 class MeasuredTraining(Block):
-    """What training took by the clock."""
+    """Training by the clock."""
 
     time_s: Seconds
     training_s: Seconds
@@ -141,7 +141,7 @@ class PredictedObjective(Block):
 
 
 class PredictedSteps(Block):
-    """Predicted seconds of the steps that were taken; null: reason says why."""
+    """Predicted seconds of the steps that were taken; null: reason has the cause."""
 
     training_s: Annotated[
         float | None, Meta(description="Predicted seconds per step times the steps taken; null: reason says why.")

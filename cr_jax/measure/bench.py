@@ -60,7 +60,8 @@ _TRACED = 5
 class Options:
     """memory, energy: whether they are measured. trace: a folder for a profiler trace. hlo: a folder for
     the compiled programs, gzipped. command: the exact command, for the report. clock, meter: other
-    ones, for tests."""
+    ones, for tests.
+    """
 
     memory: bool = True
     energy: bool = True

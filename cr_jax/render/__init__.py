@@ -1,1 +1,1 @@
-"""Reports for people: terminal tables and plots. Input is the document's JSON, nothing else."""
+"""Reports for people: terminal tables and charts. The only input is the document."""

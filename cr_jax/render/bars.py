@@ -1,6 +1,6 @@
 """The bar chart of a comparison as SVG: FLOPs, bytes and peak memory per model and device.
 
-Each panel has its own logarithmic axis. Objectives of a model stand apart: their batches differ.
+Each panel has its own logarithmic axis. Objectives of a model are separate groups: their batches differ.
 """
 
 import math
@@ -25,10 +25,9 @@ class _Chart:
 
 
 def bars(document: Comparison) -> str:
-    """An SVG of every row that has figures: a group per model (and objective), a bar per device.
+    """An SVG of every row with figures: a group per model (and objective), a bar per device.
 
-    With more devices than colours and fewer models, groups and bars change places. Raises
-    ``BadConfig`` when neither fits.
+    With more devices than colours and fewer models, groups and bars change places. Raises ``BadConfig`` when neither fits.
     """
     rows = document.counted
     names = [_Names(row) for row in rows]
@@ -56,7 +55,7 @@ def bars(document: Comparison) -> str:
 class _Names:
     """A row's group and series; a second row of the same model and device is a series of its own."""
 
-    def __init__(self, row: ComparedRow):
+    def __init__(self, row: ComparedRow) -> None:
         _, mark, number = row.name.partition("#")
         self.model, self.device = row.model, row.device + mark + number
 
@@ -134,7 +133,7 @@ def _bar(x: float, y: float, width: float, base: float, series: int, label: str,
     middle = x + width / 2
     if not upright:
         parts.append(text_at(middle, y - 5, label, 12, anchor="middle", extra=RIM))
-    elif width >= 13:  # Labels wider than their bars stand upright; below this they would touch.
+    elif width >= 13:  # Labels wider than their bars are turned upright; below this they would touch.
         turned = f"transform='rotate(-90 {middle + 4:.1f} {y - 5:.1f})' {RIM}"
         parts.append(text_at(middle + 4, y - 5, label, 12, extra=turned))
     return parts

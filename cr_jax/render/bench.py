@@ -17,7 +17,7 @@ _PERCENTILES = ("p50_s", "p90_s", "p95_s", "p99_s")
 
 
 def render_bench(report: BenchReport) -> RenderableType:
-    """Header, steady state, stages, what was achieved, memory and energy, comparisons, warnings."""
+    """Header, steady state, stages, achieved rates, memory and energy, comparisons, warnings."""
     report = shown(report)
     parts: list[RenderableType] = [_header(report)]
     steps = report.steps

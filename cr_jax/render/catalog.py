@@ -1,4 +1,4 @@
-"""Tables of what is registered."""
+"""Tables of the registered models, data sets and accelerators."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +13,7 @@ from cr_jax.units import count, scaled
 
 
 def models(specs: Sequence[Any]) -> Table:
+    """A row per model."""
     table = grid("Models", "name", "title", "public code", "paper")
     for column in table.columns[1:]:
         column.justify = "left"
@@ -22,6 +23,7 @@ def models(specs: Sequence[Any]) -> Table:
 
 
 def datasets(found: Sequence[Any]) -> Table:
+    """A row per data set, with its sizes."""
     table = grid("Data sets", "name", "users", "items", "aspects", "values", "turns", "conversations", "words", "T (95%)")
     for data in found:
         sizes = (data.users, data.items, data.aspects, data.values, data.turns, data.conversations, data.words)
@@ -30,7 +32,7 @@ def datasets(found: Sequence[Any]) -> Table:
 
 
 def accelerators(found: Sequence[Any]) -> RenderableType:
-    """What each device can do at most, and what one costs to rent."""
+    """Peak rates and hourly rent of each device."""
     peaks = grid(
         "Accelerators (peak FLOP/s as sourced; unknown stays unknown)",
         "name",
@@ -74,7 +76,7 @@ def accelerators(found: Sequence[Any]) -> RenderableType:
 
 
 def lengths(data: Any) -> Table:
-    """Words per text, and where each distribution comes from."""
+    """Words per text, with the source of each distribution."""
     table = grid(f"Text lengths of {visible(data.name)}, in words", "text", "mean", "median", "95%", "longest", "known by")
     table.columns[-1].justify = "left"
     for name in ("request", "question", "answer", "item", "item_sentences"):

@@ -14,7 +14,7 @@ from cr_jax.render.escape import shown, terminal
 
 
 def render_compare(document: Comparison) -> RenderableType:
-    """What differs between the rows, then the tables, for a terminal."""
+    """The differences between the rows, then the tables, for a terminal."""
     document, head = shown(document), Text()
     for line in document.warnings:
         head.append(f"! {line}\n", style="yellow")
@@ -31,19 +31,19 @@ def as_text(document: Comparison) -> str:
 
 
 def as_markdown(document: Comparison) -> str:
-    """What differs between the rows, then the tables, as Markdown."""
+    """The differences between the rows, then the tables, as Markdown."""
     head = text_table.bullets([*document.warnings, *difference_lines(document)], "md")
     return head + "\n".join(map(text_table.markdown, tables(document)))
 
 
 def as_latex(document: Comparison) -> str:
-    """What differs between the rows, then the tables, as LaTeX."""
+    """The differences between the rows, then the tables, as LaTeX."""
     head = text_table.bullets([*document.warnings, *difference_lines(document)], "latex")
     return head + "\n".join(map(text_table.latex, tables(document)))
 
 
 def difference_lines(document: Comparison) -> list[str]:
-    """``workload.batch: 16 (dmn), 32 (aim)``, a line per field in which rows differ."""
+    """``workload.batch: 16 (dmn), 32 (aim)``, a line per field that differs between rows."""
     rows = document.counted
     lines = []
     for entry in document.differs:
@@ -63,7 +63,7 @@ def _value(value: JsonValue) -> str:
 
 
 def _who(names: Sequence[str], rows: Iterable[ComparedRow]) -> str:
-    # The rows of whole platforms, models or devices are named by these.
+    # Rows that make up whole platforms, models or devices are named by these.
     for axis in ("platform", "model", "device"):
         groups: dict[str, set[str]] = {}
         for row in rows:

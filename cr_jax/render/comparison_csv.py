@@ -56,7 +56,7 @@ _TIME = (
     "carbon_g_per_unit",
     "reason",
 )
-#: Figures of a program that a ratio is formed of.
+#: Figures of a program with a ratio.
 _RATIOS = ("flops", "hbm_bytes", "peak_bytes", "flops_per_turn", "hbm_bytes_per_turn")
 
 

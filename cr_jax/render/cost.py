@@ -35,8 +35,7 @@ def render_cost(report: CostReport, memory: bool = False) -> RenderableType:
     predicted = render_predicted(report, grid)
     if predicted is not None:
         parts.append(predicted)
-    for step in _detailed(report.steps):
-        parts.append(_modules(step))
+    parts += [_modules(step) for step in _detailed(report.steps)]
     if memory:
         parts.append(memory_tables([*items, *_detailed(report.steps)]))
     parts.append(_coverage(report))
@@ -142,7 +141,7 @@ def _training(steps: Sequence[ReportedStep]) -> Table:
 
 
 def _per_unit(value: float | UnsetType | None) -> str:
-    """A figure per unit of work, where the step is made of such."""
+    """A figure per unit of work, where the step is made of such units."""
     return "-" if value is UNSET or value is None else scaled(value)
 
 
@@ -217,7 +216,7 @@ def _turns(report: CostReport) -> Table:
 
 
 def _detailed(steps: Sequence[ReportedStep]) -> list[ReportedStep]:
-    """The steps whose modules are worth a table: training, and the last incremental turn."""
+    """The steps with a table of modules: training, and the last incremental turn."""
     train = [s for s in steps if s.phase == "train"]
     infer = [s for s in steps if s.phase == "infer" and s.labels.mode == "incremental"]
     return train + infer[-1:]

@@ -16,7 +16,7 @@ _SHOWN_MODULES = 12
 
 
 def render_diff(document: Difference) -> RenderableType:
-    """What made the two different, then what changed: parameters, steps, modules, turns."""
+    """The causes of the difference, then the changes: parameters, steps, modules, turns."""
     document = shown(document)
     a, b = document.a, document.b
     head = Text()
@@ -51,7 +51,7 @@ def render_diff(document: Difference) -> RenderableType:
 
 
 def _step(step: StepChange) -> list[tuple[str, ...]]:
-    """A line per figure that changed; what only one side compiled is one line."""
+    """A line per changed figure; figures compiled on one side only are one line."""
     changed = [one for one in step.figures if one.a != one.b]
     known = [one for one in changed if one.change is not None]
     lines = [_line((step.name, one.figure), one) for one in known]
@@ -62,7 +62,7 @@ def _step(step: StepChange) -> list[tuple[str, ...]]:
 
 
 def _turns(rows: Sequence[TurnChange]) -> list[tuple[str, ...]]:
-    """Turns that follow each other with the same change share a line."""
+    """Successive turns with the same change share a line."""
     groups: list[tuple[list[int], TurnChange]] = []
     for one in sorted(rows, key=lambda row: (row.mode, row.figure, row.t)):
         same = groups and structs.replace(groups[-1][1], t=one.t) == one and groups[-1][0][-1] + 1 == one.t

@@ -1,8 +1,7 @@
-"""Names and reasons from outside, shown as they are on terminals, in SVG, Markdown, LaTeX and CSV.
+"""Names and reasons from outside, shown literally on terminals, in SVG, Markdown, LaTeX and CSV.
 
-Module names, models, data sets, buffers, loops and reasons come from files, and a file can hold anything.
-Each renderer takes its document through :func:`shown` and prints on a :func:`terminal`; the text formats
-pass every cell through the function of their own.
+Module names, models, data sets, buffers, loops and reasons come from files, and a file can hold anything. Each renderer takes its
+document through :func:`shown` and prints on a :func:`terminal`; the text formats pass every cell through a function of their own.
 """
 
 import re
@@ -18,7 +17,7 @@ _T = TypeVar("_T")
 #: Keys of a document whose text may have several lines.
 _LINES = ("note",)
 _MARKDOWN = re.compile(r"([\\|*_<>`\[\]~$]|&(?=#|\w+;))")
-#: What begins a list, a heading or a rule at the start of a line.
+#: Letters that begin a list, a heading or a rule at the start of a line.
 _MARKDOWN_FIRST = re.compile(r"^(?:[-+=#]|\d+(?=[.)]))")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -44,12 +43,12 @@ _LATEX = {
     "]": "{]}",
     "*": "{*}",
 }
-#: A spreadsheet reads a cell that begins so as a formula.
+#: A spreadsheet reads a cell with such a first letter as a formula.
 _FORMULA = ("=", "+", "-", "@")
 
 
 def shown(value: _T) -> _T:
-    """A document with every text in it made visible, keys included; nothing else is changed."""
+    """A document with every text in it made visible, keys included; the rest is unchanged."""
     return _shown(value, False)
 
 
@@ -67,7 +66,7 @@ def _shown(value: Any, lines: bool) -> Any:
 
 
 def terminal(file: Any = None, width: int | None = None) -> Console:
-    """A console that takes text as text: no markup in brackets, no ``:names:`` of emoji, no colouring of numbers."""
+    """A console that prints text literally: no markup in brackets, no ``:names:`` of emoji, no colouring of numbers."""
     return Console(file=file, width=width, highlight=False, markup=False, emoji=False)
 
 
@@ -77,18 +76,18 @@ def svg_text(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """One line that Markdown shows as it is."""
+    """One line that Markdown shows literally."""
     line = _MARKDOWN.sub(r"\\\1", visible(text).strip())
     return _MARKDOWN_FIRST.sub(lambda found: found[0] + "\\" if found[0].isdigit() else "\\" + found[0], line)
 
 
 def latex_text(text: str) -> str:
-    """One line that LaTeX prints as it is."""
+    """One line that LaTeX prints literally."""
     return "".join(_LATEX.get(letter, letter) for letter in visible(text)).replace("--", "-{}-")
 
 
 def csv_cell(value: Any) -> str:
-    """A cell: nothing for ``None``, numbers as they are, text never as a formula."""
+    """A cell: nothing for ``None``, numbers unchanged, text never as a formula."""
     if value is None:
         return ""
     if not isinstance(value, str):

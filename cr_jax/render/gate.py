@@ -7,7 +7,7 @@ from cr_jax.render.escape import shown
 
 
 def render_gate(result: GateResult) -> Text:
-    """Every breach by name, improvements, what was not compared, then the verdict."""
+    """Every breach by name, improvements, skipped comparisons, then the verdict."""
     result, text = shown(result), Text()
     for one in result.breaches:
         text.append("BREACH      ", style="bold red").append(f"{one.text}\n")

@@ -21,7 +21,7 @@ _BOUNDS = {
 
 
 def render_hlo(document: HloCountDocument) -> RenderableType:
-    """Totals, then families, modules, passes, loops and what is not counted."""
+    """Totals, then families, modules, passes, loops and uncounted operations."""
     document = shown(document)
     totals = grid(f"HLO module {document.module_name}", "figure", "value", "")
     for key in ("matmul_flops", "other_flops", "integer_ops", "transcendentals"):
@@ -83,7 +83,7 @@ def render_hlo(document: HloCountDocument) -> RenderableType:
 
 
 def _cost_tables(document: HloCountDocument) -> Iterator[RenderableType]:
-    """Costs by family, module and pass, the dearest first."""
+    """Costs by family, module and pass, the most expensive first."""
     for axis in ("families", "modules", "passes"):
         costs: dict[str, OperationCosts] = getattr(document, axis)
         rows = sorted(costs.items(), key=lambda item: -item[1].matmul_flops - item[1].other_flops)
@@ -104,7 +104,7 @@ def _cost_tables(document: HloCountDocument) -> Iterator[RenderableType]:
 
 
 def _trips(loop: CountedLoop) -> str:
-    """How often a loop runs, and what speaks against it."""
+    """The trip count of a loop, and contradictions to it."""
     if loop.trip_count is None:
         return "unknown (at least 0)"
     text = ("at most " if loop.at_most else "") + str(loop.trip_count)

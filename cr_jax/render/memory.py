@@ -1,4 +1,4 @@
-"""How memory goes over each program, and what fills it at its fullest, as terminal tables."""
+"""Live memory over each program, and the buffers at its peak, as terminal tables."""
 
 from collections.abc import Sequence
 
@@ -63,7 +63,7 @@ def _alive(timeline: MemoryTimeline) -> Table:
 
 
 def bar(values: Sequence[int]) -> str:
-    """One letter a value, as high as its share of the largest."""
+    """One letter per value, as high as its share of the largest."""
     top = max(values, default=0) or 1
     # Whole numbers may be written as 8.0 in a document.
     return "".join(_HEIGHTS[min(len(_HEIGHTS) - 1, int(value * len(_HEIGHTS) // top))] for value in values)

@@ -1,4 +1,4 @@
-"""What predictions stand on, in words, for every table that shows one."""
+"""The basis of predictions, in words, for every table that shows one."""
 
 from collections.abc import Sequence
 
@@ -16,16 +16,16 @@ _METHODS: dict[Method, str] = {
 
 
 def method_text(method: Method | None) -> str:
-    """What a prediction is made from, in words."""
+    """The method of a prediction, in words."""
     return _METHODS[method] if method else "an unknown method"
 
 
-#: Before a figure that is a bound.
+#: Sign before a figure that is a bound.
 _SIGNS = {"exact": "", "lower": "≥ ", "upper": "≤ ", "range": "≤ "}
 
 
 def sign(bound: str) -> str:
-    """What stands before a figure, by its bound; of a range the upper end is shown."""
+    """The sign before a figure, by its bound; of a range the upper end is shown."""
     return _SIGNS[bound]
 
 
@@ -38,7 +38,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def validated(found: Comparisons | NotValidated) -> str:
-    """What a method was held against, in words."""
+    """The validation of a method, in words."""
     if isinstance(found, str):
         return found
     if found.classes is not UNSET:
@@ -49,7 +49,7 @@ def validated(found: Comparisons | NotValidated) -> str:
     )
 
 
-#: What stands for a class of operations, and for the kinship of the cards it was compared on.
+#: Words for a class of operations, and for the relation of the cards that it was compared on.
 _CLASSES = {
     "launches": "starting kernels",
     "tpu": "other TPU operations",
@@ -92,7 +92,7 @@ def _classes(classes: Sequence[ClassErrors]) -> str:
 
 
 def _cards(cards: Sequence[str], kinship: Kinship) -> str:
-    """The cards that a class was compared on, by their kinship to this one."""
+    """The cards that a class was compared on, by their relation to this one."""
     many = len(cards)
     if kinship == "same_card" and many == 1:
         return "this card"
@@ -100,7 +100,7 @@ def _cards(cards: Sequence[str], kinship: Kinship) -> str:
 
 
 def energy_text(assumed: EnergyAssumptions) -> str:
-    """What an energy stands on, in words."""
+    """The basis of an energy, in words."""
     idle = f"idle {assumed.idle_w:.3g} W ({assumed.idle_is})"
     text = f"limit {scaled(assumed.limit_w, 'W')}, {idle}, host {assumed.host_w:g} W, PUE {assumed.pue:g}"
     grid = assumed.grid_g_per_kwh

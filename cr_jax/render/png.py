@@ -6,7 +6,7 @@ from cr_jax.errors import MissingExtra
 
 #: Pixels of a PNG per unit of the SVG.
 ZOOM = 2
-#: Families whose letters are about as wide as the plots allow for, best first; the renderer takes the first it finds.
+#: Font families with letters as wide as the plots allow for, best first; the renderer takes the first that it finds.
 FONTS = (
     "Helvetica",
     "Arial",
@@ -44,7 +44,7 @@ def to_png(svg: str) -> bytes:
 
 @cache
 def font() -> str | None:
-    """The first of ``FONTS`` that the renderer can draw letters with: it leaves out, silently, what it has no font for."""
+    """The first of ``FONTS`` that the renderer can draw: it silently leaves out letters without a font."""
     from resvg_py import svg_to_bytes  # pyright: ignore[reportMissingImports]
 
     blank = svg_to_bytes(svg_string=_PROBE.format("sans-serif").replace("Mg", ""))

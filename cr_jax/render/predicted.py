@@ -14,7 +14,7 @@ from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.render.phrases import energy_text, interval, method_text, validated
 from cr_jax.units import plain_number, small, time_text
 
-#: Share of a step that a loop's starting of kernels has to take to be told.
+#: Share of a step from which the kernel launches of a loop are reported.
 _MUCH = 0.2
 #: A step with its prediction.
 _Predicted = tuple[ReportedStep, StepPrediction]
@@ -24,7 +24,8 @@ _COSTS: tuple[_Cost, ...] = ("energy_j", "price_usd", "carbon_g")
 
 def render_predicted(report: CostReport, grid: Callable[..., Table]) -> RenderableType | None:
     """A row per training step, for the item side and for the last turn in both modes; ``None`` where
-    the report holds no predictions. grid: makes a table of a title and columns."""
+    the report holds no predictions. grid: makes a table of a title and columns.
+    """
     steps = [(step, step.prediction) for step in _shown(report) if step.prediction is not UNSET]
     if not steps:
         return None
@@ -72,7 +73,7 @@ def _thousand(prediction: StepPrediction, key: _Cost) -> str:
 
 
 def loop_notes(steps: Sequence[_Predicted]) -> list[str]:
-    """A line per step whose longest-starting loop takes much of it: what the device waits for there."""
+    """A line per step with much time in the launches of its longest loop: the reason why the device waits there."""
     notes = []
     for step, found in steps:
         loop = next(iter(found.loops), None)

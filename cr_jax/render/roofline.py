@@ -1,8 +1,8 @@
 """The roofline of a comparison as SVG: a panel per device, a lane per model, a mark per program.
 
-A program's mark stands in its model's lane at its intensity; a line leads up to the rate the
-device's roof allows there, a bound and not a measurement. Where a peak is unknown there is no roof,
-only the lanes. Traced programs, which no compiler has fused for the device, have no mark.
+A program's mark is in its model's lane at its intensity; a line leads up to the rate that the device's roof allows there, a bound
+and not a measurement. Where a peak is unknown there is no roof, only the lanes. Traced programs, which no compiler has fused for
+the device, have no mark.
 """
 
 import math
@@ -18,14 +18,14 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 82, 16, 54, 50
 #: The coordinate of a value on a logarithmic axis.
 _Place = Callable[[float], float]
 _GREY = "#555555"
-#: Arithmetic that an accelerator profile may give a peak rate for.
+#: Kinds of arithmetic with a peak rate in an accelerator profile.
 _PEAKS = ("float32", "tf32", "bfloat16", "float16")
 _SHAPES = ("circle", "square", "triangle", "diamond", "cross", "down")
 
 
 @dataclass(frozen=True)
 class _Roof:
-    """Peak FLOP/s and bytes/s; kind: the arithmetic the peak is for."""
+    """Peak FLOP/s and bytes/s. kind: the arithmetic of the peak."""
 
     peak: float
     bandwidth: float
@@ -46,7 +46,7 @@ class _Panel:
 
 
 def roofline(document: Comparison) -> str:
-    """An SVG of all rows that have figures: training steps filled, the last incremental turn hollow."""
+    """An SVG of all rows with figures: training steps filled, the last incremental turn hollow."""
     rows = document.counted
     models = list(dict.fromkeys(row.model for row in rows))
     panels = [_of_device(one, [row for row in rows if row.device == one.name], models) for one in document.devices]
@@ -84,7 +84,7 @@ def _of_device(device: ComparedDevice, rows: Sequence[ComparedRow], models: list
 
 
 def _roof(device: ComparedDevice, rows: Sequence[ComparedRow]) -> _Roof | None:
-    """The roof for what the rows compute in; ``None`` unless peak and bandwidth are known for it."""
+    """The roof for the arithmetic of the rows; ``None`` unless peak and bandwidth are known for it."""
     kinds = {row.effective_precision for row in rows}
     kind = kinds.pop() if len(kinds) == 1 else None
     peak = device.matmul_flops_per_s.get(kind) if kind in _PEAKS else None

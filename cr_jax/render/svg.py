@@ -1,7 +1,7 @@
 """Bar charts as SVG text: panels of grouped bars over one logarithmic axis.
 
-Written by hand, so that no plotting library is needed: plain shapes and text, a light background,
-and colours that are told apart with any colour vision (Okabe and Ito's).
+Written by hand, so that no plotting library is needed: plain shapes and text, a light background, and colours that are distinct
+with any colour vision (Okabe and Ito's).
 """
 
 import math
@@ -45,7 +45,7 @@ def decade(power: int) -> str:
 def bar_panels(title: str, axis: str, series: Sequence[str], panels: Sequence[Panel], note: str = "") -> str:
     """An SVG document of panels one below the other, all on the same logarithmic axis.
 
-    axis: what the values are. series: legend, one entry per bar of a group. note: a line below.
+    axis: the name of the values. series: legend, one entry per bar of a group. note: a line below.
     """
     known = [v for panel in panels for group in panel.values for v in group if v]
     low = math.floor(math.log10(min(known)))

@@ -1,4 +1,4 @@
-"""A table of text cells, and how it is written: terminal, Markdown, LaTeX."""
+"""A table of text cells, written for a terminal, as Markdown or as LaTeX."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from cr_jax.render.escape import latex_text, markdown_text
 
 @dataclass(frozen=True)
 class TextTable:
-    """One table. left: columns that hold words; all others are right-aligned numbers. note: lines below it."""
+    """One table. left: columns of words; all others are right-aligned numbers. note: lines below it."""
 
     title: str
     columns: tuple[str, ...]
@@ -35,8 +35,10 @@ def markdown(table: TextTable) -> str:
     """The table as GitHub-flavoured Markdown."""
     marks = [":--" if n in table.left else "--:" for n in range(len(table.columns))]
     lines = [f"### {markdown_text(table.title)}", ""]
-    for cells in (table.columns, marks, *table.rows):
-        lines.append("| " + " | ".join(c if cells is marks else markdown_text(c) for c in cells) + " |")
+    lines += [
+        "| " + " | ".join(c if cells is marks else markdown_text(c) for c in cells) + " |"
+        for cells in (table.columns, marks, *table.rows)
+    ]
     notes = [markdown_text(line) for line in table.note.splitlines()]
     notes = notes if len(notes) < 2 else [f"- {note}" for note in notes]
     return "\n".join([*lines, "", *([*notes, ""] if notes else [])])

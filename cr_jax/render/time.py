@@ -18,7 +18,7 @@ _STANDING = "place: against the fastest of the same work; tie: the interval over
 
 
 def time_tables(document: Comparison) -> list[TextTable]:
-    """Training, item side, the last turn, energy and price; what they stand on is told once, below the last."""
+    """Training, item side, the last turn, energy and price; their basis is given once, below the last."""
     rows = document.counted
     tables = [table for phase in PHASES for table in _table(rows, phase)] + _costs(rows)
     if tables:
@@ -95,7 +95,7 @@ def _place(time: ProgramTime) -> str:
 
 
 def time_notes(document: Comparison) -> list[str]:
-    """What the times, energies and prices stand on, each said once."""
+    """The basis of times, energies and prices, each given once."""
     grounds, rows = document.grounds, document.counted
     notes = []
     if any(p.time.standing for row in rows for p in row.programs):

@@ -1,1 +1,1 @@
-"""The report: one JSON document per model, data set, workload and target."""
+"""The builders of documents: cost report, comparison, difference, gate, bench, estimate."""

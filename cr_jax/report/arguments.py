@@ -1,9 +1,8 @@
-"""A step's arguments held against the parameters of its compiled program.
+"""A check of a step's arguments against the parameters of its compiled program.
 
-Roles, dtypes and shapes of a report come from the traced step, memory figures from the compiler. The two must
-speak of one program: every parameter that was compiled is an argument of the step, in order, of its type and
-shape (the compiler leaves out arguments that no result needs), and the compiler's bytes are those of its parameters,
-but for the tiles that TPUs pad buffers to.
+Roles, dtypes and shapes of a report come from the traced step, memory figures from the compiler. Both must describe one program:
+every compiled parameter is an argument of the step, in order, of its type and shape (the compiler leaves out arguments that no
+result needs), and the compiler's bytes are those of its parameters, except for the tiles that TPUs pad buffers to.
 """
 
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from cr_jax.hlo.module import HloModule
 from cr_jax.hlo.shapes import Shape
 from cr_jax.records import Argument, CompiledStep
 
-#: Argument dtypes as HLO spells them. A dtype that is not here is held to its bytes.
+#: Argument dtypes in the spelling of HLO. A dtype that is not here is checked by its bytes.
 _HLO = {
     "bool": "pred",
     "int8": "s8",
@@ -31,19 +30,19 @@ _HLO = {
     "complex64": "c64",
     "complex128": "c128",
 }
-#: Bytes that a compiler may set aside for a parameter beyond its padded size: TPUs give a scalar a tile.
+#: Bytes that a compiler may reserve for a parameter beyond its padded size: TPUs give a scalar a tile.
 _TILE = 512
 
 
 class Contradiction(CrJaxError):
-    """A compiled program that is not the step's: a report of it would contradict itself."""
+    """The compiled program is not the step's: a report of it would contradict itself."""
 
 
 def kept_bytes(step: CompiledStep, program: HloModule) -> int:
     """Bytes of the arguments that ``program``, compiled from ``step``, takes; without the padding of tiles.
 
-    Raises ``Contradiction`` where it takes something else than the step's arguments, or the compiler's own
-    figure is not that of its parameters.
+    Raises ``Contradiction`` where it takes other arguments than the step's, or the compiler's own figure is not that of its
+    parameters.
     """
     shapes = [program.entry.parameters[number].shape for number in sorted(program.entry.parameters)]
     _parameters_are_arguments(step, shapes)

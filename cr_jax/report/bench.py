@@ -32,7 +32,7 @@ from cr_jax.documents.step_labels import StepLabels
 from cr_jax.printable import named, one_line, redacted
 from cr_jax.records import Labels, Phase, TrainingLabels, labels_document
 
-#: A p value below is called a difference.
+#: The p value below which a ratio is called a difference.
 SIGNIFICANT = 0.05
 
 DEFINITIONS = {
@@ -68,7 +68,7 @@ class PeakRates(NamedTuple):
 
 
 class Doing(NamedTuple):
-    """The step that is compiled or measured, and the peak predicted for it."""
+    """The step in progress, and its predicted peak."""
 
     step: str | None = None
     predicted_peak_bytes: int | None = None
@@ -180,8 +180,9 @@ def measured_memory(predicted: int | None, measured: int | None, method: str | N
 
 
 def error_of(error: BaseException, doing: Doing) -> BenchError:
-    """Why a case has no (further) figures: kind ``out of memory`` or ``failed``, in one line, with the
-    step that was measured and the peak predicted for it."""
+    """The reason why a case has no (further) figures: kind ``out of memory`` or ``failed``, in one line, with the step in
+    progress and its predicted peak.
+    """
     said = one_line(error)
     full = isinstance(error, MemoryError) or any(t in said.lower() for t in ("resource_exhausted", "out of memory"))
     return failure("out of memory" if full else "failed", named(error, 400), doing)

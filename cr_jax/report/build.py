@@ -1,4 +1,4 @@
-"""From compiled steps and their counts to the cost report."""
+"""The cost report from compiled steps and their counts."""
 
 import hashlib
 import json
@@ -76,7 +76,7 @@ def largest(values: Iterable[int | None]) -> int | None:
 
 
 def all_compiled(outcomes: Collection[str]) -> bool:
-    """Whether a report may say that it was compiled: something was, and nothing failed to be."""
+    """Whether a report may claim to be compiled: a program was compiled, and none failed."""
     return "compiled" in outcomes and set(outcomes) <= {"compiled", "left out"}
 
 
@@ -195,7 +195,7 @@ def summary(
     return ReportSummary(
         trainable_parameters=parameters.trainable,
         frozen_parameters=parameters.frozen,
-        # One number says nothing of sizes: it is given where it is the paper's own figure.
+        # One number has no meaning without its sizes: it is given where it is the paper's own figure.
         paper_parameters=paper.printed if paper and paper.counted == paper.printed else None,
         train_flops_per_step=single.flops_per_step if single else None,
         train_flops_per_supervised_turn=single.flops_per_supervised_turn if single else None,
@@ -211,7 +211,7 @@ def summary(
 
 
 def dataset_entry(dataset: Dataset, problems: Sequence[str] = ()) -> ReportedData:
-    """Sizes with where each comes from. problems: what was skipped in a file, a line each."""
+    """Sizes with their sources. problems: the skipped parts of a file, a line each."""
     origins = {name: FigureOrigin(**plain(origin)) for name, origin in sorted(dataset.origins.items())}
     sizes = {k: getattr(dataset, k) for k in ("users", "items", "aspects", "values", "turns", "conversations", "words")}
     lengths = plain(dataset.lengths)
@@ -229,7 +229,7 @@ def dataset_entry(dataset: Dataset, problems: Sequence[str] = ()) -> ReportedDat
 
 
 def model_entry(spec: Any, config: dict[str, Any]) -> ReportedModel:
-    """The model with the configuration that was counted. spec: as ``cr_jax.models.spec.Spec`` has it."""
+    """The model with the counted configuration. spec: a ``cr_jax.models.spec.Spec``."""
     return ReportedModel(
         name=spec.name,
         title=spec.title,

@@ -1,4 +1,4 @@
-"""How many devices answer a rate of turns within a latency, from predicted times at several batch sizes."""
+"""The devices that answer a rate of turns within a latency, from predicted times at several batch sizes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from cr_jax.predict.serving_queue import FULLEST, Fleet, smallest_fleet
 from cr_jax.report.timing import NO_PREDICTION
 from cr_jax.units import scaled, time_text
 
-#: Users answered at once that are tried, each a program of its own: 1, 2, 4, ... up to this.
+#: The most users answered at once that are tried: 1, 2, 4, ..., each with a program of its own.
 MOST_USERS = 256
 ASSUMPTIONS = (
     "turns arrive as a Poisson stream, each sent to one device at random; a free device takes what waits, at most the users "
@@ -31,14 +31,14 @@ ASSUMPTIONS = (
 
 @dataclass(frozen=True)
 class Target:
-    """turns_per_second: a rate to answer; p95_s: the latency that 95% of the turns stay within."""
+    """turns_per_second: the rate to answer. p95_s: the latency that 95% of the turns must keep."""
 
     turns_per_second: float
     p95_s: float
 
 
 def target(turns_per_second: float | None, p95_ms: float | None, phases: Sequence[str], profiled: bool) -> Target | None:
-    """The capacity asked for, if one is. Raises ``BadConfig`` for half of the question or a bad one."""
+    """The requested capacity, if any. Raises ``BadConfig`` for half of the options or impossible values."""
     if turns_per_second is None and p95_ms is None:
         return None
     for option, value in (("--turns-per-second", turns_per_second), ("--p95-ms", p95_ms)):
@@ -55,9 +55,9 @@ def target(turns_per_second: float | None, p95_ms: float | None, phases: Sequenc
 
 
 class Search:
-    """The batch sizes of one row: which to profile next, and the best fleet of those seen."""
+    """The batch sizes of one row: the next one to profile, and the best fleet so far."""
 
-    def __init__(self, name: str, device: str, target: Target):
+    def __init__(self, name: str, device: str, target: Target) -> None:
         self.name, self.device, self.target = name, device, target
         self.tried: list[TriedUsers] = []
         self.best: tuple[int, Fleet] | None = None
@@ -71,7 +71,7 @@ class Search:
         self.next = None
 
     def add(self, report: CostReport) -> None:
-        """A report of the last incremental turn at ``next`` users."""
+        """Add the report of the last incremental turn at ``next`` users."""
         users, step = self.next, next(s for s in report.steps if s.phase == "infer")
         assert users is not None and step.labels.users == users
         prediction, peak = known(step.prediction), step.memory.peak_bytes

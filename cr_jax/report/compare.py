@@ -1,4 +1,4 @@
-"""Reports side by side: rows, ratios against a baseline row, and what differs between the rows."""
+"""Reports side by side: rows, ratios to a baseline row, and differences between the rows."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ from cr_jax.report.timing import grounds, rank
 
 @dataclass(frozen=True)
 class Cell:
-    """One model on one device: its report, or why there is none. source: the report's file."""
+    """One model on one device: its report, or the reason why there is none. source: the report's file."""
 
     model: str
     device: str
@@ -50,10 +50,9 @@ def compare(
 ) -> Comparison:
     """The comparison of ``cells``, in their order.
 
-    version: crjax's own. baseline: a row's name, or a model, device or file that one row alone has; by default the first
-    row that has figures. rates: the user's prices, host, building and grid. A row without a report is ``failed`` and
-    takes no other down. Raises
-    ``BadConfig`` without cells, ``UnknownName`` for a baseline that is none of them.
+    version: crjax's own. baseline: a row's name, or a model, device or file of a single row; by default the first row with
+    figures. rates: the user's prices, host, building and grid. A row without a report is ``failed`` and does not affect the
+    others. Raises ``BadConfig`` without cells, and ``UnknownName`` for a baseline that is none of them.
     """
     if not cells:
         raise BadConfig("nothing to compare: legal: saved reports, or --model")
@@ -88,7 +87,7 @@ def compare(
 
 
 def row_names(cells: Sequence[Cell]) -> list[str]:
-    """``model@device``; a name that would come again carries ``#2``, ``#3``."""
+    """``model@device``; a repeated name gets ``#2``, ``#3``."""
     seen: dict[str, int] = {}
     names = []
     for cell in cells:
@@ -99,7 +98,7 @@ def row_names(cells: Sequence[Cell]) -> list[str]:
 
 
 def find_row(wanted: str, cells: Sequence[Cell], names: Sequence[str]) -> int:
-    """The number of the row that ``wanted`` names. Raises ``UnknownName``."""
+    """The number of the row named by ``wanted``. Raises ``UnknownName``."""
     if wanted in names:
         return list(names).index(wanted)
     hits = [n for n, cell in enumerate(cells) if wanted in (cell.model, cell.device, cell.source)]
@@ -145,7 +144,7 @@ def differences(rows: Sequence[Row], reports: Mapping[str, CostReport]) -> tuple
 
 
 def conditions(report: CostReport) -> dict[str, JsonValue]:
-    """What a report's figures stand on, model and device apart: data set, workload, versions."""
+    """The conditions of a report's figures, without model and device: data set, workload, versions."""
     target = report.target
     batches = {s.labels.objective: s.labels.batch for s in report.steps if s.phase == "train"}
     return {
@@ -164,7 +163,7 @@ def conditions(report: CostReport) -> dict[str, JsonValue]:
 
 
 def warnings(rows: Sequence[Row], base: Row | None) -> tuple[str, ...]:
-    """What a reader of the table must know first."""
+    """Warnings for the reader of the table."""
     good = [one for one in rows if isinstance(one, ComparedRow)]
     failed = [one.name for one in rows if isinstance(one, FailedRow)]
     lines = []

@@ -1,4 +1,4 @@
-"""What changed from one cost report to another, and what made them different."""
+"""The changes from one cost report to another, and their causes."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -73,7 +73,7 @@ def change(a: float | None, b: float | None) -> _Change:
 
 
 def causes(a: CostReport, b: CostReport) -> tuple[ChangedCondition, ...]:
-    """Every condition that is not the same on both sides: model, configuration, workload, versions."""
+    """Every condition that differs between the two sides: model, configuration, workload, versions."""
     left, right = _conditions(a), _conditions(b)
     return tuple(
         ChangedCondition(field=field, a=left.get(field), b=right.get(field))
@@ -101,7 +101,7 @@ def _side(report: CostReport, file: str) -> DifferenceSide:
 
 
 def _lasting(report: CostReport) -> CostReport:
-    """The report without what differs between equal runs, and without the command, which changes nothing by itself."""
+    """The report without values that differ between equal runs, and without the command, which changes nothing by itself."""
     return structs.replace(without_times(report), command=None)
 
 

@@ -19,7 +19,7 @@ from cr_jax.errors import BadInput, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.resources import schema_names, write_atomically
 
-#: Rows of a list written row by row that are validated.
+#: Validated rows of a list that is written row by row.
 ROWS = 1000
 _BUG = "the report (a bug in cr_jax: please report it)"
 
@@ -31,7 +31,7 @@ def to_json(document: dict[str, Any] | Block) -> str:
 
 
 def validate(document: Any, where: str) -> str:
-    """Hold any of our documents, typed or as JSON, against the schema of its ``kind``; returns the kind.
+    """Check one of our documents, typed or as JSON, against the schema of its ``kind``; return the kind.
 
     Raises ``BadInput`` with the key and the reason.
     """
@@ -66,7 +66,7 @@ def read_report(path: str | Path) -> CostReport:
 
 
 def read_bench(path: str | Path, legal: str) -> BenchReport:
-    """The bench report in a file. legal: the files that a refusal names. Raises ``BadInput`` for anything else."""
+    """The bench report in a file. legal: the legal files, for the refusal. Raises ``BadInput`` for anything else."""
     document = read_json(path)
     if validate(document, str(path)) != "bench-report":
         raise BadInput(str(path), f"kind: not a bench-report; {legal}")
@@ -82,7 +82,7 @@ def write(document: dict[str, Any] | Document, path: str | Path) -> None:
 def write_rows(document: Document, key: str, rows: Iterable[Block], path: str | Path) -> None:
     """Write ``document`` with the list ``key`` as its last, whose rows need not fit in memory.
 
-    The text is that of ``write``; of the rows the first ``ROWS`` are validated.
+    The text is that of ``write``; the first ``ROWS`` of the rows are validated.
     """
     coming = iter(rows)
     first = list(itertools.islice(coming, ROWS))
@@ -102,7 +102,8 @@ def _by_rows(document: Document, key: str, rows: Iterable[Block]) -> Iterator[st
 
 def get_field(report: CostReport, field: str) -> Any:
     """One value: a dotted path (``parameters.trainable``, ``steps.train/answer.model.flops``) or a
-    key of ``summary``. Lists take an index or the ``name`` of an entry. Raises ``UnknownName``."""
+    key of ``summary``. Lists take an index or the ``name`` of an entry. Raises ``UnknownName``.
+    """
     document = plain(report)
     if "." not in field and field in document["summary"]:
         return document["summary"][field]
@@ -126,6 +127,6 @@ def get_field(report: CostReport, field: str) -> Any:
 
 
 def without_times(report: CostReport) -> CostReport:
-    """The report with neither its time stamp nor durations, which differ between equal runs."""
+    """The report without its time stamp and durations, which differ between equal runs."""
     untimed = StepDurations(tag="measured")
     return structs.replace(report, created="", steps=tuple(structs.replace(step, durations_s=untimed) for step in report.steps))

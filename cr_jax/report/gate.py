@@ -1,8 +1,8 @@
-"""The regression gate: a baseline report held against the same workload counted again.
+"""The regression gate: a baseline report compared with the same workload counted again.
 
-Parameters and model FLOPs are exact: they come from the traced program and may not move at all.
-What the compiler decides (its FLOPs, bytes moved, peak memory) may rise by a limit per metric, and
-is compared only where the same toolchain compiled for the same target.
+Parameters and model FLOPs are exact: they come from the traced program and may not change at all. Figures that depend on the
+compiler (its FLOPs, bytes moved, peak memory) may rise by a limit per metric, and are compared only where the same toolchain
+compiled for the same target.
 """
 
 import math
@@ -22,12 +22,12 @@ from cr_jax.json_text import read_json
 LIMITS = {"compiled_flops": 1.0, "hbm_bytes": 2.0, "peak_bytes": 2.0}
 _EXACT = ("flops", "matmul_flops", "complete")
 _PARAMETERS = ("trainable", "frozen", "total")
-#: The schema version of the reports that are written today.
+#: The schema version of the reports of this crjax.
 _REPORT_VERSION = constants(CostReport)["schema_version"]
 
 
 class NotComparable(CrJaxError):
-    """A baseline that says nothing about today's figures: another schema version or another data set."""
+    """The baseline cannot be compared with the current figures: another schema version or another data set."""
 
 
 def read_baseline(path: str | Path) -> CostReport:
@@ -60,7 +60,7 @@ def read_limits(pairs: Sequence[str]) -> dict[str, float]:
 
 
 def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], where: str, version: str) -> GateResult:
-    """The gate's result: breaches, improvements, what was skipped and why. version: crjax's own.
+    """The gate's result: breaches, improvements, skipped comparisons with reasons. version: crjax's own.
 
     Raises ``NotComparable`` where the two are of different data sets or models.
     """
@@ -103,7 +103,7 @@ def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], whe
 
 
 def other_toolchain(baseline: CostReport, now: CostReport) -> str | None:
-    """Why compiled figures say nothing about each other, or ``None`` where they do."""
+    """The reason why compiled figures cannot be compared, or ``None`` where they can."""
     old, new = (_toolchain(report) for report in (baseline, now))
     changed = [f"{key} {old.get(key)} -> {new.get(key)}" for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
     return f"another toolchain: {', '.join(changed)}" if changed else None
@@ -145,7 +145,7 @@ def _notes(baseline: CostReport, now: CostReport) -> tuple[str, ...]:
 class _Findings:
     """Comparisons sorted into breaches, improvements and skips."""
 
-    def __init__(self, limits: Mapping[str, float]):
+    def __init__(self, limits: Mapping[str, float]) -> None:
         self.limits, self.compared = limits, 0
         self.breaches: list[Finding] = []
         self.improvements: list[Finding] = []

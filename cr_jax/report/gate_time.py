@@ -1,4 +1,4 @@
-"""The gate's verdict on time: two programs that ran in turn, never means of two moments."""
+"""The gate's verdict on time: from two programs that ran in turn, never from means of two moments."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ from msgspec import structs
 
 from cr_jax.documents.gate_result import Finding, GateResult, SkippedComparison, StepTimeVerdict, TimeVerdicts
 
-#: A p value below is a difference.
+#: The p value below which a ratio is a difference.
 SIGNIFICANT = 0.05
 
 
 class TimeRatio(NamedTuple):
-    """Time now over the baseline's with its 95% interval and p value, from so many interleaved pairs."""
+    """Time now over the baseline's with its 95% interval and p value, and the number of interleaved pairs."""
 
     ratio: float
     ratio_interval: tuple[float, float]
@@ -20,10 +20,10 @@ class TimeRatio(NamedTuple):
 
 
 def verdict(step: str, measured: TimeRatio | None, limit_percent: float, skipped: str | None) -> StepTimeVerdict:
-    """One step. measured: ``None``: not run, because the programs are the same, or for the reason ``skipped``.
+    """The verdict on one step. measured: ``None``: not run, because the programs are the same, or for the reason ``skipped``.
 
-    breach: the whole interval lies above the limit, and the difference is significant. within: the
-    whole interval lies at or below it. undecided: it holds the limit; neither is shown.
+    breach: the whole interval lies above the limit, and the difference is significant. within: the whole interval lies at or
+    below it. undecided: it contains the limit.
     """
     if measured is None:
         return StepTimeVerdict(

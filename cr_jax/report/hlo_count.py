@@ -10,7 +10,7 @@ _Costs = dict[str, OperationCosts]
 
 
 def hlo_count_document(count: HloCount) -> HloCountDocument:
-    """Totals, the costs along each axis, and everything that bounds them."""
+    """Totals, the costs along each axis, and the reasons of bounds."""
     total = count.total
     return HloCountDocument(
         matmul_flops=total.matmul_flops,

@@ -8,14 +8,14 @@ from cr_jax.errors import BadInput
 
 
 class MeasuredStep(NamedTuple):
-    """One step by the clock: the file that says so, and how it was measured."""
+    """One step by the clock: its file, and the method of measurement."""
 
     seconds_per_step: float
     source: str
     note: str
 
 
-#: JAX's names of platforms as accelerator profiles spell them.
+#: JAX's names of platforms, as spelled in accelerator profiles.
 _PLATFORM = {"gpu": "cuda"}
 
 

@@ -24,9 +24,9 @@ from cr_jax.predict.money.pricing import Rates, costs
 from cr_jax.predict.program_time import NOT_VALIDATED, Prediction, predict
 from cr_jax.records import CompiledStep
 
-#: Operations listed, dearest first.
+#: The most operations listed, the most expensive first.
 _LISTED = 8
-#: Loops listed, those first whose kernels take longest to start.
+#: The most loops listed, those with the longest launches first.
 _LOOPS = 5
 #: Refines a prediction by timing the program's own operations where the device is attached (HLO text, the same parsed,
 #: its operations, prediction, device -> prediction and a row per operation); ``cr_jax.measure.replay`` has one.
@@ -35,8 +35,9 @@ Refine = Callable[[str, HloModule, Program, Prediction, Accelerator], tuple[Pred
 
 @dataclass(frozen=True)
 class Options:
-    """How times are predicted and priced. rates: the user's prices, host, building and grid. refine: times the program's
-    own operations to predict better, where the device is attached and calibrated."""
+    """Options of prediction and pricing. rates: the user's prices, host, building and grid. refine: times the program's own
+    operations for a better prediction, where the device is attached and calibrated.
+    """
 
     rates: Rates = field(default_factory=Rates)
     refine: Refine | None = None
@@ -52,7 +53,7 @@ def step_prediction(
 ) -> StepPrediction:
     """The time of ``step`` on ``accelerator``; every figure ``None`` with a reason where it is unknown.
 
-    program, module: of the step's compiled program where they are known already.
+    program, module: of the step's compiled program where they are already known.
     """
     if accelerator is None:
         return _unknown("the device has no accelerator profile")

@@ -1,4 +1,4 @@
-"""From one cost report to one row of a comparison: its programs' figures and what they stand on."""
+"""One row of a comparison from one cost report: its programs' figures and their basis."""
 
 from collections.abc import Sequence
 
@@ -25,9 +25,9 @@ from cr_jax.records import PHASES, Mode
 from cr_jax.report.build import largest
 from cr_jax.report.timing import times
 
-#: The outcome of a step between the first and the last turn, which is not asked to be compiled.
+#: The outcome of a step between the first and the last turn, which need not be compiled.
 LEFT_OUT = "left out"
-#: The ratios of a program that the baseline has no partner for.
+#: The ratios of a program without a partner in the baseline.
 _NO_RATIO = ProgramRatio(to=None)
 _BOUNDS: tuple[Bound, ...] = ("exact", "lower", "range", "upper")
 
@@ -63,7 +63,7 @@ def row(name: str, source: str | None, report: CostReport, accelerator: Accelera
 
 
 def effective_precision(target: ReportedTarget, work: ReportedWorkload, accelerator: Accelerator | None) -> str | None:
-    """What a matrix product of the workload's dtype is computed in on the target; ``None``: unknown."""
+    """The type in which a matrix product of the workload's dtype is computed on the target; ``None``: unknown."""
     if target.effective_precision is not None:
         return target.effective_precision
     if accelerator is not None:
@@ -74,7 +74,7 @@ def effective_precision(target: ReportedTarget, work: ReportedWorkload, accelera
 def programs(report: CostReport) -> tuple[ComparedProgram, ...]:
     """One entry per training objective, for the item side, and per mode for the first and the last turn.
 
-    Objectives stand side by side and are never added: their batches are not the same examples.
+    Objectives are listed separately and never added: their batches are not the same examples.
     """
     steps = {step.name: step for step in report.steps}
     entries = []
@@ -154,14 +154,14 @@ def _fits(known: list[int], programs: int, size: int | None) -> Fits:
 
 
 def bound(coverage: StepCoverage) -> Bound:
-    """What the counts of a step are; reports of before knew exact and lower only."""
+    """The bound of a step's counts; older reports knew exact and lower only."""
     if coverage.bound is not UNSET:
         return coverage.bound
     return "exact" if coverage.complete else "lower"
 
 
 def coverage(report: CostReport) -> RowCoverage:
-    """What the counts leave out, over all steps."""
+    """The operations that the counts leave out, over all steps."""
     steps = [step.coverage for step in report.steps]
     reached = {bound(one) for one in steps}
     bounds: tuple[Bound, ...] = tuple(kind for kind in _BOUNDS if kind in reached)
@@ -180,7 +180,7 @@ def coverage(report: CostReport) -> RowCoverage:
 
 
 def why_not(report: CostReport) -> tuple[str, ...]:
-    """Why steps that should have been compiled for the target were not, one line per reason."""
+    """The reasons why steps that should have been compiled for the target were not, one line each."""
     asked = [step for step in report.steps if step.outcome != LEFT_OUT]
     reasons: dict[str, list[str]] = {}
     for step in asked:
@@ -203,7 +203,7 @@ def _partner(program: ComparedProgram, baseline: Sequence[ComparedProgram]) -> C
     for other in baseline:
         if other.program == program.program:
             return other if other.t == program.t else None
-    # Objectives are named per model: another model's stands against the baseline's only one.
+    # Objectives are named per model: another model's is compared with the baseline's only one.
     trained = [other for other in baseline if other.phase == "train"]
     return trained[0] if program.phase == "train" and len(trained) == 1 else None
 

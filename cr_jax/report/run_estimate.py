@@ -70,7 +70,8 @@ def summed(parts: Sequence[tuple[StepPrediction | None, float]], keys: Iterable[
 @dataclass(frozen=True)
 class ObjectiveRun:
     """One objective over a run: ``steps`` in all, made of ``parts``. patience: epochs without a better validation figure
-    that end it; ``None``: the schedule is not the published one."""
+    that end it; ``None``: the schedule is not the published one.
+    """
 
     parts: Parts
     steps: int

@@ -78,7 +78,7 @@ def _labels(labels: Labels) -> StepLabels:
 
 
 def _matmul_account(counted: CountedStep) -> MatmulAccount | None:
-    """How the matrix products of the traced program became those of the compiled one."""
+    """The matrix products of the traced program and of the compiled one."""
     if counted.compiled is None:
         return None
     traced, compiled = counted.model.matmul_flops, counted.compiled.matmul_flops

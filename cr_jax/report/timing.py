@@ -1,4 +1,4 @@
-"""Predicted times of a comparison's programs: per step and per turn, who is fastest, and what they stand on."""
+"""Predicted times of a comparison's programs: per step and per turn, with their ranks and basis."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,7 +8,7 @@ from cr_jax.documents.comparison import ComparedProgram, ComparedRow, Prediction
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.documents.prediction import Comparisons, EnergyAssumptions, NotValidated, StepEnergy, StepPrediction
 
-#: Turns, and steps, that a price and a carbon figure are given for.
+#: Turns, and steps, of a price and a carbon figure.
 MILLION_TURNS, THOUSAND_STEPS = 1e6, 1e3
 NO_PREDICTION = "the report holds no prediction; legal: one that this crjax writes"
 
@@ -111,7 +111,7 @@ def _stand(group: Mapping[tuple[int, int], ProgramTime]) -> dict[tuple[int, int]
 
 
 def grounds(reports: Mapping[str, CostReport]) -> tuple[PredictionGrounds, ...]:
-    """What the predictions stand on, an entry per device and method. reports: by row name."""
+    """The basis of the predictions, an entry per device and method. reports: by row name."""
     entries: dict[tuple[object, ...], PredictionGrounds] = {}
     for name, report in reports.items():
         for prediction in _known(report):
@@ -151,14 +151,14 @@ def _merged(one: PredictionGrounds, other: PredictionGrounds) -> PredictionGroun
 
 
 def without_share(energy: StepEnergy | None) -> EnergyAssumptions | None:
-    """The figures that the energy of several steps follows from; ``None`` where there is none."""
+    """The figures behind the energy of several steps; ``None`` where there is none."""
     if energy is None or energy.assumptions is None:
         return None
     return structs.replace(energy.assumptions, active_share=UNSET)
 
 
 def _together(one: Comparisons | NotValidated, other: Comparisons | NotValidated) -> Comparisons | NotValidated:
-    """What the predictions of several steps were held against: every class of operations, its seconds added up."""
+    """The comparisons behind the predictions of several steps: every class of operations, its seconds added up."""
     if isinstance(one, str) or isinstance(other, str) or one.classes is UNSET or other.classes is UNSET:
         return one
     classes = {entry.class_: entry for entry in one.classes}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cr_jax.hlo.fingerprint import fingerprint
-from cr_jax.records import Argument, CompiledStep, MemoryFigures, Target, plain
+from cr_jax.records import Argument, CompiledStep, MemoryFigures, Outcome, Target, plain
 
 _FIGURES = ("xla_flops", "xla_transcendentals", "xla_bytes")
 
@@ -97,6 +97,6 @@ def as_traced(step: CompiledStep, target: Target) -> CompiledStep:
     )
 
 
-def uncompiled(step: CompiledStep, outcome: str, reason: str) -> CompiledStep:
+def uncompiled(step: CompiledStep, outcome: Outcome, reason: str) -> CompiledStep:
     """``step``, as traced, with the reason why there is no compiled program (``records.OUTCOMES``)."""
     return dataclasses.replace(step, outcome=outcome, reason=reason)

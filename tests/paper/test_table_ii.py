@@ -32,7 +32,7 @@ def cells(document, model):
 
 
 @pytest.mark.parametrize(
-    "printed, expected",
+    ("printed", "expected"),
     [
         (1003, Solution(10, 100, 0)),
         (1052, Solution(10, 100, -49)),
@@ -45,7 +45,7 @@ def test_solving_takes_the_nearest_integer_not_below_zero(printed, expected):
     assert solve(printed, lambda x: 100 * x + 3) == expected
 
 
-@pytest.mark.parametrize("remainder, hits", [(0, 1), (-1, 3), (49, 99), (50, 100), (703, 100)])
+@pytest.mark.parametrize(("remainder", "hits"), [(0, 1), (-1, 3), (49, 99), (50, 100), (703, 100)])
 def test_hits_count_the_figures_met_as_closely(remainder, hits):
     solution = Solution(5, 100, remainder)
     assert solution.hits == hits
@@ -54,7 +54,7 @@ def test_hits_count_the_figures_met_as_closely(remainder, hits):
 
 
 @pytest.mark.parametrize(
-    "model, solved",
+    ("model", "solved"),
     [("dmn", [84_313, 60_555, 53_949, 9_340]), ("mmn", [309_421, 263_873, 122_972, 51_272]), ("pmmn", [132, 115, 76, 161])],
 )
 def test_twelve_cells_fit_to_the_digit(document, model, solved):
@@ -66,7 +66,7 @@ def test_twelve_cells_fit_to_the_digit(document, model, solved):
 
 
 @pytest.mark.parametrize(
-    "model, solved, remainders",
+    ("model", "solved", "remainders"),
     [
         ("aim", [109_907, 85_667, 42_935, 16_468], [66, 24, 88, -67]),
         ("srnn_ae", [114_307, 88_272, 45_630, 19_885], [-137, -109, -103, 97]),

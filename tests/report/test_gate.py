@@ -30,7 +30,7 @@ def test_exact_figures_may_not_move_either_way(change):
     assert document.status == "regression" and "must be equal" in document.breaches[0].text
 
 
-@pytest.mark.parametrize("rise, within", [(2.0, True), (2.001, False), (-50.0, True)])
+@pytest.mark.parametrize(("rise", "within"), [(2.0, True), (2.001, False), (-50.0, True)])
 def test_compiled_figures_keep_their_limit(rise, within):
     peaks = (100_000_000, round(1_000_000 * (100 + rise)))
     base, now = (changed(sample(), {"steps.train/answer.memory.peak_bytes": peak}) for peak in peaks)

@@ -113,7 +113,7 @@ def _live(live_ranges: Liveness) -> list[int]:
 class _Names:
     """Owners of operations and buffers."""
 
-    def __init__(self, module: HloModule, modules: tuple[str, ...]):
+    def __init__(self, module: HloModule, modules: tuple[str, ...]) -> None:
         root = attribution.root_of(i.op_name for i in module.entry.instructions)
         self._module, self._attribution, self._origins = module, Attribution(modules), Origins(root)
         self._known = frozenset(modules)

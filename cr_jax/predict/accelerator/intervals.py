@@ -27,7 +27,8 @@ KINSHIPS: tuple[Kinship, ...] = ("same_card", "same_generation", "other_generati
 @dataclass(frozen=True)
 class ClassError:
     """One class of operations in a step. seconds: of them. kinship: of the cards it was held against to this one;
-    ``None``: never. low, high: measured / predicted, between which nine of ten comparisons lay, or an assumption."""
+    ``None``: never. low, high: measured / predicted, between which nine of ten comparisons lay, or an assumption.
+    """
 
     kind: str
     seconds: float

@@ -15,7 +15,8 @@ ACTIVE_SHARE = {"compute": 0.9, "memory": 0.6, "overhead": 0.15}
 @dataclass(frozen=True)
 class Site:
     """The site of a device. host_w: power of its host for one device. pue: the building's power over
-    its machines'. grid_g_per_kwh: carbon of the grid, grams of CO2 equivalent; ``None``: not given."""
+    its machines'. grid_g_per_kwh: carbon of the grid, grams of CO2 equivalent; ``None``: not given.
+    """
 
     host_w: float = 0.0
     pue: float = 1.0

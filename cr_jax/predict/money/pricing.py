@@ -14,7 +14,8 @@ from cr_jax.predict.money.price import price
 @dataclass(frozen=True)
 class Rates:
     """site: host, building and grid. per_hour_usd: hourly prices by device; ``""`` holds for every
-    device without one of its own."""
+    device without one of its own.
+    """
 
     site: Site = field(default_factory=Site)
     per_hour_usd: Mapping[str, float] = field(default_factory=dict[str, float])

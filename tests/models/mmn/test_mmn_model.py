@@ -87,7 +87,7 @@ def built(name):
     return next(spec.build(config, nnx.Rngs(2)) for spec, config in BOTH if spec.name == name)
 
 
-@pytest.mark.parametrize("size", [dict(), dict(embedding=6, hidden=4), dict(embedding=9, hidden=10)])
+@pytest.mark.parametrize("size", [{}, dict(embedding=6, hidden=4), dict(embedding=9, hidden=10)])
 def test_trainable_parameters(size):
     for spec, config in (
         (mmn.MMN_SPEC, mmn.MmnConfig(**SIZES, **size)),
