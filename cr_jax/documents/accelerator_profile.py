@@ -110,9 +110,9 @@ class CudaConfig(Block):
     @property
     def compute_capability(self) -> tuple[int, int]:
         """(major, minor)."""
-        found = self.gpu_device_info["cuda_compute_capability"]
-        assert isinstance(found, ComputeCapability)
-        return found.major, found.minor
+        capability = self.gpu_device_info["cuda_compute_capability"]
+        assert isinstance(capability, ComputeCapability)
+        return capability.major, capability.minor
 
 
 class CudaTarget(Block, tag_field="platform", tag="cuda"):
@@ -191,7 +191,7 @@ class AnchorsBlock(Block):
     skipped: (
         Annotated[tuple[LeftOut, ...], Meta(description="operations and constants that were left out, and why")] | UnsetType
     ) = UNSET
-    rows: Annotated[tuple[AnchorRow, ...], Meta(description="what was measured, an entry per operation")] | UnsetType = UNSET
+    rows: Annotated[tuple[AnchorRow, ...], Meta(description="the measurements, an entry per operation")] | UnsetType = UNSET
 
 
 class AcceleratorProfile(Document):
@@ -220,7 +220,7 @@ class AcceleratorProfile(Document):
     memory_kind: (
         Annotated[
             Literal["hbm", "gddr"],
-            Meta(description="hbm or gddr: how main memory is built, which says what share of its peak is reached"),
+            Meta(description="hbm or gddr: kind of main memory, which decides the reached share of its peak"),
         ]
         | UnsetType
     ) = UNSET
@@ -261,7 +261,7 @@ class AcceleratorProfile(Document):
         | UnsetType
     ) = UNSET
     price_usd_per_hour: Annotated[QuantityFigure | None, Meta(description=_FIGURE + "on-demand price of one device")]
-    price: Annotated[Price | None, Meta(description="what price_usd_per_hour is for")] | UnsetType = UNSET
+    price: Annotated[Price | None, Meta(description="the offer of price_usd_per_hour")] | UnsetType = UNSET
     matmul_flops_per_s: Annotated[
         MatmulPeaks,
         Meta(
@@ -277,10 +277,10 @@ class AcceleratorProfile(Document):
         Annotated[MeasuredRates, Meta(description="rates measured on real cards, to check a prediction against")] | UnsetType
     ) = UNSET
     compiler_target: Annotated[
-        TpuTarget | CudaTarget | None, Meta(description="what the ahead-of-time compiler needs to know, or null: no such target")
+        TpuTarget | CudaTarget | None, Meta(description="the description for the ahead-of-time compiler, or null: no such target")
     ]
     calibration: (
-        Annotated[Calibration | None, Meta(description="what crjax calibrate measured on the attached device, or null")]
+        Annotated[Calibration | None, Meta(description="tables that crjax calibrate measured on the attached device, or null")]
         | UnsetType
     ) = UNSET
     validated_on: (

@@ -24,7 +24,7 @@ class ConstantEntry(Block):
 
     value: Annotated[Number | None, Meta(description="a number, or null where only values in by are known")]
     unit: Annotated[Text, Meta(description="seconds, bytes, 1 for a share, and so on")]
-    meaning: Annotated[Text, Meta(description="what the number is in the formula")]
+    meaning: Annotated[Text, Meta(description="meaning of the number in the formula")]
     kind: Annotated[
         Literal["fitted", "measured", "printed", "assumed"],
         Meta(description="fitted on measurements, measured or printed elsewhere, or assumed"),
@@ -70,6 +70,5 @@ class AcceleratorTimes(Document):
         Meta(description="an object: the constants by mechanism and name, such as products_plain.utilisation"),
     ]
     residuals: Annotated[
-        dict[str, Residuals],
-        Meta(description="an object: by class of operation, what was left of the errors on cards that were not fitted"),
+        dict[str, Residuals], Meta(description="an object: by class of operation, the errors on cards left out of the fit")
     ]

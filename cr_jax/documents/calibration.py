@@ -119,7 +119,7 @@ class Calibration(Block):
     elements_s: Annotated[
         dict[str, Seconds],
         Meta(
-            description="seconds per element, FLOP or byte of what is not a product",
+            description="seconds per element, FLOP or byte of operations other than products",
             extra_json_schema={"required": list(ELEMENTS)},
         ),
     ]

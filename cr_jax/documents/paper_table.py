@@ -34,7 +34,7 @@ class CellAccount(Block):
     """The account of the figure of a cell."""
 
     formula: Annotated[Text, Meta(description="in letters")]
-    counted: Annotated[Text, Meta(description="what is counted as a parameter")]
+    counted: Annotated[Text, Meta(description="the numbers that count as parameters")]
     fixed: Annotated[dict[str, Count], Meta(description="letter of a dimension and its size")]
 
 
@@ -77,7 +77,7 @@ class PaperCell(Block):
     model: PaperModel
     title: Annotated[Text, Meta(description="name to print")]
     printed: Annotated[Count, Meta(description="parameters as the paper prints them")]
-    accounted: Annotated[Count, Meta(description="what the account gives at the solved dimension")]
+    accounted: Annotated[Count, Meta(description="the figure of the account at the solved dimension")]
     difference: Annotated[int, Meta(description="accounted minus printed")]
     status: Annotated[
         Literal["fits", "calibrated"],

@@ -191,7 +191,7 @@ class StepPrediction(Block):
     profile_error: Annotated[str | None, Meta(description="a utilisation over 100%: a rate in the profile is wrong")]
     calibration: StepCalibration | None
     loops: Annotated[
-        tuple[LoopSeconds, ...], Meta(description="loops of a GPU's step, those first whose kernels take longest to start")
+        tuple[LoopSeconds, ...], Meta(description="loops of a GPU's step, those with the longest launches first")
     ] = ()
     operations: Annotated[
         tuple[OperationSeconds, ...],

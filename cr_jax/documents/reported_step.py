@@ -161,7 +161,7 @@ class ReportedStep(Block):
     hint: CompilerHint
     xla: XlaFigures
     outcome: Outcome
-    reason: Annotated[str | None, Meta(description="Why there is no compiled program, or what was done otherwise than asked for")]
+    reason: Annotated[str | None, Meta(description="Reason why there is no compiled program, or a deviation from the request")]
     program_sha256: Sha256
     durations_s: StepDurations
     prediction: StepPrediction | UnsetType = UNSET

@@ -63,9 +63,9 @@ class _Names:
 def _chart(title: str, which: str, key: str, rows: Sequence[ComparedRow], names: list[_Names], devices: list[str]) -> _Chart:
     cells: dict[str, dict[str, float | None]] = {}
     for row, name in zip(rows, names, strict=True):
-        found = [p for p in row.programs if p.phase == which or p.program == which]
-        for program in found:
-            label = f"{name.model} {program.objective}" if len(found) > 1 else name.model
+        matching = [p for p in row.programs if p.phase == which or p.program == which]
+        for program in matching:
+            label = f"{name.model} {program.objective}" if len(matching) > 1 else name.model
             cells.setdefault(label, {})[name.device] = getattr(program, key)
     known = {group: values for group, values in cells.items() if any(values.values())}
     return _Chart(title, list(known), [[values.get(device) for device in devices] for values in known.values()])

@@ -22,16 +22,16 @@ def models(specs: Sequence[Any]) -> Table:
     return table
 
 
-def datasets(found: Sequence[Any]) -> Table:
+def datasets(profiles: Sequence[Any]) -> Table:
     """A row per data set, with its sizes."""
     table = grid("Data sets", "name", "users", "items", "aspects", "values", "turns", "conversations", "words", "T (95%)")
-    for data in found:
+    for data in profiles:
         sizes = (data.users, data.items, data.aspects, data.values, data.turns, data.conversations, data.words)
         table.add_row(visible(data.name), *map(count, sizes), str(data.last_turn))
     return table
 
 
-def accelerators(found: Sequence[Any]) -> RenderableType:
+def accelerators(profiles: Sequence[Any]) -> RenderableType:
     """Peak rates and hourly rent of each device."""
     peaks = grid(
         "Accelerators (peak FLOP/s as sourced; unknown stays unknown)",
@@ -55,7 +55,7 @@ def accelerators(found: Sequence[Any]) -> RenderableType:
     )
     for column in (*peaks.columns[1:3], *prices.columns[2:]):
         column.justify = "left"
-    for a in found:
+    for a in profiles:
         rates = (a.matmul_flops_per_s.get(kind) for kind in ("float32", "tf32", "bfloat16"))
         peaks.add_row(
             visible(a.name),
@@ -69,7 +69,7 @@ def accelerators(found: Sequence[Any]) -> RenderableType:
             about = {"date": a.origins["price_usd_per_hour"].date, **(structs.asdict(a.price) if a.price else {})}
             said = (visible(about.get(key) or "not said") for key in ("provider", "region", "kind", "date"))
             prices.add_row(visible(a.name), f"{a.price_usd_per_hour:.2f}", *said)
-    unpriced = [a.name for a in found if a.price_usd_per_hour is None]
+    unpriced = [a.name for a in profiles if a.price_usd_per_hour is None]
     if unpriced:
         prices.caption = f"no price known: {', '.join(map(visible, unpriced))}"
     return Group(peaks, prices) if prices.row_count else Group(peaks, prices.caption or "")
@@ -80,9 +80,9 @@ def lengths(data: Any) -> Table:
     table = grid(f"Text lengths of {visible(data.name)}, in words", "text", "mean", "median", "95%", "longest", "known by")
     table.columns[-1].justify = "left"
     for name in ("request", "question", "answer", "item", "item_sentences"):
-        found, origin = getattr(data.lengths, name), data.origins.get(f"lengths.{name}")
+        length, origin = getattr(data.lengths, name), data.origins.get(f"lengths.{name}")
         label = "sentences of an item" if name == "item_sentences" else name
         table.add_row(
-            label, f"{found.mean:.1f}", str(found.p50), str(found.p95), str(found.max), origin.kind if origin else "unknown"
+            label, f"{length.mean:.1f}", str(length.p50), str(length.p95), str(length.max), origin.kind if origin else "unknown"
         )
     return table

@@ -106,6 +106,6 @@ def as_csv(document: Comparison) -> str:
     return text.getvalue()
 
 
-def _validation(found: Comparisons | NotValidated | None) -> str:
+def _validation(validation: Comparisons | NotValidated | None) -> str:
     """yes, no, or nothing where there is no time."""
-    return "" if found is None else "no" if isinstance(found, str) else "yes"
+    return "" if validation is None else "no" if isinstance(validation, str) else "yes"

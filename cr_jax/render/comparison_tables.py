@@ -16,11 +16,11 @@ _TRACED = "* of the traced program, which no compiler has fused for the device"
 def tables(document: Comparison) -> list[TextTable]:
     """Overview, training, item side, first turn, last turn, then predicted times."""
     rows, base = document.counted, document.baseline
-    found = [_overview(document)]
-    found += _training(rows, base)
-    found += _items(rows, base)
-    found += _answering(rows, base, "first") + _answering(rows, base, "last")
-    return found + time_tables(document) + capacity_tables(document)
+    all_tables = [_overview(document)]
+    all_tables += _training(rows, base)
+    all_tables += _items(rows, base)
+    all_tables += _answering(rows, base, "first") + _answering(rows, base, "last")
+    return all_tables + time_tables(document) + capacity_tables(document)
 
 
 def _overview(document: Comparison) -> TextTable:

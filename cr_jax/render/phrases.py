@@ -37,15 +37,16 @@ def interval(low: float | None, high: float | None) -> str:
     return f"{ends[0][0]} to {' '.join(ends[1])}" if ends[0][1] == ends[1][1] else " to ".join(map(" ".join, ends))
 
 
-def validated(found: Comparisons | NotValidated) -> str:
+def validated(validation: Comparisons | NotValidated) -> str:
     """The validation of a method, in words."""
-    if isinstance(found, str):
-        return found
-    if found.classes is not UNSET:
-        return _classes(found.classes)
+    if isinstance(validation, str):
+        return validation
+    if validation.classes is not UNSET:
+        return _classes(validation.classes)
     return (
-        f"validated on {', '.join(found.devices or ())}, {found.n} programs: median error {found.median_error:.0%}, "
-        f"90% within {found.p90_error:.0%} ({found.source}, {found.date})"
+        f"validated on {', '.join(validation.devices or ())}, {validation.n} programs: "
+        f"median error {validation.median_error:.0%}, 90% within {validation.p90_error:.0%} "
+        f"({validation.source}, {validation.date})"
     )
 
 

@@ -30,36 +30,36 @@ def render_predicted(report: CostReport, grid: Callable[..., Table]) -> Renderab
     if not steps:
         return None
     device = report.target.name
-    timed = [(step, found) for step, found in steps if found.seconds is not None]
-    known = [found for _, found in timed]
-    reasons = dict.fromkeys(found.reason for _, found in steps if found.reason)
+    timed = [(step, prediction) for step, prediction in steps if prediction.seconds is not None]
+    known = [prediction for _, prediction in timed]
+    reasons = dict.fromkeys(prediction.reason for _, prediction in steps if prediction.reason)
     lines = [f"no predicted time: {reason}" for reason in reasons]
     if not known:
         return Text("\n".join(lines) + "\n", style="dim")
     energy, price, carbon = (any(_cost(one, key) is not None for one in known) for key in _COSTS)
     titles = [(energy, "energy"), (price, "USD/1000 steps"), (carbon, "g CO2e/1000 steps")]
     table = grid("Predicted time", "step", "time", "interval", "bound by", "time/turn", *(t for shown, t in titles if shown))
-    for step, found in steps:
+    for step, prediction in steps:
         cells = [
-            (energy, small(_cost(found, "energy_j"), "J")),
-            (price, _thousand(found, "price_usd")),
-            (carbon, _thousand(found, "carbon_g")),
+            (energy, small(_cost(prediction, "energy_j"), "J")),
+            (price, _thousand(prediction, "price_usd")),
+            (carbon, _thousand(prediction, "carbon_g")),
         ]
         times = [
-            time_text(found.seconds),
-            interval(found.low_s, found.high_s),
-            found.bound or "-",
-            time_text(found.seconds_per_turn),
+            time_text(prediction.seconds),
+            interval(prediction.low_s, prediction.high_s),
+            prediction.bound or "-",
+            time_text(prediction.seconds_per_turn),
         ]
         table.add_row(step.name, *times, *(cell for shown, cell in cells if shown))
     return Group(table, Text("\n".join(_notes(device, timed) + lines) + "\n", style="dim"))
 
 
 def _shown(report: CostReport) -> list[ReportedStep]:
-    found = [step for step in report.steps if step.phase != "infer"]
+    shown_steps = [step for step in report.steps if step.phase != "infer"]
     for mode in ("replay", "incremental"):
-        found += [s for s in report.steps if s.phase == "infer" and s.labels.mode == mode][-1:]
-    return found
+        shown_steps += [s for s in report.steps if s.phase == "infer" and s.labels.mode == mode][-1:]
+    return shown_steps
 
 
 def _cost(prediction: StepPrediction, key: _Cost) -> float | None:
@@ -75,9 +75,9 @@ def _thousand(prediction: StepPrediction, key: _Cost) -> str:
 def loop_notes(steps: Sequence[_Predicted]) -> list[str]:
     """A line per step with much time in the launches of its longest loop: the reason why the device waits there."""
     notes = []
-    for step, found in steps:
-        loop = next(iter(found.loops), None)
-        if loop is None or found.seconds is None or loop.starting_s < _MUCH * found.seconds:
+    for step, prediction in steps:
+        loop = next(iter(prediction.loops), None)
+        if loop is None or prediction.seconds is None or loop.starting_s < _MUCH * prediction.seconds:
             continue
         why = "; the host waits for its condition each time" if loop.waits else ""
         notes.append(
@@ -89,7 +89,7 @@ def loop_notes(steps: Sequence[_Predicted]) -> list[str]:
 
 
 def _notes(device: str, steps: Sequence[_Predicted]) -> list[str]:
-    known = [found for _, found in steps]
+    known = [prediction for _, prediction in steps]
     first = known[0]
     width = "an assumption" if first.coverage is None else f"{first.coverage:.0%} of past comparisons"
     notes = [f"{device} by {method_text(first.method)}: {validated(first.validated_on)}; the interval is {width}"]

@@ -129,19 +129,19 @@ def _basis(one: PredictionGrounds) -> str:
 
 
 def _grouped(head: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    found: dict[str, list[str]] = {}
+    rows_by_text: dict[str, list[str]] = {}
     for device, text in pairs:
-        if device not in found.setdefault(text, []):
-            found[text].append(device)
-    return [f"{head} {', '.join(devices)}: {text}." for text, devices in found.items()]
+        if device not in rows_by_text.setdefault(text, []):
+            rows_by_text[text].append(device)
+    return [f"{head} {', '.join(devices)}: {text}." for text, devices in rows_by_text.items()]
 
 
 def capacity_tables(document: Comparison) -> list[TextTable]:
     """Devices that answer a rate of turns in time, with the assumptions below."""
-    found = document.capacity
-    if found is None:
+    capacity = document.capacity
+    if capacity is None:
         return []
-    rows = found.rows
+    rows = capacity.rows
     priced = any(row.price_usd_per_month is not None for row in rows)
     columns = (
         "row",
@@ -177,6 +177,6 @@ def capacity_tables(document: Comparison) -> list[TextTable]:
     unpriced = dict.fromkeys(row.price_reason for row in rows if row.price_reason)
     notes = [f"{', '.join(names)}: {reason}." for reason, names in reasons.items()]
     notes += [f"no price: {reason}; legal: --price-per-hour." for reason in unpriced]
-    notes += [f"{line}." for line in found.assumptions]
-    title = f"Answering {found.turns_per_second:g} turns/s, 95% within {time_text(found.p95_s)}"
+    notes += [f"{line}." for line in capacity.assumptions]
+    title = f"Answering {capacity.turns_per_second:g} turns/s, 95% within {time_text(capacity.p95_s)}"
     return [TextTable(title, columns, tuple(lines), (0, 1), "\n".join(notes))]

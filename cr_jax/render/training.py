@@ -75,8 +75,8 @@ def _epochs(epochs: tuple[EpochRow, ...]) -> Table:
 def _brief(figures: FiguresByTest) -> str:
     if "ranking" in figures:
         return f"mrr {figures['ranking']['mrr']:.4f}, recall@10 {figures['ranking']['recall@10']:.4f}"
-    found = [(name, key, value) for name, table in figures.items() for key, value in table.items() if key in ("loss", "rmse")]
-    return ", ".join(f"{name} {key} {value:.4f}" for name, key, value in found)
+    entries = [(name, key, value) for name, table in figures.items() for key, value in table.items() if key in ("loss", "rmse")]
+    return ", ".join(f"{name} {key} {value:.4f}" for name, key, value in entries)
 
 
 def _ranking(report: TrainingReport) -> Table:
@@ -116,25 +116,25 @@ def _check(name: str, figures: Figures) -> Table:
 
 
 def _cost(cost: TrainingCost) -> Text:
-    found = cost.measured
+    measured = cost.measured
     text = Text("Cost measured  ", style="bold")
-    rate = f", {found.examples_per_s:,.0f} examples/s" if found.examples_per_s else ""
-    waited = found.input_wait_share
+    rate = f", {measured.examples_per_s:,.0f} examples/s" if measured.examples_per_s else ""
+    waited = measured.input_wait_share
     text.append(
-        f"{found.training_s:.1f} s training, {found.validation_s:.1f} s validation, {found.time_s:.1f} s in all; "
-        f"{count(found.steps)} steps{rate}; waiting for input {0 if waited is None else waited:.1%}\n",
+        f"{measured.training_s:.1f} s training, {measured.validation_s:.1f} s validation, {measured.time_s:.1f} s in all; "
+        f"{count(measured.steps)} steps{rate}; waiting for input {0 if waited is None else waited:.1%}\n",
         style="not bold",
     )
     text.append_text(_prediction(cost.predicted))
     return text
 
 
-def _prediction(found: PredictedTraining) -> Text:
+def _prediction(predicted: PredictedTraining) -> Text:
     """Estimate and reality of the optimizer steps on one line."""
     text = Text("Estimate and reality  ", style="bold")
-    if found.training_s is None:
-        return text.append(f"no estimate: {found.reason}\n", style="not bold")
-    said = f"{found.training_s:.1f} s predicted ({found.method}; {found.low_s:.1f} to {found.high_s:.1f} s)"
-    if found.ratio is not None:
-        said += f", {found.measured_s:.1f} s measured, compilation apart on both sides: {found.ratio - 1:+.0%}"
+    if predicted.training_s is None:
+        return text.append(f"no estimate: {predicted.reason}\n", style="not bold")
+    said = f"{predicted.training_s:.1f} s predicted ({predicted.method}; {predicted.low_s:.1f} to {predicted.high_s:.1f} s)"
+    if predicted.ratio is not None:
+        said += f", {predicted.measured_s:.1f} s measured, compilation apart on both sides: {predicted.ratio - 1:+.0%}"
     return text.append(f"{said}\n", style="not bold")

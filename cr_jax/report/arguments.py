@@ -46,12 +46,14 @@ def kept_bytes(step: CompiledStep, program: HloModule) -> int:
     """
     shapes = [program.entry.parameters[number].shape for number in sorted(program.entry.parameters)]
     _parameters_are_arguments(step, shapes)
-    kept = sum(shape.unpadded_bytes for shape in shapes)
+    unpadded = sum(shape.unpadded_bytes for shape in shapes)
     most = sum(shape.bytes + _TILE for shape in shapes)
     told = step.memory.argument_bytes
-    if told is not None and not kept <= told <= most:
-        raise _contradiction(step, f"the compiler gives {told:,} bytes of arguments, its parameters hold {kept:,} to {most:,}")
-    return kept
+    if told is not None and not unpadded <= told <= most:
+        raise _contradiction(
+            step, f"the compiler gives {told:,} bytes of arguments, its parameters hold {unpadded:,} to {most:,}"
+        )
+    return unpadded
 
 
 def _parameters_are_arguments(step: CompiledStep, shapes: Sequence[Shape]) -> None:

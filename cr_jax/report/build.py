@@ -71,8 +71,8 @@ def digest(value: Any) -> str:
 
 def largest(values: Iterable[int | None]) -> int | None:
     """The largest value; ``None`` where one is unknown, and where there is none."""
-    found = list(values)
-    return None if None in found else max((value for value in found if value is not None), default=None)
+    known = list(values)
+    return None if None in known else max((value for value in known if value is not None), default=None)
 
 
 def all_compiled(outcomes: Collection[str]) -> bool:

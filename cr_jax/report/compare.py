@@ -88,12 +88,12 @@ def compare(
 
 def row_names(cells: Sequence[Cell]) -> list[str]:
     """``model@device``; a repeated name gets ``#2``, ``#3``."""
-    seen: dict[str, int] = {}
+    repeats: dict[str, int] = {}
     names = []
     for cell in cells:
         name = f"{cell.model}@{cell.device}"
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+        repeats[name] = repeats.get(name, 0) + 1
+        names.append(name if repeats[name] == 1 else f"{name}#{repeats[name]}")
     return names
 
 

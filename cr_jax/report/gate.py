@@ -36,15 +36,15 @@ def read_baseline(path: str | Path) -> CostReport:
     kind = document.get("kind") if isinstance(document, dict) else None
     if kind != "cost-report":
         raise BadInput(str(path), f"kind: {kind!r} is no baseline; legal: a cost report, as crjax profile --out writes")
-    found = document.get("schema_version")
-    if isinstance(found, str) and found != _REPORT_VERSION:
-        raise NotComparable(f"{path}: schema version {found!r}, this crjax writes {_REPORT_VERSION!r}: make the baseline anew")
+    version = document.get("schema_version")
+    if isinstance(version, str) and version != _REPORT_VERSION:
+        raise NotComparable(f"{path}: schema version {version!r}, this crjax writes {_REPORT_VERSION!r}: make the baseline anew")
     return decode(document, CostReport, str(path))
 
 
 def read_limits(pairs: Sequence[str]) -> dict[str, float]:
     """``["hbm_bytes=5"]`` over the default limits. Raises ``BadConfig`` and ``UnknownName``."""
-    found = dict(LIMITS)
+    limits = dict(LIMITS)
     for pair in pairs:
         metric, equals, text = pair.partition("=")
         if equals and metric not in LIMITS:
@@ -55,8 +55,8 @@ def read_limits(pairs: Sequence[str]) -> dict[str, float]:
             percent = math.nan
         if not equals or not math.isfinite(percent) or percent < 0:
             raise BadConfig(f"--limit {pair!r}: legal: METRIC=PERCENT, 0 or more, METRIC one of {', '.join(LIMITS)}")
-        found[metric] = percent
-    return found
+        limits[metric] = percent
+    return limits
 
 
 def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], where: str, version: str) -> GateResult:

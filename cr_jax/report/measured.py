@@ -28,7 +28,7 @@ def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) 
     if missing := [key for key in ("model", "dataset", "device") if key in document and document[key] is None]:
         raise BadInput(where, f"{missing[0]}: null: nothing was measured; legal: a report of a run that was")
     batches = {s.labels.objective: s.labels.batch for s in report.steps if s.phase == "train"}
-    found = _bench(document) if document["kind"] == "bench-report" else _trained(document, where)
+    by_objective = _bench(document) if document["kind"] == "bench-report" else _trained(document, where)
     target = report.target
     pairs = [
         ("model", document["model"]["name"], report.model.name),
@@ -44,14 +44,14 @@ def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) 
     if document["kind"] == "bench-report":
         work = report.workload
         pairs += [(key, document["case"][key], getattr(work, key)) for key in ("dtype", "precision", "preset")]
-    pairs += [(f"batch of {name}", one["batch"], batches[name]) for name, one in found.items() if name in batches]
+    pairs += [(f"batch of {name}", one["batch"], batches[name]) for name, one in by_objective.items() if name in batches]
     for what, theirs, ours in pairs:
         if theirs != ours:
             raise BadInput(where, f"{what}: {theirs!r} was measured, {ours!r} is estimated; legal: a report of the same run")
-    found = {name: one for name, one in found.items() if name in batches}
-    if not found:
+    by_objective = {name: one for name, one in by_objective.items() if name in batches}
+    if not by_objective:
         raise BadInput(where, "no training step was measured; legal: a report of crjax train, or of crjax bench --phase train")
-    return {name: MeasuredStep(one["seconds_per_step"], where, one["note"]) for name, one in found.items()}
+    return {name: MeasuredStep(one["seconds_per_step"], where, one["note"]) for name, one in by_objective.items()}
 
 
 def _bench(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

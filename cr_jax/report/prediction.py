@@ -64,34 +64,34 @@ def step_prediction(
         with collector_paused():
             module = parse(step.compiled_hlo)
             program = list_operations(Walk(module))
-    found = predict(program, accelerator, step.precision, dtype, step.memory.temp_bytes)
-    if program.cheapest is not None and found.low_s is not None:
+    prediction = predict(program, accelerator, step.precision, dtype, step.memory.temp_bytes)
+    if program.cheapest is not None and prediction.low_s is not None:
         least = predict(program.cheapest, accelerator, step.precision, dtype, step.memory.temp_bytes)
-        found = replace(found, low_s=least.low_s)
-    if options.refine is None or module is None or found.method != "calibrated":
-        return _document(found, step, accelerator, options.rates)
-    found, rows = options.refine(step.compiled_hlo, module, program, found, accelerator)
-    return structs.replace(_document(found, step, accelerator, options.rates), replayed=tuple(rows))
+        prediction = replace(prediction, low_s=least.low_s)
+    if options.refine is None or module is None or prediction.method != "calibrated":
+        return _document(prediction, step, accelerator, options.rates)
+    prediction, rows = options.refine(step.compiled_hlo, module, program, prediction, accelerator)
+    return structs.replace(_document(prediction, step, accelerator, options.rates), replayed=tuple(rows))
 
 
-def _document(found: Prediction, step: CompiledStep, accelerator: Accelerator, rates: Rates) -> StepPrediction:
+def _document(prediction: Prediction, step: CompiledStep, accelerator: Accelerator, rates: Rates) -> StepPrediction:
     turns = step.labels.conversational_turns
-    ranked = sorted(found.operations, key=lambda t: (-t.seconds, t.operation.name))[:_LISTED]
-    energy, price = costs(found.seconds, found.shares, accelerator, rates)
+    ranked = sorted(prediction.operations, key=lambda t: (-t.seconds, t.operation.name))[:_LISTED]
+    energy, price = costs(prediction.seconds, prediction.shares, accelerator, rates)
     return StepPrediction(
-        seconds=found.seconds,
-        seconds_per_turn=found.seconds / turns if found.seconds is not None and turns else None,
-        low_s=found.low_s,
-        high_s=found.high_s,
-        coverage=found.coverage,
-        bound=found.bound,
-        shares=dict(found.shares),
-        method=found.method,
-        reason=found.reason,
-        validated_on=found.validated_on,
-        utilisation=convert(found.utilisation, Utilisation),
-        profile_error=found.profile_error,
-        calibration=_calibration(accelerator) if found.method in ("calibrated", "replay") else None,
+        seconds=prediction.seconds,
+        seconds_per_turn=prediction.seconds / turns if prediction.seconds is not None and turns else None,
+        low_s=prediction.low_s,
+        high_s=prediction.high_s,
+        coverage=prediction.coverage,
+        bound=prediction.bound,
+        shares=dict(prediction.shares),
+        method=prediction.method,
+        reason=prediction.reason,
+        validated_on=prediction.validated_on,
+        utilisation=convert(prediction.utilisation, Utilisation),
+        profile_error=prediction.profile_error,
+        calibration=_calibration(accelerator) if prediction.method in ("calibrated", "replay") else None,
         loops=tuple(
             LoopSeconds(
                 name=one.name,
@@ -102,7 +102,7 @@ def _document(found: Prediction, step: CompiledStep, accelerator: Accelerator, r
                 graphs=one.graphs,
                 waits=one.waits,
             )
-            for one in found.loops[:_LOOPS]
+            for one in prediction.loops[:_LOOPS]
         ),
         operations=tuple(
             OperationSeconds(

@@ -30,10 +30,10 @@ _SCHEDULES = "legal: published, epochs=N, equal-turns or equal-turns=N with N of
 
 def read_schedule(text: str) -> tuple[str, int]:
     """``published``, ``epochs=3`` or ``equal-turns=2`` -> the kind and N (1 where none is given). Raises ``BadConfig``."""
-    found = re.fullmatch(r"(published|equal-turns)|(epochs|equal-turns)=(\d{1,9})", text)
-    if found is None or (found[3] is not None and int(found[3]) < 1):
+    match = re.fullmatch(r"(published|equal-turns)|(epochs|equal-turns)=(\d{1,9})", text)
+    if match is None or (match[3] is not None and int(match[3]) < 1):
         raise BadConfig(f"--schedule {text!r}: {_SCHEDULES}")
-    return found[1] or found[2], int(found[3] or 1)
+    return match[1] or match[2], int(match[3] or 1)
 
 
 def length(stage: Any, step: ReportedStep, per_epoch: float, kind: str, number: int, turns: int) -> int:
@@ -172,8 +172,8 @@ def _over(value: float | None, times: float) -> float | None:
 
 def total(values: Iterable[float | None]) -> float | None:
     """The sum; ``None`` if a part is unknown."""
-    found = list(values)
-    return None if any(v is None for v in found) else sum(v for v in found if v is not None)
+    terms = list(values)
+    return None if any(v is None for v in terms) else sum(v for v in terms if v is not None)
 
 
 def states_by_turn(dataset: ReportedData, last: int) -> list[int]:

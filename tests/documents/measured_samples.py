@@ -101,7 +101,7 @@ def training_report():
 def bench_report():
     hash_of = "0" * 64
     interval, times = [0.9, 1.1], [1.0, None, 1.1]
-    times_s = {key: 1.0 for key in ("min_s", "max_s", "p50_s", "p90_s")} | {"p95_s": None, "p99_s": None}
+    times_s = dict.fromkeys(("min_s", "max_s", "p50_s", "p90_s"), 1.0) | {"p95_s": None, "p99_s": None}
     step = {
         "name": "train/answer",
         "phase": "train",
@@ -183,7 +183,7 @@ def bench_report():
         "warnings": ["w"],
         "tag": "measured",
     }
-    case = {key: None for key in ("batch", "turns", "turn", "mode", "objective", "items_scored")}
+    case = dict.fromkeys(("batch", "turns", "turn", "mode", "objective", "items_scored"))
     case |= {"model": "dmn", "dataset": "cell-phones", "device": "cpu", "phase": "train", "preset": "published"}
     case |= {"dtype": "float32", "precision": "default", "users": 1, "question_items": 10, "top_k": 10, "settings": {"a": "1"}}
     order = "model dataset device phase preset dtype precision batch users turns turn mode objective items_scored question_items"
