@@ -38,7 +38,8 @@ class Lengths:
 @dataclass(frozen=True)
 class TextLengths:
     """Words per text: the request q0, a turn's question (aspect) and answer (value), an item's
-    description, and the sentences of a description."""
+    description, and the sentences of a description.
+    """
 
     request: Lengths
     question: Lengths
@@ -213,7 +214,8 @@ class ItemLabels:
 @dataclass(frozen=True)
 class TurnLabels:
     """Labels of a program that answers turns. turns: every turn t that runs it, in order. users: conversations
-    answered at once. positions: by turn."""
+    answered at once. positions: by turn.
+    """
 
     phase: ClassVar[StepPhase] = "infer"
     mode: Mode

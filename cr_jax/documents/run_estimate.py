@@ -116,7 +116,7 @@ class ItemSideCosts(Block):
 
 
 class FrozenCosts(Block):
-    """Frozen modules: their part of the training's counts, and what one epoch of them costs. null: no module is frozen."""
+    """Frozen modules: their part of the training's counts, and the cost of one epoch of them. null: no module is frozen."""
 
     modules: tuple[str, ...]
     flops: Count
@@ -142,7 +142,7 @@ class RunCosts(Block):
 
 
 class RunGrounds(Block):
-    """What times, energy and price stand on."""
+    """The basis of times, energy and price."""
 
     method: Method | None
     validated_on: ValidatedOn
@@ -158,8 +158,8 @@ class RunGrounds(Block):
 class RunEstimate(Document):
     """Run estimate.
 
-    What a whole training run takes: steps of the schedule times the cost of a step. Null is unknown, with a reason. One
-    run, or several side by side.
+    Cost of a whole training run: steps of the schedule times the cost of a step. Null is unknown, with a reason. One run, or
+    several side by side.
     """
 
     schema: Schema = "urn:cr-jax:schema:run-estimate:1.2"

@@ -154,7 +154,7 @@ def _values(shape: Shape) -> Any:
 class Pieces:
     """A program's text by computation and instruction. Cuts out single operations."""
 
-    def __init__(self, text: str, module: HloModule):
+    def __init__(self, text: str, module: HloModule) -> None:
         self.lines = text.split("\n")
         self.bodies = {name: self._body(computation) for name, computation in module.computations.items()}
         self._by_name: Mapping[str, dict[str, Instruction]] = {

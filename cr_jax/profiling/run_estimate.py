@@ -1,4 +1,4 @@
-"""A whole training run, before anybody starts it: steps of the schedule times the cost of a step."""
+"""The cost of a whole training run before it starts: steps of the schedule times the cost of a step."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -89,7 +89,8 @@ class RunRequest:
     supervise N times the turns of the data set (question-answer pairs), so that models are compared after learning from
     equally many; one that supervises no turns takes N epochs."""
     measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Training or bench reports by file name, whose seconds per step stand beside the prediction and make energy and price."""
+    """Training or bench reports by file name, whose seconds per step are shown beside the prediction and give energy and price.
+    """
     rates: Rates = field(default_factory=Rates)
 
     def __post_init__(self) -> None:
@@ -102,16 +103,16 @@ def estimate(run: RunRequest) -> RunEstimate:
     Times are the prediction's for one step times the steps; ``None`` with the reason where there is none. The
     objectives of one stage run in turn on the same batch. Raises ``CrJaxError``.
     """
-    (found,) = _runs(run, _read(run.request.dataset))
-    if isinstance(found, Failed):
-        raise found.reason
-    return found
+    (result,) = _runs(run, _read(run.request.dataset))
+    if isinstance(result, Failed):
+        raise result.reason
+    return result
 
 
 def estimates(run: RunRequest, models: Sequence[str]) -> RunEstimates:
-    """:func:`estimate` for ``models`` and every device of ``run``, an entry of ``runs`` each; one that fails says why.
+    """:func:`estimate` for ``models`` and every device of ``run``, an entry of ``runs`` each; a failed one has its reason.
 
-    A measured report belongs to the runs of its model. Raises ``CrJaxError`` for what is wrong for all.
+    A measured report belongs to the runs of its model. Raises ``CrJaxError`` for an error of all runs.
     """
     source = _read(run.request.dataset)  # once for all models
     devices = run.request.devices
@@ -119,10 +120,10 @@ def estimates(run: RunRequest, models: Sequence[str]) -> RunEstimates:
     for model in models:
         mine = {file: one for file, one in run.measured.items() if one["model"]["name"] == model}
         try:
-            found = _runs(replace(run, request=replace(run.request, model=model), measured=mine), source)
+            results = _runs(replace(run, request=replace(run.request, model=model), measured=mine), source)
         except CrJaxError as error:
-            found = [Failed(device, error) for device in devices]
-        for device, one in zip(devices, found, strict=True):
+            results = [Failed(device, error) for device in devices]
+        for device, one in zip(devices, results, strict=True):
             if isinstance(one, Failed):
                 runs.append(FailedRun(model=model, device=device, error=one_line(one.reason)))
             else:
@@ -142,7 +143,7 @@ def _read(dataset: str | Path | Dataset) -> tuple[Dataset, Corpus | None]:
 
 @dataclass(frozen=True)
 class _Pair:
-    """Steps counted with the smallest batches and with the largest."""
+    """The counts with the smallest batches and with the largest: reports, or validation steps as ``steps``."""
 
     small: Sequence[ReportedStep]
     large: Sequence[ReportedStep]
@@ -190,12 +191,12 @@ def _runs(run: RunRequest, source: tuple[Dataset, Corpus | None]) -> list[RunEst
     ranking = replace(request, phases=("infer",), turns_compiled="replay", users=EVALUATED)
     trained, checked, tested = _both(plan.train, training), _both(plan.checks, validation), profile_devices(ranking, options)
     skipped = tuple(corpus.problems.lines()) if corpus is not None else ()
-    found = []
+    estimated = []
     document = partial(_document, run, spec.training, plan, skipped)
     for device, *counted in zip(request.devices, *trained, *checked, tested, strict=True):
         steps = _counted(*counted)
-        found.append(steps if isinstance(steps, Failed) else attempt(device, document, steps))
-    return found
+        estimated.append(steps if isinstance(steps, Failed) else attempt(device, document, steps))
+    return estimated
 
 
 def _counted(
@@ -222,7 +223,7 @@ def _counted(
 def _both(
     batches: BatchPlan, counted: Callable[[dict[str, tuple[ArrayShape, ...]]], Sequence[_T]]
 ) -> tuple[Sequence[_T], Sequence[_T]]:
-    """Per device, what ``counted`` gives for the smallest batches and for the largest."""
+    """Per device, the result of ``counted`` for the smallest batches and for the largest."""
     small = counted(batches.part(0))
     return small, small if batches.part(0) == batches.part(-1) else counted(batches.part(-1))
 

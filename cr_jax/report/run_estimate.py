@@ -1,4 +1,4 @@
-"""A whole training run from the cost reports of its steps: lengths, totals, evaluation, what is paid once."""
+"""A whole training run from the cost reports of its steps: lengths, totals, evaluation, one-time costs."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ def length(stage: Any, step: ReportedStep, per_epoch: float, kind: str, number: 
     return round(number * per_epoch)
 
 
-#: Programs with how often each is run; of a mean of two programs the times are no whole numbers.
+#: Programs with their numbers of runs; of a mean of two programs these are no whole numbers.
 Parts = Sequence[tuple[ReportedStep, float]]
 _T = TypeVar("_T")
 
@@ -63,7 +63,7 @@ def mixed(small: _T, large: _T, share: float, steps: int) -> Sequence[tuple[_T, 
 
 
 def summed(parts: Sequence[tuple[StepPrediction | None, float]], keys: Iterable[str]) -> dict[str, float | None]:
-    """Figures of predictions, each as often as it is run; ``None`` where one is unknown."""
+    """Figures of predictions, each times its number of runs; ``None`` where one is unknown."""
     return {key: total(_over(getattr(one, key, None), times) for one, times in parts) for key in keys}
 
 
@@ -81,7 +81,7 @@ class ObjectiveRun:
 
 @dataclass(frozen=True)
 class Money:
-    """What energy and price follow from: the device's profile, ``None`` if it has none, and the user's rates."""
+    """The basis of energy and price: the device's profile, ``None`` if it has none, and the user's rates."""
 
     accelerator: Accelerator | None
     rates: Rates
@@ -155,7 +155,7 @@ def _shares(prediction: StepPrediction | None) -> Mapping[str, float]:
 
 
 def _spent(seconds: float | None, shares: Mapping[str, float], money: Money) -> _Spent:
-    """Energy, price and carbon of seconds. Energy needs what they go to: without a prediction it is unknown."""
+    """Energy, price and carbon of seconds. Energy needs the parts of a prediction: without one it is unknown."""
     if money.accelerator is None:
         return {"energy_j": None, "price_usd": None, "carbon_g": None}
     energy, price = costs(seconds, shares, money.accelerator, money.rates)
@@ -215,8 +215,8 @@ def evaluation(
 
 
 def frozen(report: CostReport, runs: Mapping[str, ObjectiveRun]) -> FrozenCosts | None:
-    """Modules whose every weight is frozen, which the training steps run all the same: within the rows'
-    counts, and what one epoch of them costs, which is all that is paid if their outputs are kept.
+    """Modules whose every weight is frozen, which the training steps run nevertheless: within the rows' counts, and the cost of
+    one epoch of them, which is all that is paid if their outputs are kept.
 
     runs: by objective. ``None``: no module is frozen.
     """

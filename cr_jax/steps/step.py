@@ -66,7 +66,7 @@ class AbstractModel:
     def parameters(self) -> tuple[Parameter, ...]:
         """Every weight with the module that owns it and whether an objective trains it."""
         objectives = self.spec.objectives(self.config)
-        owners = {path: m for path, m in nnx.iter_modules(self.module)}
+        owners = dict(nnx.iter_modules(self.module))
         rows = []
         for path, variable in nnx.to_flat_state(nnx.state(self.module)):
             if isinstance(variable, nnx.RngState):
