@@ -1,4 +1,4 @@
-"""Predictions of measured rows held against their clock: by card and class, beside a roofline and the previous predictor."""
+"""Predictions of measured rows compared with their clock: by card and class, beside a roofline and the previous predictor."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -3,11 +3,11 @@
     python bench/gpu.py [--device gpu] [--minutes 7.5] [--models dmn,aim]
 
 Each cell runs in a process of its own; one that fails is a result. Cells that no time is left for are listed. Every step's
-compiled text is predicted twice, by what comes with cr_jax and with the anchors of the sweep, and held against its clock.
+compiled text is predicted twice, with the shipped constants and with the anchors of the sweep, and compared with its clock.
 What is there already is not run again. Writes bench/results/<device>.json (every bench report less its raw samples, the
 anchors, predicted against measured) and, gzipped, the compiled programs of two models to bench/results/<device>/; what a
 second run goes on from stays in bench/results/runs-<device>/. Needs no network; bench/gpu.sh installs the wheels that were
-carried along and calls this. On a CPU it is a rehearsal: tiny sizes, held against a card that is not there.
+carried along and calls this. On a CPU it is a rehearsal: tiny sizes, compared with a card that is not attached.
 """
 
 import argparse
@@ -45,7 +45,7 @@ MODELS = ("dmn", "mmn", "pmmn", "aim", "srnn-ae")
 KEPT = ("dmn", "mmn")
 #: Seconds that a cell needs at least: nothing is begun with less left. And those that predicting takes in the end.
 LEAST_S, PREDICTING_S = 20.0, 30.0
-#: The card that a rehearsal on a CPU is held against.
+#: The card that a rehearsal on a CPU is compared with.
 REHEARSED = "h100"
 
 

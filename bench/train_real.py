@@ -111,7 +111,7 @@ class Result:
         test = self.report["test"]
         return [(test[check][mine], test[check][other], more) for check, mine, other, more in CASES[self.case].beats]
 
-    def foretold(self) -> tuple[str, ...]:
+    def predicted(self) -> tuple[str, ...]:
         """The estimate's row: optimizer steps alone, compilation apart on both sides."""
         p = self.report["cost"]["predicted"]
         shown = ("-", "-", "-")
@@ -188,7 +188,7 @@ def main() -> int:
         print()
         table(("case", "seed", "figure", "value"), checks)
     print()
-    table(("case", "seed", "training predicted, s", "90% interval", "measured, s", "ratio"), [r.foretold() for r in results])
+    table(("case", "seed", "training predicted, s", "90% interval", "measured, s", "ratio"), [r.predicted() for r in results])
     reasons = {r.case: r.report["cost"]["predicted"]["reason"] for r in results if r.report["cost"]["predicted"]["reason"]}
     for case, reason in reasons.items():
         print(f"{case}: no prediction: {reason}")

@@ -69,10 +69,10 @@ def unreliable(calibration: Calibration) -> str | None:
     apply to its predictions.
     """
     if calibration.passes < 2:
-        return "of a single pass nothing says how far passes lie apart"
+        return "the spread of passes is not known from a single pass"
     spread = calibration.canary.spread
     if spread > CANARY_SPREAD:
-        return f"the canary's times lie {spread:.0%} apart, more than {CANARY_SPREAD:.0%}: other work ran on this machine"
+        return f"the canary's times spread by {spread:.0%}, more than {CANARY_SPREAD:.0%}: other work ran on this machine"
     return None
 
 

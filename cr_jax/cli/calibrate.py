@@ -134,11 +134,11 @@ def _is_folder(place: Path) -> bool:
 
 def _summary(block: "Calibration") -> str:
     fit, canary = block.fit, block.canary
-    apart = "how far passes lie apart is not known"
+    spread = "the spread of passes is not known"
     if block.passes > 1:
-        apart = (
-            f"the middle half of a point's passes {fit.median_spread:.0%} apart (median), "
+        spread = (
+            f"interquartile range of a point's passes {fit.median_spread:.0%} (median), "
             f"{fit.p90_spread:.0%} (90%); of the canary's {canary.spread:.0%}"
         )
     passes = "1 pass" if block.passes == 1 else f"{block.passes} passes"
-    return f"{fit.points} points, {passes}, {block.took_s:.0f} s; {apart}\n"
+    return f"{fit.points} points, {passes}, {block.took_s:.0f} s; {spread}\n"

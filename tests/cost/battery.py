@@ -1,4 +1,4 @@
-"""Loop-free programs that the counter is held against XLA on: name -> (function, shapes)."""
+"""Loop-free programs on which the counter is compared with XLA: name -> (function, shapes)."""
 
 import jax
 import jax.numpy as jnp

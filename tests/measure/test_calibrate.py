@@ -155,7 +155,7 @@ def test_a_disturbed_calibration_is_not_kept_and_the_one_before_stays(monkeypatc
     alone(monkeypatch, tmp_path, block(canary=2.0))
     result = CliRunner().invoke(app, ["calibrate", "--out", "mine"])
     assert isinstance(result.exception, CrJaxError)
-    assert "33% apart, more than 15%" in str(result.exception) and "--keep-unreliable" in str(result.exception)
+    assert "spread by 33%, more than 15%" in str(result.exception) and "--keep-unreliable" in str(result.exception)
     assert place.read_bytes() == before
 
 

@@ -1,4 +1,4 @@
-"""What samples say, held against cases whose truth is known."""
+"""Statistics of samples, compared with cases of known truth."""
 
 import numpy as np
 import pytest

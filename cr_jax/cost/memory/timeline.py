@@ -45,7 +45,7 @@ class Timeline:
     points: the fullest moment of each stretch of equal length, at most ``POINTS``. peak: the fullest of
     them, at ``instruction``. alive: the largest buffers then, at most ``LISTED``; ``others`` more hold
     ``other_bytes``. role_bytes: what is alive at the peak, by role. idle_bytes: of arguments given up and
-    results not made yet, set aside but not alive then. Constants and on-chip memory are apart from this.
+    results not made yet, reserved but not alive then. Constants and on-chip memory are not included.
     """
 
     positions: int

@@ -26,14 +26,15 @@ KINSHIPS: tuple[Kinship, ...] = ("same_card", "same_generation", "other_generati
 
 @dataclass(frozen=True)
 class ClassError:
-    """One class of operations in a step. seconds: of them. kinship: of the cards it was held against to this one;
-    ``None``: never. low, high: measured / predicted, between which nine of ten comparisons lay, or an assumption.
-    """
+    """One class of operations in a step."""
 
     kind: str
     seconds: float
+    """Seconds of the class."""
     kinship: Kinship | None
+    """Relation of the compared cards to this one; ``None``: the class was never compared."""
     low: float
+    """measured / predicted, between which and ``high`` nine of ten comparisons lay, or an assumption."""
     high: float
     errors: ResidualErrors | None
 
