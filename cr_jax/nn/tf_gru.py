@@ -32,7 +32,7 @@ class GRU(Module):
     Matmul FLOPs: ``6EH`` per input row and ``6H²`` per step and example.
     """
 
-    def __init__(self, inputs: int, hidden: int, rngs: nnx.Rngs):
+    def __init__(self, inputs: int, hidden: int, rngs: nnx.Rngs) -> None:
         self.inputs, self.hidden = inputs, hidden
         self.gates_kernel = nnx.Param(glorot(rngs.params(), (inputs + hidden, 2 * hidden)))
         self.gates_bias = nnx.Param(jnp.ones(2 * hidden))
@@ -43,7 +43,8 @@ class GRU(Module):
         self, x: Float[Array, "B T E"], valid: Bool[Array, "B T"], state: Float[Array, "B H"]
     ) -> tuple[Float[Array, "B T H"], Float[Array, "B H"]]:
         """Outputs at every step and the last state. Where ``valid`` is false the output is zero
-        and the state is kept, as in ``dynamic_rnn`` past the length."""
+        and the state is kept, as in ``dynamic_rnn`` past the length.
+        """
         return self._unroll(self._project(_by_time(x)), _by_time(valid), state)
 
     @scoped

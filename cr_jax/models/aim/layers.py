@@ -95,6 +95,7 @@ class Affine(Module):
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: Float[Array, "B D"]) -> Float[Array, "B H"]:
+        """``x weight + bias``."""
         return x @ self.weight[...] + self.bias[...][None]
 
 
@@ -115,6 +116,7 @@ class TiedOutput(Module):
         return self.weight[...] @ table.T
 
     def __call__(self, h: Float[Array, "*rest H"], tied: Float[Array, "H V"]) -> Float[Array, "*rest V"]:
+        """Logits of states ``h``; ``tied`` is ``W E_norm^T``."""
         logits = h @ tied
         return logits + jnp.broadcast_to(self.bias[...], logits.shape)
 

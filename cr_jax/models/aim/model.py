@@ -48,7 +48,7 @@ class AIM(Module):
     information); ``discriminator_rev`` is ``None`` with one side.
     """
 
-    def __init__(self, config: Config, rngs: nnx.Rngs):
+    def __init__(self, config: Config, rngs: nnx.Rngs) -> None:
         self.config = c = config
         shared = c.words, c.embedding, c.features, c.filter
         reverse = c.sides == 2

@@ -26,6 +26,7 @@ class Convolution(Module):
         self.bias = nnx.Param(jnp.zeros(outputs))
 
     def __call__(self, x: Float[Array, "B L D"]) -> Float[Array, "B P O"]:
+        """The convolution at its P positions."""
         y = jax.lax.conv_general_dilated(x, self.kernel[...], (self.stride,), "VALID", dimension_numbers=("NWC", "WIO", "NWC"))
         return y + self.bias[...][None, None]
 
@@ -45,6 +46,7 @@ class TextCNN(Module):
         self.conv3 = Convolution(widths(length, kernel)[1], 2 * features, outputs, 1, glorot, rngs)
 
     def __call__(self, x: Float[Array, "B L E"]) -> Float[Array, "B O"]:
+        """One vector per text of L words."""
         x = jax.nn.relu(self.conv1(x))
         x = jax.nn.relu(self.conv2(x))
         x = jnp.tanh(self.conv3(x))

@@ -19,7 +19,7 @@ from cr_jax.nn.tf_gru import GRU, fact_states, glorot, until
 class InputModule(Module):
     """One GRU for the facts text and the question."""
 
-    def __init__(self, embedding: int, hidden: int, rngs: nnx.Rngs):
+    def __init__(self, embedding: int, hidden: int, rngs: nnx.Rngs) -> None:
         self.encoder = GRU(embedding, hidden, rngs)
 
     def __call__(self, text: Float[Array, "B P E"], ends: Int[Array, "B F"]) -> Float[Array, "B F H"]:
@@ -38,7 +38,7 @@ class InputModule(Module):
 class AttentionGate(Module):
     """``g = σ(w2·tanh(W1 z + b1) + b2)``, ``z = [c, m, q, c⊙q, c⊙m, (c−q)², (c−m)²]``."""
 
-    def __init__(self, hidden: int, rngs: nnx.Rngs):
+    def __init__(self, hidden: int, rngs: nnx.Rngs) -> None:
         h = hidden
         self.w1 = nnx.Param(glorot(rngs.params(), (7 * h, h)))
         self.b1 = nnx.Param(glorot(rngs.params(), (h, 1)).reshape(h))
@@ -48,6 +48,7 @@ class AttentionGate(Module):
     def __call__(
         self, facts: Float[Array, "B F H"], memory: Float[Array, "B H"], question: Float[Array, "B H"]
     ) -> Float[Array, "B F"]:
+        """The gate of every fact, given the memory and the question."""
         c = facts
         m = jnp.broadcast_to(memory[:, None], c.shape)
         q = jnp.broadcast_to(question[:, None], c.shape)
@@ -70,13 +71,14 @@ class Recall(NamedTuple):
 class EpisodicMemory(Module):
     """Hops over the facts. All hops share the gate and both GRUs; the first memory is the question."""
 
-    def __init__(self, hidden: int, hops: int, rngs: nnx.Rngs):
+    def __init__(self, hidden: int, hops: int, rngs: nnx.Rngs) -> None:
         self.hops = hops
         self.gate = AttentionGate(hidden, rngs)
         self.episode = GRU(hidden, hidden, rngs)
         self.memory = GRU(hidden, hidden, rngs)
 
     def __call__(self, facts: Float[Array, "B F H"], question: Float[Array, "B H"]) -> Recall:
+        """The memory after the last hop, with the gates and episodes of every hop."""
         projected = self.episode.project(facts)  # the same at every hop
         memory, gates, episodes = question, [], []
         for _ in range(self.hops):
@@ -89,8 +91,9 @@ class EpisodicMemory(Module):
 class Answer(Module):
     """Logits ``m·w_a``, without a bias."""
 
-    def __init__(self, hidden: int, classes: int, rngs: nnx.Rngs):
+    def __init__(self, hidden: int, classes: int, rngs: nnx.Rngs) -> None:
         self.kernel = nnx.Param(glorot(rngs.params(), (hidden, classes)))
 
     def __call__(self, memory: Float[Array, "B H"]) -> Float[Array, "B V"]:
+        """Logits of V classes."""
         return memory @ self.kernel[...]

@@ -38,7 +38,7 @@ from cr_jax.records import Workload, bucket
 class DMN(Module):
     """Facts and question to logits over the answer classes."""
 
-    def __init__(self, config: Config, rngs: nnx.Rngs):
+    def __init__(self, config: Config, rngs: nnx.Rngs) -> None:
         self.config = config
         self.input_module = InputModule(config.embedding, config.hidden, rngs)
         self.episodic = EpisodicMemory(config.hidden, config.hops, rngs)
@@ -47,6 +47,7 @@ class DMN(Module):
     def __call__(
         self, text: Float[Array, "B P E"], ends: Int[Array, "B F"], question: Float[Array, "B Q E"]
     ) -> Float[Array, "B V"]:
+        """Logits of V classes for texts of P words with F sentence ends, and questions of Q words."""
         facts = self.input_module(text, ends)
         return self.answer(self.episodic(facts, self.input_module.question(question)).memory)
 

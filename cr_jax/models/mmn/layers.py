@@ -26,17 +26,18 @@ from cr_jax.nn.tf_gru import GRU, fact_states, glorot, gru_names, until
 class Table(Module):
     """Rows looked up by index; starts uniform in (-1, 1)."""
 
-    def __init__(self, rows: int, embedding: int, rngs: nnx.Rngs):
+    def __init__(self, rows: int, embedding: int, rngs: nnx.Rngs) -> None:
         self.rows = nnx.Param(jax.random.uniform(rngs.params(), (rows, embedding), minval=-1, maxval=1))
 
     def __call__(self, index: Int[Array, "*B"]) -> Float[Array, "*B E"]:
+        """The rows at ``index``."""
         return self.rows[...][index]
 
 
 class Gate(Module):
     """``g = σ(w2·tanh(W1 [fact, memory, query] + b1) + b2)``."""
 
-    def __init__(self, hidden: int, rngs: nnx.Rngs):
+    def __init__(self, hidden: int, rngs: nnx.Rngs) -> None:
         h = self.hidden = hidden
         self.w1 = nnx.Param(glorot(rngs.params(), (3 * h, h)))
         self.b1 = nnx.Param(glorot(rngs.params(), (h, 1)).reshape(h))
@@ -51,6 +52,7 @@ class Gate(Module):
     def __call__(
         self, share: Float[Array, "X C S H"], memory: Float[Array, "B H"], query: Float[Array, "B H"]
     ) -> Float[Array, "B C S"]:
+        """The gate of each of S facts of C items, in (0, 1); X is B, or 1 where users share the facts."""
         asked = jnp.concatenate([memory, query], axis=-1) @ self.w1[self.hidden :]
         hidden = jnp.tanh(share + asked[:, None, None])
         return jax.nn.sigmoid(add_bias(hidden @ self.w2[...], self.b2[...]))[..., 0]
@@ -75,13 +77,15 @@ def _weighted(gates: Float[Array, "B C S"], facts: Float[Array, "X C S H"]) -> F
 
 class EpisodicMemory(Module):
     """One hop: ``episode = Σ g·fact / Σ g`` over all slots, padding included; memory = GRU(episode,
-    state = query)."""
+    state = query).
+    """
 
-    def __init__(self, hidden: int, rngs: nnx.Rngs):
+    def __init__(self, hidden: int, rngs: nnx.Rngs) -> None:
         self.gate = Gate(hidden, rngs)
         self.memory = GRU(hidden, hidden, rngs)
 
     def __call__(self, facts: Float[Array, "X C S H"], share: Float[Array, "X C S H"], query: Float[Array, "B H"]) -> Recall:
+        """One hop: the memory after it, its gates and its episode."""
         gates = self.gate(share, query, query)
         episode = _weighted(gates, facts) / jnp.sum(gates, axis=-1, keepdims=True)
         return Recall(self.memory.step(episode, query[:, None]), gates, episode)
@@ -100,7 +104,7 @@ class Head(Module):
     ``own`` belongs to the candidate; ``before`` and ``after`` (the user's vector, or nothing) belong to the user.
     """
 
-    def __init__(self, before: int, own: int, after: int, width: int, rngs: nnx.Rngs):
+    def __init__(self, before: int, own: int, after: int, width: int, rngs: nnx.Rngs) -> None:
         self.before, self.own = before, own
         half = width // 2
         self.w1 = nnx.Param(glorot(rngs.params(), (before + own + after, width)))
@@ -116,6 +120,7 @@ class Head(Module):
         return own @ self.w1[self.before : self.before + self.own]
 
     def __call__(self, before: Float[Array, "B N"], share: Float[Array, "X C W"], after: Float[Array, "B E"] | None) -> Scored:
+        """The score of each of C items; ``after`` is the part behind the items' own, where there is one."""
         asked = add_bias(before @ self.w1[: self.before], self.b1[...])
         if after is not None:
             asked = asked + after @ self.w1[self.before + self.own :]
@@ -143,7 +148,7 @@ class Answers(NamedTuple):
 class MultiMemory(Module):
     """MMN (``users`` is ``None``) and PMMN."""
 
-    def __init__(self, words: int, users: int | None, embedding: int, hidden: int, rngs: nnx.Rngs):
+    def __init__(self, words: int, users: int | None, embedding: int, hidden: int, rngs: nnx.Rngs) -> None:
         e, h, u = embedding, hidden, 0 if users is None else embedding
         self.words = Table(words, e, rngs)
         self.users = None if users is None else Table(users, e, rngs)

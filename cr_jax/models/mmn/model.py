@@ -52,7 +52,7 @@ class Side:
 class MMN(MultiMemory):
     """The network at a configuration's sizes; PMMN where the configuration has users."""
 
-    def __init__(self, config: MmnConfig, rngs: nnx.Rngs):
+    def __init__(self, config: MmnConfig, rngs: nnx.Rngs) -> None:
         users = config.users if isinstance(config, PmmnConfig) else None
         super().__init__(config.words, users, config.embedding, config.hidden, rngs)
         self.config = config
@@ -60,7 +60,8 @@ class MMN(MultiMemory):
 
 def build(config: MmnConfig, rngs: nnx.Rngs) -> MMN:
     """With the published initialisers: tables uniform in (-1, 1), the rest Glorot uniform, biases
-    of gate and heads included; GRU gate bias 1, candidate bias 0."""
+    of gate and heads included; GRU gate bias 1, candidate bias 0.
+    """
     return name_scopes(MMN(config, rngs), "pmmn" if isinstance(config, PmmnConfig) else "mmn")
 
 
@@ -71,7 +72,8 @@ def ranking_loss(logits: Float[Array, "B 2"]) -> Float[Array, "B"]:
 
 def loss(model: MMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[str, Array]]:
     """Mean ranking loss of items plus that of aspects, plus ½·l2·Σw² over the gate's two matrices
-    and both heads, biases included; ``key`` is unused (no dropout)."""
+    and both heads, biases included; ``key`` is unused (no dropout).
+    """
     del key
     scored = model(batch)
     search, question = ranking_loss(scored.search.logits), ranking_loss(scored.question.logits)

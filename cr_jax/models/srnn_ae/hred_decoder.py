@@ -27,7 +27,7 @@ class SwitchingDecoder(Module):
 
     def __init__(
         self, words: int, embedding: int, hidden: int, context: int, layers: int, peephole: bool = False, *, rngs: nnx.Rngs
-    ):
+    ) -> None:
         if not peephole and context != hidden:
             raise BadConfig(
                 f"decoder context {context} is not its hidden size {hidden}: the context starts the GRU; "
@@ -104,7 +104,8 @@ def response_loss(
     log_probabilities: Float[Array, "*B L V"], target: Int[Array, "*B L"], counted: Float[Array, "*B"]
 ) -> Float[Array, ""]:
     """Mean negative log-likelihood over every position of the ``counted`` responses, padding included
-    (the public criterion ignores no index)."""
+    (the public criterion ignores no index).
+    """
     chosen = jnp.take_along_axis(log_probabilities, target[..., None], axis=-1)[..., 0]
     return -(chosen * counted[..., None]).sum() / jnp.maximum(counted.sum() * target.shape[-1], 1.0)
 

@@ -77,7 +77,7 @@ class HRNN(Module):
         mention_bit: bool,
         dropout: float,
         rngs: nnx.Rngs,
-    ):
+    ) -> None:
         """``sentence`` and ``conversation`` are (hidden, layers)."""
         self.mention_bit, self.dropout = mention_bit, dropout
         self.sentence_encoder = TorchGRU(inputs + mention_bit, *sentence, bidirectional=True, rngs=rngs)
@@ -115,7 +115,7 @@ class HRNN(Module):
 class Sentiment(Module):
     """The two speakers' answers about one item. ``words`` gives the word vectors, ``encoder`` the state."""
 
-    def __init__(self, words: WordTable | GenSen, encoder: HRNN, *, rngs: nnx.Rngs):
+    def __init__(self, words: WordTable | GenSen, encoder: HRNN, *, rngs: nnx.Rngs) -> None:
         self.words, self.encoder = words, encoder
         hidden = encoder.conversation_encoder.hidden
         self.initiator_suggested = TorchLinear(hidden, 1, rngs=rngs)

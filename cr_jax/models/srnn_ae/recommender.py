@@ -50,7 +50,7 @@ class DialogueRecommender(Module):
         mentions: int,
         new_items_only: bool,
         response_words: int,
-    ):
+    ) -> None:
         self.sentiment, self.autorec = sentiment, autorec
         self.mentions, self.new_items_only, self.response_words = mentions, new_items_only, response_words
         self.hred, self.decoder = (None, None) if response is None else response

@@ -20,7 +20,7 @@ from cr_jax.nn.module import Module
 class Direction(Module):
     """One layer in one direction, time first. It has no submodules, so all its FLOPs have its own path."""
 
-    def __init__(self, inputs: int, hidden: int, *, reverse: bool, kind: type[nnx.Variable], rngs: nnx.Rngs):
+    def __init__(self, inputs: int, hidden: int, *, reverse: bool, kind: type[nnx.Variable], rngs: nnx.Rngs) -> None:
         self.reverse = reverse
         self.input_kernel = kind(uniform(rngs, (inputs, 3 * hidden), hidden))
         self.hidden_kernel = kind(uniform(rngs, (hidden, 3 * hidden), hidden))
@@ -61,7 +61,7 @@ class TorchGRU(Module):
         *,
         kind: type[nnx.Variable] = nnx.Param,
         rngs: nnx.Rngs,
-    ):
+    ) -> None:
         self.hidden = hidden
         self.states = layers * (1 + bidirectional)
         width = hidden * (1 + bidirectional)

@@ -24,6 +24,7 @@ class TorchLinear(Module):
         self.bias = nnx.Param(uniform(rngs, (outputs,), inputs))
 
     def __call__(self, x: Float[Array, "*B I"]) -> Float[Array, "*B O"]:
+        """``x·kernel + bias`` in the type of the kernel."""
         x = x.astype(self.kernel.dtype)
         return jnp.matmul(x, self.kernel[...]) + jnp.expand_dims(self.bias[...], range(x.ndim - 1))
 

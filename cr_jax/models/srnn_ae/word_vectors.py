@@ -37,6 +37,7 @@ class GenSen(Module):
         self.gru = TorchGRU(embedding, hidden, layers, bidirectional=True, kind=Frozen, rngs=rngs)
 
     def __call__(self, words: Int[Array, "N C L"], lengths: Int[Array, "N C"]) -> Float[Array, "N C L E"]:
+        """Vectors of E numbers per word, without gradient, for N dialogues of C utterances of L words."""
         n, c, length = words.shape
         rows = self.embedding(words.reshape(n * c, length), lengths.reshape(n * c))
         vectors, _ = self.gru(rows, lengths.reshape(n * c))
