@@ -23,7 +23,7 @@ class Solution:
 
     value: int
     step: int
-    """What one more unit of the unknown adds to the count."""
+    """The increase of the count per unit of the unknown."""
     remainder: int
     """Counted minus printed."""
 
@@ -46,11 +46,11 @@ class Account:
 
     formula: str
     counted: str
-    """What the figure counts, in words."""
+    """The counted parameters, in words."""
     symbol: str
     """The unknown's letter in the formula."""
     meaning: str
-    """What the unknown is, in words."""
+    """The meaning of the unknown, in words."""
     fixed: Mapping[str, int]
     """The sizes that the formula takes as given."""
     count: Callable[[int], int]

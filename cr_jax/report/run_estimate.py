@@ -246,7 +246,7 @@ def item_side(report: CostReport, money: Money) -> ItemSideCosts | None:
 
 
 def grounds(report: CostReport, money: Money) -> RunGrounds:
-    """What times, energy and price stand on, and whether the peak fits."""
+    """The basis of times, energy and price, and whether the peak fits."""
     prediction = report.steps[0].prediction
     assert prediction is not UNSET, "an estimate has predictions"
     energy, price = prediction.energy, prediction.price
