@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 #: The phases that a user asks for.
 Phase = Literal["train", "precompute", "infer"]
@@ -23,6 +23,13 @@ ROLES = ("weights", "frozen", "optimizer", "batch", "state", "items", "key")
 #: machine, or the compiler did not make it.
 Outcome = Literal["compiled", "left out", "no compiler", "failed"]
 OUTCOMES: tuple[Outcome, ...] = ("compiled", "left out", "no compiler", "failed")
+
+
+@runtime_checkable
+class Configuration(Protocol):
+    """A model's dimensions: a dataclass of the model's own."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
 
 @dataclass(frozen=True)
@@ -242,7 +249,7 @@ class ValidationLabels:
 Labels = TrainingLabels | ItemLabels | TurnLabels | ValidationLabels
 
 
-def labels_document(labels: Labels) -> dict[str, Any]:
+def labels_document(labels: Labels) -> dict[str, object]:
     """The labels as a report lists them: without positions, which its turns have."""
     return {key: value for key, value in plain(labels).items() if key != "positions"}
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from math import prod
-from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -30,6 +30,10 @@ _SHORT = 4
 _LARGE = 6
 #: Bytes assumed for a cache that the profile does not state.
 _CACHE = 4 << 20
+
+Arrays = tuple[jax.Array, ...]
+#: A function of a program's arrays.
+Function = Callable[..., jax.Array | Arrays]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Point:
     name: str
     group: str
     """The constants that its time decides (``anchors.RULES``)."""
-    make: Callable[[int], Callable[..., Any]]
+    make: Callable[[int], Function]
     """The function of the arguments, for a number of iterations."""
     arguments: tuple[Array, ...]
     flops: float = 0.0
@@ -120,15 +124,15 @@ def points(accelerator: Accelerator, sizes: Sizes = FULL) -> list[Point]:
     return [*groups[0], *(point for point in mixed if point is not None)]
 
 
-def _looped(step: Callable[..., Any], fixed: int) -> Callable[[int], Callable[..., Any]]:
+def _looped(step: Callable[..., jax.Array], fixed: int) -> Callable[[int], Function]:
     """A loop of ``step(*fixed operands, last result)``. The first ``fixed`` arguments stay; the last one is the first result."""
 
-    def make(turns: int) -> Callable[..., Any]:
-        def body(_: Any, state: Any) -> Any:
+    def make(turns: int) -> Function:
+        def body(_: object, state: Arrays) -> Arrays:
             *operands, last = lax.optimization_barrier(state)
             return (*operands, step(*operands, last))
 
-        def run(*arguments: Any) -> Any:
+        def run(*arguments: jax.Array) -> jax.Array:
             assert len(arguments) == fixed + 1
             return lax.fori_loop(0, turns, body, arguments)[-1]
 
@@ -137,17 +141,17 @@ def _looped(step: Callable[..., Any], fixed: int) -> Callable[[int], Callable[..
     return make
 
 
-def _multiplied(product: Callable[[Any, Any], Any], repeats: int) -> Callable[[int], Callable[..., Any]]:
+def _multiplied(product: Callable[[jax.Array, jax.Array], jax.Array], repeats: int) -> Callable[[int], Function]:
     """A loop of ``repeats`` products of as many left sides with one right side, on top of the first results."""
 
-    def make(turns: int) -> Callable[..., Any]:
-        def body(_: Any, state: Any) -> Any:
+    def make(turns: int) -> Function:
+        def body(_: object, state: tuple[Arrays, jax.Array, Arrays]) -> tuple[Arrays, jax.Array, Arrays]:
             for number in range(repeats):
                 lefts, right, results = lax.optimization_barrier(state)
                 state = lefts, right, (*results[:number], product(lefts[number], right), *results[number + 1 :])
             return state
 
-        def run(*arguments: Any) -> Any:
+        def run(*arguments: jax.Array) -> Arrays:
             state = arguments[:repeats], arguments[repeats], arguments[repeats + 1 :]
             return lax.fori_loop(0, turns, body, state)[-1]
 
@@ -182,7 +186,7 @@ def _products_in(accelerator: Accelerator, computed_in: str, dtype: str, precisi
         # Several short ones make a CUDA graph, so that the device does not wait for the host.
         repeats = _SHORT if batch == 1 and min(m, n) <= 1024 else 1
 
-        def product(x: Any, y: Any, dims: Any = dims) -> Any:
+        def product(x: jax.Array, y: jax.Array, dims: lax.DotDimensionNumbers = dims) -> jax.Array:
             return lax.dot_general(x, y, dims, precision=precision)
 
         yield Point(
@@ -309,10 +313,10 @@ def _launches(accelerator: Accelerator, sizes: Sizes) -> Iterator[Point]:
         yield Point(f"loop of unknown length, {kernels} kernels", group, _unknown(kernels), tiny, kind=kind)
 
 
-def _chain(kernels: int) -> Callable[[Any], Any]:
+def _chain(kernels: int) -> Callable[[jax.Array], jax.Array]:
     """A number of kernels, one after the other, that XLA may not fuse."""
 
-    def step(x: Any) -> Any:
+    def step(x: jax.Array) -> jax.Array:
         for number in range(kernels):
             x = x + 1 if number == kernels - 1 else lax.optimization_barrier(x + 1)
         return x
@@ -320,11 +324,11 @@ def _chain(kernels: int) -> Callable[[Any], Any]:
     return step
 
 
-def _unknown(kernels: int) -> Callable[[int], Callable[..., Any]]:
+def _unknown(kernels: int) -> Callable[[int], Function]:
     """A loop that ends when a number computed on the device is large enough: after ``UNKNOWN_TURNS``."""
     step = _chain(kernels)
 
-    def run(x: Any) -> Any:
+    def run(x: jax.Array) -> jax.Array:
         return lax.while_loop(lambda state: state[0] < kernels * UNKNOWN_TURNS, step, x * 0)
 
     return lambda _: run

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import jax
 import numpy as np
@@ -59,7 +58,7 @@ class Ready:
     point: Point
     turns: int
     """Iterations of its loop in one call."""
-    executable: Any
+    executable: jax.stages.Compiled
     program: Program
     kind: str
     times: list[float] = field(default_factory=list)
@@ -109,7 +108,7 @@ class Swept:
 
 
 def sweep(
-    device: Any,
+    device: jax.Device,
     accelerator: Accelerator,
     points: Sequence[Point],
     tuning: Tuning = Tuning(),
@@ -160,7 +159,7 @@ def anchors(swept: Swept, accelerator: Accelerator) -> Anchors:
     return derive(card(replace(accelerator, anchors=None)), swept.measured())
 
 
-def about(device: Any, swept: Swept) -> dict[str, Any]:
+def about(device: jax.Device, swept: Swept) -> dict[str, str | float | None]:
     """The description of the sweep in a profile."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -172,7 +171,7 @@ def about(device: Any, swept: Swept) -> dict[str, Any]:
     }
 
 
-def driver(device: Any, proc: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+def driver(device: jax.Device, proc: Path = Path("/proc/driver/nvidia/version")) -> str | None:
     """The version of the driver: that of NVIDIA's kernel module, else the plugin's own."""
     try:
         match = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", proc.read_text(encoding="utf-8", errors="replace"))
@@ -183,7 +182,7 @@ def driver(device: Any, proc: Path = Path("/proc/driver/nvidia/version")) -> str
 
 
 def _compiled(
-    device: Any,
+    device: jax.Device,
     at: Card,
     points: Sequence[Point],
     tuning: Tuning,
@@ -220,7 +219,7 @@ def _compiled(
     return ready
 
 
-def _prepare(point: Point, device: Any, at: Card, tuning: Tuning) -> Ready | str:
+def _prepare(point: Point, device: jax.Device, at: Card, tuning: Tuning) -> Ready | str:
     """The compiled point, or the reason why there is none."""
     turns = 1 if point.called else _turns(point, at, tuning)
     shapes = [jax.ShapeDtypeStruct(one.shape, one.dtype) for one in point.arguments]
@@ -258,7 +257,7 @@ def _turns(point: Point, at: Card, tuning: Tuning) -> int:
     return max(2, min(tuning.most_turns, round(tuning.call_s / least)))
 
 
-def _measure(one: Ready, arguments: Sequence[Any], tuning: Tuning, clock: Clock) -> float | None:
+def _measure(one: Ready, arguments: Sequence[jax.Array], tuning: Tuning, clock: Clock) -> float | None:
     """Seconds of one more call in a row, or of one call that is waited for if the point asks for it; ``None``: not above 0."""
     call = one.executable
 
@@ -284,18 +283,18 @@ def _measure(one: Ready, arguments: Sequence[Any], tuning: Tuning, clock: Clock)
 class _Held:
     """Arguments on the device, shared by the points, up to a number of bytes."""
 
-    def __init__(self, device: Any, most: float) -> None:
+    def __init__(self, device: jax.Device, most: float) -> None:
         self.device, self.most, self.bytes = device, most, 0
-        self.known: dict[Array, Any] = {}
+        self.known: dict[Array, jax.Array] = {}
         self.numbers = np.random.default_rng(0).standard_normal(1_000_003).astype("float32")
 
-    def arguments(self, point: Point) -> list[Any]:
+    def arguments(self, point: Point) -> list[jax.Array]:
         if self.bytes + point.memory_bytes > self.most:
             self.known.clear()
             self.bytes = 0
         return [self._one(one) for one in point.arguments]
 
-    def _one(self, array: Array) -> Any:
+    def _one(self, array: Array) -> jax.Array:
         array_on_device = self.known.get(array)
         if array_on_device is None:
             some = np.random.default_rng(1).integers(0, array.below, 1_000_003) if array.below else self.numbers
@@ -305,7 +304,7 @@ class _Held:
         return array_on_device
 
 
-def _memory(device: Any) -> int | None:
+def _memory(device: jax.Device) -> int | None:
     statistics = device.memory_stats() or {}
     return statistics.get("bytes_limit")
 

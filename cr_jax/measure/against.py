@@ -11,7 +11,7 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -88,11 +88,11 @@ def _file(step: Step) -> str:
     return f"{step.name.replace('/', '_')}.stablehlo"
 
 
-def exported(step: Step, precision: str, device: Any) -> export.Exported:
+def exported(step: Step, precision: str, device: jax.Device) -> export.Exported:
     """A step over its flat arguments, all of them kept, as portable StableHLO."""
     leaves, tree = jax.tree.flatten(step.arguments)
 
-    def flat(*leaves: Any) -> list[Any]:
+    def flat(*leaves: jax.Array) -> list[jax.Array]:
         return jax.tree.leaves(step.function(*jax.tree.unflatten(tree, leaves)))
 
     with jax.default_matmul_precision(precision), jax.default_device(device), _no_paths():
@@ -111,7 +111,7 @@ def _no_paths() -> Iterator[None]:
         jax.config.update(option, before)
 
 
-def _signature(program: export.Exported) -> dict[str, Any]:
+def _signature(program: export.Exported) -> dict[str, object]:
     """The properties that two programs must share to run on the same arguments."""
     return {
         "calling_convention": program.calling_convention_version,
@@ -164,7 +164,7 @@ def timed(
     )
 
 
-def _not_run(kept_program: dict[str, Any], old: export.Exported, new: export.Exported) -> str | None:
+def _not_run(kept_program: Mapping[str, object], old: export.Exported, new: export.Exported) -> str | None:
     """The reason why a kept program cannot run in turn with the current one; ``None``: it can."""
     if any(kept_program.get(key) != value for key, value in _signature(new).items()):
         return "its arguments or results have other shapes now"
@@ -206,7 +206,7 @@ def _place(device: str) -> devices.Attached:
         raise NotComparable(f"--time: {error}") from None
 
 
-def _jax_platform(device: Any) -> str:
+def _jax_platform(device: jax.Device) -> str:
     return "cuda" if device.platform == "gpu" else device.platform
 
 
@@ -229,7 +229,9 @@ def _text(program: export.Exported) -> str:
     return "\n".join(_LOCATION.sub("", line) for line in lines)
 
 
-def _program(program: Any, step: Step, prepared: Prepared, values: Any, device: Any) -> run.Program:
+def _program(
+    program: export.Exported, step: Step, prepared: Prepared, values: Mapping[str, inputs.Held], device: jax.Device
+) -> run.Program:
     """Both sides are made here, so that nothing but the program differs."""
     leaves = jax.tree.leaves(step.arguments)
     offsets: Sequence[int] = [0]

@@ -114,7 +114,9 @@ def _measure(entry: _Ready, seconds: float, chosen: Callable[[list[float]], floa
     return chosen(times)
 
 
-def _block(ready: Sequence[_Ready], watched: list[float], passes: int, took: float, device: Any, statistic: str) -> Calibration:
+def _block(
+    ready: Sequence[_Ready], watched: list[float], passes: int, took: float, device: jax.Device, statistic: str
+) -> Calibration:
     over = median if statistic == "median" else STATISTICS[statistic]
     seconds = {id(r): over(r.passes) for r in ready}
     spread = sorted(_apart(r.passes) for r in ready)
@@ -209,13 +211,13 @@ def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     }
 
 
-def profile(block: Calibration, name: str, base: dict[str, Any]) -> dict[str, Any]:
+def profile(block: Calibration, name: str, base: dict[str, Any]) -> dict[str, object]:
     """The accelerator profile ``name``: ``base`` (the shipped CPU's document) with the measurements.
 
     Rates at the top level are the best of the tables, so that a roofline can be drawn.
     """
 
-    def quantity(value: float, what: str) -> dict[str, Any]:
+    def quantity(value: float, what: str) -> dict[str, float | str]:
         return {"value": value, "kind": "measured", "source": f"crjax calibrate: {what}", "date": block.created[:10]}
 
     best = max(row.flops_per_s for row in block.tables.matmul)

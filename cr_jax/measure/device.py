@@ -1,7 +1,6 @@
 """The attached device of a measurement, and the profile with its peaks."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
@@ -21,7 +20,7 @@ _PLATFORM = {"gpu": "cuda", "cuda": "cuda", "cpu": "cpu", "tpu": "tpu"}
 class Attached:
     """A device of this process and, where one is known, its profile."""
 
-    device: Any
+    device: jax.Device
     platform: str
     kind: str
     accelerator: Accelerator | None
@@ -69,20 +68,20 @@ def peaks(accelerator: Accelerator | None, dtype: str, precision: str) -> PeakRa
     )
 
 
-def _profile(device: Any, name: str | None) -> Accelerator | None:
+def _profile(device: jax.Device, name: str | None) -> Accelerator | None:
     """The profile of this very device; never another device's."""
     profile = (name or "cpu") if device.platform == "cpu" else profile_name(device.device_kind, _PLATFORM[device.platform])
     return load.accelerator(profile) if profile is not None else None
 
 
-def _first(platform: str) -> Any:
+def _first(platform: str) -> jax.Device | None:
     try:
         return jax.devices(platform)[0]
     except RuntimeError:
         return None
 
 
-def _all() -> list[Any]:
+def _all() -> list[jax.Device]:
     devices = []
     for platform in KINDS:
         try:

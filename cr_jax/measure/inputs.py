@@ -5,15 +5,23 @@ names: lengths and sentence ends fill the padding, so that masks leave nothing o
 An unknown name gets zeros, which are legal ids and counts. Costs of these models do not depend on the values.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig
+from cr_jax.models.spec import Objective
 from cr_jax.steps.step import AbstractModel, Step
+
+#: An array on the host, or random keys, which stay JAX's.
+Held: TypeAlias = np.ndarray | jax.Array
+#: The path of a leaf in a tree.
+KeyPath = tuple[object, ...]
 
 #: Name of an id (its last word, ``positive_words`` -> ``words``) -> configuration fields that may
 #: hold the number of ids, the first that the model has counts.
@@ -36,7 +44,7 @@ _BITS = ("forms",)
 _MARKS = ("senders", "mentions")
 
 
-def weights(model: AbstractModel, seed: int = 0) -> dict[str, Any]:
+def weights(model: AbstractModel, seed: int = 0) -> dict[str, Held]:
     """Freshly initialised weights and other variables by path, in the model's own dtypes.
 
     They are NumPy arrays, so that a device's memory holds them only as arguments of a step; random
@@ -51,14 +59,14 @@ def weights(model: AbstractModel, seed: int = 0) -> dict[str, Any]:
     return {p: _host(x if x.dtype == kinds[p] else x.astype(kinds[p])) for p, x in leaves.items()}
 
 
-def arguments(step: Step, model: AbstractModel, values: dict[str, Any], seed: int = 0) -> tuple[Any, ...]:
+def arguments(step: Step, model: AbstractModel, values: Mapping[str, Held], seed: int = 0) -> tuple[PyTree, ...]:
     """Arrays for ``step.arguments`` on JAX's default device, in buffers of their own.
 
     values: from :func:`weights`. Raises ``BadConfig`` for an unknown role.
     """
     rng = np.random.default_rng(seed)
-    arrays: list[Any] = []
-    trained: Any = None
+    arrays: list[PyTree] = []
+    trained: PyTree = None
     for number, (abstract, name, role) in enumerate(zip(step.arguments, step.names, step.roles, strict=True)):
         if role in ("weights", "frozen"):
             value = jax.tree_util.tree_map_with_path(lambda path, _: _buffer(values[_path(path)]), abstract)
@@ -75,7 +83,7 @@ def arguments(step: Step, model: AbstractModel, values: dict[str, Any], seed: in
     return tuple(arrays)
 
 
-def _build_device() -> Any:
+def _build_device() -> jax.Device:
     """The CPU where this process has one, so that an accelerator's peak of memory is the step's own."""
     try:
         return jax.devices("cpu")[0]
@@ -83,26 +91,26 @@ def _build_device() -> Any:
         return jax.devices()[0]
 
 
-def _host(x: Any) -> Any:
+def _host(x: jax.Array) -> Held:
     return x if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else np.asarray(x)
 
 
-def _buffer(x: Any) -> jax.Array:
+def _buffer(x: Held) -> jax.Array:
     return x.copy() if isinstance(x, jax.Array) else jnp.array(x)  # a copy: the step may take the buffer
 
 
-def _objective(step: Step, model: AbstractModel) -> Any:
+def _objective(step: Step, model: AbstractModel) -> Objective:
     return next(o for o in model.spec.objectives(model.config) if o.name == step.objective)
 
 
-def _path(path: Any) -> str:
+def _path(path: KeyPath) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")
 
 
-def _fill(abstract: Any, role: str, config: Any, rng: np.random.Generator) -> Any:
+def _fill(abstract: PyTree, role: str, config: object, rng: np.random.Generator) -> PyTree:
     shapes = {_path(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(abstract)}
 
-    def value(path: Any, leaf: Any) -> jax.Array:
+    def value(path: KeyPath, leaf: jax.ShapeDtypeStruct) -> jax.Array:
         name = _path(path)
         if leaf.dtype == bool:
             return jnp.zeros(leaf.shape, bool)
@@ -114,11 +122,13 @@ def _fill(abstract: Any, role: str, config: Any, rng: np.random.Generator) -> An
     return jax.tree_util.tree_map_with_path(value, abstract)
 
 
-def _floats(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+def _floats(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     return np.ones(shape) if name in _MARKS else rng.random(shape, np.float32)
 
 
-def _whole(name: str, shape: tuple[int, ...], shapes: dict[str, Any], config: Any, rng: np.random.Generator) -> Any:
+def _whole(
+    name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]], config: object, rng: np.random.Generator
+) -> np.ndarray:
     """Legal whole numbers for the batch array ``name``; ``shapes`` are those of the whole batch."""
     prefix, _, last = name.rpartition("_")
     if last in ("lengths", "utterances"):  # full: as many as the next axis of the words has

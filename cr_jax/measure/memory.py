@@ -6,7 +6,6 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,7 @@ RESIDENT = "growth of a fresh process's resident size over its state after compi
 STATISTICS = "the device's peak of bytes in use, less what was in use before the step's arguments"
 
 
-def in_use(device: Any) -> tuple[int, int] | None:
+def in_use(device: jax.Device) -> tuple[int, int] | None:
     """(bytes in use, their peak since the process began) by the device's statistics; ``None``: it has none."""
     stats = device.memory_stats()
     if not stats or "peak_bytes_in_use" not in stats:
@@ -103,7 +102,7 @@ def _warm() -> None:
     jax.block_until_ready([_touched(jax.ShapeDtypeStruct((8,), kind)) for kind in (jnp.int32, jnp.bfloat16)])
 
 
-def _touched(leaf: Any) -> jax.Array:
+def _touched(leaf: jax.ShapeDtypeStruct) -> jax.Array:
     """An array whose every page is in memory: ones, zeros for whole numbers."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.key(0)
@@ -116,7 +115,7 @@ def _touched(leaf: Any) -> jax.Array:
     return jax.block_until_ready(jax.device_put(view))  # else the host's copy still exists when the step runs
 
 
-def _absent(leaf: Any) -> Any:
+def _absent(leaf: jax.ShapeDtypeStruct) -> np.ndarray | jax.Array:
     """A stand-in for an argument that the program does not read: its shape, without its memory."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.key(0)

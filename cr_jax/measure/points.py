@@ -6,7 +6,7 @@ the loop one native call. The cost of the loop itself is a point of its own and 
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import PyTree
 
 #: Steps of the matmul table. The models' products lie inside; beyond, the nearest rate holds.
 ROWS = (1, 4, 16, 64, 256, 1024, 8192)
@@ -51,7 +52,9 @@ LOOPS = 1000
 
 
 #: A function, its arguments, and the numbers of those that are donated: the first ones, which the first results replace.
-Made = tuple[Callable[..., Any], tuple[Any, ...], tuple[int, ...]]
+Made = tuple[Callable[..., PyTree], tuple[PyTree, ...], tuple[int, ...]]
+#: The result so far, the first argument and the tiny product of a loop.
+State = tuple[PyTree, jax.Array, jax.Array]
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Point:
     """One number of a calibration."""
 
     table: str
-    facts: dict[str, Any]
+    facts: Mapping[str, Any]
     """Its place in the table."""
     make: Callable[[], Made]
     per: float
@@ -72,14 +75,14 @@ def _normal(*shape: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(0).normal(size=shape) * 0.1, jnp.float32)
 
 
-def _looped(work: Callable[..., Any], iterations: int, first: jax.Array, *rest: Any) -> Made:
+def _looped(work: Callable[..., PyTree], iterations: int, first: jax.Array, *rest: jax.Array) -> Made:
     """``work(first, *rest)`` again and again. ``first`` changes by one element each time, so that nothing can be moved out of the
     loop, and the whole result is carried, so that nothing can be left out. Both keep their buffers from call to call: fresh pages
     of the system are a point of their own.
     """
 
-    def run(result: Any, first: jax.Array, tiny: jax.Array, *rest: Any) -> Any:
-        def once(_: Any, state: Any) -> Any:
+    def run(result: PyTree, first: jax.Array, tiny: jax.Array, *rest: jax.Array) -> State:
+        def once(_: object, state: State) -> State:
             _, first, tiny = state
             corner = tiny[:1, :1].reshape((1,) * first.ndim).astype(first.dtype)
             first = lax.dynamic_update_slice(first, corner, (0,) * first.ndim)
@@ -91,10 +94,10 @@ def _looped(work: Callable[..., Any], iterations: int, first: jax.Array, *rest: 
     return run, (empty, first, _tiny(), *rest), (0, 1)
 
 
-def _in_place(work: Callable[[Any], Any], iterations: int, x: jax.Array) -> Made:
+def _in_place(work: Callable[[jax.Array], jax.Array], iterations: int, x: jax.Array) -> Made:
     """``x = work(x)`` again and again, beside a tiny product."""
 
-    def run(x: Any, tiny: jax.Array) -> Any:
+    def run(x: jax.Array, tiny: jax.Array) -> tuple[jax.Array, jax.Array]:
         return lax.fori_loop(0, iterations, lambda _, state: (work(state[0]), state[1] @ state[1]), (x, tiny))
 
     return run, (x, _tiny()), (0,)
@@ -204,14 +207,14 @@ def _polynomial(x: jax.Array) -> jax.Array:
     return x
 
 
-def _element(what: str, elements: float, work: Callable[..., Any], iterations: int, *shapes: tuple[int, ...]) -> Point:
+def _element(what: str, elements: float, work: Callable[..., PyTree], iterations: int, *shapes: tuple[int, ...]) -> Point:
     def make() -> Made:
         return _looped(work, iterations, *(_normal(*shape) for shape in shapes))
 
     return Point("element", {"what": what, "elements": elements}, make, iterations, True)
 
 
-def _sliced(what: str, elements: float, work: Callable[..., Any]) -> Point:
+def _sliced(what: str, elements: float, work: Callable[..., PyTree]) -> Point:
     def make() -> Made:
         return _looped(work, 200, jnp.zeros(8, jnp.int32), _normal(4, 32, 192), _normal(32, 64))
 
@@ -300,20 +303,20 @@ def overhead_points() -> list[Point]:
             x = (x @ x)[::-1] * 0.5
         return x
 
-    def after_other_work(other: jax.Array, length: int) -> Any:
+    def after_other_work(other: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
         other = other * 1.0001
         return other, pairs(other[:256].reshape(16, 16), length)
 
-    def loop(work: Callable[..., Any], length: int, iterations: int) -> Callable[[], Any]:
+    def loop(work: Callable[..., PyTree], length: int, iterations: int) -> Callable[[], Made]:
         return lambda: _in_place(partial(work, length=length), iterations, _normal(16, 16))
 
-    def state(leaves: int) -> Any:
+    def state(leaves: int) -> list[jax.Array]:
         return [jnp.full((8,), 0.5 + n, jnp.float32) for n in range(leaves)]
 
-    def add(tree: Any) -> Any:
+    def add(tree: PyTree) -> PyTree:
         return jax.tree.map(lambda x: x + 1, tree)
 
-    def first(tree: Any) -> Any:
+    def first(tree: PyTree) -> jax.Array:
         return jax.tree.leaves(tree)[0] + 1
 
     return [

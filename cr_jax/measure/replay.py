@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import jax
 import numpy as np
@@ -134,7 +133,7 @@ def _seconds(hlo: tuple[str, list[Shape]], guess: float, statistic: Callable[[li
     return max(statistic([b for _, b in pairs]) - statistic([a for a, _ in pairs]), 1e-9) / turns
 
 
-def _compile(text: str) -> tuple[Any, Any]:
+def _compile(text: str) -> tuple[xla_client.LoadedExecutable, jax.Device]:
     from jaxlib import _hlo, _jax  # pyright: ignore[reportAttributeAccessIssue] (extension modules)
 
     module = _hlo.hlo_module_from_text(text)
@@ -144,7 +143,7 @@ def _compile(text: str) -> tuple[Any, Any]:
     return device.client.compile_and_load(program, devices, xla_client.CompileOptions()), device
 
 
-def _values(shape: Shape) -> Any:
+def _values(shape: Shape) -> np.ndarray:
     kind = np.dtype(jax.numpy.bfloat16) if shape.dtype == "bf16" else np.dtype(TYPES[shape.dtype])
     if shape.is_float:
         return np.full(shape.dims, 0.01, kind)

@@ -1,16 +1,19 @@
 """Run a step for real: stages timed apart, results fed back as arguments, every call waited for."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from cr_jax.measure import inputs
 from cr_jax.measure.clock import Clock, timed
 from cr_jax.steps.step import AbstractModel, Step
+
+Staged = TypeVar("Staged")
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,8 @@ class Compiled:
     """A step compiled for one device over its flat arguments, and the seconds of each stage."""
 
     step: Step
-    executable: Any
-    device: Any
+    executable: jax.stages.Compiled
+    device: jax.Device
     fed_back: tuple[int, ...]
     """fed_back[i]: the flat argument that the i-th flat result replaces at the next call."""
     read: tuple[bool, ...]
@@ -28,7 +31,7 @@ class Compiled:
 
     def text(self) -> str:
         """The optimised HLO."""
-        return self.executable.as_text()
+        return self.executable.as_text() or ""
 
     def predicted_peak_bytes(self) -> int | None:
         """The compiler's account: arguments + outputs + temporaries − aliased; ``None``: it has none."""
@@ -46,7 +49,7 @@ class Program:
     that a training step continues the training and the state of a conversation advances.
     """
 
-    def __init__(self, compiled: Compiled, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, compiled: Compiled, arguments: tuple[PyTree, ...]) -> None:
         self._executable, self._fed_back = compiled.executable, compiled.fed_back
         self.leaves = jax.tree.leaves(arguments)
 
@@ -59,7 +62,7 @@ class Program:
         floats = [x for x in self._run() if jnp.issubdtype(x.dtype, jnp.floating)]
         return not any(bool(jnp.isnan(x).any()) for x in floats)
 
-    def _run(self) -> Any:
+    def _run(self) -> list[jax.Array]:
         results = self._executable(*self.leaves)
         jax.block_until_ready(results)
         for number, result in zip(self._fed_back, results, strict=False):
@@ -67,7 +70,7 @@ class Program:
         return results
 
 
-def compile_step(step: Step, device: Any, precision: str, clock: Clock = time.perf_counter) -> Compiled:
+def compile_step(step: Step, device: jax.Device, precision: str, clock: Clock = time.perf_counter) -> Compiled:
     """Trace, lower and compile ``step`` for ``device``, each timed."""
     leaves, tree = jax.tree.flatten(step.arguments)
     offsets = [0]
@@ -75,7 +78,7 @@ def compile_step(step: Step, device: Any, precision: str, clock: Clock = time.pe
         offsets.append(offsets[-1] + len(jax.tree.leaves(argument)))
     donated = [leaf for number in step.donated for leaf in range(offsets[number], offsets[number + 1])]
 
-    def flat(*leaves: Any) -> list[Any]:
+    def flat(*leaves: jax.Array) -> list[jax.Array]:
         results = step.function(*jax.tree.unflatten(tree, leaves))
         return jax.tree.leaves(results)
 
@@ -90,7 +93,7 @@ def compile_step(step: Step, device: Any, precision: str, clock: Clock = time.pe
     return Compiled(step, executable, device, tuple(donated), tuple(id(v) in reads for v in jaxpr.invars), stages)
 
 
-def start(compiled: Compiled, model: AbstractModel, values: dict[str, Any], seed: int = 0) -> Program:
+def start(compiled: Compiled, model: AbstractModel, values: Mapping[str, inputs.Held], seed: int = 0) -> Program:
     """The program with concrete arguments on its device; not called yet."""
     with jax.default_device(compiled.device):
         arguments = inputs.arguments(compiled.step, model, values, seed)
@@ -98,7 +101,7 @@ def start(compiled: Compiled, model: AbstractModel, values: dict[str, Any], seed
     return Program(compiled, arguments)
 
 
-def _stage(stages: dict[str, float | None], name: str, call: Callable[[], Any], clock: Clock) -> Any:
-    results: list[Any] = []
+def _stage(stages: dict[str, float | None], name: str, call: Callable[[], Staged], clock: Clock) -> Staged:
+    results: list[Staged] = []
     stages[name] = timed(lambda: results.append(call()), clock)
     return results[0]

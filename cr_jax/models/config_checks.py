@@ -2,7 +2,6 @@
 
 import math
 import re
-from typing import Any
 
 from cr_jax.errors import BadConfig
 
@@ -15,7 +14,7 @@ _REAL = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 
 
-def read_setting(key: str, text: str, current: Any) -> bool | int | float | str:
+def read_setting(key: str, text: str, current: object) -> bool | int | float | str:
     """``text`` as a value of the type of ``current``: bool, int, finite float, or else the text itself.
 
     Raises ``BadConfig`` with ``key``, the text and what is legal.

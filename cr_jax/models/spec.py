@@ -9,11 +9,13 @@ import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 import jax
 import optax
 from flax import nnx
+from flax.typing import PathParts
+from jaxtyping import PyTree
 
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data.corpus import Corpus
@@ -24,15 +26,21 @@ from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.models.config_checks import at_most as at_most
 from cr_jax.models.config_checks import positive as positive
 from cr_jax.models.config_checks import read_setting
-from cr_jax.nn.module import Module
+from cr_jax.nn.module import Module, PublicNames
 from cr_jax.printable import one_line
-from cr_jax.records import Positions, Workload
+from cr_jax.records import Configuration, Positions, Workload
 
+#: A model's module, and the dataclass of its dimensions.
+M = TypeVar("M", bound=Module)
+C = TypeVar("C", bound=Configuration)
+
+#: The abstract arrays of a batch by name, and the arrays themselves.
 Inputs = Mapping[str, jax.ShapeDtypeStruct]
+Batch = dict[str, jax.Array]
 
 
 @dataclass(frozen=True)
-class Objective:
+class Objective(Generic[M, C]):
     """One loss with the parameters it trains; a training step of its own."""
 
     name: str
@@ -40,45 +48,45 @@ class Objective:
     """What one training example is, in words."""
     batch: int
     """The public batch size."""
-    supervised_turns: Callable[[Any, Workload], float | None]
+    supervised_turns: Callable[[C, Workload], float | None]
     """(config, work) -> turns that one example supervises; ``None`` if an example is not made of turns."""
-    examples_per_epoch: Callable[[Any, Dataset], int]
+    examples_per_epoch: Callable[[C, Dataset], int]
     """(config, dataset) -> examples in one pass over the data."""
-    trains: Callable[[tuple[Any, ...], nnx.Variable[Any]], bool]
+    trains: Callable[[PathParts, nnx.Variable], bool]
     """(path, variable) -> whether this objective updates the variable at that NNX path."""
-    loss: Callable[[Any, dict[str, jax.Array], jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
+    loss: Callable[[M, Batch, jax.Array], tuple[jax.Array, Batch]]
     """(model, batch, key) -> (scalar loss, metrics)."""
-    optimizer: Callable[[Any], optax.GradientTransformation]
+    optimizer: Callable[[C], optax.GradientTransformation]
     """(config) -> an Optax transformation."""
-    inputs: Callable[[Any, Workload, int], Inputs]
+    inputs: Callable[[C, Workload, int], Inputs]
     """(config, work, batch) -> the abstract batch."""
     shared_counter: bool = False
     """Whether the optimizer's ``update`` takes the keyword ``counter``: an int32 scalar, the steps of all objectives so far."""
 
 
 @dataclass(frozen=True)
-class ConversationalModel:
+class ConversationalModel(Generic[M, C]):
     """How a model answers a turn. B users, turns t = 0 (the request q0) to T.
 
     A state is a pytree of arrays with leading axis B. Outputs are ``item_scores`` [B, items scored] and, where
     the model has them, ``question_scores`` [B, aspects] or ``answer_tokens`` [B, words].
     """
 
-    items: Callable[[Any, Workload], Inputs | None]
+    items: Callable[[C, Workload], Inputs | None]
     """(config, work) -> abstract inputs of ``precompute``; ``None`` if the model has no item side."""
-    precompute: Callable[[Any, dict[str, jax.Array]], Any]
+    precompute: Callable[[M, Batch], PyTree]
     """(model, items) -> the item side: paid once per set of weights."""
-    start: Callable[[Any, Any, int], Any]
+    start: Callable[[M, PyTree, int], PyTree]
     """(model, side, batch) -> the state before the request."""
-    turn: Callable[[Any, Any, Any, dict[str, jax.Array]], tuple[Any, dict[str, jax.Array]]]
+    turn: Callable[[M, PyTree, PyTree, Batch], tuple[PyTree, Batch]]
     """(model, side, state, utterance) -> (state, outputs); reads only what is new at turn t."""
-    replay: Callable[[Any, Any, dict[str, jax.Array]], dict[str, jax.Array]]
+    replay: Callable[[M, PyTree, Batch], Batch]
     """(model, side, history) -> outputs; reads the whole conversation up to turn t again."""
-    utterance: Callable[[Any, Workload, int, int], Inputs]
+    utterance: Callable[[C, Workload, int, int], Inputs]
     """(config, work, t, batch) -> abstract inputs of ``turn``, at bucketed lengths."""
-    history: Callable[[Any, Workload, int, int], Inputs]
+    history: Callable[[C, Workload, int, int], Inputs]
     """(config, work, t, batch) -> abstract inputs of ``replay``, at bucketed lengths."""
-    positions: Callable[[Any, Workload, int, str], Positions]
+    positions: Callable[[C, Workload, int, str], Positions]
     """(config, work, t, mode) -> word positions per user."""
     carried: str | None
     """What crosses turns, in words; ``None``: nothing does, and ``turn`` replays its window."""
@@ -100,21 +108,21 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Generic[M, C]):
     """How an architecture is trained: the published schedule and its examples."""
 
     stages: tuple[Stage, ...]
-    examples: Callable[[Corpus, Any, int], Examples]
+    examples: Callable[[Corpus, C, int], Examples]
     """(corpus, config, seed) -> what it trains on and is tested with."""
-    turn_encoder: Callable[[RecommenderAssets, Any], TurnEncoder] | None = None
+    turn_encoder: Callable[[RecommenderAssets, C], TurnEncoder] | None = None
     """(assets, config) -> the inputs of a conversation with the trained model; ``None``: ``crjax recommend`` refuses it."""
-    checks: Mapping[str, Callable[[Any, dict[str, jax.Array]], Mapping[str, Any]]] = field(default_factory=dict)
+    checks: Mapping[str, Callable[[M, Batch], Mapping[str, jax.Array]]] = field(default_factory=dict)
     """By objective: (model, batch) -> arrays with a row per example, of which ``Examples.checks`` makes the validation
     figures. Empty: the model is validated by ranking."""
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(Generic[M, C]):
     """An architecture.
 
     ``cr_jax/models/<folder>/model.py`` defines one or more; ``--model package.module:SPEC`` names one of the user's own.
@@ -127,24 +135,24 @@ class Spec:
     """The public implementation and its commit."""
     deviations: tuple[str, ...]
     """Where this model differs from the public implementation."""
-    config: type
+    config: type[C]
     """The dataclass of its dimensions."""
     fields: Mapping[str, str]
     """One line of meaning for every configuration key; ``--set`` and errors print it."""
-    configure: Callable[[Dataset, Workload], Any]
+    configure: Callable[[Dataset, Workload], C]
     """(dataset, work) -> dimensions under ``work.preset``; raises ``BadConfig`` for a preset the model cannot honour."""
-    build: Callable[[Any, nnx.Rngs], Module]
+    build: Callable[[C, nnx.Rngs], M]
     """(config, rngs) -> the module, with its scopes named (``name_scopes``) and its attribute ``config`` set."""
-    objectives: Callable[[Any], tuple[Objective, ...]]
-    conversation: ConversationalModel
-    published: Callable[[Any], Mapping[str, tuple[str, Callable[[Any], Any]]]]
+    objectives: Callable[[C], tuple[Objective[M, C], ...]]
+    conversation: ConversationalModel[M, C]
+    published: Callable[[C], PublicNames]
     """(config) -> the public implementation's variable name: (NNX path as a dotted string, conversion to ours)."""
-    paper_count: Callable[[Any, int], int | None]
+    paper_count: Callable[[C, int], int | None]
     """(config, trainable) -> parameters by the paper's way of counting; ``None`` if its figure does not follow from the
     public code."""
     scores_subset: bool
     """Whether ``items_scored`` may be below all items."""
-    training: Training | None = None
+    training: Training[M, C] | None = None
     """``None`` for an architecture that is only counted; ``crjax train`` refuses it."""
 
 
@@ -188,7 +196,7 @@ def _specs() -> dict[str, Spec]:
     return specs
 
 
-def _attribute(module: str, name: str) -> Any:
+def _attribute(module: str, name: str) -> object:
     """``name`` in ``module``; if a folder itself lacks it, in the folder's ``model.py``."""
     owner = importlib.import_module(module)
     if not hasattr(owner, name) and hasattr(owner, "__path__") and importlib.util.find_spec(f"{module}.model"):
@@ -196,7 +204,7 @@ def _attribute(module: str, name: str) -> Any:
     return getattr(owner, name)
 
 
-def override(spec: Spec, config: Any, settings: Mapping[str, str]) -> Any:
+def override(spec: Spec, config: C, settings: Mapping[str, str]) -> C:
     """``config`` with ``--set KEY=VALUE`` applied; a value is read as the field's own type.
 
     Raises ``BadConfig`` that lists the legal keys, or what is legal for a key.
@@ -209,7 +217,7 @@ def override(spec: Spec, config: Any, settings: Mapping[str, str]) -> Any:
     return dataclasses.replace(config, **changes)
 
 
-def expect_state(state: Any, expected: Any) -> None:
+def expect_state(state: PyTree, expected: PyTree) -> None:
     """Refuse a conversation state of another model, configuration or batch size (``BadConfig``).
 
     expected: the shapes of the state that ``start`` makes for this model and batch.

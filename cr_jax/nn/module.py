@@ -8,13 +8,19 @@ analyzer finds the innermost known path in ``op_name``, wherever a module is cal
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import jax
+import numpy as np
 from flax import nnx
 
 _M = TypeVar("_M", bound=nnx.Module)
+_Scoped = TypeVar("_Scoped", bound="Module")
+P = ParamSpec("P")
+R = TypeVar("R")
 
+#: By the public implementation's name of a variable: its path here, and the conversion of its array to ours.
+PublicNames = dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]]
 #: Scopes that are not modules but occur in every step (see ``cr_jax.steps``).
 EXTRA_SCOPES = ("loss", "optimizer", "top_k")
 
@@ -23,11 +29,11 @@ class Frozen(nnx.Variable):
     """A weight that no objective trains: reported as frozen."""
 
 
-def scoped(method: Callable[..., Any]) -> Callable[..., Any]:
+def scoped(method: Callable[Concatenate[_Scoped, P], R]) -> Callable[Concatenate[_Scoped, P], R]:
     """Run a method of a :class:`Module` inside the module's scope."""
 
     @functools.wraps(method)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: _Scoped, *args: P.args, **kwargs: P.kwargs) -> R:
         with jax.named_scope(self.scope or type(self).__name__):
             return method(self, *args, **kwargs)
 
@@ -39,7 +45,7 @@ class Module(nnx.Module):
 
     scope: str = ""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: bool) -> None:
         super().__init_subclass__(**kwargs)
         if "__call__" in cls.__dict__:
             cls.__call__ = scoped(cls.__dict__["__call__"])

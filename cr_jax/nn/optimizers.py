@@ -5,13 +5,13 @@ it weighs more in the first steps than Optax's ε on the corrected one.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from cr_jax.errors import BadConfig
 
@@ -23,8 +23,8 @@ class TfAdamState(NamedTuple):
     """Steps taken by this optimizer, and the running means of the gradient and of its square."""
 
     count: Int[Array, ""]
-    mu: Any
-    nu: Any
+    mu: PyTree
+    nu: PyTree
 
 
 def tf_adam(
@@ -39,14 +39,16 @@ def tf_adam(
     # TensorFlow holds β in float32; 1 − 0.999 then differs by 1.3e-5 of its value.
     b1, b2 = float(np.float32(b1)), float(np.float32(b2))
 
-    def init(params: Any) -> TfAdamState:
+    def init(params: PyTree) -> TfAdamState:
         zeros = jax.tree.map(jnp.zeros_like, params)
         return TfAdamState(jnp.zeros([], jnp.int32), zeros, jax.tree.map(jnp.zeros_like, params))
 
-    def update(updates: Any, state: Any, params: Any = None, *, counter: Any = None, **_: Any) -> tuple[Any, TfAdamState]:
+    def update(
+        updates: PyTree, state: PyTree, params: PyTree = None, *, counter: Int[Array, ""] | None = None, **_: object
+    ) -> tuple[PyTree, TfAdamState]:
         del params
         if not callable(learning_rate):
-            rate: Any = learning_rate
+            rate = learning_rate
         elif counter is None:
             raise BadConfig("tf_adam with a schedule was given counter=None; legal: the count of steps so far")
         else:

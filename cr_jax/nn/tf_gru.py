@@ -6,16 +6,13 @@ to all steps in one matmul outside the loop; inside it remain ``h·U`` for both 
 ``(r⊙h)·Uc`` for the candidate. Letters: B batch, T steps, E inputs, H hidden.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from cr_jax.nn.bias import add_bias
-from cr_jax.nn.module import Module, scoped
+from cr_jax.nn.module import Module, PublicNames, scoped
 
 glorot = nnx.initializers.glorot_uniform()
 
@@ -126,7 +123,7 @@ def _by_time(x: Array) -> Array:
     return x.swapaxes(0, 1)
 
 
-def gru_names(theirs: str, ours: str) -> dict[str, tuple[str, Callable[[Any], Any]]]:
+def gru_names(theirs: str, ours: str) -> PublicNames:
     """Public variable names under the scope ``theirs`` -> path under ``ours``, and no conversion."""
     return {
         f"{theirs}/{part}/{leaf}": (f"{ours}.{part}_{leaf}", lambda w: w)

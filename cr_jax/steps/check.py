@@ -1,7 +1,11 @@
 """Validation of a training objective by a forward pass of its own, a batch at a time."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
 
+import jax
+from flax import nnx
+
+from cr_jax.models.spec import Batch
 from cr_jax.nn.module import Frozen
 from cr_jax.records import ValidationLabels, Workload
 from cr_jax.steps.step import AbstractModel, Step
@@ -21,7 +25,13 @@ def check_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
         if objective.name not in forwards:
             continue
 
-        def check(weights: Any, frozen: Any, batch: Any, *, forward: Any = forwards[objective.name]) -> Any:
+        def check(
+            weights: nnx.State,
+            frozen: nnx.State,
+            batch: Batch,
+            *,
+            forward: Callable[..., Mapping[str, jax.Array]] = forwards[objective.name],
+        ) -> Mapping[str, jax.Array]:
             return forward(merge(frozen, weights), batch)
 
         batch = work.batch or objective.batch

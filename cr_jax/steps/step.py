@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 from flax import nnx
+from flax.nnx import filterlib
+from jaxtyping import PyTree
 
 from cr_jax.models.spec import Spec
-from cr_jax.nn.module import EXTRA_SCOPES, Frozen, module_paths
-from cr_jax.records import Labels, Parameter, StepPhase
+from cr_jax.nn.module import EXTRA_SCOPES, Frozen, Module, module_paths
+from cr_jax.records import Configuration, Labels, Parameter, StepPhase
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Step:
 
     name: str
     labels: Labels
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
+    function: Callable[..., PyTree]
+    arguments: tuple[PyTree, ...]
     names: tuple[str, ...]
     roles: tuple[str, ...]
     donated: tuple[int, ...]
@@ -45,20 +46,20 @@ class AbstractModel:
     """A model as shapes: what to merge, its module paths and its parameters."""
 
     spec: Spec
-    config: Any
-    module: nnx.Module
+    config: Configuration
+    module: Module
 
     @property
     def modules(self) -> tuple[str, ...]:
         """Dotted paths of the modules, and the scopes outside them."""
         return (*module_paths(self.module), *EXTRA_SCOPES)
 
-    def split(self, *filters: Any) -> tuple[Any, ...]:
+    def split(self, *filters: filterlib.Filter) -> tuple[nnx.State, ...]:
         """Abstract states by filter, the rest last; pass them to :meth:`merge` in the same order."""
         _, *states = nnx.split(self.module, *filters, ...)
         return tuple(states)
 
-    def merger(self, *filters: Any) -> Callable[..., Any]:
+    def merger(self, *filters: filterlib.Filter) -> Callable[..., Module]:
         """A function from states, split by these filters, to the module."""
         graph, *_ = nnx.split(self.module, *filters, ...)
         return lambda *states: nnx.merge(graph, *states)
@@ -87,7 +88,7 @@ class AbstractModel:
         return tuple(sorted(rows, key=lambda p: p.path))
 
 
-def abstract_model(spec: Spec, config: Any, dtype: str = "float32") -> AbstractModel:
+def abstract_model(spec: Spec, config: Configuration, dtype: str = "float32") -> AbstractModel:
     """The model's shapes, its float32 weights taken as ``dtype``; no weight is allocated."""
     module = nnx.eval_shape(lambda: spec.build(config, nnx.Rngs(0)))
     if dtype != "float32":
@@ -102,7 +103,7 @@ def abstract_key() -> jax.ShapeDtypeStruct:
     return jax.eval_shape(lambda: jax.random.key(0))
 
 
-def state_bytes(tree: Any) -> tuple[int, int]:
+def state_bytes(tree: PyTree) -> tuple[int, int]:
     """(numbers, bytes) in a tree of shapes."""
     leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
     return sum(leaf.size for leaf in leaves), sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)

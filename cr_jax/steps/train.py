@@ -1,12 +1,12 @@
 """Training steps: one optimizer step per objective."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optax
+from flax import nnx
+from jaxtyping import PyTree
 
-from cr_jax.models.spec import Objective
+from cr_jax.models.spec import Batch, Objective
 from cr_jax.nn.module import Frozen
 from cr_jax.records import TrainingLabels, Workload
 from cr_jax.steps.step import AbstractModel, Step, abstract_key, state_bytes
@@ -22,8 +22,16 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
     merge = model.merger(*filters)
     optimizer = objective.optimizer(model.config)
 
-    def step(trained: Any, moments: Any, others: Any, frozen: Any, batch: Any, key: jax.Array, *counter: jax.Array):
-        def loss(trained: Any):
+    def step(
+        trained: nnx.State,
+        moments: PyTree,
+        others: nnx.State,
+        frozen: nnx.State,
+        batch: Batch,
+        key: jax.Array,
+        *counter: jax.Array,
+    ) -> tuple[PyTree, PyTree, Batch]:
+        def loss(trained: nnx.State) -> tuple[jax.Array, Batch]:
             with jax.named_scope("loss"):  # operations outside all modules
                 return objective.loss(merge(trained, frozen, others), batch, key)
 
@@ -31,8 +39,8 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
         with jax.named_scope("optimizer"):
             extra = {"counter": counter[0]} if counter else {}
             updates, moments = optimizer.update(gradients, moments, trained, **extra)
-            trained = optax.apply_updates(trained, updates)
-        return trained, moments, {"loss": value, **metrics}
+            updated = optax.apply_updates(trained, updates)
+        return updated, moments, {"loss": value, **metrics}
 
     moments = jax.eval_shape(optimizer.init, trained)
     counter = (jax.ShapeDtypeStruct((), jnp.int32),) if objective.shared_counter else ()

@@ -1,11 +1,13 @@
 """Inference: the item side, paid once, and the pass that answers a turn."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import jax
+from flax import nnx
+from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig
+from cr_jax.models.spec import Batch
 from cr_jax.nn.module import Frozen
 from cr_jax.records import MODES, ItemLabels, Mode, TurnLabels, Workload
 from cr_jax.steps.step import AbstractModel, Step
@@ -56,7 +58,7 @@ def precompute_step(model: AbstractModel, work: Workload) -> Step | None:
     merge = model.merger(Frozen)
     frozen, weights = model.split(Frozen)
 
-    def precompute(weights: Any, frozen: Any, items: Any) -> Any:
+    def precompute(weights: nnx.State, frozen: nnx.State, items: Batch) -> PyTree:
         return talk.precompute(merge(frozen, weights), items)
 
     return Step(
@@ -71,7 +73,7 @@ def precompute_step(model: AbstractModel, work: Workload) -> Step | None:
     )
 
 
-def turn_functions(model: AbstractModel, top_k: int, questions: int = 1) -> dict[str, Callable[..., Any]]:
+def turn_functions(model: AbstractModel, top_k: int, questions: int = 1) -> dict[str, Callable[..., PyTree]]:
     """The pass that answers a turn, by mode, without its shapes: for counting and for recommending.
 
     ``replay(weights, frozen, side, history) -> best`` and ``incremental(weights, frozen, side, state, utterance) -> (state,
@@ -79,10 +81,10 @@ def turn_functions(model: AbstractModel, top_k: int, questions: int = 1) -> dict
     """
     talk, merge = model.spec.conversation, model.merger(Frozen)
 
-    def replay(weights: Any, frozen: Any, side: Any, history: Any):
+    def replay(weights: nnx.State, frozen: nnx.State, side: PyTree, history: Batch) -> Batch:
         return _best(talk.replay(merge(frozen, weights), side, history), top_k, questions)
 
-    def incremental(weights: Any, frozen: Any, side: Any, state: Any, utterance: Any):
+    def incremental(weights: nnx.State, frozen: nnx.State, side: PyTree, state: PyTree, utterance: Batch) -> tuple[PyTree, Batch]:
         state, outputs = talk.turn(merge(frozen, weights), side, state, utterance)
         return state, _best(outputs, top_k, questions)
 
@@ -103,7 +105,7 @@ def turn_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
 
     steps: list[Step] = []
     for mode in MODES:
-        groups: dict[str, tuple[Any, list[int]]] = {}
+        groups: dict[str, tuple[dict[str, jax.ShapeDtypeStruct], list[int]]] = {}
         for t in range(work.turns + 1):
             given = talk.history if mode == "replay" else talk.utterance
             inputs = dict(given(config, work, t, users))

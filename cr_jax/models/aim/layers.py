@@ -5,16 +5,16 @@ H units, Z noise, D = H + Z. Decoder outputs are time-major, so a loop's result 
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from cr_jax.models.aim.text_cnn import TextCNN, cnn_names
-from cr_jax.models.aim.tf_lstm import LSTMCell
-from cr_jax.nn.module import Module, scoped
+from cr_jax.models.aim.tf_lstm import LSTMCell, State
+from cr_jax.nn.module import Module, PublicNames, scoped
 
 PAD, GO = 0, 1
 
@@ -152,8 +152,8 @@ class Decoder(Module):
         steps: int,
         choose: Callable[[Float[Array, "B V"]], Array],
         vector: Callable[[Array], Float[Array, "B E"]],
-        emit: Callable[[Float[Array, "B V"], Array], Any],
-    ) -> tuple[Any, Any]:
+        emit: Callable[[Float[Array, "B V"], Array], PyTree],
+    ) -> tuple[PyTree, PyTree]:
         """T = ``steps`` steps on the decoder's own words.
 
         choose(logits): the word fed back. vector(word): its embedding, computed only at the next step.
@@ -165,7 +165,7 @@ class Decoder(Module):
         word = choose(logits)
         emitted = emit(logits, word)
 
-        def body(carry: Any, _: None) -> tuple[Any, Any]:
+        def body(carry: tuple[State, Array], _: None) -> tuple[tuple[State, Array], PyTree]:
             state, word = carry
             state = self.cell.step(state, self.cell.project(vector(word)) + start.gates)
             logits = self.output(state[1], tables.output)
@@ -236,7 +236,7 @@ class Generator(Module):
         return _joined(self.free(start, tables, steps, lambda logits, word: most_likely(logits)))
 
     @scoped
-    def free(self, start: Start, tables: Tables, steps: int, emit: Callable[[Array, Array], Any]) -> tuple[Any, Any]:
+    def free(self, start: Start, tables: Tables, steps: int, emit: Callable[[Array, Array], PyTree]) -> tuple[PyTree, PyTree]:
         """The soft-argmax pass; ``emit`` gives the output of a step (see :meth:`Decoder.free`)."""
         return self.decoder.free(
             start,
@@ -323,7 +323,7 @@ def _small(rngs: nnx.Rngs, shape: tuple[int, ...]) -> Array:
     return jax.random.uniform(rngs.params(), shape, minval=-1e-3, maxval=1e-3)
 
 
-def generator_names(theirs: str, ours: str) -> dict[str, tuple[str, Any]]:
+def generator_names(theirs: str, ours: str) -> PublicNames:
     """Public TensorFlow names of a :class:`Generator` at ``ours``: path and conversion."""
     lstm = "embedding_rnn_decoder/rnn_decoder/lstm_cell"
     leaves = {
@@ -339,7 +339,7 @@ def generator_names(theirs: str, ours: str) -> dict[str, tuple[str, Any]]:
     return cnn_names(theirs, f"{ours}.encoder") | {name: (path, lambda w: w) for name, path in names.items()}
 
 
-def discriminator_names(theirs: str, ours: str) -> dict[str, tuple[str, Any]]:
+def discriminator_names(theirs: str, ours: str) -> PublicNames:
     """Public TensorFlow names of a :class:`Discriminator` at ``ours``: path and conversion."""
     return (
         {f"{theirs}embed/W": (f"{ours}.embedding.table", lambda w: w)}

@@ -15,8 +15,8 @@ Letters: B batch, M = ``max_words``, f = ``filter``, S = M + 2(f-1) source words
 words, V words, E embedding, F features, H hidden, Z noise, O score features, I items.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +29,8 @@ from cr_jax.models.aim.examples import examples, turn_encoder
 from cr_jax.models.aim.layers import Discriminator, Generator, Tables, discriminator_names, generator_names
 from cr_jax.models.aim.losses import Direction
 from cr_jax.models.aim.word_window import WordWindow, append, empty_window
-from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
-from cr_jax.nn.module import Module, name_scopes
+from cr_jax.models.spec import Batch, ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
+from cr_jax.nn.module import Module, PublicNames, name_scopes
 from cr_jax.nn.optimizers import exponential_decay, tf_adam
 from cr_jax.records import Workload, bucket
 
@@ -213,7 +213,7 @@ def positions(config: Config, work: Workload, t: int, mode: str) -> Positions:
     return Positions(min(words, config.max_words), config.source_words)
 
 
-def published(config: Config) -> dict[str, tuple[str, Any]]:
+def published(config: Config) -> PublicNames:
     """Names in the public TensorFlow graph."""
     names = discriminator_names("d_", "discriminator") | generator_names("g_", "generator")
     if config.sides == 2 or config.mi_weight:
@@ -225,7 +225,7 @@ def objectives(config: Config) -> tuple[Objective, ...]:
     """The discriminator's step, then the generator's on the same batch; one counter counts both."""
     del config
 
-    def objective(name: str, loss: Any, rate: str) -> Objective:
+    def objective(name: str, loss: Callable[[AIM, Batch, jax.Array], tuple[jax.Array, Batch]], rate: str) -> Objective:
         return Objective(
             name=name,
             example="one question-answer pair",

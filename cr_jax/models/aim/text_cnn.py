@@ -6,7 +6,6 @@ Axes: B batch, L words, E embedding, K kernel width, D input and O output channe
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from cr_jax.models.aim.cnn_widths import STRIDE, widths
-from cr_jax.nn.module import Module
+from cr_jax.nn.module import Module, PublicNames
 
 
 class Convolution(Module):
@@ -63,12 +62,12 @@ def _uniform(bound: float) -> Callable[..., Array]:
     return init
 
 
-def cnn_names(theirs: str, ours: str) -> dict[str, tuple[str, Any]]:
+def cnn_names(theirs: str, ours: str) -> PublicNames:
     """Public TensorFlow names of a :class:`TextCNN` at ``ours``: path and conversion.
 
     Theirs are two-dimensional convolutions with an axis of 1.
     """
-    names: dict[str, tuple[str, Any]] = {
+    names: PublicNames = {
         f"{theirs}H1_3/weights": (f"{ours}.conv1.kernel", lambda w: w[:, :, 0]),
         f"{theirs}H2_3/weights": (f"{ours}.conv2.kernel", lambda w: w[:, 0]),
         f"{theirs}H3_3/weights": (f"{ours}.conv3.kernel", lambda w: w[:, 0]),

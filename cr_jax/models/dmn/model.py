@@ -14,9 +14,7 @@ Letters: B batch, P words of the facts, Q words of the question, L words of one 
 vector, H hidden, F fact slots, V answer classes.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +27,7 @@ from cr_jax.models.dmn.examples import examples, turn_encoder
 from cr_jax.models.dmn.layers import Answer, EpisodicMemory, InputModule
 from cr_jax.models.dmn.paper_count import with_optimizer
 from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
-from cr_jax.nn.module import Module, name_scopes
+from cr_jax.nn.module import Module, PublicNames, name_scopes
 from cr_jax.nn.optimizers import tf_adam
 from cr_jax.nn.tf_gru import gru_names, until
 from cr_jax.records import Workload, bucket
@@ -190,7 +188,7 @@ def positions(config: Config, work: Workload, t: int, mode: str) -> Positions:
     return Positions(text + question, _text(work, t) + _question(work, t))
 
 
-def published(config: Config) -> dict[str, tuple[str, Callable[[Any], Any]]]:
+def published(config: Config) -> PublicNames:
     """Names in the public TensorFlow graph; the gate's matrices are transposed there."""
     del config
     theirs, gate = "episodic-memory-module", "episodic.gate"

@@ -1,14 +1,13 @@
 """A function applied to many rows in chunks, which keeps temporaries small."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 
-def in_chunks(function: Callable[[Any], Array], rows: Any, chunk: int, axis: int) -> Array:
+def in_chunks(function: Callable[[PyTree], Array], rows: PyTree, chunk: int, axis: int) -> Array:
     """``function(rows)``, computed for at most ``chunk`` rows at once.
 
     rows: a pytree of arrays with the same leading axis, read in place. function: treats each row
@@ -21,7 +20,7 @@ def in_chunks(function: Callable[[Any], Array], rows: Any, chunk: int, axis: int
         return function(rows)
     size = -(-total // number)
 
-    def part(start: Any) -> Any:
+    def part(start: Array | int) -> PyTree:
         return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, start, size), rows)
 
     def body(done: Array, start: Array) -> tuple[Array, None]:

@@ -9,17 +9,17 @@ candidates, N common items, P words of a description, S fact slots, Q words of t
 E embedding, H hidden, W units of a head.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from cr_jax.errors import BadConfig
 from cr_jax.nn.bias import add_bias
-from cr_jax.nn.module import Module, scoped
+from cr_jax.nn.module import Module, PublicNames, scoped
 from cr_jax.nn.tf_gru import GRU, fact_states, glorot, gru_names, until
 
 
@@ -229,16 +229,16 @@ class MultiMemory(Module):
         return matrices + self.search.squares() + self.question.squares()
 
 
-def public_names(users: bool) -> dict[str, tuple[str, Callable[[Any], Any]]]:
+def public_names(users: bool) -> PublicNames:
     """Public variable name -> path here and conversion; ``users``: with the user table."""
 
-    def same(w: Any) -> Any:
+    def same(w: np.ndarray) -> np.ndarray:
         return w
 
-    def turned(w: Any) -> Any:
+    def turned(w: np.ndarray) -> np.ndarray:
         return w.T
 
-    def flat(w: Any) -> Any:
+    def flat(w: np.ndarray) -> np.ndarray:
         return w.reshape(-1)
 
     names = {"word_embedding": ("words.rows", same)} | ({"user_embedding": ("users.rows", same)} if users else {})

@@ -7,16 +7,16 @@ utterance its first 80 words.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.conversations import Conversations, ConversationsInMemory
 from cr_jax.data.corpus import PARTS, Corpus
-from cr_jax.data.dialogue import NOT_SAID, Dialogue, from_conversation, turns_of
+from cr_jax.data.dialogue import NOT_SAID, Dialogue, Form, from_conversation, turns_of
 from cr_jax.data.examples.dialogue_columns import UTTERANCES, WORDS, DialogueColumns
-from cr_jax.data.examples.pool import Arrays, Check, Examples, Index, Pool, Shape, ranking, turn_rows
+from cr_jax.data.examples.pool import Arrays, Check, Examples, Index, Pool, Ranking, Shape, ranking, turn_rows
 from cr_jax.data.examples.turn_encoder import TurnEncoder
 from cr_jax.data.formats.redial import LINE_BREAK
 from cr_jax.data.recommender_assets import RecommenderAssets
@@ -100,7 +100,7 @@ def examples(corpus: Corpus, config: Config, seed: int) -> Examples:
     merged = bool(corpus.conversations["train"])
     rated = {part: ratings_by_user(dialogues[part], items, merged) for part in PARTS}
     forms = np.array([form for talk in dialogues["train"] for form in talk.forms.values()])
-    majority: Any = tuple(int(np.bincount(column).argmax()) for column in forms.T)
+    majority = cast(Form, tuple(int(np.bincount(column).argmax()) for column in forms.T))
     sums, counts = np.zeros(len(items)), np.zeros(len(items))
     for row in rated["train"].values():
         for item, value in row.items():
@@ -145,7 +145,7 @@ def examples(corpus: Corpus, config: Config, seed: int) -> Examples:
 
 def _ranking(
     corpus: Corpus, part: str, texts: Texts, items: Mapping[str, int], rated: Mapping[str, Mapping[int, float]], slots: int
-) -> Any:
+) -> Ranking:
     talks = corpus.conversations[part]
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
     return ranking(_histories(talks, texts, items, rated, slots), talks, items, aspects)

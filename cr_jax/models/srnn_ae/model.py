@@ -9,13 +9,13 @@ K layers and H units of the conversation encoder.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from flax.typing import PathParts
 
 from cr_jax.data.examples.dialogue_columns import UTTERANCES, WORDS
 from cr_jax.errors import BadConfig
@@ -30,7 +30,7 @@ from cr_jax.models.srnn_ae.hrnn import HEADS, HRNN, Sentiment, published_heads, 
 from cr_jax.models.srnn_ae.recommender import ConversationState, DialogueRecommender
 from cr_jax.models.srnn_ae.torch_gru import published_gru
 from cr_jax.models.srnn_ae.word_vectors import GenSen, WordTable
-from cr_jax.nn.module import Frozen, name_scopes
+from cr_jax.nn.module import Frozen, PublicNames, name_scopes
 from cr_jax.records import Workload
 
 Batch = dict[str, jax.Array]
@@ -110,7 +110,7 @@ def _pairs(config: Config, work: Workload) -> float:
     return sum(min(i, work.turns) * n for i, n in enumerate(histogram, 1)) / sum(histogram)
 
 
-def _trains(*roots: str) -> Callable[[tuple[Any, ...], nnx.Variable], bool]:
+def _trains(*roots: str) -> Callable[[PathParts, nnx.Variable], bool]:
     return lambda path, variable: path[0] in roots and not isinstance(variable, Frozen)
 
 
@@ -152,7 +152,7 @@ def objectives(config: Config) -> tuple[Objective, ...]:
     return (sentiment, autorec, response) if config.decoder else (sentiment, autorec)
 
 
-def published(config: Config) -> dict[str, tuple[str, Callable[[Any], Any]]]:
+def published(config: Config) -> PublicNames:
     """Names of ``RecommendFromDialogue`` (of ``Recommender`` with the decoder): kernels transposed."""
     c, prefix = config, "recommender_module." if config.decoder else ""
     sentiment = f"{prefix}sentiment_analysis"

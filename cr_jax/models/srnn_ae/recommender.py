@@ -5,13 +5,14 @@ U new utterances, L words, n items, K layers and H units of the conversation enc
 the response encoder, V tokens of a response (words, then items).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from cr_jax.models.srnn_ae.autorec import AutoRec
+from cr_jax.models.srnn_ae.config import Config
 from cr_jax.models.srnn_ae.hred_decoder import SwitchingDecoder
 from cr_jax.models.srnn_ae.hrnn import HRNN, Dialogue, Encoded, Sentiment
 from cr_jax.nn.module import Module, scoped
@@ -40,7 +41,7 @@ class DialogueRecommender(Module):
     """
 
     #: The configuration it was built from, set by ``model.build``.
-    config: Any
+    config: Config
 
     def __init__(
         self,
