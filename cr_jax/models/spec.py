@@ -9,7 +9,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import jax
 import optax
@@ -37,6 +37,10 @@ C = TypeVar("C", bound=Configuration)
 #: The abstract arrays of a batch by name, and the arrays themselves.
 Inputs = Mapping[str, jax.ShapeDtypeStruct]
 Batch = dict[str, jax.Array]
+#: A model's variables, or a part of them: an NNX state.
+Weights: TypeAlias = PyTree
+#: A part of a model's variables: those of a type, or those that a function of path and variable chooses.
+Filter = type[nnx.Variable] | Callable[[PathParts, nnx.Variable], bool]
 
 
 @dataclass(frozen=True)

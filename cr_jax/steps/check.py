@@ -3,9 +3,8 @@
 from collections.abc import Callable, Mapping
 
 import jax
-from flax import nnx
 
-from cr_jax.models.spec import Batch
+from cr_jax.models.spec import Batch, Weights
 from cr_jax.nn.module import Frozen
 from cr_jax.records import ValidationLabels, Workload
 from cr_jax.steps.step import AbstractModel, Step
@@ -26,8 +25,8 @@ def check_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:
             continue
 
         def check(
-            weights: nnx.State,
-            frozen: nnx.State,
+            weights: Weights,
+            frozen: Weights,
             batch: Batch,
             *,
             forward: Callable[..., Mapping[str, jax.Array]] = forwards[objective.name],

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import jax
 from flax import nnx
-from flax.nnx import filterlib
 from jaxtyping import PyTree
 
-from cr_jax.models.spec import Spec
+from cr_jax.models.spec import Filter, Spec, Weights
 from cr_jax.nn.module import EXTRA_SCOPES, Frozen, Module, module_paths
 from cr_jax.records import Configuration, Labels, Parameter, StepPhase
 
@@ -54,12 +53,12 @@ class AbstractModel:
         """Dotted paths of the modules, and the scopes outside them."""
         return (*module_paths(self.module), *EXTRA_SCOPES)
 
-    def split(self, *filters: filterlib.Filter) -> tuple[nnx.State, ...]:
+    def split(self, *filters: Filter) -> tuple[Weights, ...]:
         """Abstract states by filter, the rest last; pass them to :meth:`merge` in the same order."""
         _, *states = nnx.split(self.module, *filters, ...)
         return tuple(states)
 
-    def merger(self, *filters: filterlib.Filter) -> Callable[..., Module]:
+    def merger(self, *filters: Filter) -> Callable[..., Module]:
         """A function from states, split by these filters, to the module."""
         graph, *_ = nnx.split(self.module, *filters, ...)
         return lambda *states: nnx.merge(graph, *states)

@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 from jaxtyping import PyTree
 
-from cr_jax.models.spec import Batch, Objective
+from cr_jax.models.spec import Batch, Objective, Weights
 from cr_jax.nn.module import Frozen
 from cr_jax.records import TrainingLabels, Workload
 from cr_jax.steps.step import AbstractModel, Step, abstract_key, state_bytes
@@ -23,15 +22,9 @@ def training_step(model: AbstractModel, objective: Objective, work: Workload) ->
     optimizer = objective.optimizer(model.config)
 
     def step(
-        trained: nnx.State,
-        moments: PyTree,
-        others: nnx.State,
-        frozen: nnx.State,
-        batch: Batch,
-        key: jax.Array,
-        *counter: jax.Array,
+        trained: Weights, moments: PyTree, others: Weights, frozen: Weights, batch: Batch, key: jax.Array, *counter: jax.Array
     ) -> tuple[PyTree, PyTree, Batch]:
-        def loss(trained: nnx.State) -> tuple[jax.Array, Batch]:
+        def loss(trained: Weights) -> tuple[jax.Array, Batch]:
             with jax.named_scope("loss"):  # operations outside all modules
                 return objective.loss(merge(trained, frozen, others), batch, key)
 

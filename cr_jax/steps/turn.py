@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 
 import jax
-from flax import nnx
 from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig
-from cr_jax.models.spec import Batch
+from cr_jax.models.spec import Batch, Weights
 from cr_jax.nn.module import Frozen
 from cr_jax.records import MODES, ItemLabels, Mode, TurnLabels, Workload
 from cr_jax.steps.step import AbstractModel, Step
@@ -58,7 +57,7 @@ def precompute_step(model: AbstractModel, work: Workload) -> Step | None:
     merge = model.merger(Frozen)
     frozen, weights = model.split(Frozen)
 
-    def precompute(weights: nnx.State, frozen: nnx.State, items: Batch) -> PyTree:
+    def precompute(weights: Weights, frozen: Weights, items: Batch) -> PyTree:
         return talk.precompute(merge(frozen, weights), items)
 
     return Step(
@@ -81,10 +80,10 @@ def turn_functions(model: AbstractModel, top_k: int, questions: int = 1) -> dict
     """
     talk, merge = model.spec.conversation, model.merger(Frozen)
 
-    def replay(weights: nnx.State, frozen: nnx.State, side: PyTree, history: Batch) -> Batch:
+    def replay(weights: Weights, frozen: Weights, side: PyTree, history: Batch) -> Batch:
         return _best(talk.replay(merge(frozen, weights), side, history), top_k, questions)
 
-    def incremental(weights: nnx.State, frozen: nnx.State, side: PyTree, state: PyTree, utterance: Batch) -> tuple[PyTree, Batch]:
+    def incremental(weights: Weights, frozen: Weights, side: PyTree, state: PyTree, utterance: Batch) -> tuple[PyTree, Batch]:
         state, outputs = talk.turn(merge(frozen, weights), side, state, utterance)
         return state, _best(outputs, top_k, questions)
 
