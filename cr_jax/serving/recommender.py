@@ -7,13 +7,14 @@ those of the tests at every length.
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 from msgspec import structs
 
 from cr_jax.data.conversation import Conversation, Turn
@@ -25,9 +26,9 @@ from cr_jax.data.recommender_file import read
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.files import expanded, is_file
 from cr_jax.models import spec as specs
-from cr_jax.models.spec import Spec
+from cr_jax.models.spec import Inputs, Spec
 from cr_jax.nn.module import Frozen
-from cr_jax.records import Workload, plain
+from cr_jax.records import Configuration, Workload, plain
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.turn import turn_functions
 from cr_jax.train.checkpoint import Stored, difference, stored, told
@@ -66,7 +67,13 @@ class Scored(Sequence[tuple[str, float]]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __getitem__(self, place: Any) -> Any:
+    @overload
+    def __getitem__(self, place: int) -> tuple[str, float]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Scored": ...
+
+    def __getitem__(self, place: int | slice) -> "tuple[str, float] | Scored":
         if isinstance(place, slice):
             return Scored(self._names, self._numbers[place], self._scores[place])
         return self._names[int(self._numbers[place])], float(self._scores[place])
@@ -105,8 +112,8 @@ class Recommender:
         if training is None or training.turn_encoder is None:
             raise BadConfig(f"{self.spec.name} states no turn encoder (Training.turn_encoder): it holds no conversations")
         self.encoder = training.turn_encoder(self.assets, self.config)
-        self.finished = checkpoint.progress["stage"] == len(checkpoint.identity["stages"])
-        self.steps = checkpoint.progress["total"]
+        self.finished = checkpoint.progress.stage == len(checkpoint.identity["stages"])
+        self.steps = checkpoint.progress.total
         self._model = abstract_model(self.spec, self.config)
         frozen, weights = self._model.split(Frozen)
         flat = checkpoint.weights(shapes(weights) | shapes(frozen))
@@ -119,10 +126,10 @@ class Recommender:
         # All items, not the top alone: the tests break ties by an order of their own.
         self._functions = turn_functions(self._model, number, questions)
         self._order = tie_order(number)
-        self._programs: dict[tuple[str, str], Callable[..., Any]] = {}
-        self._shapes: dict[bool, list[Mapping[str, Any]]] = {}
-        self._starts: dict[int, Any] = {}
-        self._side: Any = None
+        self._programs: dict[tuple[str, str], jax.stages.Compiled] = {}
+        self._shapes: dict[bool, list[Inputs]] = {}
+        self._starts: dict[int, PyTree] = {}
+        self._side: PyTree = None
         #: Conversations answered together.
         self.users = 1
         self.loaded_s = time.perf_counter() - begin
@@ -161,7 +168,7 @@ class Recommender:
             self._run(self._program("incremental", row), self.start(), row)
         return len(self._programs), time.perf_counter() - begin
 
-    def start(self) -> Any:
+    def start(self) -> PyTree:
         """The state of ``users`` conversations before their requests."""
         if self.users not in self._starts:
             weights, frozen = self._tree.unflatten(self._held)
@@ -169,12 +176,12 @@ class Recommender:
             self._starts[self.users] = self.spec.conversation.start(module, self._side, self.users)
         return self._starts[self.users]
 
-    def turn(self, state: Any, talk: Talk, t: int) -> tuple[Any, Answer]:
+    def turn(self, state: PyTree, talk: Talk, t: int) -> tuple[PyTree, Answer]:
         """The new part of ``talk`` at turn t, after the turns before it; the given state is used up."""
         state, answers = self.turns(state, [talk], t)
         return state, answers[0]
 
-    def turns(self, state: Any, talks: Sequence[Talk], t: int) -> tuple[Any, list[Answer]]:
+    def turns(self, state: PyTree, talks: Sequence[Talk], t: int) -> tuple[PyTree, list[Answer]]:
         """The same for several conversations at once, at most ``users``; those that have ended at turn t are left out at the end
         of ``talks``. The latency of each is that of all.
         """
@@ -215,7 +222,7 @@ class Recommender:
     def _room(self, request: int, question: int, answer: int) -> Workload:
         return Workload(turns=1, lengths=room(request, question, answer), turn_histogram=(1,), top_k=self.top)
 
-    def _program(self, mode: str, row: Arrays) -> Callable[..., Any]:
+    def _program(self, mode: str, row: Arrays) -> jax.stages.Compiled:
         key = mode, _shaped(row)
         if key not in self._programs:
             state = (self.start(),) if mode == "incremental" else ()
@@ -224,7 +231,7 @@ class Recommender:
             self._programs[key] = function.lower(self._held, self._side, *state, row).compile()
         return self._programs[key]
 
-    def _run(self, program: Callable[..., Any], state: Any, row: Arrays) -> tuple[Any, Arrays]:
+    def _run(self, program: jax.stages.Compiled, state: PyTree, row: Arrays) -> tuple[PyTree, Arrays]:
         state, best = program(self._held, self._side, state, row)
         return state, jax.device_get(best)
 
@@ -237,7 +244,7 @@ class Recommender:
         """Windows of one shape put together, the last one repeated."""
         return together(read, read[0], {}, self.users)
 
-    def _replayed(self, program: Callable[..., Any], row: Arrays) -> Arrays:
+    def _replayed(self, program: jax.stages.Compiled, row: Arrays) -> Arrays:
         return jax.device_get(program(self._held, self._side, row))
 
     def _endless(self) -> tuple[Conversation, ...]:
@@ -288,7 +295,7 @@ def _spec(checkpoint: Stored, model: str | None) -> Spec:
     return spec
 
 
-def _config(checkpoint: Stored, spec: Spec) -> Any:
+def _config(checkpoint: Stored, spec: Spec) -> Configuration:
     try:
         return spec.config(**checkpoint.identity["config"])
     except (TypeError, ValueError) as error:

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cr_jax.json_text import read_json
-from cr_jax.records import CompiledStep, Target, Workload, plain
+from cr_jax.records import CompiledStep, Configuration, Target, Workload, plain
 from cr_jax.targets.cache import Cache, keep, step_key
 from cr_jax.targets.compilation import Compilation, another, as_traced, completed, from_json, uncompiled
 from cr_jax.targets.resolve import description
 from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
 from cr_jax.targets.worker_process import COMMAND, environment
+from cr_jax.targets.worker_request import CompileRequest
 
 #: Called with ``target: step`` when a worker begins it.
 Progress = Callable[[str], None]
@@ -35,7 +35,7 @@ class Job:
     """
 
     model: str
-    config: Any
+    config: Configuration
     work: Workload
     target: Target
     traced: tuple[CompiledStep, ...]
@@ -162,7 +162,7 @@ def _attempt(
     return reason
 
 
-def _request(job: Job, steps: list[str], folder: str) -> dict[str, Any]:
+def _request(job: Job, steps: list[str], folder: str) -> CompileRequest:
     return {
         "kind": "compile",
         "model": job.model,

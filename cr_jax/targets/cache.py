@@ -12,7 +12,6 @@ import os
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from cr_jax.errors import NotWritten
 from cr_jax.hlo.fingerprint import fingerprint
@@ -40,7 +39,7 @@ def step_key(step: CompiledStep, target: Target) -> str:
     )
 
 
-def key(decides: Mapping[str, Any]) -> str:
+def key(decides: Mapping[str, object]) -> str:
     """The key of a program from everything that affects the compiler's result."""
     text = json.dumps({"format": FORMAT, **decides}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -99,5 +98,5 @@ def keep(cache: Cache, key: str, compilation: Compilation, warn: Callable[[str],
             warn(f"a compiled program is not kept: {error}")
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -32,7 +32,7 @@ class Compilation:
     note: str | None = None
 
 
-def to_json(compilation: Compilation) -> dict[str, Any]:
+def to_json(compilation: Compilation) -> dict[str, object]:
     """The compilation as a document."""
     return plain(compilation)
 

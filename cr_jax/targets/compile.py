@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
+from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig
 from cr_jax.printable import one_line
@@ -20,7 +21,9 @@ from cr_jax.steps.step import Step
 from cr_jax.targets.compilation import Compilation, completed, traced_as
 from cr_jax.targets.jaxpr import count_jaxpr
 from cr_jax.targets.resolve import COUNT_OPTIONS
+from cr_jax.targets.worker_request import Options
 
+Stage = TypeVar("Stage")
 #: Figures of a step without a compiled program.
 _NO_MEMORY = MemoryFigures(None, None, None, None, None, None)
 
@@ -32,8 +35,8 @@ class Place:
     """
 
     platform: str
-    device: Any = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    device: jax.Device | None = None
+    options: Options = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class LoweredStep:
     """
 
     step: CompiledStep
-    traced: Any
-    lowered: Any
+    traced: jax.stages.Traced
+    lowered: jax.stages.Lowered
 
     def compile(self) -> Compilation:
         """XLA's program for this machine's CPU."""
@@ -110,7 +113,7 @@ def compile_for(step: Step, place: Place, precision: str) -> Compilation:
     return _compile(lowered, place, durations, traced_as(_model_text(model), _arguments(step)))
 
 
-def _lower(step: Step, place: Place, precision: str) -> tuple[Any, Any, dict[str, float]]:
+def _lower(step: Step, place: Place, precision: str) -> tuple[jax.stages.Traced, jax.stages.Lowered, dict[str, float]]:
     durations: dict[str, float] = {}
     arguments = step.arguments if place.device is None else _on(place.device, step.arguments)
     jitted = jax.jit(step.function, donate_argnums=step.donated)
@@ -120,19 +123,19 @@ def _lower(step: Step, place: Place, precision: str) -> tuple[Any, Any, dict[str
     return traced, lowered, durations
 
 
-def _model_text(lowered: Any) -> str:
+def _model_text(lowered: jax.stages.Lowered) -> str:
     return lowered.as_text("hlo", debug_info=True)
 
 
-def _compile(lowered: Any, place: Place, durations: Mapping[str, float], traced: tuple[str, str]) -> Compilation:
+def _compile(lowered: jax.stages.Lowered, place: Place, durations: Mapping[str, float], traced: tuple[str, str]) -> Compilation:
     seconds, options, note = dict(durations), dict(place.options), None
     try:
-        executable = _timed(seconds, "compile", lambda: lowered.compile(compiler_options=options or None))
+        executable = _timed(seconds, "compile", lambda: _optimised(lowered, options))
     except jax.errors.JaxRuntimeError as error:
         if place.platform != "cuda" or _NO_TILES not in str(error):
             raise
         options, note = options | _CUBLAS, "the untuned tiles of a Triton product do not fit; products are cuBLAS calls"
-        executable = _timed(seconds, "compile", lambda: lowered.compile(compiler_options=options))
+        executable = _timed(seconds, "compile", lambda: _optimised(lowered, options))
     analysis = _xla(executable)
     return Compilation(
         hlo=_text(executable, lowered, options),
@@ -145,6 +148,11 @@ def _compile(lowered: Any, place: Place, durations: Mapping[str, float], traced:
         durations_s=seconds,
         note=note,
     )
+
+
+def _optimised(lowered: jax.stages.Lowered, options: Options) -> jax.stages.Compiled:
+    # JAX takes whole numbers too, which its annotation leaves out.
+    return lowered.compile(compiler_options=cast(dict[str, str | bool], options) or None)
 
 
 def versions() -> dict[str, str | None]:
@@ -161,19 +169,19 @@ def versions() -> dict[str, str | None]:
     return by_package
 
 
-def _timed(durations: dict[str, float], name: str, call: Callable[[], Any]) -> Any:
+def _timed(durations: dict[str, float], name: str, call: Callable[[], Stage]) -> Stage:
     started = time.perf_counter()
     result = call()
     durations[name] = time.perf_counter() - started
     return result
 
 
-def _on(device: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def _on(device: jax.Device, arguments: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
     sharding = SingleDeviceSharding(device)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), arguments)
 
 
-def _text(executable: Any, lowered: Any, options: dict[str, Any]) -> str:
+def _text(executable: jax.stages.Compiled, lowered: jax.stages.Lowered, options: Options) -> str:
     """The optimised HLO. Where the compiler cannot print its own program (a very large gather on TPU
     v5p and v6e), the text it dumps while compiling.
     """
@@ -185,21 +193,21 @@ def _text(executable: Any, lowered: Any, options: dict[str, Any]) -> str:
         if "async-update" not in str(error):
             raise
     with tempfile.TemporaryDirectory(prefix="crjax-dump-") as folder:
-        lowered.compile(compiler_options=options | {"xla_dump_to": folder, "xla_dump_hlo_as_text": True})
+        _optimised(lowered, options | {"xla_dump_to": folder, "xla_dump_hlo_as_text": True})
         files = [f for f in Path(folder).iterdir() if re.search(r"after_(optimizations|codegen)\.txt$", f.name)]
         if not files:
             raise RuntimeError("the compiler can neither print nor dump its program")
         return max(files, key=lambda f: (f.stat().st_size, f.name)).read_text(encoding="utf-8", errors="replace")
 
 
-def _xla(executable: Any) -> dict[str, float]:
+def _xla(executable: jax.stages.Compiled) -> dict[str, float]:
     analysis = executable.cost_analysis()
     if isinstance(analysis, list | tuple):
         analysis = analysis[0] if analysis else None
     return {k: float(v) for k, v in (analysis or {}).items() if k in ("flops", "transcendentals", "bytes accessed")}
 
 
-def _memory(executable: Any) -> MemoryFigures:
+def _memory(executable: jax.stages.Compiled) -> MemoryFigures:
     analysis = executable.memory_analysis()
     names = (
         "argument_size_in_bytes",

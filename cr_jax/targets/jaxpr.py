@@ -4,14 +4,18 @@ A jaxpr states the length of every ``scan``; a ``while`` states none, so it is c
 reported.
 """
 
+from collections.abc import Mapping
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cr_jax.records import JaxprCount
 from cr_jax.units import FLOPS_PER_MULTIPLY_ADD
 
+if TYPE_CHECKING:
+    from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-def count_jaxpr(jaxpr: Any) -> JaxprCount:
+
+def count_jaxpr(jaxpr: "Jaxpr | ClosedJaxpr") -> JaxprCount:
     """Count a (closed) jaxpr: products, loops times their length, the most expensive branch of a ``cond``."""
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
     flops = loops = 0
@@ -35,18 +39,18 @@ def count_jaxpr(jaxpr: Any) -> JaxprCount:
     return JaxprCount(flops, loops)
 
 
-def _inner(params: dict[str, Any]) -> list[Any]:
+def _inner(params: Mapping[str, Any]) -> "list[Jaxpr | ClosedJaxpr]":
     items = [item for value in params.values() for item in (value if isinstance(value, list | tuple) else (value,))]
     return [item for item in items if hasattr(item, "eqns") or hasattr(getattr(item, "jaxpr", None), "eqns")]
 
 
-def _dot(equation: Any) -> int:
+def _dot(equation: "JaxprEqn") -> int:
     (contracted, _), _ = equation.params["dimension_numbers"]
     left = equation.invars[0].aval.shape
     return FLOPS_PER_MULTIPLY_ADD * prod(equation.outvars[0].aval.shape) * prod(left[d] for d in contracted)
 
 
-def _convolution(equation: Any) -> int:
+def _convolution(equation: "JaxprEqn") -> int:
     """Valid positions only, by enumeration: deliberately not the counter's own arithmetic."""
     params = equation.params
     numbers = params["dimension_numbers"]

@@ -9,7 +9,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TypedDict
 
 from cr_jax.errors import BadConfig
 from cr_jax.resources import compiler_locks
@@ -18,12 +18,19 @@ from cr_jax.resources import compiler_locks
 RISK = "--unpinned, which takes and runs whatever wheels the package index has, their hashes unchecked"
 
 
+class LockedPackage(TypedDict):
+    """A package of a lock: its version, and its wheels' hashes by file name."""
+
+    version: str
+    sha256: dict[str, str]
+
+
 def versions() -> tuple[str, ...]:
     """The versions of jaxlib that are locked."""
     return tuple(_read())
 
 
-def locked(jaxlib: str, kind: str) -> Mapping[str, Mapping[str, Any]]:
+def locked(jaxlib: str, kind: str) -> Mapping[str, LockedPackage]:
     """By package: ``version`` and ``sha256`` by file name.
 
     Raises ``BadConfig`` for a jaxlib that is not locked, and where none of the files is for this Python and machine.
@@ -40,7 +47,7 @@ def locked(jaxlib: str, kind: str) -> Mapping[str, Mapping[str, Any]]:
     return packages
 
 
-def requirements_text(wheels: Mapping[str, Mapping[str, Any]]) -> str:
+def requirements_text(wheels: Mapping[str, LockedPackage]) -> str:
     """A requirements file for an installer that checks hashes."""
     lines = []
     for name, entry in wheels.items():
@@ -60,5 +67,5 @@ def _python() -> str:
 
 
 @cache
-def _read() -> dict[str, Any]:
+def _read() -> dict[str, dict[str, dict[str, LockedPackage]]]:
     return json.loads(compiler_locks().read_text(encoding="utf-8"))["jaxlib"]

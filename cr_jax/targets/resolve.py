@@ -5,7 +5,6 @@ import platform
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator, target_config_text
@@ -14,16 +13,17 @@ from cr_jax.documents.accelerator_profile import CudaTarget
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.records import Target
 from cr_jax.targets import overlay, worker_process
+from cr_jax.targets.worker_request import CompilerDescription, Options, TargetDescription
 
 #: A bare kind stands for its attached device, else for the kind's default accelerator.
 DEFAULTS = {"cpu": "cpu", "gpu": "h100", "tpu": "tpu-v5e"}
 
 #: Options for CPU programs that are counted and never run. They leave the HLO unchanged (a test checks
 #: that) and skip the optimisation of machine code, most of a small program's compile time.
-COUNT_OPTIONS: dict[str, Any] = {"xla_backend_optimization_level": 0}
+COUNT_OPTIONS: Options = {"xla_backend_optimization_level": 0}
 
 #: Without a card a compiler cannot time its candidates.
-_OPTIONS: dict[str, dict[str, Any]] = {"cuda": {"xla_gpu_autotune_level": 0}, "tpu": {}}
+_OPTIONS: dict[str, Options] = {"cuda": {"xla_gpu_autotune_level": 0}, "tpu": {}}
 #: Files by which the system shows a device of a platform; checked before a worker is asked.
 _NODES = {"cuda": ("/dev/nvidiactl", "/dev/dxg"), "tpu": ("/dev/accel0", "/dev/vfio/0")}
 #: The CUDA releases that compile for a compute capability (NVIDIA's CUDA toolkit release notes).
@@ -64,19 +64,19 @@ def resolve(device: str) -> Target:
     )
 
 
-def description(target: Target) -> dict[str, Any]:
+def description(target: Target) -> TargetDescription:
     """The description of a target for a worker and for a cache key."""
-    common = {"platform": target.platform, "attached": target.attached, "compiler": target.compiler}
+    common: CompilerDescription = {"platform": target.platform, "attached": target.attached, "compiler": target.compiler}
     if target.platform == "cpu":
-        return common | {"host": _host(), "options": COUNT_OPTIONS}
+        return {**common, "host": _host(), "options": COUNT_OPTIONS}
     if target.attached:
-        return common | {"title": target.kind, "options": {}}
+        return {**common, "title": target.kind, "options": {}}
     told = load.accelerator(target.name).compiler_target
     assert told is not None, "a target that is not attached has a compiler"
     config = target_config_text(told.config) if isinstance(told, CudaTarget) else None
     # JAX attaches a v4 chip as one device over both its cores; its compiler must be told.
     chip = "megacore" if told.topology.startswith("v4:") else None
-    return common | {"topology": told.topology, "chip": chip, "config": config, "options": _OPTIONS[target.platform]}
+    return {**common, "topology": told.topology, "chip": chip, "config": config, "options": _OPTIONS[target.platform]}
 
 
 @cache

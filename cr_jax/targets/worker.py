@@ -10,13 +10,18 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from cr_jax.json_text import read_json
 from cr_jax.printable import named
 from cr_jax.records import ArrayShape, Lengths, TextLengths, Workload, plain
 from cr_jax.resources import write_atomically
 from cr_jax.targets.compilation import to_json
+from cr_jax.targets.worker_request import AheadDescription, CompileRequest, ProbeRequest, TargetDescription
+
+if TYPE_CHECKING:
+    from cr_jax.steps.step import Step
+    from cr_jax.targets.compile import Place
 
 
 def main(arguments: list[str]) -> int:
@@ -39,11 +44,11 @@ def answer(arguments: list[str], say: TextIO) -> int:
     return 0
 
 
-def _tell_device(request: dict[str, Any], say: TextIO) -> None:
+def _tell_device(request: ProbeRequest, say: TextIO) -> None:
     _say(say, event="device", **_probe(request["platform"]))
 
 
-def _compile(request: dict[str, Any], say: TextIO) -> None:
+def _compile(request: CompileRequest, say: TextIO) -> None:
     from cr_jax.targets.compile import compile_for
 
     place = _place(request["target"])
@@ -62,7 +67,7 @@ def _compile(request: dict[str, Any], say: TextIO) -> None:
             _say(say, event="done", step=name)
 
 
-def traced_steps(request: dict[str, Any]) -> dict[str, Any]:
+def traced_steps(request: CompileRequest) -> "dict[str, Step]":
     """The steps of the request by name, built anew from the model, its configuration and the workload."""
     from cr_jax.models import spec as specs
     from cr_jax.steps import check, train, turn
@@ -84,7 +89,7 @@ def traced_steps(request: dict[str, Any]) -> dict[str, Any]:
     return {step.name: step for step in steps}
 
 
-def _place(target: dict[str, Any]) -> Any:
+def _place(target: TargetDescription) -> "Place":
     import jax
     from jax.experimental import topologies
 
@@ -93,18 +98,19 @@ def _place(target: dict[str, Any]) -> Any:
     platform = target["platform"]
     if target["attached"]:
         return Place(platform, jax.devices(platform)[0], target["options"])
+    ahead = cast(AheadDescription, target)
     if platform == "cuda":
-        topology = topologies.get_topology_desc(platform="cuda", target_config=target["config"], topology=target["topology"])
+        topology = topologies.get_topology_desc(platform="cuda", target_config=ahead["config"], topology=ahead["topology"])
     else:
         # One chip a host: some libtpu releases take a host of four chips for granted.
-        chip = {"chip_config_name": target["chip"]} if target["chip"] else {}
+        chip = {"chip_config_name": ahead["chip"]} if ahead["chip"] else {}
         topology = topologies.get_topology_desc(
-            platform="tpu", topology_name=target["topology"], chips_per_host_bounds=[1, 1, 1], **chip
+            platform="tpu", topology_name=ahead["topology"], chips_per_host_bounds=[1, 1, 1], **chip
         )
     return Place(platform, topology.devices[0], target["options"])
 
 
-def _probe(platform: str) -> dict[str, Any]:
+def _probe(platform: str) -> dict[str, str | None]:
     """Title of the attached device of a platform, ``None`` if there is none."""
     import jax
 
@@ -125,7 +131,7 @@ def workload(document: dict[str, Any]) -> Workload:
     return Workload(**{**document, "lengths": lengths, "turn_histogram": histogram, "batches": batches})
 
 
-def _tuples(value: Any) -> Any:
+def _tuples(value: object) -> object:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
@@ -136,7 +142,7 @@ def _progress_pipe() -> TextIO:
     return pipe
 
 
-def _say(pipe: TextIO, **event: Any) -> None:
+def _say(pipe: TextIO, **event: object) -> None:
     pipe.write(json.dumps(event) + "\n")
     pipe.flush()
 

@@ -10,16 +10,18 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig, BadInput, NotWritten
 from cr_jax.files import is_folder
 from cr_jax.printable import cut, one_line
 from cr_jax.train import hosts
-from cr_jax.train.position import read_identity, read_position, strict
+from cr_jax.train.position import Identity, Position, read_identity, read_position, strict
 
 #: Newest checkpoints kept.
 KEPT = 2
@@ -28,18 +30,18 @@ KEPT = 2
 class Checkpoints:
     """The checkpoints in a folder."""
 
-    def __init__(self, folder: str | Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, folder: str | Path, identity: Identity) -> None:
         """identity: plain values that a run must agree in to continue from a checkpoint."""
         ocp = _orbax()
         self._ocp = ocp
         self.folder = Path(folder).resolve()
-        self.identity = json.loads(json.dumps(identity))
+        self.identity: Identity = json.loads(json.dumps(identity))
         self._manager: Any = None
         hosts.first(self._open)
 
     def _open(self) -> None:
         ocp = self._ocp
-        alone: dict[str, Any] = {}
+        alone: dict[str, object] = {}
         if jax.process_count() > 1:
             alone["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
                 primary_host=0, active_processes={0}, barrier_sync_key_prefix="cr_jax"
@@ -58,13 +60,13 @@ class Checkpoints:
         """Step of the newest whole checkpoint."""
         return hosts.first(lambda: self._manager.latest_step())
 
-    def save(self, step: int, arrays: Any, progress: Mapping[str, Any]) -> None:
+    def save(self, step: int, arrays: PyTree, progress: Mapping[str, object]) -> None:
         """Write a checkpoint. ``progress`` is plain data with the position of the run."""
         # Keys are typed arrays and scalars Python's: both become arrays.
         arrays = jax.tree.map(np.asarray, arrays)
         hosts.first(lambda: self._save(step, arrays, progress))
 
-    def _save(self, step: int, arrays: Any, progress: Mapping[str, Any]) -> None:
+    def _save(self, step: int, arrays: PyTree, progress: Mapping[str, object]) -> None:
         ocp = self._ocp
         try:
             self._manager.save(
@@ -80,14 +82,14 @@ class Checkpoints:
             reason = getattr(error, "strerror", None) or one_line(error, 200)
             raise NotWritten(f"{self.folder}: checkpoint {step} not written, earlier ones are intact: {reason}") from None
 
-    def restore(self, like: Any) -> tuple[Any, dict[str, Any]]:
+    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, object]]:
         """The newest checkpoint's arrays, shaped ``like`` those given, and its progress.
 
         Raises ``BadInput`` where there is none, it is damaged, or it belongs to another run.
         """
         read = jax.tree.map(np.asarray, like)
 
-        def work() -> dict[str, Any]:
+        def work() -> dict[str, object]:
             nonlocal read
             read, progress = self._restore(read)
             return progress
@@ -95,7 +97,7 @@ class Checkpoints:
         progress = hosts.first(work)
         return hosts.arrays(read), progress
 
-    def _restore(self, like: Any) -> tuple[Any, dict[str, Any]]:
+    def _restore(self, like: PyTree) -> tuple[PyTree, dict[str, object]]:
         ocp, step = self._ocp, self._manager.latest_step()
         if step is None:
             raise BadInput(str(self.folder), "no checkpoint here; legal: a folder that crjax train wrote to")
@@ -126,9 +128,9 @@ class Stored:
     """The newest checkpoint of a folder, without its arrays. identity and progress are as saved."""
 
     place: str
-    identity: dict[str, Any]
-    progress: dict[str, Any]
-    weights: Callable[[Mapping[str, jax.ShapeDtypeStruct]], dict[str, Any]]
+    identity: Identity
+    progress: Position
+    weights: Callable[[Mapping[str, jax.ShapeDtypeStruct]], dict[str, jax.Array | np.ndarray]]
 
 
 def stored(folder: str | Path) -> Stored:
@@ -155,13 +157,13 @@ def stored(folder: str | Path) -> Stored:
         raise BadInput(str(folder), "no checkpoint here; legal: a folder that crjax train wrote to")
     where = f"{folder}/{step}"
 
-    def read(**items: Any) -> Any:
+    def read(**items: object) -> Any:
         try:
             return manager.restore(step, args=ocp.args.Composite(**items))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(where, f"damaged: {one_line(error, 200)}") from None
 
-    def weights(like: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
+    def weights(like: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.Array | np.ndarray]:
         try:
             saved = manager.item_metadata(step).arrays.tree["weights"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -172,10 +174,10 @@ def stored(folder: str | Path) -> Stored:
         return read(arrays=ocp.args.PyTreeRestore(item={"weights": dict(like)}, partial_restore=True))["arrays"]["weights"]
 
     plain = strict(dict(read(identity=ocp.args.JsonRestore(), progress=ocp.args.JsonRestore())), where)
-    return Stored(where, read_identity(plain["identity"], where), vars(read_position(plain["progress"], where)), weights)
+    return Stored(where, read_identity(plain["identity"], where), read_position(plain["progress"], where), weights)
 
 
-def _orbax() -> Any:
+def _orbax() -> ModuleType:
     try:
         import orbax.checkpoint as ocp  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -184,7 +186,7 @@ def _orbax() -> Any:
     return ocp
 
 
-def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str = "") -> list[str]:
+def difference(theirs: Mapping[str, object], ours: Mapping[str, object], path: str = "") -> list[str]:
     """The differences between two identities: ``config.hidden is 16, here 32``."""
     differences: list[str] = []
     for key in sorted(set(theirs) | set(ours)):

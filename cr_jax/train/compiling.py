@@ -6,7 +6,6 @@ JAX takes them from the wall clock, which may be set while it compiles. They are
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import jax
 
@@ -78,7 +77,7 @@ def clock() -> Callable[[], float]:
     """Seconds spent compiling since the first call."""
     spans, day = Spans(), Day()
 
-    def hear(event: str, duration_secs: float, **_: Any) -> None:
+    def hear(event: str, duration_secs: float, **_: object) -> None:
         if event in _EVENTS:
             spans.add(time.perf_counter(), day.seconds(duration_secs))
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from cr_jax.data.corpus import Corpus
 from cr_jax.data.examples.batches import in_order
 from cr_jax.data.examples.pool import Arrays, Check, Examples, Pool, Ranking
-from cr_jax.models.spec import Spec
+from cr_jax.documents.training_report import Figures
+from cr_jax.models.spec import Batch, Spec, Weights
+from cr_jax.nn.module import Module
 from cr_jax.train import metrics
 
 #: Rows tested at once.
@@ -39,10 +42,10 @@ class Ranked:
         """The user of each row of ``final``."""
         return [self.ranking.user[int(c)] for c in self.ranking.conversation[self.ranking.last]]
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, float | list[float]]:
         """After the last turn: Recall, Hit, MRR, NDCG; success by turn; of the aspects: MRR and Hit."""
         r = self.ranking
-        shown: dict[str, Any] = metrics.means(self.final)
+        shown: dict[str, float | list[float]] = {**metrics.means(self.final)}
         shown[f"success@{SUCCESS}_by_turn"] = metrics.success_by_turn(self.ranks, r.conversation, r.t, SUCCESS)
         if self.aspects is not None and len(self.aspects):
             asked = metrics.means(self.aspects, (1, 5, 10))
@@ -53,21 +56,21 @@ class Ranked:
 class Tester:
     """Runs a model's forward passes on the parts of ``examples``; compiled once per padded shape."""
 
-    def __init__(self, spec: Spec, merge: Callable[[Any], Any], examples: Examples) -> None:
+    def __init__(self, spec: Spec, merge: Callable[[Weights], Module], examples: Examples) -> None:
         """merge: weights to the module."""
         self.spec, self.examples = spec, examples
         talk = spec.conversation
         self._side = jax.jit(lambda weights, items: talk.precompute(merge(weights), items))
 
-        def scores(weights: Any, side: Any, history: Any) -> dict[str, Any]:
+        def scores(weights: Weights, side: PyTree, history: Batch) -> Batch:
             outputs = talk.replay(merge(weights), side, history)
             return {name: outputs[name] for name in ("item_scores", "question_scores") if name in outputs}
 
         self._scores = jax.jit(scores)
-        self._checks: dict[str, Any] = {}
+        self._checks: dict[str, Callable[..., Mapping[str, jax.Array]]] = {}
         self._merge = merge
 
-    def ranked(self, weights: Any, part: str) -> Ranked | None:
+    def ranked(self, weights: Weights, part: str) -> Ranked | None:
         """Ranks on a part; ``None`` where it has no histories."""
         ranking = self.examples.rankings.get(part)
         if ranking is None:
@@ -85,7 +88,7 @@ class Tester:
         aspects = rank_columns["aspects"][ranking.aspect >= 0] if "aspects" in rank_columns else None
         return Ranked(ranking, rank_columns["ranks"], aspects)
 
-    def check(self, weights: Any, check: Check) -> dict[str, float]:
+    def check(self, weights: Weights, check: Check) -> dict[str, float]:
         """One check's figures."""
         if check.name not in self._checks:
             assert self.spec.training is not None
@@ -94,19 +97,19 @@ class Tester:
         forward = self._checks[check.name]
         return check.metrics(_outputs(check.pool, lambda batch: forward(weights, batch)))
 
-    def figures(self, weights: Any, part: str, objectives: Sequence[str]) -> dict[str, Any]:
+    def figures(self, weights: Weights, part: str, objectives: Sequence[str]) -> dict[str, Figures]:
         """The figures that judge ``objectives``: their checks, or the rankings of a model without checks."""
         ranked = None if self.examples.checks.get(part) else self.ranked(weights, part)
-        by_test: dict[str, Any] = {} if ranked is None else {"ranking": ranked.figures()}
+        by_test: dict[str, Figures] = {} if ranked is None else {"ranking": ranked.figures()}
         return by_test | self.checked(weights, part, objectives)
 
-    def checked(self, weights: Any, part: str, objectives: Sequence[str]) -> dict[str, dict[str, float]]:
+    def checked(self, weights: Weights, part: str, objectives: Sequence[str]) -> dict[str, dict[str, float]]:
         """The checks of ``objectives``, by name."""
         checks = [check for check in self.examples.checks.get(part, ()) if check.objective in objectives]
         return {check.name: self.check(weights, check) for check in checks}
 
 
-def finite(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def finite(figures: Mapping[str, Figures]) -> dict[str, Figures]:
     """Figures by test and name without those that are NaN or infinite, which no document can hold."""
     return {
         test: {name: value for name, value in test_figures.items() if np.isfinite(value).all()}
@@ -114,12 +117,12 @@ def finite(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]
     }
 
 
-def criterion(examples: Examples, figures: Mapping[str, Any]) -> tuple[str, float, bool] | None:
+def criterion(examples: Examples, figures: Mapping[str, Figures]) -> tuple[str, float, bool] | None:
     """The figure for early stopping: its name, its value, and whether more is better."""
     for check in examples.checks.get("validation", ()):
         if check.name in figures:
-            return f"{check.name}.{check.criterion}", figures[check.name][check.criterion], check.higher
-    return ("ranking.mrr", figures["ranking"]["mrr"], True) if "ranking" in figures else None
+            return f"{check.name}.{check.criterion}", cast(float, figures[check.name][check.criterion]), check.higher
+    return ("ranking.mrr", cast(float, figures["ranking"]["mrr"]), True) if "ranking" in figures else None
 
 
 def baselines(corpus: Corpus, ranking: Ranking, seed: int) -> dict[str, np.ndarray]:
@@ -134,7 +137,7 @@ def baselines(corpus: Corpus, ranking: Ranking, seed: int) -> dict[str, np.ndarr
 
 def _outputs(
     pool: Pool,
-    forward: Callable[[Arrays], Mapping[str, Any]],
+    forward: Callable[[Arrays], Mapping[str, jax.Array]],
     reduce: Callable[[np.ndarray, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] = lambda rows, outputs: outputs,
 ) -> dict[str, np.ndarray]:
     """Outputs by name. reduce: the part of the outputs of some rows that is kept."""

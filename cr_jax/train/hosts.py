@@ -7,15 +7,17 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeVar, cast
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig, CrJaxError
 from cr_jax.printable import one_line
 
+Told = TypeVar("Told")
 #: Bytes sent at once.
 PIECE = 1 << 26
 
@@ -53,11 +55,11 @@ def writes() -> bool:
     return jax.process_index() == 0
 
 
-def first(work: Callable[[], Any]) -> Any:
+def first(work: Callable[[], Told]) -> Told:
     """The result of ``work`` on host 0, on every host; plain values. Its ``CrJaxError`` is raised on every host."""
     if jax.process_count() == 1:
         return work()
-    told: dict[str, Any] = {}
+    told: dict[str, object] = {}
     failed: CrJaxError | None = None
     if writes():
         try:
@@ -68,11 +70,11 @@ def first(work: Callable[[], Any]) -> Any:
     if failed is not None:
         raise failed
     if "error" in told:
-        raise CrJaxError(told["error"])
-    return told["value"]
+        raise CrJaxError(str(told["error"]))
+    return cast(Told, told["value"])
 
 
-def same(what: str, value: Mapping[str, Any]) -> None:
+def same(what: str, value: Mapping[str, object]) -> None:
     """Raise ``BadConfig`` on every host unless all have the same ``value``."""
     if jax.process_count() == 1:
         return
@@ -82,7 +84,7 @@ def same(what: str, value: Mapping[str, Any]) -> None:
         raise BadConfig(f"hosts {', '.join(map(str, wrong))} have another {what} than host 0; legal: the same on all")
 
 
-def arrays(tree: Any) -> Any:
+def arrays(tree: PyTree) -> PyTree:
     """Host 0's arrays on every host, bit by bit; the others give arrays of the same shapes."""
     if jax.process_count() == 1:
         return tree
@@ -95,14 +97,14 @@ def arrays(tree: Any) -> Any:
     return jax.tree.unflatten(structure, copies)
 
 
-def whole(leaf: Any) -> np.ndarray:
+def whole(leaf: jax.Array | np.ndarray) -> np.ndarray:
     """An array on this host, wherever its parts lie; a copy. Every host calls it for the same arrays."""
     if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable and not leaf.is_fully_replicated:
         leaf = multihost_utils.process_allgather(leaf, tiled=True)
     return np.array(leaf)
 
 
-def put(array: Any, where: jax.sharding.NamedSharding) -> jax.Array:
+def put(array: jax.Array | np.ndarray, where: jax.sharding.NamedSharding) -> jax.Array:
     """A host array that is equal on all hosts, spread over the devices of all."""
     if jax.process_count() == 1:
         return jax.device_put(array, where)

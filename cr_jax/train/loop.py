@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 
 from cr_jax.data.examples.batches import Batches, prefetched
-from cr_jax.data.examples.pool import Examples
+from cr_jax.data.examples.pool import Arrays, Examples
 from cr_jax.errors import BadInput, CrJaxError, NotWritten
 from cr_jax.files import exists, read_text
 from cr_jax.json_text import NotJson, parse_line
@@ -25,7 +24,7 @@ from cr_jax.resources import write_atomically
 from cr_jax.train import compiling, hosts
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Tester, criterion, finite
-from cr_jax.train.position import Position, read_position
+from cr_jax.train.position import EpochEntry, Position, read_position
 from cr_jax.train.state import TrainState
 
 #: Losses are fetched from the device after at most so many steps.
@@ -127,7 +126,7 @@ class Loop:
                 self._epoch(plan)
             self._save()
 
-    def steps(self, plan: Plan, source: Iterator[Any], until: int) -> None:
+    def steps(self, plan: Plan, source: Iterator[Arrays], until: int) -> None:
         """Take the stage's steps up to ``until`` with batches from ``source``, and fetch their losses."""
         at, waited, pending, compiled = self.at, 0.0, [], compiling.clock()
         compiled_before = compiled()
@@ -192,7 +191,7 @@ class Loop:
         begin = time.perf_counter()
         mine = self.tester.figures(self.state.tested, "validation", plan.stage.objectives)
         figures = hosts.first(lambda: mine)  # all decide by the same figures
-        row: dict[str, Any] = {
+        row: EpochEntry = {
             "stage": plan.name,
             "epoch": epoch + 1,
             "step": at.total,

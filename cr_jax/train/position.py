@@ -3,13 +3,52 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict, cast
 
+from cr_jax.documents.training_report import Figures
 from cr_jax.errors import BadInput
 from cr_jax.json_text import NotJson, parse
 from cr_jax.printable import short
+
+
+class EpochEntry(TypedDict):
+    """A row of the report: one epoch and its validation."""
+
+    stage: str
+    epoch: int
+    step: int
+    loss: dict[str, float]
+    validation: Mapping[str, Figures]
+    validation_s: float
+
+
+class BestEpoch(TypedDict):
+    """The epoch whose weights are kept."""
+
+    criterion: str
+    value: float
+    epoch: int
+
+
+class DatasetIdentity(TypedDict):
+    """The data set of a run."""
+
+    name: str
+    sha256: str
+    split: str
+
+
+class Identity(TypedDict):
+    """The values that a run and the checkpoint it continues from must share."""
+
+    model: str
+    config: dict[str, Any]
+    seed: int
+    preset: str
+    dataset: DatasetIdentity
+    stages: list[dict[str, list[str] | int | None]]
 
 
 @dataclass
@@ -22,9 +61,9 @@ class Position:
     """The next step within its stage."""
     total: int = 0
     """Steps taken before."""
-    epochs: list[dict[str, Any]] = field(default_factory=list)
+    epochs: list[EpochEntry] = field(default_factory=list)
     """Rows of the report."""
-    best: dict[str, dict[str, Any]] = field(default_factory=dict)
+    best: dict[str, BestEpoch] = field(default_factory=dict)
     """By stage name, the best epoch."""
     stopped: list[str] = field(default_factory=list)
     """Stages that ended early."""
@@ -73,15 +112,15 @@ def read_position(stored: Any, where: str) -> Position:
     return Position(**stored)
 
 
-def read_identity(stored: Any, where: str) -> dict[str, Any]:
+def read_identity(stored: Any, where: str) -> Identity:
     """The identity that a checkpoint states, in ``stored``. Raises ``BadInput``."""
     others = {key: object for key in stored if key not in _IDENTITY} if isinstance(stored, dict) else {}
     _fields(stored, _IDENTITY | others, "identity.", where)
     _fields(stored["dataset"], dict.fromkeys((*stored["dataset"], "name", "sha256"), str), "identity.dataset.", where)
-    return stored
+    return cast(Identity, stored)
 
 
-def strict(value: Any, where: str) -> Any:
+def strict(value: object, where: str) -> Any:
     """``value``, which another reader took from JSON, as the strict reader reads it. Raises ``BadInput``."""
     try:
         return parse(json.dumps(value))
@@ -89,7 +128,7 @@ def strict(value: Any, where: str) -> Any:
         raise BadInput(where, f"damaged: {error}") from None
 
 
-def _fields(stored: Any, kinds: Mapping[str, type], path: str, where: str, signed: Any = ()) -> None:
+def _fields(stored: object, kinds: Mapping[str, type], path: str, where: str, signed: Collection[str] = ()) -> None:
     if not isinstance(stored, dict) or stored.keys() != kinds.keys():
         keys = sorted(set(stored) ^ set(kinds)) if isinstance(stored, dict) else []
         raise BadInput(
@@ -105,5 +144,5 @@ def _fields(stored: Any, kinds: Mapping[str, type], path: str, where: str, signe
             raise _damaged(where, f"{path}{key}", value)
 
 
-def _damaged(where: str, key: str, value: Any, reason: str = "none that a run can have") -> BadInput:
+def _damaged(where: str, key: str, value: object, reason: str = "none that a run can have") -> BadInput:
     return BadInput(where, f"damaged: {key} is {short(value)}: {reason}; legal: another checkpoint, or a run from the start")

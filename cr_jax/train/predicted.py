@@ -2,8 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+import jax
 from msgspec.structs import replace
 
 from cr_jax.catalog import load
@@ -26,7 +26,7 @@ _SECONDS = ("seconds", "low_s", "high_s")
 
 
 def predicted(
-    model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], device: Any, devices: int
+    model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], device: jax.Device, devices: int
 ) -> PredictedSteps:
     """Seconds of the optimizer steps taken, by objective, as predicted for ``device``, compilation apart.
 

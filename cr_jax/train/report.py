@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from msgspec import structs
 
@@ -28,7 +27,7 @@ from cr_jax.documents.training_report import (
 )
 from cr_jax.models.spec import Spec
 from cr_jax.printable import redact
-from cr_jax.records import Workload, plain
+from cr_jax.records import Configuration, Workload, plain
 from cr_jax.targets.compile import versions
 from cr_jax.train.loop import Plan, Position
 from cr_jax.train.state import Layout
@@ -51,7 +50,7 @@ class Run:
     """The inputs of a report."""
 
     spec: Spec
-    config: Any
+    config: Configuration
     corpus: Corpus
     work: Workload
     plans: Sequence[Plan]

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cr_jax.data import recommender_assets
 from cr_jax.data.corpus import PARTS, Corpus, read_corpus
@@ -15,14 +14,15 @@ from cr_jax.documents.training_report import Baseline, BootstrapDifference, Pred
 from cr_jax.errors import BadConfig, BadInput, NotWritten
 from cr_jax.files import exists, expanded, is_folder
 from cr_jax.models import spec as specs
-from cr_jax.models.spec import Spec, Stage
-from cr_jax.records import Workload, plain
+from cr_jax.models.spec import Spec, Stage, Weights
+from cr_jax.records import Configuration, Workload, plain
 from cr_jax.report.document import write, write_rows
 from cr_jax.steps.step import abstract_model
 from cr_jax.train import hosts, metrics
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Ranked, baselines, finite
 from cr_jax.train.loop import Loop, Plan, Position, Tick
+from cr_jax.train.position import Identity
 from cr_jax.train.predicted import predicted
 from cr_jax.train.report import Run, document
 from cr_jax.train.request import TrainingRequest
@@ -41,7 +41,7 @@ class Trained:
     report: TrainingReport
     ranked: Ranked | None
     corpus: Corpus
-    weights: Any
+    weights: Weights
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Ready:
     spec: Spec
     corpus: Corpus
     work: Workload
-    config: Any
+    config: Configuration
     examples: Examples
     plans: tuple[Plan, ...]
     layout: Layout
@@ -148,7 +148,7 @@ def train(
     return Trained(report, ranked, corpus, weights)
 
 
-def _identity(request: TrainingRequest, made: Ready) -> dict[str, Any]:
+def _identity(request: TrainingRequest, made: Ready) -> Identity:
     """The values that a run and the checkpoint it continues from must share."""
     stages = [
         {"objectives": list(p.stage.objectives), "batch": p.batches.batch, "steps": p.steps, "patience": p.patience}
@@ -184,7 +184,7 @@ def _trainable() -> list[str]:
     return [name for name in specs.names() if specs.find(name).training is not None]
 
 
-def _plans(request: TrainingRequest, spec: Spec, config: Any, examples: Examples) -> tuple[Plan, ...]:
+def _plans(request: TrainingRequest, spec: Spec, config: Configuration, examples: Examples) -> tuple[Plan, ...]:
     assert spec.training is not None
     only = request.stages
     published = {o.name: o.batch for o in spec.objectives(config)}

@@ -2,20 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig
-from cr_jax.models.spec import Objective
-from cr_jax.nn.module import Frozen
+from cr_jax.models.spec import Objective, Weights
+from cr_jax.nn.module import Frozen, Module
 from cr_jax.records import Workload
 from cr_jax.steps.step import AbstractModel
 from cr_jax.steps.train import training_step
 from cr_jax.train import hosts
+
+#: A tree's arrays in order.
+Arrays = list[jax.Array]
 
 #: Tables of at least this many rows are split over the devices when that is asked for.
 SHARDED_ROWS = 256
@@ -43,13 +46,13 @@ class Layout:
         self.devices, self.batch, self.shard_tables = number, batch, shard_tables
         self.mesh = Mesh(np.array(present[:number]), ("data",))
 
-    def weight(self, array: Any) -> NamedSharding:
+    def weight(self, array: jax.Array | np.ndarray | jax.ShapeDtypeStruct) -> NamedSharding:
         """The placement of a weight or a moment."""
         shape = array.shape
         split = self.shard_tables and len(shape) == 2 and shape[0] >= SHARDED_ROWS and shape[0] % self.devices == 0
         return NamedSharding(self.mesh, PartitionSpec("data") if split else PartitionSpec())
 
-    def weights(self, tree: Any) -> Any:
+    def weights(self, tree: PyTree) -> PyTree:
         """A tree of weights, equal on all hosts, on its devices."""
         return jax.tree.map(lambda leaf: hosts.put(leaf, self.weight(leaf)), tree)
 
@@ -58,7 +61,7 @@ class Layout:
         """The placement of an array that is whole on each device."""
         return NamedSharding(self.mesh, PartitionSpec())
 
-    def inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    def inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray | jax.Array]:
         """A batch on the devices. Arrays with a row per example are split by example, the others are whole. A host feeds only its
         own examples to its devices.
         """
@@ -85,8 +88,8 @@ class _Program:
     trained: list[int]
     frozen: list[int]
     others: list[int]
-    moments: Any  # the structure of the optimizer's state
-    run: Callable[..., Any]
+    moments: jax.tree_util.PyTreeDef  # the structure of the optimizer's state
+    run: Callable[..., tuple[Arrays, Arrays, dict[str, jax.Array]]]
 
 
 class TrainState:
@@ -107,7 +110,7 @@ class TrainState:
         self._moments: dict[str, list[jax.Array]] = {}
         self._programs: dict[str, _Program] = {}
         merge = model.merger()
-        self.merge: Callable[[Any], Any] = lambda weights: merge(weights)
+        self.merge: Callable[[Weights], Module] = lambda weights: merge(weights)
         for objective in objectives:
             self._add(objective, work)
 
@@ -122,7 +125,15 @@ class TrainState:
         moments, shape = jax.tree.flatten(jax.jit(init, out_shardings=where)(weights))
         step = training_step(self.model, objective, work)
 
-        def run(trained: Any, moments: Any, others: Any, frozen: Any, batch: Any, number: Any, *counter: Any):
+        def run(
+            trained: Arrays,
+            moments: Arrays,
+            others: Arrays,
+            frozen: Arrays,
+            batch: dict[str, jax.Array],
+            number: jax.Array,
+            *counter: jax.Array,
+        ) -> tuple[Arrays, Arrays, dict[str, jax.Array]]:
             key = jax.random.fold_in(jax.random.key(self._seed), number)
             results = step.function(
                 tree.unflatten(trained),
@@ -141,7 +152,7 @@ class TrainState:
             objective, trained, frozen, others, shape, jax.jit(run, donate_argnums=step.donated, out_shardings=places)
         )
 
-    def step(self, name: str, batch: dict[str, Any], number: int, counter: int) -> dict[str, jax.Array]:
+    def step(self, name: str, batch: Mapping[str, np.ndarray | jax.Array], number: int, counter: int) -> dict[str, jax.Array]:
         """One optimizer step of objective ``name``. number: chooses the key; counter: steps of all objectives so far."""
         program, weights = self._programs[name], self._weights
         extra = (np.int32(counter),) if program.objective.shared_counter else ()
@@ -170,11 +181,11 @@ class TrainState:
             return self.weights
         return jax.tree.map(lambda leaf: jax.device_put(hosts.whole(leaf), jax.local_devices()[0]), self.weights)
 
-    def set_weights(self, flat: Mapping[str, Any]) -> None:
+    def set_weights(self, flat: Mapping[str, np.ndarray | jax.Array]) -> None:
         """Weights from ``named(weights)``."""
         self._weights = jax.tree.leaves(self.layout.weights(unnamed(self.weights, flat)))
 
-    def _moments_of(self, name: str) -> Any:
+    def _moments_of(self, name: str) -> PyTree:
         return self._programs[name].moments.unflatten(self._moments[name])
 
     def arrays(self) -> dict[str, dict[str, np.ndarray]]:
@@ -182,7 +193,7 @@ class TrainState:
         trees = {"weights": named(self.weights)}
         return trees | {f"moments.{name}": named(self._moments_of(name)) for name in self._programs}
 
-    def set_arrays(self, arrays: Mapping[str, Mapping[str, Any]]) -> None:
+    def set_arrays(self, arrays: Mapping[str, Mapping[str, np.ndarray | jax.Array]]) -> None:
         """The inverse of ``arrays``."""
         self.set_weights(arrays["weights"])
         for name in self._programs:
@@ -190,24 +201,24 @@ class TrainState:
             self._moments[name] = jax.tree.leaves(placed)
 
 
-def named(tree: Any) -> dict[str, np.ndarray]:
+def named(tree: PyTree) -> dict[str, np.ndarray]:
     """A tree's arrays on the host by dotted path; copies, so that a donated buffer may go."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {_name(path): hosts.whole(leaf) for path, leaf in leaves}
 
 
-def shapes(tree: Any) -> dict[str, jax.ShapeDtypeStruct]:
+def shapes(tree: PyTree) -> dict[str, jax.ShapeDtypeStruct]:
     """A tree's shapes by dotted path."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {_name(path): jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in leaves}
 
 
-def unnamed(like: Any, flat: Mapping[str, Any]) -> Any:
+def unnamed(like: PyTree, flat: Mapping[str, np.ndarray | jax.Array]) -> PyTree:
     """The inverse of ``named``, in the structure of ``like``."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     return jax.tree.unflatten(structure, [np.asarray(flat[_name(path)]) for path, _ in leaves])
 
 
-def _name(path: Any) -> str:
+def _name(path: tuple[object, ...]) -> str:
     parts = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path]
     return ".".join(part.strip(".") for part in parts)

@@ -1,0 +1,61 @@
+"""The requests that a worker process serves, as JSON carries them."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+#: Options of a compiler by name.
+Options = dict[str, str | int | bool]
+
+
+class CompilerDescription(TypedDict):
+    """A platform and the versions of its compiler."""
+
+    platform: str
+    attached: bool
+    compiler: Mapping[str, str] | None
+
+
+class HostDescription(CompilerDescription):
+    """The CPU of this machine. host: its properties that XLA's compiler depends on."""
+
+    options: Options
+    host: list[str]
+
+
+class AttachedDescription(CompilerDescription):
+    """An attached GPU or TPU, by its driver's title."""
+
+    options: Options
+    title: str
+
+
+class AheadDescription(CompilerDescription):
+    """A GPU or TPU that is compiled for ahead of time. config: the text proto of a GPU; chip: a TPU's configuration."""
+
+    options: Options
+    topology: str
+    chip: str | None
+    config: str | None
+
+
+#: A target, for a worker and for a cache key.
+TargetDescription = HostDescription | AttachedDescription | AheadDescription
+
+
+class ProbeRequest(TypedDict):
+    """The title of the attached device of a platform is asked for."""
+
+    kind: Literal["probe"]
+    platform: str
+
+
+class CompileRequest(TypedDict):
+    """Steps of a model are to be compiled, each result written to a file in the folder ``results``."""
+
+    kind: Literal["compile"]
+    model: str
+    config: dict[str, Any]
+    work: dict[str, Any]
+    steps: list[str]
+    target: TargetDescription
+    results: str
