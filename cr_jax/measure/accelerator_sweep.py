@@ -27,6 +27,7 @@ from cr_jax.predict.accelerator import step
 from cr_jax.predict.accelerator.anchors import Anchors, Measured, derive, judging
 from cr_jax.predict.accelerator.card import Card, card
 from cr_jax.printable import one_line
+from cr_jax.targets.device_protocol import Device
 
 Say = Callable[[str], None]
 
@@ -108,7 +109,7 @@ class Swept:
 
 
 def sweep(
-    device: jax.Device,
+    device: Device,
     accelerator: Accelerator,
     points: Sequence[Point],
     tuning: Tuning = Tuning(),
@@ -159,7 +160,7 @@ def anchors(swept: Swept, accelerator: Accelerator) -> Anchors:
     return derive(card(replace(accelerator, anchors=None)), swept.measured())
 
 
-def about(device: jax.Device, swept: Swept) -> dict[str, str | float | None]:
+def about(device: Device, swept: Swept) -> dict[str, str | float | None]:
     """The description of the sweep in a profile."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -171,7 +172,7 @@ def about(device: jax.Device, swept: Swept) -> dict[str, str | float | None]:
     }
 
 
-def driver(device: jax.Device, proc: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+def driver(device: Device, proc: Path = Path("/proc/driver/nvidia/version")) -> str | None:
     """The version of the driver: that of NVIDIA's kernel module, else the plugin's own."""
     try:
         match = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", proc.read_text(encoding="utf-8", errors="replace"))
@@ -182,7 +183,7 @@ def driver(device: jax.Device, proc: Path = Path("/proc/driver/nvidia/version"))
 
 
 def _compiled(
-    device: jax.Device,
+    device: Device,
     at: Card,
     points: Sequence[Point],
     tuning: Tuning,
@@ -219,7 +220,7 @@ def _compiled(
     return ready
 
 
-def _prepare(point: Point, device: jax.Device, at: Card, tuning: Tuning) -> Ready | str:
+def _prepare(point: Point, device: Device, at: Card, tuning: Tuning) -> Ready | str:
     """The compiled point, or the reason why there is none."""
     turns = 1 if point.called else _turns(point, at, tuning)
     shapes = [jax.ShapeDtypeStruct(one.shape, one.dtype) for one in point.arguments]
@@ -283,7 +284,7 @@ def _measure(one: Ready, arguments: Sequence[jax.Array], tuning: Tuning, clock: 
 class _Held:
     """Arguments on the device, shared by the points, up to a number of bytes."""
 
-    def __init__(self, device: jax.Device, most: float) -> None:
+    def __init__(self, device: Device, most: float) -> None:
         self.device, self.most, self.bytes = device, most, 0
         self.known: dict[Array, jax.Array] = {}
         self.numbers = np.random.default_rng(0).standard_normal(1_000_003).astype("float32")
@@ -304,7 +305,7 @@ class _Held:
         return array_on_device
 
 
-def _memory(device: jax.Device) -> int | None:
+def _memory(device: Device) -> int | None:
     statistics = device.memory_stats() or {}
     return statistics.get("bytes_limit")
 

@@ -34,6 +34,7 @@ from cr_jax.report.gate import NotComparable
 from cr_jax.report.gate_time import TimeRatio, verdict
 from cr_jax.resources import write_atomically
 from cr_jax.steps.step import Step
+from cr_jax.targets.device_protocol import Device
 
 #: Samples per pair of programs: a second of each at least, ten seconds for both at most.
 PLAN = Plan(warmup=3, runs=20, seconds=1.0, limit_s=10.0, tightness=0.01)
@@ -88,7 +89,7 @@ def _file(step: Step) -> str:
     return f"{step.name.replace('/', '_')}.stablehlo"
 
 
-def exported(step: Step, precision: str, device: jax.Device) -> export.Exported:
+def exported(step: Step, precision: str, device: Device) -> export.Exported:
     """A step over its flat arguments, all of them kept, as portable StableHLO."""
     leaves, tree = jax.tree.flatten(step.arguments)
 
@@ -206,7 +207,7 @@ def _place(device: str) -> devices.Attached:
         raise NotComparable(f"--time: {error}") from None
 
 
-def _jax_platform(device: jax.Device) -> str:
+def _jax_platform(device: Device) -> str:
     return "cuda" if device.platform == "gpu" else device.platform
 
 
@@ -230,7 +231,7 @@ def _text(program: export.Exported) -> str:
 
 
 def _program(
-    program: export.Exported, step: Step, prepared: Prepared, values: Mapping[str, inputs.Held], device: jax.Device
+    program: export.Exported, step: Step, prepared: Prepared, values: Mapping[str, inputs.Held], device: Device
 ) -> run.Program:
     """Both sides are made here, so that nothing but the program differs."""
     leaves = jax.tree.leaves(step.arguments)

@@ -22,6 +22,7 @@ from cr_jax.documents.calibration import Calibration, CalibrationFit, Calibratio
 from cr_jax.errors import BadConfig
 from cr_jax.measure import points
 from cr_jax.measure.points import Point
+from cr_jax.targets.device_protocol import Device
 
 PASSES = 15
 LIMIT_S = 90.0
@@ -115,7 +116,7 @@ def _measure(entry: _Ready, seconds: float, chosen: Callable[[list[float]], floa
 
 
 def _block(
-    ready: Sequence[_Ready], watched: list[float], passes: int, took: float, device: jax.Device, statistic: str
+    ready: Sequence[_Ready], watched: list[float], passes: int, took: float, device: Device, statistic: str
 ) -> Calibration:
     over = median if statistic == "median" else STATISTICS[statistic]
     seconds = {id(r): over(r.passes) for r in ready}

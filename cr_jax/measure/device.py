@@ -9,6 +9,7 @@ from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.report.bench import PeakRates
+from cr_jax.targets.device_protocol import Device
 from cr_jax.targets.resolve import profile_name
 
 KINDS = ("cpu", "gpu", "tpu")
@@ -20,7 +21,7 @@ _PLATFORM = {"gpu": "cuda", "cuda": "cuda", "cpu": "cpu", "tpu": "tpu"}
 class Attached:
     """A device of this process and, where one is known, its profile."""
 
-    device: jax.Device
+    device: Device
     platform: str
     kind: str
     accelerator: Accelerator | None
@@ -68,20 +69,20 @@ def peaks(accelerator: Accelerator | None, dtype: str, precision: str) -> PeakRa
     )
 
 
-def _profile(device: jax.Device, name: str | None) -> Accelerator | None:
+def _profile(device: Device, name: str | None) -> Accelerator | None:
     """The profile of this very device; never another device's."""
     profile = (name or "cpu") if device.platform == "cpu" else profile_name(device.device_kind, _PLATFORM[device.platform])
     return load.accelerator(profile) if profile is not None else None
 
 
-def _first(platform: str) -> jax.Device | None:
+def _first(platform: str) -> Device | None:
     try:
         return jax.devices(platform)[0]
     except RuntimeError:
         return None
 
 
-def _all() -> list[jax.Device]:
+def _all() -> list[Device]:
     devices = []
     for platform in KINDS:
         try:

@@ -17,6 +17,7 @@ from jaxtyping import PyTree
 from cr_jax.errors import BadConfig
 from cr_jax.models.spec import Objective
 from cr_jax.steps.step import AbstractModel, Step
+from cr_jax.targets.device_protocol import Device
 
 #: An array on the host, or random keys, which stay JAX's.
 Held: TypeAlias = np.ndarray | jax.Array
@@ -83,7 +84,7 @@ def arguments(step: Step, model: AbstractModel, values: Mapping[str, Held], seed
     return tuple(arrays)
 
 
-def _build_device() -> jax.Device:
+def _build_device() -> Device:
     """The CPU where this process has one, so that an accelerator's peak of memory is the step's own."""
     try:
         return jax.devices("cpu")[0]

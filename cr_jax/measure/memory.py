@@ -14,6 +14,7 @@ import numpy as np
 from cr_jax.measure.case import Case
 from cr_jax.measure.run import Compiled, Program
 from cr_jax.records import plain
+from cr_jax.targets.device_protocol import Device
 from cr_jax.targets.supervise import Limits, default_limits, run_worker
 
 #: Seconds a fresh process may take to import, trace, compile and run a step twice.
@@ -22,7 +23,7 @@ RESIDENT = "growth of a fresh process's resident size over its state after compi
 STATISTICS = "the device's peak of bytes in use, less what was in use before the step's arguments"
 
 
-def in_use(device: jax.Device) -> tuple[int, int] | None:
+def in_use(device: Device) -> tuple[int, int] | None:
     """(bytes in use, their peak since the process began) by the device's statistics; ``None``: it has none."""
     stats = device.memory_stats()
     if not stats or "peak_bytes_in_use" not in stats:

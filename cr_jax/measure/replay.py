@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import jax
 import numpy as np
@@ -28,6 +29,7 @@ from cr_jax.measure.replay_loop import TYPES, loop_module
 from cr_jax.predict.program_time import Prediction, Timed, assemble
 from cr_jax.predict.time_parts import TimeParts
 from cr_jax.printable import one_line
+from cr_jax.targets.device_protocol import Device
 
 #: Operations are replayed from the longest down, to this share of the predicted time and at most this number.
 SHARE, MOST = 0.97, 40
@@ -133,7 +135,7 @@ def _seconds(hlo: tuple[str, list[Shape]], guess: float, statistic: Callable[[li
     return max(statistic([b for _, b in pairs]) - statistic([a for a, _ in pairs]), 1e-9) / turns
 
 
-def _compile(text: str) -> tuple[xla_client.LoadedExecutable, jax.Device]:
+def _compile(text: str) -> tuple[Any, Device]:
     from jaxlib import _hlo, _jax  # pyright: ignore[reportAttributeAccessIssue] (extension modules)
 
     module = _hlo.hlo_module_from_text(text)

@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 from cr_jax.measure import inputs
 from cr_jax.measure.clock import Clock, timed
 from cr_jax.steps.step import AbstractModel, Step
+from cr_jax.targets.device_protocol import Device
 
 Staged = TypeVar("Staged")
 
@@ -22,7 +23,7 @@ class Compiled:
 
     step: Step
     executable: jax.stages.Compiled
-    device: jax.Device
+    device: Device
     fed_back: tuple[int, ...]
     """fed_back[i]: the flat argument that the i-th flat result replaces at the next call."""
     read: tuple[bool, ...]
@@ -70,7 +71,7 @@ class Program:
         return results
 
 
-def compile_step(step: Step, device: jax.Device, precision: str, clock: Clock = time.perf_counter) -> Compiled:
+def compile_step(step: Step, device: Device, precision: str, clock: Clock = time.perf_counter) -> Compiled:
     """Trace, lower and compile ``step`` for ``device``, each timed."""
     leaves, tree = jax.tree.flatten(step.arguments)
     offsets = [0]

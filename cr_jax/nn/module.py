@@ -8,14 +8,13 @@ analyzer finds the innermost known path in ``op_name``, wherever a module is cal
 
 import functools
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 import jax
 import numpy as np
 from flax import nnx
 
 _M = TypeVar("_M", bound=nnx.Module)
-_Scoped = TypeVar("_Scoped", bound="Module")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -29,13 +28,14 @@ class Frozen(nnx.Variable):
     """A weight that no objective trains: reported as frozen."""
 
 
-def scoped(method: Callable[Concatenate[_Scoped, P], R]) -> Callable[Concatenate[_Scoped, P], R]:
+def scoped(method: Callable[P, R]) -> Callable[P, R]:
     """Run a method of a :class:`Module` inside the module's scope."""
 
     @functools.wraps(method)
-    def call(self: _Scoped, *args: P.args, **kwargs: P.kwargs) -> R:
-        with jax.named_scope(self.scope or type(self).__name__):
-            return method(self, *args, **kwargs)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        module = cast(Module, args[0])
+        with jax.named_scope(module.scope or type(module).__name__):
+            return method(*args, **kwargs)
 
     return call
 

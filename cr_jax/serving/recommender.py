@@ -104,8 +104,9 @@ class Recommender:
         self.spec = _spec(checkpoint, model)
         self.config, self.assets = _config(checkpoint, self.spec), _assets(place, checkpoint)
         self._expect(checkpoint, model, dataset, settings or {})
-        if self.assets.dialogues and hasattr(self.config, "mentions"):
-            self.config = dataclasses.replace(self.config, mentions=max(DIALOGUE_SLOTS, self.config.mentions))
+        mentions = getattr(self.config, "mentions", None)
+        if self.assets.dialogues and mentions is not None:
+            self.config = dataclasses.replace(self.config, mentions=max(DIALOGUE_SLOTS, mentions))
         specs.positive(top=top)
         self.top = min(top, len(self.assets.items))
         training = self.spec.training

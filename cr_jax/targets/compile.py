@@ -12,18 +12,19 @@ from typing import TypeVar, cast
 import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
-from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig
 from cr_jax.printable import one_line
 from cr_jax.records import Argument, CompiledStep, MemoryFigures, Target
 from cr_jax.steps.step import Step
 from cr_jax.targets.compilation import Compilation, completed, traced_as
+from cr_jax.targets.device_protocol import Device
 from cr_jax.targets.jaxpr import count_jaxpr
 from cr_jax.targets.resolve import COUNT_OPTIONS
 from cr_jax.targets.worker_request import Options
 
 Stage = TypeVar("Stage")
+Arguments = TypeVar("Arguments", bound=tuple[object, ...])
 #: Figures of a step without a compiled program.
 _NO_MEMORY = MemoryFigures(None, None, None, None, None, None)
 
@@ -35,7 +36,7 @@ class Place:
     """
 
     platform: str
-    device: jax.Device | None = None
+    device: Device | None = None
     options: Options = field(default_factory=dict)
 
 
@@ -176,7 +177,7 @@ def _timed(durations: dict[str, float], name: str, call: Callable[[], Stage]) ->
     return result
 
 
-def _on(device: jax.Device, arguments: tuple[PyTree, ...]) -> tuple[PyTree, ...]:
+def _on(device: Device, arguments: Arguments) -> Arguments:
     sharding = SingleDeviceSharding(device)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), arguments)
 

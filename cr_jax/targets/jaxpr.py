@@ -12,7 +12,7 @@ from cr_jax.records import JaxprCount
 from cr_jax.units import FLOPS_PER_MULTIPLY_ADD
 
 if TYPE_CHECKING:
-    from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+    from jax.extend.core import ClosedJaxpr, Jaxpr
 
 
 def count_jaxpr(jaxpr: "Jaxpr | ClosedJaxpr") -> JaxprCount:
@@ -44,13 +44,13 @@ def _inner(params: Mapping[str, Any]) -> "list[Jaxpr | ClosedJaxpr]":
     return [item for item in items if hasattr(item, "eqns") or hasattr(getattr(item, "jaxpr", None), "eqns")]
 
 
-def _dot(equation: "JaxprEqn") -> int:
+def _dot(equation: Any) -> int:
     (contracted, _), _ = equation.params["dimension_numbers"]
     left = equation.invars[0].aval.shape
     return FLOPS_PER_MULTIPLY_ADD * prod(equation.outvars[0].aval.shape) * prod(left[d] for d in contracted)
 
 
-def _convolution(equation: "JaxprEqn") -> int:
+def _convolution(equation: Any) -> int:
     """Valid positions only, by enumeration: deliberately not the counter's own arithmetic."""
     params = equation.params
     numbers = params["dimension_numbers"]

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-import jax
 from msgspec.structs import replace
 
 from cr_jax.catalog import load
@@ -19,6 +18,7 @@ from cr_jax.report.prediction import step_prediction
 from cr_jax.report.run_estimate import mixed, summed
 from cr_jax.steps.step import AbstractModel
 from cr_jax.steps.train import training_step
+from cr_jax.targets.device_protocol import Device
 from cr_jax.targets.programs import Source, programs
 from cr_jax.targets.resolve import profile_name, resolve
 
@@ -26,7 +26,7 @@ _SECONDS = ("seconds", "low_s", "high_s")
 
 
 def predicted(
-    model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], device: jax.Device, devices: int
+    model: AbstractModel, work: Workload, steps: Mapping[str, Sequence[Taken]], device: Device, devices: int
 ) -> PredictedSteps:
     """Seconds of the optimizer steps taken, by objective, as predicted for ``device``, compilation apart.
 

@@ -88,7 +88,7 @@ class _Program:
     trained: list[int]
     frozen: list[int]
     others: list[int]
-    moments: jax.tree_util.PyTreeDef  # the structure of the optimizer's state
+    moments: Callable[[Arrays], PyTree]  # from its arrays to the optimizer's state
     run: Callable[..., tuple[Arrays, Arrays, dict[str, jax.Array]]]
 
 
@@ -149,7 +149,7 @@ class TrainState:
         places = ([self.layout.weight(self._weights[i]) for i in trained], jax.tree.leaves(where), self.layout.everywhere)
         self._moments[objective.name] = moments
         self._programs[objective.name] = _Program(
-            objective, trained, frozen, others, shape, jax.jit(run, donate_argnums=step.donated, out_shardings=places)
+            objective, trained, frozen, others, shape.unflatten, jax.jit(run, donate_argnums=step.donated, out_shardings=places)
         )
 
     def step(self, name: str, batch: Mapping[str, np.ndarray | jax.Array], number: int, counter: int) -> dict[str, jax.Array]:
@@ -170,12 +170,12 @@ class TrainState:
         return metrics
 
     @property
-    def weights(self) -> nnx.State:
+    def weights(self) -> Weights:
         """All weights; not to be kept across a step, which reuses their memory."""
         return self._tree.unflatten(self._weights)
 
     @property
-    def tested(self) -> nnx.State:
+    def tested(self) -> Weights:
         """All weights for tests, which each of several hosts runs by itself on its first device."""
         if self.layout.hosts == 1:
             return self.weights
@@ -186,7 +186,7 @@ class TrainState:
         self._weights = jax.tree.leaves(self.layout.weights(unnamed(self.weights, flat)))
 
     def _moments_of(self, name: str) -> PyTree:
-        return self._programs[name].moments.unflatten(self._moments[name])
+        return self._programs[name].moments(self._moments[name])
 
     def arrays(self) -> dict[str, dict[str, np.ndarray]]:
         """Everything a step changes, on the host, by name."""
