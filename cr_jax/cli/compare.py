@@ -55,7 +55,7 @@ class CompareOptions(PricingOptions, WorkloadOptions, _Subject):
     format_: Annotated[str, typer.Option("--format", help="table, md, csv or latex.")] = "table"
     json_: Annotated[bool, typer.Option("--json", help="The comparison as JSON.")] = False
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None
-    plot: Annotated[Path | None, typer.Option(help="Draw roofline and bars here: SVG, and PNG with cr-jax[plot].")] = None
+    plot: Annotated[Path | None, typer.Option(help="Draw the charts here: SVG, and PNG with cr-jax[plot].")] = None
     turns_per_second: Annotated[float | None, typer.Option(help="Find the number of devices for this load; with --p95-ms.")] = (
         None
     )
@@ -252,9 +252,8 @@ def _emit(document: "Comparison", options: CompareOptions) -> None:
 
 
 def _plot(document: "Comparison", folder: Path) -> None:
-    from cr_jax.render.bars import bars
+    from cr_jax.render.charts import CHARTS
     from cr_jax.render.png import to_png
-    from cr_jax.render.roofline import roofline
     from cr_jax.resources import write_atomically
 
     if not document.counted:
@@ -264,13 +263,13 @@ def _plot(document: "Comparison", folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadConfig(f"--plot {folder}: {error.strerror or error}; legal: a folder") from None
-    drawn = {"roofline": roofline(document), "bars": bars(document)}
+    drawn = {name: svg for name, draw in CHARTS.items() if (svg := draw(document)) is not None}
     for name, svg in drawn.items():
         write_atomically(folder / f"{name}.svg", svg)
     try:
         for name, svg in drawn.items():
             write_atomically(folder / f"{name}.png", to_png(svg))
     except MissingExtra as missing:
-        say(f"roofline.svg and bars.svg written to {folder}; no PNG files: {missing}")
+        say(f"{' and '.join(f'{name}.svg' for name in drawn)} written to {folder}; no PNG files: {missing}")
     else:
-        say(f"roofline and bars written to {folder}, as .svg and .png")
+        say(f"{' and '.join(drawn)} written to {folder}, as .svg and .png")

@@ -11,6 +11,7 @@ from cr_jax.errors import BadConfig
 from cr_jax.profiling import pipeline
 from cr_jax.profiling.stages import Failed
 from cr_jax.render import png
+from cr_jax.render.charts import CHARTS
 from cr_jax.report.document import read_report, to_json, validate
 
 
@@ -50,7 +51,7 @@ def test_saved_reports_side_by_side(crjax, file, tmp_path):
     assert (tmp_path / "plots" / "roofline.svg").exists() and (tmp_path / "plots" / "bars.svg").exists()
 
 
-PLOTS = {"roofline.svg", "bars.svg"}
+PLOTS = {f"{name}.svg" for name in CHARTS}
 
 
 def test_plots_as_png_too(crjax, file, tmp_path):
@@ -59,7 +60,7 @@ def test_plots_as_png_too(crjax, file, tmp_path):
         pytest.skip("no sans-serif font is installed")
     code, _, err = crjax("compare", file(sample(), "a.json"), "--plot", tmp_path / "plots")
     assert code == 0 and err.endswith("as .svg and .png\n")
-    assert {path.name for path in (tmp_path / "plots").iterdir()} == PLOTS | {"roofline.png", "bars.png"}
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == PLOTS | {f"{name}.png" for name in CHARTS}
     assert (tmp_path / "plots" / "bars.png").read_bytes() == png.to_png((tmp_path / "plots" / "bars.svg").read_text())
 
 

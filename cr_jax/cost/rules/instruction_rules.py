@@ -174,6 +174,7 @@ def _custom_call(instruction: Instruction, applied: Applied) -> Cost:
     raise Uncounted(f"custom-call {target[:80]}")
 
 
+#: The rule of every operation in ``opcode_rules.SPECIAL``.
 _RULES: dict[str, Callable[[Instruction, Applied], Cost]] = {
     "dot": lambda i, _: Cost(matmul_flops=matmul.dot(i)),
     "convolution": lambda i, _: Cost(matmul_flops=matmul.convolution(i)),

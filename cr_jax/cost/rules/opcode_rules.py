@@ -49,11 +49,13 @@ COLLECTIVE = frozenset(
     for suffix in ("", "-start")
 )
 
-#: Rules of their own in ``cr_jax.cost.rules.instruction_rules``.
-SPECIAL = frozenset({
-    "dot", "convolution", "reduce", "reduce-window", "select-and-scatter", "scatter", "map", "sort", "topk",
-    "rng", "rng-bit-generator", "rng-get-and-update-state", "fft", "cholesky", "triangular-solve", "custom-call",
-})
+#: Operations with a rule of their own in ``cr_jax.cost.rules.instruction_rules``, and their family.
+SPECIAL = {
+    "dot": "matmul", "convolution": "convolution", "reduce": "reduce", "reduce-window": "reduce",
+    "select-and-scatter": "reduce", "scatter": "scatter", "map": "elementwise", "sort": "sort", "topk": "sort",
+    "rng": "random", "rng-bit-generator": "random", "rng-get-and-update-state": "random", "fft": "fft",
+    "cholesky": "linear-algebra", "triangular-solve": "linear-algebra", "custom-call": "custom-call",
+}
 
 #: Operations that run other computations; handled by the walk.
 CONTROL = frozenset({"fusion", "call", "while", "conditional", "async-start"})
@@ -69,13 +71,8 @@ FAMILY = (
     dict.fromkeys(MOVEMENT, "movement")
     | dict.fromkeys(ELEMENTWISE, "elementwise")
     | dict.fromkeys(COLLECTIVE, "collective")
-    | {
-        "gather": "gather", "scatter": "scatter", "dot": "matmul", "convolution": "convolution", "reduce": "reduce",
-        "reduce-window": "reduce", "select-and-scatter": "reduce", "map": "elementwise", "sort": "sort",
-        "topk": "sort", "rng": "random", "rng-bit-generator": "random", "rng-get-and-update-state": "random",
-        "fft": "fft", "cholesky": "linear-algebra", "triangular-solve": "linear-algebra",
-        "custom-call": "custom-call", "conditional": "conditional",
-    }
+    | SPECIAL
+    | {"gather": "gather", "conditional": "conditional"}
 )
 
 #: ``PER_ELEMENT`` and ``FAMILY`` of the operations that have both; the free ones have no family.
@@ -103,8 +100,3 @@ TOP_K_CALLS = frozenset({
     "__cub$DeviceRadixSort", "__cub$DeviceRadixSortUnassignedScratchSize",
 })
 # fmt: on
-
-
-def known(opcode: str) -> bool:
-    """Whether an opcode has a rule."""
-    return opcode in FREE or opcode in FAMILY or opcode in CONTROL

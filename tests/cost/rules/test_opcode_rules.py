@@ -3,8 +3,9 @@
 import pytest
 
 from cr_jax import count_hlo
-from cr_jax.cost.rules import opcode_rules
+from cr_jax.cost.rules import instruction_rules, opcode_rules
 from cr_jax.cost.rules.matmul import valid_positions
+from cr_jax.hlo import opcodes
 
 
 def _module(*lines: str, header: str = "ENTRY main") -> str:
@@ -45,6 +46,13 @@ def test_sets_of_operations_do_not_overlap():
     assert len(opcode_rules.ARITHMETIC) + len(opcode_rules.INTEGER) + len(opcode_rules.TRANSCENDENTAL) == len(
         opcode_rules.ELEMENTWISE
     )
+
+
+def test_every_rule_has_a_family_and_an_opcode_that_the_parser_knows():
+    assert set(opcode_rules.SPECIAL) == set(instruction_rules._RULES)
+    assert set(opcode_rules.SPECIAL.values()) <= set(opcode_rules.RANK)
+    ruled = set(opcode_rules.FAMILY) | opcode_rules.FREE | opcode_rules.CONTROL
+    assert {name for name in ruled if opcodes.attributes(name) is None} == set()
 
 
 def test_free_operations_cost_nothing():
