@@ -38,7 +38,7 @@ WORK = Workload(
 
 #: ``--set`` by model where its published sizes are large; a model that is not here keeps them.
 SMALL: dict[str, dict[str, str]] = {
-    "dmn": {"embedding": "6", "hidden": "4"},
+    "dmn": {"embedding": "6", "hidden": "4", "hops": "2"},
     "mmn": {"embedding": "6", "hidden": "6", "encode_chunk": "5", "score_chunk": "15", "query_words": "16"},
     "aim": {
         "embedding": "6",
@@ -54,6 +54,7 @@ SMALL: dict[str, dict[str, str]] = {
         "gensen_hidden": "2",
         "embedding": "3",
         "sentence_hidden": "3",
+        "sentence_layers": "1",
         "conversation_hidden": "4",
         "autorec_layers": "5",
         "mentions": "3",

@@ -25,10 +25,13 @@ from cr_jax.steps.train import training_steps
 from cr_jax.steps.turn import turn_steps
 from cr_jax.targets.resolve import COUNT_OPTIONS
 
+#: The published sizes but for the hops, whose weights are shared.
+TWO_HOPS = {"turns": 2, "settings": {"hops": "2"}}
+
 
 @pytest.fixture(scope="module")
 def dmn_report():
-    return profile("dmn", turns=2)
+    return profile("dmn", **TWO_HOPS)
 
 
 def _step(report, name):
@@ -107,24 +110,27 @@ def test_units_of_training(dmn_report):
     assert per["flops_per_epoch"] == per["flops_per_step"] * per["steps_per_epoch"]
 
 
-def test_papers_count():
-    for name, printed in (
-        ("electronics", 8_177_095),
-        ("cds-vinyl", 5_896_327),
-        ("kindle-store", 5_262_151),
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        pytest.param("electronics", 8_177_095, marks=pytest.mark.slow),
+        pytest.param("cds-vinyl", 5_896_327, marks=pytest.mark.slow),
+        pytest.param("kindle-store", 5_262_151, marks=pytest.mark.slow),
         ("cell-phones", 979_687),
-    ):
-        report = profile("dmn", name, preset="paper", phases=["train"], turns=1)
-        assert report["parameters"]["as_the_paper_counted"] == report["summary"]["paper_parameters"] == printed
-        paper = report["parameters"]["paper"]
-        assert paper == {
-            "counted": printed,
-            "printed": printed,
-            "solved": ["classes"],
-            "note": "Table II's figure, which classes was solved from",
-        }
-        classes = report["model"]["config"]["classes"]
-        assert report["parameters"]["trainable"] == 27_681 + 32 * classes
+    ],
+)
+def test_papers_count(name, printed):
+    report = profile("dmn", name, preset="paper", phases=["train"], turns=1, settings={"hops": "1"})
+    assert report["parameters"]["as_the_paper_counted"] == report["summary"]["paper_parameters"] == printed
+    paper = report["parameters"]["paper"]
+    assert paper == {
+        "counted": printed,
+        "printed": printed,
+        "solved": ["classes"],
+        "note": "Table II's figure, which classes was solved from",
+    }
+    classes = report["model"]["config"]["classes"]
+    assert report["parameters"]["trainable"] == 27_681 + 32 * classes
 
 
 @pytest.mark.slow
@@ -148,7 +154,7 @@ def test_same_inputs_same_bytes_from_another_folder(tmp_path):
     code = (
         "from cr_jax.profiling.pipeline import profile; from cr_jax.profiling.request import Request;"
         "from cr_jax.report.document import to_json, without_times;"
-        "print(to_json(without_times(profile(Request('dmn', turns=1, phases=('train',))))))"
+        "print(to_json(without_times(profile(Request('dmn', turns=1, phases=('train',), settings={'hops': '1'})))))"
     )
     root = Path(__file__).resolve().parents[2]
     texts = []
@@ -212,12 +218,12 @@ def test_names_are_found_by_their_spec():
 
 
 def test_two_reports_of_one_process_are_equal(dmn_report):
-    assert to_json(without_times(typed(profile("dmn", turns=2)))) == to_json(without_times(typed(dmn_report)))
+    assert to_json(without_times(typed(profile("dmn", **TWO_HOPS)))) == to_json(without_times(typed(dmn_report)))
 
 
 def test_no_paper_figure_on_data_the_paper_never_saw(tmp_path):
     (tmp_path / "talks.txt").write_text(demo_text())
-    report = profile("dmn", tmp_path / "talks.txt", phases=["train"], turns=1, settings={"hidden": "4"})
+    report = profile("dmn", tmp_path / "talks.txt", phases=["train"], turns=1, settings={"hidden": "4", "hops": "1"})
     assert report["parameters"]["paper"] is report["parameters"]["as_the_paper_counted"] is None
     assert report["summary"]["paper_parameters"] is None
     out = io.StringIO()

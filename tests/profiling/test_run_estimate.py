@@ -32,6 +32,11 @@ from cr_jax.report.measured import measured_steps
 from cr_jax.report.run_estimate import length, read_schedule, states_by_turn
 from cr_jax.train.evaluate import ROWS
 
+#: Schedules, shares and sums do not depend on these.
+ONE_HOP = {"hops": "1"}
+SRNN_AE = SMALL["srnn-ae"] | {"conversation_layers": "1"}
+TABLE = SRNN_AE | {"encoder": "table"}
+
 
 def estimate(model, dataset="cell-phones", schedule="published", device="cpu", measured=None, rates=Rates(), **choices):
     request = Request(model, dataset, (device,), **choices)
@@ -39,9 +44,9 @@ def estimate(model, dataset="cell-phones", schedule="published", device="cpu", m
 
 
 def test_published_steps_and_epochs():
-    dmn = estimate("dmn", turns=1)
+    dmn = estimate("dmn", turns=1, settings=ONE_HOP)
     (row,) = dmn.objectives
-    step = profile("dmn", turns=1, phases=["train"])["steps"][0]
+    step = profile("dmn", turns=1, phases=["train"], settings=ONE_HOP)["steps"][0]
     assert row.optimizer_steps == 100_000  # the public configuration
     assert row.flops == 100_000 * step["compiled"]["flops"]
     assert row.hbm_bytes == 100_000 * step["compiled"]["hbm_bytes"]
@@ -100,7 +105,7 @@ def _fast(monkeypatch, seconds=0.002):
 
 def test_equal_turns_gives_every_model_the_data_sets_turns():
     turns = load.dataset("cell-phones").turns
-    dmn = estimate("dmn", schedule="equal-turns=2", turns=1).objectives[0]
+    dmn = estimate("dmn", schedule="equal-turns=2", turns=1, settings=ONE_HOP).objectives[0]
     assert dmn.optimizer_steps == -(-2 * turns // 16) and 2 * turns <= dmn.supervised_turns < 2 * turns + 16
     assert read_schedule("equal-turns") == ("equal-turns", 1)
     step = changed(trained_step(sample()), {"labels.batch": 16, "labels.supervised_turns_per_example": 2.5})
@@ -140,17 +145,14 @@ def test_evaluation_replays_every_state_once_a_pass(monkeypatch):
 
 def test_validation_by_own_forwards_is_counted():
     """An objective's forward over a tenth of its examples after every epoch; it and the ranking once on the test part."""
-    found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SMALL["srnn-ae"])
+    found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SRNN_AE)
     data = load.dataset("cell-phones")
-    asked = configure(Request("srnn-ae", settings=SMALL["srnn-ae"], turns=1, batch=ROWS), data)
+    asked = configure(Request("srnn-ae", settings=SRNN_AE, turns=1, batch=ROWS), data)
     spec, work, config = asked.spec, asked.work, asked.config
-    model = spec.build(config, nnx.Rngs(0))
+    model = nnx.eval_shape(lambda: spec.build(config, nnx.Rngs(0)))
     graph, weights = nnx.split(model)
     (replay, *rest) = (
-        s
-        for s in profile("srnn-ae", turns=1, phases=["infer"], users=ROWS, settings=SMALL["srnn-ae"], turns_compiled="replay")[
-            "steps"
-        ]
+        s for s in profile("srnn-ae", turns=1, phases=["infer"], users=ROWS, settings=SRNN_AE, turns_compiled="replay")["steps"]
     )
     by_turn = {t: step["compiled"]["flops"] for step in (replay, *rest) for t in step["labels"]["turns"]}
     total = sum(-(-round(0.1 * n, 6) // ROWS) * by_turn[t] for t, n in enumerate(states_by_turn(dataset_entry(data), 1)))
@@ -168,13 +170,12 @@ def test_validation_by_own_forwards_is_counted():
 
 def test_dialogues_are_validated_and_not_ranked(tmp_path):
     path = redial_file(tmp_path, 200)
-    small = SMALL["srnn-ae"] | {"encoder": "table"}
-    found = estimate("srnn-ae", path, "epochs=2", settings=small)
+    found = estimate("srnn-ae", path, "epochs=2", settings=TABLE)
     corpus = read_corpus(path)
     forms = {part: sum(len(one.forms) for one in corpus.dialogues[part]) for part in ("train", "validation", "test")}
     sentiment, autorec = found.objectives
     assert sentiment.optimizer_steps >= 2 * forms["train"] / 16 and autorec.epochs == 2
-    more = estimate("srnn-ae", path, "epochs=4", settings=small).evaluation.flops - found.evaluation.flops
+    more = estimate("srnn-ae", path, "epochs=4", settings=TABLE).evaluation.flops - found.evaluation.flops
     assert more == pytest.approx(2 / 3 * found.evaluation.flops, rel=0.3)  # the test part is as large
 
 
@@ -184,8 +185,7 @@ def test_a_check_without_examples_costs_nothing(tmp_path):
     forms = [{str(100 + number % 7): form} for number in range(150)]
     made = [dialogue(number, initiatorQuestions=one, respondentQuestions=one) for number, one in enumerate(forms)]
     path.write_text("".join(json.dumps(one) + "\n" for one in made), encoding="utf-8")
-    settings = SMALL["srnn-ae"] | {"encoder": "table"}
-    small, large = (estimate("srnn-ae", path, "epochs=1", settings=settings | {"autorec_layers": size}) for size in ("5", "50"))
+    small, large = (estimate("srnn-ae", path, "epochs=1", settings=TABLE | {"autorec_layers": size}) for size in ("5", "50"))
     assert small.objectives[1].flops < large.objectives[1].flops
     assert 0 < small.evaluation.flops == large.evaluation.flops
 
@@ -194,11 +194,11 @@ def test_of_few_items_fewer_are_listed(tmp_path):
     path = tmp_path / "few.txt"
     lines = [f"U{user}@I{user % 7},size|small|1:screen|good|1" for user in range(60)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    assert estimate("dmn", path, "epochs=1").evaluation.flops > 0
+    assert estimate("dmn", path, "epochs=1", settings=ONE_HOP).evaluation.flops > 0
 
 
 def test_frozen_modules_stand_apart():
-    found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SMALL["srnn-ae"])
+    found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SRNN_AE)
     frozen, rows = found.frozen, {r.objective: r for r in found.objectives}
     assert any("words" in name for name in frozen.modules)
     assert 0 < frozen.flops < rows["sentiment"].flops and frozen.flops == 3 * frozen.flops_once
@@ -232,7 +232,7 @@ def test_a_file_is_counted_as_training_pads_its_batches(tmp_path):
 def test_rates_reach_energy_price_and_carbon(monkeypatch):
     _fast(monkeypatch)
     rates = Rates(Site(100.0, 1.5, 360.0, "a test"), {"h100": 3.6})
-    found = estimate("dmn", schedule="epochs=1", device="h100", rates=rates, turns=1)
+    found = estimate("dmn", schedule="epochs=1", device="h100", rates=rates, turns=1, settings=ONE_HOP)
     seconds = found.objectives[0].seconds
     assert found.objectives[0].price_usd == pytest.approx(seconds / 1000)
     watts = (0.15 * 700 + 0.9 * 0.85 * 700 + 100) * 1.5  # idle, active, host, building
@@ -258,8 +258,8 @@ def bench_report(report, seconds):
 @pytest.mark.slow
 def test_a_measured_step_stands_beside_the_prediction_and_makes_the_price(monkeypatch):
     _fast(monkeypatch)
-    report = profile("dmn", turns=1, phases=["train"])
-    options = {"turns": 1, "schedule": "epochs=1", "rates": Rates(per_hour_usd={"": 3.6})}
+    report = profile("dmn", turns=1, phases=["train"], settings=ONE_HOP)
+    options = {"turns": 1, "settings": ONE_HOP, "schedule": "epochs=1", "rates": Rates(per_hour_usd={"": 3.6})}
     row = (found := estimate("dmn", measured={"b.json": bench_report(report, 0.01)}, **options)).objectives[0]
     assert row.measured.seconds == pytest.approx(4295 * 0.01) and row.seconds == pytest.approx(4295 * 0.002)
     assert row.price_usd == pytest.approx(4295 * 0.01 / 1000) and found.total.measured_s == row.measured.seconds
@@ -280,7 +280,7 @@ def test_a_measured_step_stands_beside_the_prediction_and_makes_the_price(monkey
 
 
 def test_a_training_report_gives_its_seconds_per_step_and_a_shared_time_is_refused():
-    report = profile("dmn", turns=1, phases=["train"])
+    report = profile("dmn", turns=1, phases=["train"], settings=ONE_HOP)
     document = {
         "kind": "training-report",
         "model": report["model"],

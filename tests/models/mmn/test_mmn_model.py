@@ -172,15 +172,15 @@ def test_incremental_equals_replay_with_users_at_different_turns(spec, config):
 @both
 def test_padding_of_the_query_is_encoded(spec, config):
     model = built(spec.name)
-    side, who = PRECOMPUTE(model, catalogue(config)), users_of(config, 1)
-    scores = [REPLAY(model, side, {"query": padded([[3, 4]], n), **who})["item_scores"] for n in (2, 12)]
+    side, who = PRECOMPUTE(model, catalogue(config)), users_of(config, 3)
+    scores = [REPLAY(model, side, {"query": padded([[3, 4]] * 3, n), **who})["item_scores"] for n in (2, 12)]
     assert float(jnp.abs(scores[0] - scores[1]).max()) > 1e-3
 
 
 @both
 def test_chunks_change_nothing(spec, config):
     model = nnx.clone(built(spec.name))
-    query = {"query": padded([[3, 4], [5]], config.query_words), **users_of(config, 2)}
+    query = {"query": padded([[3, 4], [5], [6]], config.query_words), **users_of(config, 3)}
     found = []
     for sizes in (dict(encode_chunk=4, score_chunk=7), dict(encode_chunk=100, score_chunk=10_000)):
         model.config = dataclasses.replace(config, **sizes)
@@ -193,7 +193,7 @@ def test_only_pmmn_knows_the_user():
     for spec, config in BOTH:
         model = built(spec.name)
         side = PRECOMPUTE(model, catalogue(config))
-        query = {"query": padded([[3, 4]] * 2, config.query_words), **users_of(config, 2)}
+        query = {"query": padded([[3, 4]] * 3, config.query_words), **users_of(config, 3)}
         scores = REPLAY(model, side, query)["item_scores"]
         assert bool(jnp.allclose(scores[0], scores[1], atol=1e-6)) == (spec.name == "mmn")
 

@@ -9,6 +9,8 @@ from cr_jax.errors import BadConfig
 from cr_jax.models.srnn_ae.hred_decoder import END, PAD, START, UNKNOWN, SwitchingDecoder, response_loss
 
 W, N, X, B = 12, 4, 3, 5
+FORCED = nnx.jit(lambda model, *given: model(*given))
+GREEDY = nnx.jit(lambda model, context, scores: model.greedy(context, scores, 4))
 
 
 def decoder(peephole=False, hidden=X, seed=0):
@@ -20,7 +22,7 @@ def test_log_probabilities_are_a_distribution_over_words_and_items(peephole, hid
     rng = np.random.default_rng(0)
     words, context = rng.integers(0, W, (B, 3)), rng.normal(size=(B, X)).astype(np.float32)
     given = jnp.asarray(words), jnp.array([3, 2, 1, 3, 3]), jnp.asarray(context)
-    logs, states = decoder(peephole, hidden)(*given, jnp.asarray(rng.normal(size=(B, N)).astype(np.float32)))
+    logs, states = FORCED(decoder(peephole, hidden), *given, jnp.asarray(rng.normal(size=(B, N)).astype(np.float32)))
     assert logs.shape == (B, 3, W + N) and states.shape == (B, 3, hidden)
     np.testing.assert_allclose(np.exp(logs).sum(-1), 1, atol=1e-5)
     assert not np.asarray(states[2, 1:]).any()
@@ -32,11 +34,11 @@ def test_greedy_repeats_forced_decoding_step_by_step(seed):
     rng = np.random.default_rng(seed)
     context = jnp.asarray(rng.normal(size=(B, X)).astype(np.float32)) * 3
     scores = jnp.asarray(rng.normal(size=(B, N)).astype(np.float32)) * 4
-    tokens = np.asarray(model.greedy(context, scores, 4))
+    tokens = np.asarray(GREEDY(model, context, scores))
     read = np.full((B, 1), W - START)
     ended = np.zeros(B, bool)
     for step in range(4):
-        logs, _ = model(jnp.asarray(read), jnp.full((B,), step + 1), context, scores)
+        logs, _ = FORCED(model, jnp.asarray(read), jnp.full((B,), step + 1), context, scores)
         best = np.where(ended, W - PAD, np.asarray(logs[:, -1]).argmax(-1))
         np.testing.assert_array_equal(tokens[:, step], best)
         ended |= (best == W - END) | (best == W - PAD)
