@@ -139,8 +139,8 @@ def batch(case, structs, seed=0):
     return {name: one(name, struct) for name, struct in structs.items()}
 
 
-#: PMMN differs from MMN in one table.
-OBJECTIVES = [known(c, o.name, slow=("pmmn",)) for c in cases() for o in c.spec.objectives(c.config)]
+#: The slow ones train in tests of their own, too.
+OBJECTIVES = [known(c, o.name, slow=("aim", "mmn", "pmmn")) for c in cases() for o in c.spec.objectives(c.config)]
 
 
 @pytest.mark.parametrize(("case", "objective"), OBJECTIVES)
@@ -177,7 +177,7 @@ def test_every_model_has_a_conversation_to_test():
 
 
 #: The slow ones have a quicker test of turns against replays among their model's own.
-@pytest.mark.parametrize("case", [known(c, slow=("aim", "mmn", "pmmn")) for c in cases()])
+@pytest.mark.parametrize("case", [known(c, slow=("aim", "mmn", "pmmn", "srnn-ae")) for c in cases()])
 def test_turns_equal_replays_with_ragged_and_padded_rows(case):
     """Item scores to 1e-5 at t = 0..3, users at different turns; what else is answered, too."""
     talk, spoken = case.spec.conversation, said(case, WORK)

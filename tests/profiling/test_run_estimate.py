@@ -143,6 +143,7 @@ def test_evaluation_replays_every_state_once_a_pass(monkeypatch):
     assert found.frozen is None
 
 
+@pytest.mark.slow
 def test_validation_by_own_forwards_is_counted():
     """An objective's forward over a tenth of its examples after every epoch; it and the ranking once on the test part."""
     found = estimate("srnn-ae", turns=1, schedule="epochs=3", settings=SRNN_AE)
@@ -179,6 +180,7 @@ def test_dialogues_are_validated_and_not_ranked(tmp_path):
     assert more == pytest.approx(2 / 3 * found.evaluation.flops, rel=0.3)  # the test part is as large
 
 
+@pytest.mark.slow
 def test_a_check_without_examples_costs_nothing(tmp_path):
     """Users of one rating have none left to hold out: AutoRec is not tested, however large it is."""
     form, path = {"suggested": 1, "seen": 1, "liked": 1}, tmp_path / "single.jsonl"

@@ -78,7 +78,10 @@ SIZES = dict(
 )
 SMALL = dict(SIZES, embedding=6, hidden=4)
 BOTH = [(mmn.MMN_SPEC, mmn.MmnConfig(**SMALL)), (mmn.PMMN_SPEC, mmn.PmmnConfig(**SMALL, users=5))]
-both = pytest.mark.parametrize(("spec", "config"), BOTH, ids=["mmn", "pmmn"])
+#: PMMN differs from MMN in one table: it is slow here, and has quick tests of that table.
+both = pytest.mark.parametrize(
+    ("spec", "config"), [pytest.param(*BOTH[0], id="mmn"), pytest.param(*BOTH[1], id="pmmn", marks=pytest.mark.slow)]
+)
 
 
 @cache

@@ -17,7 +17,7 @@ def decoder(peephole=False, hidden=X, seed=0):
     return SwitchingDecoder(W, 6, hidden, X, 2, peephole, rngs=nnx.Rngs(seed))
 
 
-@pytest.mark.parametrize(("peephole", "hidden"), [(False, X), (True, X + 2)])
+@pytest.mark.parametrize(("peephole", "hidden"), [(False, X), pytest.param(True, X + 2, marks=pytest.mark.slow)])
 def test_log_probabilities_are_a_distribution_over_words_and_items(peephole, hidden):
     rng = np.random.default_rng(0)
     words, context = rng.integers(0, W, (B, 3)), rng.normal(size=(B, X)).astype(np.float32)
@@ -28,7 +28,7 @@ def test_log_probabilities_are_a_distribution_over_words_and_items(peephole, hid
     assert not np.asarray(states[2, 1:]).any()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_greedy_repeats_forced_decoding_step_by_step(seed):
     model = decoder(peephole=True, hidden=4, seed=seed)
     rng = np.random.default_rng(seed)
