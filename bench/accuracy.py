@@ -36,7 +36,7 @@ from cr_jax.cost.walk import Walk
 from cr_jax.documents.calibration import Calibration
 from cr_jax.errors import CrJaxError
 from cr_jax.hlo.parse import parse
-from cr_jax.measure import calibrate, inputs, memory, points, run
+from cr_jax.measure import calibrate, calibration_cases, inputs, memory, run
 from cr_jax.measure.case import Case, Prepared, prepare
 from cr_jax.measure.clock import Plan, interleave
 from cr_jax.measure.replay import replay
@@ -217,7 +217,7 @@ def show(rows: list[dict[str, Any]], figures: dict[str, Any]) -> None:
 
 def one(case: Case, accelerator: Accelerator, options: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of a case and what failed, measured in this process."""
-    function, arguments, _ = points.canary().make()
+    function, arguments, _ = calibration_cases.canary().make()
     product = jax.jit(function).lower(*arguments).compile()
 
     def canary() -> None:

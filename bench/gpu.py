@@ -140,7 +140,7 @@ def _swept(options: argparse.Namespace, file: Path) -> dict[str, Any] | None:
 def sweep(device: str, profile: str | None, seconds: float, file: Path) -> int:
     """Measure and write {profile, anchors}."""
     from cr_jax.cli import calibrate_accelerator as calibrate
-    from cr_jax.measure import accelerator_points as points
+    from cr_jax.measure import accelerator_cases as points
     from cr_jax.measure import accelerator_sweep as measure
     from cr_jax.measure.device import attached
     from cr_jax.predict.accelerator.anchors import block

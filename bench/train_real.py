@@ -11,8 +11,8 @@ draws the split. What is set beside the published configuration is in the table.
 written at once, in the place of an earlier one of the same case and seed.
 
 Every run is a ``crjax train`` on the CPU in a process of its own. The last table but one holds the estimate of its optimizer
-steps against the clock; aim: within 15%. Unless the ``cpu`` profile is calibrated, it is before every run (under a minute,
-into a folder that goes again): a shared machine is another one half an hour later.
+steps against the clock; aim: within 15%. Unless the ``cpu`` profile is calibrated, every run
+begins with a calibration (under a minute, into a temporary folder): a shared machine changes within half an hour.
 """
 
 import argparse
@@ -138,7 +138,7 @@ class Result:
 
 
 def run(name: str, seed: int, calibrated: bool) -> Result:
-    """Train one case in a folder that goes again."""
+    """Train one case in a temporary folder."""
     case = CASES[name]
     arguments = ["--model", case.model, "--dataset", str(DATA / case.data), "--seed", str(seed)]
     for option, value in case.more.items():

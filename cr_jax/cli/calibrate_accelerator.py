@@ -126,7 +126,7 @@ def _profile(name: str, device: str) -> tuple[dict[str, Any], "Accelerator"]:
 
 def _swept(device: Any, accelerator: "Accelerator", limit: float, say: Callable[[str], None]) -> tuple["Anchors", dict[str, Any]]:
     from cr_jax.measure import accelerator_sweep as sweep
-    from cr_jax.measure.accelerator_points import points
+    from cr_jax.measure.accelerator_cases import points
     from cr_jax.predict.accelerator.anchors import block
 
     swept = sweep.sweep(device, accelerator, points(accelerator), sweep.Tuning(limit_s=limit), say)

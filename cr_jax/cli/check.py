@@ -122,12 +122,12 @@ def _checked(old: "CostReport", limits: dict[str, float], options: CheckOptions)
     now = _again(request)
     result = gate.gate(old, now, limits, str(baseline), __version__)
     if options.time is not None:
-        from cr_jax.measure.against import timed
+        from cr_jax.measure.paired_baseline import timed
         from cr_jax.report.gate_time import with_times
 
         result = with_times(result, timed(baseline, request, options.time))
     if options.keep_programs and (options.update or not result.breaches):
-        from cr_jax.measure.against import keep
+        from cr_jax.measure.paired_baseline import keep
 
         print(f"programs kept in {keep(baseline, request)}", file=sys.stderr)
     return result, now

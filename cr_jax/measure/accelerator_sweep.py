@@ -1,4 +1,4 @@
-"""One sweep over an attached GPU or TPU: the points of ``accelerator_points``, compiled, checked, timed and turned into anchors.
+"""One sweep over an attached GPU or TPU: the points of ``accelerator_cases``, compiled, checked, timed and turned into anchors.
 
 A point's time is that of one more call in a row of calls, of which only the last is waited for. The difference between two
 lengths of the row cancels the start of the first call and the wait for the last. Within a call the device repeats the operation.
@@ -21,7 +21,7 @@ from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.cost.operations.operation_list import operations
 from cr_jax.cost.operations.program import Program
 from cr_jax.errors import CrJaxError
-from cr_jax.measure.accelerator_points import UNKNOWN_TURNS, Array, Point, that_fit
+from cr_jax.measure.accelerator_cases import UNKNOWN_TURNS, Array, Point, that_fit
 from cr_jax.measure.clock import Clock, timed
 from cr_jax.predict.accelerator import step
 from cr_jax.predict.accelerator.anchors import Anchors, Measured, derive, judging

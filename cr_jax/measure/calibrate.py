@@ -20,8 +20,8 @@ from cr_jax.catalog.accelerator import unreliable
 from cr_jax.documents.base import plain
 from cr_jax.documents.calibration import Calibration, CalibrationFit, CalibrationTables, Canary, GatherRow, MatmulRow, StreamRow
 from cr_jax.errors import BadConfig
-from cr_jax.measure import points
-from cr_jax.measure.points import Point
+from cr_jax.measure import calibration_cases
+from cr_jax.measure.calibration_cases import Point
 from cr_jax.targets.device_protocol import Device
 
 PASSES = 15
@@ -54,7 +54,7 @@ def calibrate(limit_s: float = LIMIT_S, say: Callable[[str], None] | None = None
         say("compiling")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ready = list(pool.map(_prepare, all_points()))
-    watch = _prepare(points.canary())
+    watch = _prepare(calibration_cases.canary())
     watched = [_measure(watch, 0.1, chosen)]
     passes = 0
     spent = 0.0
@@ -81,12 +81,12 @@ def calibrate(limit_s: float = LIMIT_S, say: Callable[[str], None] | None = None
 def all_points() -> list[Point]:
     """Every point of a calibration, in the order of measurement."""
     return [
-        *points.overhead_points(),
-        *points.stream_points(),
-        *points.fresh_points(),
-        *points.gather_points(),
-        *points.element_points(),
-        *points.matmul_points(),
+        *calibration_cases.overhead_points(),
+        *calibration_cases.stream_points(),
+        *calibration_cases.fresh_points(),
+        *calibration_cases.gather_points(),
+        *calibration_cases.element_points(),
+        *calibration_cases.matmul_points(),
     ]
 
 
@@ -183,7 +183,7 @@ def _overheads(seconds: dict[str, float]) -> dict[str, float]:
     around other points; hand_off_s: the added time of a call that threads run; straight_s: the added time of its operations
     outside loops; cold_straight_s: of one whose code and runtime data other work has driven out of the caches.
     """
-    loops = points.LOOPS
+    loops = calibration_cases.LOOPS
     call = seconds["call"]
     argument = max(0.0, seconds["call_40_arguments"] - call) / 39
     single = max(0.0, seconds["products_1"] - call) / loops

@@ -17,7 +17,7 @@ from cr_jax.documents.accelerator_profile import AnchorConstant, AnchorsBlock
 from cr_jax.documents.check import check
 from cr_jax.errors import CrJaxError
 from cr_jax.json_text import read_json
-from cr_jax.measure import accelerator_points, accelerator_sweep
+from cr_jax.measure import accelerator_cases, accelerator_sweep
 from cr_jax.predict.accelerator.anchors import Measured, block, derive, error, judging
 from cr_jax.predict.accelerator.card import card
 from cr_jax.predict.accelerator.products_plain import parts
@@ -63,7 +63,7 @@ ENTRY e {
 
 @pytest.fixture(scope="module")
 def swept():
-    points = accelerator_points.points(H100, accelerator_points.SMALL)
+    points = accelerator_cases.points(H100, accelerator_cases.SMALL)
     return points, accelerator_sweep.sweep(jax.devices("cpu")[0], H100, points, QUICK)
 
 
@@ -87,20 +87,20 @@ def test_a_sweep_becomes_a_block_that_a_profile_may_have(swept):
 
 def test_points_are_what_a_card_computes_in_its_own_way():
     def types(name):
-        every = accelerator_points.points(load.accelerator(name))
+        every = accelerator_cases.points(load.accelerator(name))
         return {p.name.split(",")[0].removeprefix("product in ") for p in every if p.name.startswith("product")}
 
     assert types("h100") == {"float32", "tf32", "bfloat16", "float16"}
     assert types("v100") == {"float32", "float16"}
     assert types("p100") == {"float32"}
     assert types("tpu-v5e") == {"bfloat16_6x", "bfloat16"}
-    names = [p.name for p in accelerator_points.points(H100)]
+    names = [p.name for p in accelerator_cases.points(H100)]
     assert len(names) == len(set(names))
 
 
 def test_what_does_not_fit_or_has_no_time_is_said():
-    points = accelerator_points.points(H100)
-    fits, left = accelerator_points.that_fit(points, 1 << 30)
+    points = accelerator_cases.points(H100)
+    fits, left = accelerator_cases.that_fit(points, 1 << 30)
     assert len(fits) + len(left) == len(points) and all("GiB" in why for _, why in left)
     with pytest.raises(CrJaxError, match=r"nothing was measured in 0\.001 s.*no time left") as refused:
         accelerator_sweep.sweep(jax.devices("cpu")[0], H100, points[:2], dataclasses.replace(QUICK, limit_s=1e-3))
@@ -113,7 +113,7 @@ def test_an_interruption_passes_through():
 
     with pytest.raises(KeyboardInterrupt):
         accelerator_sweep.sweep(
-            jax.devices("cpu")[0], H100, accelerator_points.points(H100, accelerator_points.SMALL)[:3], QUICK, interrupt
+            jax.devices("cpu")[0], H100, accelerator_cases.points(H100, accelerator_cases.SMALL)[:3], QUICK, interrupt
         )
 
 

@@ -14,7 +14,7 @@ from cr_jax.cost.operations.operation_list import operations
 from cr_jax.documents.calibration import Canary
 from cr_jax.documents.check import check
 from cr_jax.errors import CrJaxError
-from cr_jax.measure import calibrate, points
+from cr_jax.measure import calibrate, calibration_cases
 from cr_jax.predict.cpu.calibration_tables import Tables
 from cr_jax.predict.program_time import predict
 from cr_jax.resources import shipped_profile
@@ -32,15 +32,15 @@ def block(seconds=1e-3, canary=1.1):
 def test_no_point_is_measured_twice():
     seen = [
         json.dumps(p.facts, sort_keys=True) + p.table
-        for p in points.overhead_points()
-        + points.stream_points()
-        + points.fresh_points()
-        + points.gather_points()
-        + points.element_points()
+        for p in calibration_cases.overhead_points()
+        + calibration_cases.stream_points()
+        + calibration_cases.fresh_points()
+        + calibration_cases.gather_points()
+        + calibration_cases.element_points()
     ]
     assert len(seen) == len(set(seen))
-    grid = [p.facts for p in points.matmul_points() if p.facts["kind"] == "nn" and p.facts["batch"] == 1]
-    assert {f["m"] for f in grid} >= set(points.ROWS)
+    grid = [p.facts for p in calibration_cases.matmul_points() if p.facts["kind"] == "nn" and p.facts["batch"] == 1]
+    assert {f["m"] for f in grid} >= set(calibration_cases.ROWS)
 
 
 def test_the_medians_of_the_passes_are_kept_with_their_spread():
@@ -73,7 +73,7 @@ def test_overheads_are_found_again_in_the_times_they_make():
         "cold_straight_s": 1.5,
     }
     k = {name.removesuffix("_s"): value for name, value in known.items()}
-    loops, pair = points.LOOPS, k["product"] + k["operation"]
+    loops, pair = calibration_cases.LOOPS, k["product"] + k["operation"]
     turn = 2 * k["product"] + k["iteration"]  # of a loop with one product, and the tiny one beside it
     seconds = {
         "call": k["call"],
@@ -125,7 +125,7 @@ def test_the_block_is_a_valid_profile_that_the_predictor_reads():
 
 @pytest.mark.parametrize("what", ["scalar_transcendental", "library_reduce_single", "top_k"])
 def test_a_point_compiles_and_runs_more_than_once(what):
-    point = next(p for p in points.element_points() if p.facts["what"] == what)
+    point = next(p for p in calibration_cases.element_points() if p.facts["what"] == what)
     ready = calibrate._prepare(point)
     assert calibrate._measure(ready, 0.0, min) > 0  # four calls
 

@@ -9,7 +9,7 @@ in ``profiles/accelerator_times.json``; scaled to other cards by the link. Progr
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.errors import UnknownName
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Numbers, Parts, together
+from cr_jax.predict.accelerator.numbers_or_arrays import Numbers, Parts, together
 
 OPCODES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Numbers, Parts, least, together, whole
+from cr_jax.predict.accelerator.numbers_or_arrays import Numbers, Parts, least, together, whole
 
 #: Pixels and channels of a tile of the direct product, and of the products of the four-kernel Winograd.
 DIRECT_TILES = ((128, 32), (128, 64), (128, 128))

@@ -8,7 +8,7 @@ from cr_jax.cost.operations.products import Product
 from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator import convolutions, gathers, products_plain, products_tensor, sorts, streams, tiling, tpu
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Numbers, Parts
+from cr_jax.predict.accelerator.numbers_or_arrays import Numbers, Parts
 
 #: Bytes of an element as a product loads it.
 ITEM_BYTES = {"float64": 8, "float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2, "float8": 1, "int8": 1}

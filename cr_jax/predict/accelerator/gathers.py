@@ -14,7 +14,7 @@ from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Numbers, Parts, least, most, whole
+from cr_jax.predict.accelerator.numbers_or_arrays import Numbers, Parts, least, most, whole
 
 
 def parts(

@@ -13,7 +13,7 @@ from math import ceil, log2
 
 from cr_jax.predict.accelerator import streams
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Numbers, Parts
+from cr_jax.predict.accelerator.numbers_or_arrays import Numbers, Parts
 
 #: Elements that XLA sorts in shared memory (ir_emitter_unnested.cc: 2048 or the next power of two).
 TILE = 2048

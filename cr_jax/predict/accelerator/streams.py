@@ -17,7 +17,7 @@ from typing import NamedTuple
 from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Numbers, Parts, least, most, together, whole
+from cr_jax.predict.accelerator.numbers_or_arrays import Numbers, Parts, least, most, together, whole
 
 #: Elements that one block of an elementwise fusion computes: 128 threads, four each.
 BLOCK = 512

@@ -12,7 +12,7 @@ from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.operations.products import Product
 from cr_jax.cost.operations.program import Operation
 from cr_jax.predict.accelerator.card import Card
-from cr_jax.predict.accelerator.either import Parts
+from cr_jax.predict.accelerator.numbers_or_arrays import Parts
 
 #: Passes of the matrix unit that a float32 product takes.
 PASSES = {"bfloat16_3x": 3, "bfloat16_6x": 6}

@@ -8,7 +8,7 @@ import pytest
 from tiny import SMALL
 
 from cr_jax.errors import BadInput
-from cr_jax.measure import against
+from cr_jax.measure import paired_baseline
 from cr_jax.measure.clock import Plan
 from cr_jax.profiling.request import Request
 from cr_jax.report.gate import NotComparable
@@ -22,19 +22,19 @@ QUICK = Plan(warmup=1, runs=4, seconds=0.0, limit_s=0.5, tightness=1.0)
 @pytest.fixture(scope="module")
 def baseline(tmp_path_factory):
     file = tmp_path_factory.mktemp("costs") / "dmn.json"
-    against.keep(file, REQUEST)
+    paired_baseline.keep(file, REQUEST)
     return file
 
 
 @pytest.fixture
 def copied(baseline, tmp_path):
     """The baseline's programs beside a file that a test may spoil."""
-    shutil.copytree(against.folder(baseline), against.folder(tmp_path / "copied.json"))
+    shutil.copytree(paired_baseline.folder(baseline), paired_baseline.folder(tmp_path / "copied.json"))
     return tmp_path / "copied.json"
 
 
 def test_the_same_source_gives_the_same_programs_and_nothing_runs(baseline):
-    found = against.timed(baseline, REQUEST, 5.0, QUICK, clock=None)  # a clock that is asked would fail
+    found = paired_baseline.timed(baseline, REQUEST, 5.0, QUICK, clock=None)  # a clock that is asked would fail
     assert {row.step: row.status for row in found.steps} == dict.fromkeys(
         ("train/answer", "infer/replay/t1", "infer/incremental/t1"), "same program"
     )
@@ -44,14 +44,14 @@ def test_kept_programs_name_no_folder_of_this_machine(baseline):
     import cr_jax
 
     home = cr_jax.__file__.rpartition("/cr_jax/")[0].encode()
-    files = list(against.folder(baseline).iterdir())
+    files = list(paired_baseline.folder(baseline).iterdir())
     assert len(files) == 4 and not any(home in file.read_bytes() for file in files)
 
 
 @pytest.mark.slow
 def test_another_program_runs_in_turn_with_the_kept_one(baseline):
     changed = replace(REQUEST, settings=SMALL["dmn"] | {"hops": "3"})
-    found = against.timed(baseline, changed, 5.0, QUICK)
+    found = paired_baseline.timed(baseline, changed, 5.0, QUICK)
     for row in found["steps"]:
         assert row.status in ("within", "faster", "breach", "undecided") and row.samples >= 4
         low, high = row.ratio_interval
@@ -59,32 +59,32 @@ def test_another_program_runs_in_turn_with_the_kept_one(baseline):
 
 
 def test_other_shapes_are_skipped(baseline):
-    found = against.timed(baseline, replace(TRAIN, settings={"embedding": "8", "hidden": "4", "hops": "1"}), 5.0, QUICK)
+    found = paired_baseline.timed(baseline, replace(TRAIN, settings={"embedding": "8", "hidden": "4", "hops": "1"}), 5.0, QUICK)
     assert {row.status for row in found.steps} == {"skipped"} and "other shapes" in found.steps[0].reason
     assert [row.reason for row in found.steps[1:]] == ["the step is gone"] * 2
 
 
 def test_what_cannot_run_in_turn_is_not_comparable(copied, tmp_path):
     with pytest.raises(NotComparable, match="legal: a baseline with programs kept by crjax check --keep-programs"):
-        against.timed(tmp_path / "none.json", REQUEST, 5.0, QUICK)
+        paired_baseline.timed(tmp_path / "none.json", REQUEST, 5.0, QUICK)
     with pytest.raises(NotComparable, match="none attached"):
-        against.timed(copied, replace(REQUEST, devices=("h100",)), 5.0, QUICK)
-    (against.folder(copied) / "train_answer.stablehlo").write_bytes(b"nothing")
+        paired_baseline.timed(copied, replace(REQUEST, devices=("h100",)), 5.0, QUICK)
+    (paired_baseline.folder(copied) / "train_answer.stablehlo").write_bytes(b"nothing")
     with pytest.raises(NotComparable, match="cannot be read by jax"):
-        against.timed(copied, TRAIN, 5.0, QUICK)
-    listed = against.folder(copied) / "programs.json"
+        paired_baseline.timed(copied, TRAIN, 5.0, QUICK)
+    listed = paired_baseline.folder(copied) / "programs.json"
     listed.write_text(json.dumps(json.loads(listed.read_text()) | {"platform": "tpu"}))
     with pytest.raises(NotComparable, match="kept for tpu"):
-        against.timed(copied, TRAIN, 5.0, QUICK)
+        paired_baseline.timed(copied, TRAIN, 5.0, QUICK)
 
 
 def test_the_list_of_programs_chooses_no_file(copied):
-    listed = against.folder(copied) / "programs.json"
+    listed = paired_baseline.folder(copied) / "programs.json"
     about = json.loads(listed.read_text())
     for one in about["steps"].values():
         one["file"] = "/etc/hostname"
     listed.write_text(json.dumps(about))
-    found = against.timed(copied, TRAIN, 5.0, QUICK, clock=None)
+    found = paired_baseline.timed(copied, TRAIN, 5.0, QUICK, clock=None)
     assert [row.status for row in found.steps if row.reason != "the step is gone"] == ["same program"]
     for text in (
         "[]",
@@ -95,7 +95,7 @@ def test_the_list_of_programs_chooses_no_file(copied):
     ):
         listed.write_text(text)
         with pytest.raises(BadInput, match="legal: a file written by crjax check --keep-programs"):
-            against.timed(copied, TRAIN, 5.0, QUICK)
+            paired_baseline.timed(copied, TRAIN, 5.0, QUICK)
 
 
 def test_a_kept_program_that_calls_what_todays_does_not_is_not_run(baseline, monkeypatch):
@@ -106,10 +106,10 @@ def test_a_kept_program_that_calls_what_todays_does_not_is_not_run(baseline, mon
         times = texts[len(program.in_avals)] = texts.get(len(program.in_avals), 0) + 1
         return "%0 = stablehlo.add %1" + ("\n%2 = stablehlo.custom_call @run_this(%0)" if times == 1 else "")
 
-    monkeypatch.setattr(against, "_read", lambda file, like: like)
-    monkeypatch.setattr(against, "_text", text)
-    monkeypatch.setattr(against, "_program", lambda *_: pytest.fail("run"))
-    (row,) = [r for r in against.timed(baseline, TRAIN, 5.0, QUICK).steps if r.step == "train/answer"]
+    monkeypatch.setattr(paired_baseline, "_read", lambda file, like: like)
+    monkeypatch.setattr(paired_baseline, "_text", text)
+    monkeypatch.setattr(paired_baseline, "_program", lambda *_: pytest.fail("run"))
+    (row,) = [r for r in paired_baseline.timed(baseline, TRAIN, 5.0, QUICK).steps if r.step == "train/answer"]
     assert row.status == "skipped" and "calls 'run_this'" in row.reason
 
 
@@ -127,4 +127,4 @@ def test_a_kept_program_that_calls_what_todays_does_not_is_not_run(baseline, mon
     ],
 )
 def test_the_targets_of_calls_are_read(line, called):
-    assert against._called(f"module {{\n{line}\n}}") == called
+    assert paired_baseline._called(f"module {{\n{line}\n}}") == called
