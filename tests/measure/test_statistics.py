@@ -59,7 +59,7 @@ def test_the_median_of_a_repeat_lies_in_the_stated_interval_nine_times_of_ten(ph
     assert hits >= 0.9 * n
 
 
-@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("paired", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_test_of_equals_rarely_finds_a_difference_and_of_a_tenth_always(paired):
     rng, wrong, covered = np.random.default_rng(3), 0, 0
     for _ in range(40):

@@ -110,14 +110,10 @@ def test_units_of_training(dmn_report):
     assert per["flops_per_epoch"] == per["flops_per_step"] * per["steps_per_epoch"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "printed"),
-    [
-        pytest.param("electronics", 8_177_095, marks=pytest.mark.slow),
-        pytest.param("cds-vinyl", 5_896_327, marks=pytest.mark.slow),
-        pytest.param("kindle-store", 5_262_151, marks=pytest.mark.slow),
-        ("cell-phones", 979_687),
-    ],
+    [("electronics", 8_177_095), ("cds-vinyl", 5_896_327), ("kindle-store", 5_262_151), ("cell-phones", 979_687)],
 )
 def test_papers_count(name, printed):
     report = profile("dmn", name, preset="paper", phases=["train"], turns=1, settings={"hops": "1"})
@@ -150,6 +146,7 @@ def test_counting_options_leave_the_program_as_it_is():
         )
 
 
+@pytest.mark.slow
 def test_same_inputs_same_bytes_from_another_folder(tmp_path):
     code = (
         "from cr_jax.profiling.pipeline import profile; from cr_jax.profiling.request import Request;"

@@ -123,21 +123,25 @@ def test_conversation_states_by_turn_are_counted():
     assert states_by_turn(dataset, 6) == [20, 20, 16, 8, 6, 0, 0]
 
 
-def test_evaluation_replays_every_state_once_a_pass(monkeypatch):
+@pytest.mark.parametrize("model", ["dmn", pytest.param("mmn", marks=pytest.mark.slow)])
+def test_evaluation_replays_every_state_once_a_pass(monkeypatch, model):
+    """DMN has no item side, MMN has one."""
     _fast(monkeypatch)
-    found = estimate("mmn", schedule="epochs=2", turns=1, settings=SMALL["mmn"])
+    found = estimate(model, schedule="epochs=2", turns=1, settings=SMALL[model])
     judged, data = found.evaluation, load.dataset("cell-phones")
     assert judged.batch == ROWS and (judged.validation_passes, judged.test_passes) == (2, 1)
-    report = profile("mmn", turns=1, phases=["infer"], users=ROWS, settings=SMALL["mmn"])
+    report = profile(model, turns=1, phases=["infer"], users=ROWS, settings=SMALL[model])
     steps = {step["name"]: step["compiled"]["flops"] for step in report["steps"]}
+    side = steps.get("precompute/items")
     by_turn = {row["t"]: steps[row["step"]] for row in report["turns"] if row["mode"] == "replay"}
     total = sum(data.turn_histogram)
     states = {0: data.conversations, 1: sum(n * t for t, n in enumerate(data.turn_histogram, 1)) * data.conversations / total}
     batches = {t: -(-round(0.1 * n) // ROWS) for t, n in states.items()}
-    assert judged.flops == 3 * (sum(by_turn[t] * n for t, n in batches.items()) + steps["precompute/items"])
-    assert judged.seconds == pytest.approx(3 * (sum(batches.values()) + 1) * 0.002)
-    assert found.item_side.flops == steps["precompute/items"]
-    whole = [*found.objectives, judged, found.item_side]
+    assert judged.flops == 3 * (sum(by_turn[t] * n for t, n in batches.items()) + (side or 0))
+    assert judged.seconds == pytest.approx(3 * (sum(batches.values()) + (side is not None)) * 0.002)
+    assert (side is not None) == (model == "mmn")
+    assert side == (found.item_side.flops if found.item_side else None)
+    whole = [*found.objectives, judged, *([found.item_side] if found.item_side else [])]
     for key in ("flops", "seconds", "low_s", "high_s"):
         assert getattr(found.whole, key) == pytest.approx(sum(getattr(one, key) for one in whole))
     assert found.frozen is None

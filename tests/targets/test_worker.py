@@ -83,7 +83,13 @@ def test_every_field_of_the_workload_is_known_here():
     assert not set(CHANGES) & set(NO_PROGRAM)
 
 
-@pytest.mark.parametrize("field", [name for name in CHANGES if name != "batches"])
+#: Every program is traced anew for each: a few are quick enough.
+QUICK = {"turns", "dtype", "precision"}
+
+
+@pytest.mark.parametrize(
+    "field", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in CHANGES if name != "batches"]
+)
 def test_another_value_is_another_program(unchanged, field):
     work = dataclasses.replace(tiny.WORK, **{field: CHANGES[field]})
     assert work != tiny.WORK
