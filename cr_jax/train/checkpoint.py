@@ -82,14 +82,14 @@ class Checkpoints:
             reason = getattr(error, "strerror", None) or one_line(error, 200)
             raise NotWritten(f"{self.folder}: checkpoint {step} not written, earlier ones are intact: {reason}") from None
 
-    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, object]]:
-        """The newest checkpoint's arrays, shaped ``like`` those given, and its progress.
+    def restore(self, like: PyTree) -> tuple[PyTree, object]:
+        """The newest checkpoint's arrays, shaped ``like`` those given, and its progress as saved, unchecked.
 
         Raises ``BadInput`` where there is none, it is damaged, or it belongs to another run.
         """
         read = jax.tree.map(np.asarray, like)
 
-        def work() -> dict[str, object]:
+        def work() -> object:
             nonlocal read
             read, progress = self._restore(read)
             return progress
@@ -97,7 +97,7 @@ class Checkpoints:
         progress = hosts.first(work)
         return hosts.arrays(read), progress
 
-    def _restore(self, like: PyTree) -> tuple[PyTree, dict[str, object]]:
+    def _restore(self, like: PyTree) -> tuple[PyTree, object]:
         ocp, step = self._ocp, self._manager.latest_step()
         if step is None:
             raise BadInput(str(self.folder), "no checkpoint here; legal: a folder that crjax train wrote to")

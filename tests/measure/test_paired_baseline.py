@@ -52,7 +52,7 @@ def test_kept_programs_name_no_folder_of_this_machine(baseline):
 def test_another_program_runs_in_turn_with_the_kept_one(baseline):
     changed = replace(REQUEST, settings=SMALL["dmn"] | {"hops": "3"})
     found = paired_baseline.timed(baseline, changed, 5.0, QUICK)
-    for row in found["steps"]:
+    for row in found.steps:
         assert row.status in ("within", "faster", "breach", "undecided") and row.samples >= 4
         low, high = row.ratio_interval
         assert 0 < low <= row.ratio <= high

@@ -170,7 +170,7 @@ def test_a_checkpoint_of_something_else_is_refused(runs, tmp_path):
     with pytest.raises(BadInput, match=r'dataset\.sha256 is "[0-9a-f]{64}", here "0"'):
         Recommender(copy)
     (copy / RECOMMENDER).unlink()
-    with pytest.raises(BadInput, match=r"recommender\.json: not here"):
+    with pytest.raises(BadInput, match=r"recommender\.json: missing"):
         Recommender(copy)
     (copy / RECOMMENDER).write_bytes((folder / RECOMMENDER).read_bytes())
     identity = next((copy / "checkpoints").glob("*/identity/metadata"))
