@@ -88,7 +88,7 @@ def _convert(value: object, struct: type[S]) -> S:
 def _decode_one(kind: Any, value: object) -> object:
     """Msgspec's hook for unknown types. Raises ``ValidationError`` where no struct takes the value."""
     if not isinstance(kind, OneOf):
-        raise NotImplementedError(f"{kind}: no type of a document's field")
+        raise TypeError(f"{kind}: not a type of a document's field")
     for struct in kind.structs:
         with contextlib.suppress(msgspec.ValidationError):
             return _convert(value, struct)
@@ -98,7 +98,7 @@ def _decode_one(kind: Any, value: object) -> object:
 def schema_of_one(kind: Any) -> dict[str, Any]:
     """The schema of such a type: any of those of its structs, by reference."""
     if not isinstance(kind, OneOf):
-        raise NotImplementedError(f"{kind}: no type of a document's field")
+        raise TypeError(f"{kind}: not a type of a document's field")
     return {"anyOf": [{"$ref": f"#/$defs/{struct.__name__}"} for struct in kind.structs]}
 
 

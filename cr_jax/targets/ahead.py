@@ -128,9 +128,8 @@ def _attempt(
     named = {s.name: s for s in pending}
     current: list[str] = []
 
-    def result(
-        step: str,
-    ) -> Path:  # from the file of the request, whatever the worker says: the caller chooses the files that it reads
+    # The caller chooses the files that it reads: from the request, whatever the worker says.
+    def result(step: str) -> Path:
         return Path(folder) / f"{list(named).index(step)}.json"
 
     def hear(event: Event) -> None:
