@@ -1,6 +1,7 @@
 """Frozen values that pass from the JAX half to the text half, and the workload that both use."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
@@ -167,7 +168,7 @@ class Target:
     name: of its accelerator profile, else ``gpu`` or ``tpu``. platform: as JAX names it. kind: the device's own
     title. autotuned: whether the compiler timed its candidates on the device; ``None``: it has none to time.
     compiler: versions of the compiler's wheels; ``None``: it is not here. problem: in one line, why nothing can be
-    compiled for the device.
+    compiled for the device. mesh: names and sizes of the axes of several such devices; empty: a single one.
     """
 
     name: str
@@ -177,6 +178,12 @@ class Target:
     autotuned: bool | None
     compiler: Mapping[str, str] | None
     problem: str | None
+    mesh: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def devices(self) -> int:
+        """The number of devices that run a program together."""
+        return math.prod(size for _, size in self.mesh)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,13 @@ class ReportedTarget(Block):
         EffectivePrecision | None, Meta(description="What a matrix product is computed in. null: unknown")
     ]
     flags: Annotated[dict[str, str], Meta(description="XLA's flags from the environment")]
+    mesh: (
+        Annotated[dict[str, Positive], Meta(description="Sizes of the axes of the devices that run each program together")]
+        | UnsetType
+    ) = UNSET
+    devices: (
+        Annotated[Positive, Meta(description="How many there are; the figures of each step are those of one device")] | UnsetType
+    ) = UNSET
 
 
 class ReportedWorkload(Block):

@@ -5,6 +5,8 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import cast
 
+from msgspec import UNSET
+
 from cr_jax.catalog import load
 from cr_jax.catalog.precision import matmul_precision
 from cr_jax.documents.cost_report import CostReport, EffectivePrecision, ReportedTarget, ReportedWorkload
@@ -73,7 +75,7 @@ def _target(compiled: Compiled) -> ReportedTarget:
     accelerator = load.accelerator_or_none(target.name)
     computed_in = matmul_precision(accelerator, work.precision, work.dtype) if accelerator else None
     return ReportedTarget(
-        **plain(target),
+        **plain(target) | {"mesh": dict(target.mesh) or UNSET, "devices": target.devices if target.mesh else UNSET},
         compiled_for=target.name if build.all_compiled({step.outcome for step in compiled.steps}) else None,
         precision=work.precision,
         effective_precision=cast(EffectivePrecision | None, computed_in),
