@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cr_jax.cost.attribution import Origins
 from cr_jax.cost.cost import Cost
-from cr_jax.cost.rules import custom_calls, instruction_rules, opcode_rules, traffic
+from cr_jax.cost.rules import collective_rules, custom_calls, instruction_rules, opcode_rules, traffic
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 
@@ -125,7 +125,8 @@ class InstructionCosts:
             opcode = instruction.opcode
             rule = simple.get(opcode)
             if rule is None:
-                self._add_special(sums, missing, instruction)
+                if not collective_rules.continued(computation, instruction):
+                    self._add_special(sums, missing, instruction)
                 continue
             kind, family = rule
             if not family:

@@ -1,7 +1,7 @@
 """Total cost of a run, and the branch of a conditional that it chooses."""
 
 from cr_jax.cost.cost import Cost
-from cr_jax.cost.walk import Branching, Called, Executed, Repeated, Run
+from cr_jax.cost.walk import Branching, Called, Entry, Executed, Repeated, Run
 
 
 class Totals:
@@ -42,22 +42,25 @@ class Totals:
         choose = min if self.cheapest else max
         return choose(range(len(totals)), key=lambda n: (totals[n].operations, totals[n].hbm_bytes))
 
+    def of_entry(self, entry: Entry) -> Cost:
+        """The total of one execution of an entry. Not to be changed by the caller."""
+        if isinstance(entry, Executed):
+            cost = entry.cost
+            if cost.declared is not None and self._declared:
+                return cost.total + cost.declared.extra
+            return cost.total
+        if isinstance(entry, Repeated):
+            self._varies = self._varies or entry.count.least < entry.count.most
+            turns = self.turns(entry)
+            return Cost().add(self.of(entry.body), turns).add(self.of(entry.condition), turns + 1)
+        if isinstance(entry, Called):
+            return self.of(entry.run)
+        totals = self.branches(entry)
+        self._varies = self._varies or len({(one.operations, one.hbm_bytes) for one in totals}) > 1
+        return Cost.smallest(totals) if self.cheapest else Cost.largest(totals)
+
     def _add_up(self, run: Run) -> Cost:
         total = Cost()
         for entry in run.entries:
-            if isinstance(entry, Executed):
-                cost = entry.cost
-                total.add(cost.total)
-                if cost.declared is not None and self._declared:
-                    total.add(cost.declared.extra)
-            elif isinstance(entry, Repeated):
-                self._varies = self._varies or entry.count.least < entry.count.most
-                turns = self.turns(entry)
-                total.add(self.of(entry.body), turns).add(self.of(entry.condition), turns + 1)
-            elif isinstance(entry, Called):
-                total.add(self.of(entry.run))
-            else:
-                totals = self.branches(entry)
-                self._varies = self._varies or len({(one.operations, one.hbm_bytes) for one in totals}) > 1
-                total.add(Cost.smallest(totals) if self.cheapest else Cost.largest(totals))
+            total.add(self.of_entry(entry))
         return total

@@ -69,6 +69,13 @@ class Run:
     entries: list[Entry]
 
 
+def inner_runs(entry: Repeated | Branching | Called) -> tuple[Run, ...]:
+    """The runs of the computations that an entry runs."""
+    if isinstance(entry, Repeated):
+        return entry.body, entry.condition
+    return entry.branches if isinstance(entry, Branching) else (entry.run,)
+
+
 class Walk:
     """A module walked once.
 

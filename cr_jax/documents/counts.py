@@ -83,3 +83,34 @@ class UncountedOperation(Block):
     operation: str
     count: Count
     hbm_bytes: Count
+
+
+class CountedCollective(Block):
+    """One collective of a program for several devices; bytes are of one execution on one device, with the padding of layouts."""
+
+    kind: Annotated[str, Meta(description="all-reduce, all-gather, reduce-scatter, all-to-all, collective-permute and so on")]
+    name: str
+    module: str
+    groups: Annotated[Count, Meta(description="groups of devices that exchange data with each other")]
+    group_size: Annotated[Count, Meta(description="devices in the largest group")]
+    axes: Annotated[
+        tuple[str, ...], Meta(description="axes of the mesh along which the devices of a group lie; empty where no mesh is known")
+    ]
+    executions: Annotated[Count, Meta(description="0 in a branch that is not counted and in a loop of unknown trip count")]
+    operand_bytes: Count
+    result_bytes: Count
+    payload_bytes: Annotated[
+        Count, Meta(description="the size as nccl-tests count it: the result of an all-gather, the operands of any other")
+    ]
+    sent_bytes: Annotated[
+        Count,
+        Meta(
+            description="bytes that a device sends in a ring of n: payload x (n-1)/n, twice that of an all-reduce; the whole "
+            "payload of a permutation, a broadcast and a ragged-all-to-all"
+        ),
+    ]
+    at_most: Annotated[bool, Meta(description="what is sent depends on the data; these bytes are the most")]
+    asynchronous: Annotated[bool, Meta(description="other operations may run until it ends")]
+    between_operations: Annotated[Count, Meta(description="operations between its start and its end")]
+    between_flops: Count
+    between_hbm_bytes: Count

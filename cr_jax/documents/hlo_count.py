@@ -6,6 +6,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cr_jax.documents.base import Document
 from cr_jax.documents.counts import (
+    CountedCollective,
     CountedConditional,
     CountedLoop,
     DeclaredCall,
@@ -47,3 +48,10 @@ class HloCountDocument(Document):
     conditionals: tuple[CountedConditional, ...] = ()
     declared: tuple[DeclaredCall, ...] = ()
     uncounted: tuple[UncountedOperation, ...]
+    collectives: (
+        Annotated[
+            tuple[CountedCollective, ...],
+            Meta(description="what devices send each other; absent where the program has no collectives"),
+        ]
+        | UnsetType
+    ) = UNSET

@@ -6,6 +6,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from cr_jax.documents.base import Block
 from cr_jax.documents.counts import (
+    CountedCollective,
     CountedConditional,
     CountedLoop,
     DeclaredCall,
@@ -165,6 +166,13 @@ class ReportedStep(Block):
     program_sha256: Sha256
     durations_s: StepDurations
     prediction: StepPrediction | UnsetType = UNSET
+    collectives: (
+        Annotated[
+            tuple[CountedCollective, ...],
+            Meta(description="what devices send each other; absent where the program has no collectives"),
+        ]
+        | UnsetType
+    ) = UNSET
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` where a required label of the phase is missing."""

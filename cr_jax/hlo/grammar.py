@@ -42,7 +42,7 @@ BRACES = _braces(_NESTED)
 _FLAT = rf'\{{(?:[^{{}}"]++|{STRING}|\{{[^{{}}"]*+\}})*+\}}'
 #: A value without white space: ``bf_io->bf``, ``[4,2]<=[2,4]T(1,0)``, ``%region.3``.
 _WORD = r"(?:[^\s,{}()\[\]\"=]++|=(?!=)|\[[^\[\]{}\"]*+\]|\([^(){}\"]*+\))++"
-_MESH = r"mesh\[[^\]\n]*+\](?:, device_ids=\([^)\n]*+\))?+ \{[^{}\n]*+\}"
+_MESH = r"mesh\[[^\]\n]*+\](?:, device_ids=\((?:[^()\n]++|\([^()\n]*+\))*+\))?+ \{[^{}\n]*+\}"
 _ATTRIBUTE = rf", (?!metadata=\{{|backend_config=)[A-Za-z_][\w\-]*+=(?:{_FLAT}|{BRACES}|{_MESH}|{_WORD}|{STRING})"
 _FACT = rf"[a-z_]++=(?:{STRING}|-?[\w.]++|{BRACES})"
 #: Of 32 bits in XLA; all that is longer is refused or taken there, never here.

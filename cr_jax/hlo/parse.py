@@ -16,9 +16,11 @@ from cr_jax.hlo.opcodes import RESERVED
 from cr_jax.hlo.shapes import COMMENT, KNOWN_SHAPES, Shape, parse_shape, split_top
 from cr_jax.hlo.verify import Verifier
 
-#: Opcodes whose backend configuration a rule reads, and a key of it that is read of any opcode.
+#: Opcodes whose backend configuration a rule reads, and keys of it that are read of any opcode.
 _CONFIGURED = frozenset({"while", "custom-call"})
 _PARTITIONED = '"outer_dimension_partitions":'
+#: Of a collective's start that ends at once.
+_SYNCHRONOUS = '"is_sync":true'
 _CYCLES = re.compile(r'"estimated_cycles":"(\d{1,18})"', re.ASCII)
 #: Opcodes whose operands are no instructions; a scalar's literal is kept, an array's is not.
 _LITERAL = frozenset({"constant", "iota"})
@@ -274,7 +276,7 @@ class _Parser:
 
 def _configure(instruction: Instruction, text: str) -> None:
     """Keep the parts of a backend configuration that a rule reads."""
-    if instruction.opcode in _CONFIGURED or _PARTITIONED in text:
+    if instruction.opcode in _CONFIGURED or _PARTITIONED in text or _SYNCHRONOUS in text:
         instruction.config = text
     estimate = _CYCLES.search(text)
     if estimate is not None:

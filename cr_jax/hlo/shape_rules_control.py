@@ -3,7 +3,7 @@
 from math import prod
 
 from cr_jax.hlo.module import Computation, Instruction
-from cr_jax.hlo.shape_checks import Called, Mismatch, require, same
+from cr_jax.hlo.shape_checks import Called, Mismatch, fits, require, same
 from cr_jax.hlo.shapes import Shape
 
 
@@ -110,10 +110,10 @@ def conditional(i: Instruction, called: Called) -> None:
 
 
 def collective(i: Instruction, called: Called) -> None:
-    """The result of a reduction over devices has the operands' shapes."""
+    """The result of a reduction over devices has the operands' shapes; on a TPU floats may change their precision."""
     shapes = [o.shape for o in i.operands]
     parts = list(i.shape.parts) if i.shape.is_tuple else [i.shape]
-    require(len(parts) == len(shapes) and all(map(same, parts, shapes)), i, shapes[0].plain if shapes else "nothing")
+    require(len(parts) == len(shapes) and all(map(fits, parts, shapes)), i, shapes[0].plain if shapes else "nothing")
 
 
 def elements(i: Instruction, called: Called) -> None:

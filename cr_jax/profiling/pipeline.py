@@ -146,7 +146,7 @@ def count_step(step: CompiledStep, keep_module: bool = False) -> CountedStep:
         return CountedStep(
             step,
             model,
-            count_walk(walk, step.modules, model),
+            count_walk(walk, step.modules, model, step.target.mesh),
             timeline(module, step.modules),
             kept_bytes(step, module),
             list_operations(walk),

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cr_jax.documents.cost_report import CostReport, LargestBatch, ReportedTarget, TurnCosts
 from cr_jax.documents.reported_step import ReportedStep
+from cr_jax.render.collectives import collectives_table
 from cr_jax.render.escape import shown, terminal
 from cr_jax.render.memory import memory_tables
 from cr_jax.render.predicted import render_predicted
@@ -36,6 +37,11 @@ def render_cost(report: CostReport, memory: bool = False) -> RenderableType:
     if predicted is not None:
         parts.append(predicted)
     parts += [_modules(step) for step in _detailed(report.steps)]
+    parts += [
+        _spaced(collectives_table(step.collectives, f"Collectives of {step.name}", grid))
+        for step in _detailed(report.steps)
+        if step.collectives
+    ]
     if memory:
         parts.append(memory_tables([*items, *_detailed(report.steps)]))
     parts.append(_coverage(report))

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from cr_jax.documents.counts import CountedLoop, OperationCosts
 from cr_jax.documents.hlo_count import HloCountDocument
+from cr_jax.render.collectives import collectives_table
 from cr_jax.render.cost import grid
 from cr_jax.render.escape import shown
 from cr_jax.units import count, scaled
@@ -69,6 +70,8 @@ def render_hlo(document: HloCountDocument) -> RenderableType:
                     scaled(branch.hbm_bytes, "B"),
                 )
         parts += [table, Text("")]
+    if document.collectives:
+        parts += [collectives_table(document.collectives, "Collectives", grid), Text("")]
     if document.declared:
         table = grid("Cost declared by the call, or by a textbook formula", "call", "source", "times", "FLOP", "transcendentals")
         for call in document.declared:

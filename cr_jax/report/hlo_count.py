@@ -1,9 +1,16 @@
 """The document of ``crjax hlo`` from a count."""
 
-from msgspec import convert
+from msgspec import UNSET, UnsetType, convert
 
 from cr_jax.cost.counting.hlo_count import HloCount
-from cr_jax.documents.counts import CountedConditional, CountedLoop, DeclaredCall, OperationCosts, UncountedOperation
+from cr_jax.documents.counts import (
+    CountedCollective,
+    CountedConditional,
+    CountedLoop,
+    DeclaredCall,
+    OperationCosts,
+    UncountedOperation,
+)
 from cr_jax.documents.hlo_count import HloCountDocument
 
 _Costs = dict[str, OperationCosts]
@@ -36,4 +43,12 @@ def hlo_count_document(count: HloCount) -> HloCountDocument:
         conditionals=convert(count.conditionals, tuple[CountedConditional, ...], from_attributes=True),
         declared=convert(count.declared, tuple[DeclaredCall, ...], from_attributes=True),
         uncounted=convert(count.uncounted, tuple[UncountedOperation, ...], from_attributes=True),
+        collectives=counted_collectives(count),
     )
+
+
+def counted_collectives(count: HloCount) -> tuple[CountedCollective, ...] | UnsetType:
+    """The collectives of a program; unset where it has none."""
+    if not count.collectives:
+        return UNSET
+    return convert(count.collectives, tuple[CountedCollective, ...], from_attributes=True)

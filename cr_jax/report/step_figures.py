@@ -25,6 +25,7 @@ from cr_jax.documents.step_labels import StepLabels
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.records import CompiledStep, Labels, TrainingLabels, TurnLabels
 from cr_jax.report.build import CountedStep
+from cr_jax.report.hlo_count import counted_collectives
 
 
 def reported_step(
@@ -69,6 +70,7 @@ def reported_step(
         program_sha256=fingerprint(step.compiled_hlo or step.model_hlo),
         durations_s=StepDurations(**step.durations_s, tag="measured"),
         prediction=prediction,
+        collectives=counted_collectives(best),
     )
 
 

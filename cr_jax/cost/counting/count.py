@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from cr_jax.cost.attribution import Attribution, Products, Scope
+from cr_jax.cost.collectives import collectives
 from cr_jax.cost.cost import Cost, Key
 from cr_jax.cost.counting.cost_ledger import Ledger
 from cr_jax.cost.counting.hlo_count import Branch, Conditional, Declared, HloCount, Loop, Missing
@@ -12,6 +13,7 @@ from cr_jax.cost.instruction_cost import InstructionCost
 from cr_jax.cost.totals import Totals
 from cr_jax.cost.walk import Branching, Called, Executed, Repeated, Run, Walk, collector_paused, nesting_checked, within_limit
 from cr_jax.errors import BadHlo
+from cr_jax.hlo.device_groups import Mesh
 from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.parse import parse
 
@@ -25,6 +27,7 @@ def count_hlo(
     trip_counts: Mapping[str, int] | None = None,
     products: Products | None = None,
     traced: HloCount | None = None,
+    mesh: Mesh = (),
 ) -> HloCount:
     """Count one HLO module from its text, optimised or not, of any backend.
 
@@ -32,15 +35,16 @@ def count_hlo(
     without a known count in the text, by the loop's name. Other unknown loops add nothing, for they may never run. Of a
     conditional's branches the most expensive counts, figure by figure; where an operation is not counted, so that the totals are
     lower bounds, the cheapest counts. products: ``HloCount.products`` of the same step before the compiler. traced: that count as
-    a whole, which also tells the owners of the matrix products that the compiler merged. Raises ``BadHlo`` with line and reason
-    for text that is not a whole HLO module.
+    a whole, which also tells the owners of the matrix products that the compiler merged. mesh: axes and sizes of the devices that
+    the program is compiled for, in the order of their numbers; names the axes of its collectives. Raises ``BadHlo`` with line and
+    reason for text that is not a whole HLO module, and ``BadConfig`` for a mesh of another number of devices.
     """
     with collector_paused():
-        return count_walk(Walk(parse(text), trip_counts, traced.products if traced else products), modules, traced)
+        return count_walk(Walk(parse(text), trip_counts, traced.products if traced else products), modules, traced, mesh)
 
 
-def count_walk(walk: Walk, modules: tuple[str, ...] = (), traced: HloCount | None = None) -> HloCount:
-    """Count a module that was walked; modules and traced as for :func:`count_hlo`."""
+def count_walk(walk: Walk, modules: tuple[str, ...] = (), traced: HloCount | None = None, mesh: Mesh = ()) -> HloCount:
+    """Count a module that was walked; modules, traced and mesh as for :func:`count_hlo`."""
     module = walk.module
     with collector_paused(), nesting_checked():
         counter = _Counter(walk, modules, cheapest=False)
@@ -51,6 +55,7 @@ def count_walk(walk: Walk, modules: tuple[str, ...] = (), traced: HloCount | Non
             counter = _Counter(walk, modules, cheapest=True)
             ledger = counter.program()
             total = ledger.total()
+        exchanged = collectives(walk, modules, mesh, counter.cheapest)
     for doubt, number in module.doubts.items():
         if doubt not in ledger.missing:  # an unknown operation may stand where the walk does not go
             ledger.miss(doubt, number)
@@ -75,6 +80,7 @@ def count_walk(walk: Walk, modules: tuple[str, ...] = (), traced: HloCount | Non
             Declared(name, source, number, cost.flops, cost.transcendentals, cost.hbm_bytes)
             for (name, source), (number, cost) in sorted(ledger.declared.items(), key=lambda item: item[0])
         ),
+        exchanged,
     )
 
 
@@ -83,6 +89,7 @@ class _Counter:
 
     def __init__(self, walk: Walk, modules: tuple[str, ...], cheapest: bool) -> None:
         self._walk, self._attribution, self._totals = walk, Attribution(modules), Totals(cheapest)
+        self.cheapest = cheapest
         self.products: dict[tuple[int, int], set[tuple[str, str]]] = {}
         self._counted: dict[tuple[int, Scope], Ledger] = {}
         self._keys: dict[tuple[str, str], Key] = {}

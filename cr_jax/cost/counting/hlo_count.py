@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from cr_jax.cost.attribution import Products
+from cr_jax.cost.collectives import Collective
 from cr_jax.cost.cost import Cost, Key
 from cr_jax.cost.counting.merged_products import Merged, Table
 
@@ -98,6 +99,7 @@ class HloCount:
     least: Cost = field(default_factory=Cost)
     conditionals: tuple[Conditional, ...] = ()
     declared: tuple[Declared, ...] = ()
+    collectives: tuple[Collective, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -165,4 +167,5 @@ class HloCount:
             "conditionals": [asdict(one) for one in self.conditionals],
             "declared": [asdict(one) for one in self.declared],
             "uncounted": [asdict(one) for one in self.uncounted],
+            **({"collectives": [asdict(one) for one in self.collectives]} if self.collectives else {}),
         }

@@ -8,7 +8,7 @@ are followed back to its parameters. Buffers in a scratchpad count apart from ma
 from collections.abc import Iterable
 
 from cr_jax.cost.cost import Cost
-from cr_jax.cost.rules import opcode_rules
+from cr_jax.cost.rules import collective_rules, opcode_rules
 from cr_jax.cost.rules.instruction_rules import call_target
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
@@ -77,8 +77,8 @@ def plain(instruction: Instruction) -> Cost:
     results: tuple[Shape, ...] = shape.leaves
     if opcode == "custom-call" and call_target(instruction).startswith(_WITH_WORKSPACE):
         results = tuple(leaf for n, leaf in enumerate(results) if n == 0 or leaf.dtype not in ("s8", "u8"))
-    if opcode.endswith("-start") and opcode in opcode_rules.COLLECTIVE and shape.parts:
-        results = shape.parts[-1].leaves  # (operands, results): the operands are aliased
+    if opcode in opcode_rules.COLLECTIVE:
+        results = collective_rules.results(instruction)
     for leaf in results:
         _place(cost, leaf, written=leaf.bytes)
     return cost
