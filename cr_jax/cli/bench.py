@@ -21,6 +21,7 @@ from cr_jax.cli.options import (
     Users,
     add_command,
     from_fields,
+    importable,
     settings,
 )
 from cr_jax.cli.progress import StatusLine, progress_bar
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from cr_jax.report.bench import Doing
 
 Mode = Annotated[str | None, typer.Option(help="replay or incremental. Default: both.")]
-Model = Annotated[str | None, typer.Option(help=MODEL_HELP)]
+Model = Annotated[str | None, typer.Option(help=MODEL_HELP, callback=importable)]
 Device = Annotated[str, typer.Option(help="cpu, gpu, tpu or an accelerator's name; it has to be attached.")]
 
 
@@ -134,7 +135,7 @@ def bench(context: typer.Context, options: BenchOptions) -> None:
 @dataclass(frozen=True, kw_only=True)
 class _Cells:
     out: Annotated[Path, typer.Option(help="The folder of the cells' reports; finished ones are not run again.")]
-    models: Annotated[str, typer.Option(help="Names, comma-separated; all: every model.")] = "all"
+    models: Annotated[str, typer.Option(help="Names, comma-separated; all: every model.", callback=importable)] = "all"
     datasets: Annotated[str, typer.Option(help="Data set profiles, comma-separated.")] = "cell-phones"
     phases: Annotated[str, typer.Option(help="train, precompute, infer, comma-separated.")] = "train,infer"
     users: Annotated[str, typer.Option(help="Conversations answered at once, comma-separated.")] = "1,32"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import structs
 
-from cr_jax.cli.options import add_command
+from cr_jax.cli.options import add_command, importable
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.printable import one_line
 from cr_jax.profiling.request import Listener, Request
@@ -43,7 +43,10 @@ class CheckOptions:
         bool, typer.Option("--allow-missing", help="Exit with 0 and a message where there is no baseline file.")
     ] = False
     model: Annotated[
-        str | None, typer.Option(help="The baseline's model package.module:SPEC; imports that module and runs its code.")
+        str | None,
+        typer.Option(
+            help="The baseline's model package.module:SPEC; imports that module and runs its code.", callback=importable
+        ),
     ] = None
     dataset: Annotated[str | None, typer.Option(help="The file of the baseline's data set, if it is not a profile.")] = None
     device: Annotated[str | None, typer.Option(help="Run for this device: only exact figures are then compared.")] = None

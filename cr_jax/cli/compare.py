@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import structs
 
-from cr_jax.cli.options import Dataset, PresetAcross, PricingOptions, WorkloadOptions, add_command, names
+from cr_jax.cli.options import Dataset, PresetAcross, PricingOptions, WorkloadOptions, add_command, importable, names
 from cr_jax.cli.paths import check_file, check_folder
 from cr_jax.cli.progress import StatusLine
 from cr_jax.cli.streams import say, write_json
@@ -41,7 +41,9 @@ def register(app: typer.Typer) -> None:
 @dataclass(frozen=True, kw_only=True)
 class _Subject:
     reports: Annotated[list[Path] | None, typer.Argument(help="Saved cost reports.")] = None
-    model: Annotated[str | None, typer.Option(help="Instead of reports: models to profile, such as dmn,aim.")] = None
+    model: Annotated[
+        str | None, typer.Option(help="Instead of reports: models to profile, such as dmn,aim.", callback=importable)
+    ] = None
     device: Annotated[str, typer.Option(help="Devices to profile for, such as cpu,h100,tpu-v5e.")] = "cpu"
     dataset: Dataset = "cell-phones"
     preset: PresetAcross = None

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from cr_jax.errors import CrJaxError
+from cr_jax.named_objects import own_frames
 from cr_jax.printable import message
 from cr_jax.resources import cache_root
 from cr_jax.version import __version__
@@ -36,6 +37,15 @@ def report(error: BaseException) -> int:
         where = f"raised in {place}; no log file could be written; CRJAX_DEBUG=1 shows the traceback to report"
     print(f"crjax: a fault of crjax itself: {message(what, 200)}; {where}", file=sys.stderr)
     return SOFTWARE
+
+
+def own_traceback(error: BaseException) -> str:
+    """The traceback of an exception of the user's code, without the frames of this package."""
+    told = traceback.TracebackException.from_exception(error)
+    own = traceback.StackSummary.from_list(own_frames(error))
+    if own or isinstance(error, SyntaxError):  # a syntax error names its own place
+        told.stack = own
+    return "".join(told.format())
 
 
 def _log(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from cr_jax.cli.options import MODEL_HELP, CountingOptions, Dataset, PresetAcross, PricingOptions, add_command, names
+from cr_jax.cli.options import MODEL_HELP, CountingOptions, Dataset, PresetAcross, PricingOptions, add_command, importable, names
 from cr_jax.cli.paths import check_file
 from cr_jax.cli.streams import write_json
 from cr_jax.documents.run_estimate import FailedRun, RunEstimates
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Subject:
-    model: Annotated[str, typer.Option(help=f"{MODEL_HELP.replace('A name', 'Names')[:-1]}; dmn,mmn.")]
+    model: Annotated[str, typer.Option(help=f"{MODEL_HELP.replace('A name', 'Names')[:-1]}; dmn,mmn.", callback=importable)]
     dataset: Dataset = "cell-phones"
     device: Annotated[str, typer.Option(help="cpu, gpu, tpu or names of `crjax list accelerators`; such as cpu,h100.")] = "cpu"
     schedule: Annotated[str, typer.Option(help="published, epochs=N, or equal-turns[=N] (times the data set).")] = "published"

@@ -30,7 +30,8 @@ from cr_jax.errors import CrJaxError
 app = typer.Typer(
     name="crjax",
     help="Costs of training and serving a conversational recommender, counted from the compiled program.\n\n"
-    "profile counts, bench measures, estimate covers whole runs.",
+    "profile counts, bench measures, estimate covers whole runs.\n\n"
+    "--debug, anywhere among the arguments, shows the traceback of an error.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -51,6 +52,7 @@ bench.register(app)
 calibrate.register(app)
 
 
+_DEBUG = "--debug"
 #: Errors of an output that are no fault of crjax: a full disk, a quota, a broken disk, a closed output.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
 
@@ -58,13 +60,17 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
 def main() -> None:
     """Run; the exit code is 2 with one line on stderr for misuse, 130 when interrupted, 141 when the reader of the output left.
 
-    An exception that nobody expected is one line too, with exit code 70 and a log file; ``CRJAX_DEBUG=1`` shows the traceback.
+    An exception that nobody expected is one line too, with exit code 70 and a log file. ``--debug`` anywhere among the arguments,
+    or ``CRJAX_DEBUG=1``, shows the traceback, and that of a user's own code before the line that refuses it.
     """
     streams.prepare()
+    _take_debug()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()  # now, while a full disk can still be reported
     except CrJaxError as error:
+        if _debugging() and error.__cause__ is not None:
+            sys.stderr.write(crash.own_traceback(error.__cause__))
         code = _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -79,6 +85,18 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _take_debug() -> None:
+    """Turn ``--debug`` into the variable, which the processes started from here inherit."""
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    if _DEBUG in sys.argv[1:end]:
+        sys.argv[1:end] = [argument for argument in sys.argv[1:end] if argument != _DEBUG]
+        os.environ["CRJAX_DEBUG"] = "1"
+
+
+def _debugging() -> bool:
+    return os.environ.get("CRJAX_DEBUG") == "1"
+
+
 def _failed(error: Exception) -> int:
     """A usage error of Typer, an output that cannot be written, or a fault of ours."""
     usage: Callable[[], str] | None = getattr(error, "format_message", None)
@@ -89,7 +107,7 @@ def _failed(error: Exception) -> int:
         return _refuse(f"the output was not written: {error.strerror}")
     if isinstance(error, OSError) and _named(error):
         return _refuse(f"{os.fsdecode(error.filename)}: {error.strerror}")
-    if os.environ.get("CRJAX_DEBUG") == "1":
+    if _debugging():
         raise error
     return crash.report(error)
 

@@ -8,12 +8,21 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from cr_jax.errors import BadConfig
+from cr_jax.named_objects import add_current_folder
 from cr_jax.predict.money.pricing import Rates, read_rates
 from cr_jax.profiling.request import Request
 from cr_jax.records import PHASES
 
+
+def importable(name: str | None) -> str | None:
+    """The callback of every option that takes ``package.module:NAME``: such a module may lie in the current folder."""
+    if name is not None and ":" in name:
+        add_current_folder()
+    return name
+
+
 MODEL_HELP = "A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code."
-Model = Annotated[str, typer.Option(help=MODEL_HELP)]
+Model = Annotated[str, typer.Option(help=MODEL_HELP, callback=importable)]
 Dataset = Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")]
 Preset = Annotated[str, typer.Option(help="published, matched or paper.")]
 PresetAcross = Annotated[str | None, typer.Option(help="Default: published for one model, matched across models.")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cr_jax.cli.options import add_command, settings
+from cr_jax.cli.options import add_command, importable, settings
 from cr_jax.cli.paths import check_file
 from cr_jax.printable import visible
 from cr_jax.serving.latencies import Latencies
@@ -44,7 +44,10 @@ class RecommendOptions:
     user: Annotated[str, typer.Option(help="The user who speaks, by name in the training data. Default: an unknown one.")] = ""
     model: Annotated[
         str | None,
-        typer.Option(help="Refuse a checkpoint of another model; package.module:SPEC imports and runs that module's code."),
+        typer.Option(
+            help="Refuse a checkpoint of another model; package.module:SPEC imports and runs that module's code.",
+            callback=importable,
+        ),
     ] = None
     dataset: Annotated[Path | None, typer.Option(help="Refuse a checkpoint of another data set.")] = None
     set_: Annotated[

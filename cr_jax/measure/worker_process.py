@@ -4,7 +4,7 @@ import os
 import sys
 
 #: The command of the process, without the request.
-COMMAND = (sys.executable, "-m", "cr_jax.measure.worker")
+COMMAND = (sys.executable, "-P", "-m", "cr_jax.measure.worker")
 
 
 def environment() -> dict[str, str]:

@@ -5,11 +5,10 @@ Everything outside a model's folder works from its ``Spec`` alone.
 
 import dataclasses
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar, cast
 
 import jax
 import optax
@@ -26,8 +25,8 @@ from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.models.config_checks import at_most as at_most
 from cr_jax.models.config_checks import positive as positive
 from cr_jax.models.config_checks import read_setting
+from cr_jax.named_objects import find_object
 from cr_jax.nn.module import Module, PublicNames
-from cr_jax.printable import one_line
 from cr_jax.records import Configuration, Positions, Workload
 
 #: A model's module, and the dataclass of its dimensions.
@@ -172,17 +171,8 @@ def find(name: str) -> Spec:
     Raises ``UnknownName`` with the nearest legal names, and ``BadConfig`` for a module that gives no ``Spec``.
     """
     if ":" in name:
-        module, _, attribute = name.partition(":")
-        if not all(part.isidentifier() for part in (*module.split("."), attribute)):
-            raise BadConfig(f"model {name!r}: not a module and a name in it; legal: package.module:SPEC")
-        try:
-            spec = _attribute(module, attribute)
-        except Exception as error:  # the module's code is the user's and may raise anything
-            said = one_line(error, 200)
-            raise BadConfig(f"model {name[:100]!r}: {type(error).__name__}: {said}; legal: package.module:SPEC") from error
-        if not isinstance(spec, Spec):
-            raise BadConfig(f"model {name!r} is a {type(spec).__name__}; legal: a cr_jax Spec")
-        return spec
+        found = find_object("model", name, "a cr_jax Spec", lambda value: isinstance(value, Spec), submodule="model")
+        return cast(Spec, found)
     specs = _specs()
     if name not in specs:
         raise UnknownName("model", name, specs)
@@ -198,14 +188,6 @@ def _specs() -> dict[str, Spec]:
         module = importlib.import_module(f"{info.name}.model" if info.ispkg else info.name)
         specs.update({value.name: value for value in vars(module).values() if isinstance(value, Spec)})
     return specs
-
-
-def _attribute(module: str, name: str) -> object:
-    """``name`` in ``module``; if a folder itself lacks it, in the folder's ``model.py``."""
-    owner = importlib.import_module(module)
-    if not hasattr(owner, name) and hasattr(owner, "__path__") and importlib.util.find_spec(f"{module}.model"):
-        owner = importlib.import_module(f"{module}.model")
-    return getattr(owner, name)
 
 
 def override(spec: Spec, config: C, settings: Mapping[str, str]) -> C:
