@@ -1,6 +1,5 @@
 """``crjax hlo``: count any HLO text."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +7,7 @@ from typing import Annotated
 import typer
 
 from cr_jax.cli.streams import write_json
-from cr_jax.errors import BadConfig, BadInput, UnknownName
-
-#: Iterations of a loop. No device ends a loop of more, and every count can be written.
-_COUNT = re.compile(r"[0-9]{1,18}")
+from cr_jax.errors import BadInput
 
 
 def register(app: typer.Typer) -> None:
@@ -23,23 +19,24 @@ def hlo(
     file: Annotated[str, typer.Argument(help="A file of HLO text, or - for stdin.")],
     json_: Annotated[bool, typer.Option("--json", help="The counts to stdout, nothing else.")] = False,
     module: Annotated[list[str] | None, typer.Option(help="A module's scope name; repeat it. Default: every scope.")] = None,
-    trip_count: Annotated[list[str] | None, typer.Option(help="LOOP=N for a loop of unknown trip count.")] = None,
+    trips: Annotated[list[str] | None, typer.Option(help="NAME=N for a loop of unknown trip count; repeat it.")] = None,
+    kernel: Annotated[
+        list[str] | None, typer.Option(help="NAME=FLOPS,BYTES for a kernel of unknown cost, per execution; repeat it.")
+    ] = None,
 ) -> None:
     """Count FLOPs and bytes of HLO text of any backend, loops multiplied by their trip counts."""
+    from cr_jax.cost.assumptions import Assumptions, parse_kernels, parse_trips
     from cr_jax.cost.counting.count import count_hlo
     from cr_jax.errors import BadHlo
     from cr_jax.report.document import to_json
     from cr_jax.report.hlo_count import hlo_count_document
 
-    given = _trip_counts(trip_count or [])
+    given = Assumptions(parse_trips(trips or []), parse_kernels(kernel or []))
     try:
         count = count_hlo(_read(file), tuple(module or ()), given)
     except BadHlo as error:
         raise BadInput("standard input" if file == "-" else file, str(error)) from None
-    unknown = {loop.name for loop in count.loops if loop.source in ("given", "unknown")}
-    for name in given:
-        if name not in unknown:
-            raise UnknownName("loop of unknown trip count", name, unknown)
+    count.openings.refuse_unused(given)
     document = hlo_count_document(count)
     if json_:
         write_json(to_json(document))
@@ -58,15 +55,3 @@ def _read(file: str) -> str:
     if data[:4] in (b"\x7fELF", b"PK\x03\x04") or b"\0" in data[:4096]:
         raise BadInput(file, "binary, not HLO text; legal: the text of Compiled.as_text() or of an XLA dump")
     return data.decode("utf-8", errors="replace")
-
-
-def _trip_counts(pairs: list[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for pair in pairs:
-        name, _, value = pair.partition("=")
-        if not name or not _COUNT.fullmatch(value):
-            raise BadConfig(
-                f"--trip-count {pair!r}: legal: LOOP=N, LOOP as the loops table names it, N a whole number of at most 18 digits"
-            )
-        counts[name.lstrip("%")] = int(value)
-    return counts

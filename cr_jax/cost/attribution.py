@@ -18,6 +18,7 @@ OPTIMIZER = "optimizer"
 _OPTIMIZER = re.compile(rf"(^|[/(]){OPTIMIZER}($|[/)])")
 
 _JITTED = re.compile(r"\b(?:jit|pjit|xla_call)\([^()]*\)")
+_TRANSFORMED = re.compile(r"(?<![\w.])(?:jvp|transpose|vmap)\(([^()]*+(?:\([^()]*+\))?[^()]*+)\)")
 _TOKEN = re.compile(r"[A-Za-z_][\w.\-\[\]]*")
 #: Parts of a name stack that JAX itself writes; used only for programs whose modules are unknown.
 _NOISE = frozenset(
@@ -94,6 +95,17 @@ def root_of(op_names: Iterable[str]) -> str:
     return next((name.partition("/")[0] for name in op_names if _JITTED.match(name)), "")
 
 
+def plain_path(op_name: str, root: str) -> str:
+    """The scopes of a full name, without ``root`` and the names of transformations: ``decode/while`` for
+    ``jit(step)/transpose(jvp(decode))/while``.
+    """
+    path, changed = op_name.removeprefix(f"{root}/") if root else op_name, True
+    while changed:
+        inner = _TRANSFORMED.sub(r"\1", path)
+        changed, path = inner != path, inner
+    return "/".join(part for part in path.split("/") if part)
+
+
 class Scope(NamedTuple):
     """The naming context of a called computation.
 
@@ -158,6 +170,10 @@ class Origins:
     def __init__(self, root: str, products: Products | None = None) -> None:
         self._scope, self._products = Scope(root), products or {}
         self._known: dict[tuple[int, int], str] = {}
+
+    def rooted(self, op_name: str) -> bool:
+        """Whether a name is full, as for :class:`Scope`."""
+        return self._scope.rooted(op_name)
 
     def name(self, instruction: Instruction, matmul_flops: int = 0) -> str:
         """The operation's name; where the compiler gave it none, the name suggested by its operands or its size."""

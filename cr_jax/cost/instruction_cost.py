@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from cr_jax.cost.assumptions import KernelCost, Openings, named
 from cr_jax.cost.attribution import Origins
 from cr_jax.cost.cost import Cost
 from cr_jax.cost.rules import collective_rules, custom_calls, instruction_rules, opcode_rules, traffic
@@ -23,7 +24,9 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Declaration:
-    """Cost of a call that does not follow from its shapes. source: ``declared`` by the call, or a textbook ``formula``."""
+    """Cost of a call that does not follow from its shapes. source: ``declared`` by the call, a textbook ``formula``, or
+    ``assumed``. extra: what it adds to the cost that follows from the shapes; for an assumed one, which the cost is, nothing.
+    """
 
     operation: str
     source: str
@@ -77,8 +80,8 @@ class InstructionCost:
 class InstructionCosts:
     """Costs of a module's instructions. Each fused or applied computation is computed once."""
 
-    def __init__(self, module: HloModule, names: Origins) -> None:
-        self._module, self._names = module, names
+    def __init__(self, module: HloModule, names: Origins, kernels: Mapping[str, KernelCost], openings: Openings) -> None:
+        self._module, self._names, self._kernels, self._openings = module, names, kernels, openings
         self._fusions = traffic.Fusions(module)
         self._fused: dict[str, Fused] = {}
         self._applied: dict[str, tuple[Cost, tuple[str, ...]]] = {}
@@ -100,7 +103,11 @@ class InstructionCosts:
             cost = traffic.plain(instruction)
             cost.add(instruction_rules.arithmetic(instruction, self._application))
         except instruction_rules.Uncounted as unknown:  # raised by the arithmetic: the bytes are known
-            declared = _declaration(instruction, cost)
+            assumed = self._assumed(instruction, cost)
+            if assumed is not None:
+                cost, declared = assumed
+            else:
+                declared = _declaration(instruction, cost)
             if declared is None:
                 missing[str(unknown)] = 1, cost.hbm_bytes
         except (IndexError, ValueError) as error:
@@ -109,6 +116,27 @@ class InstructionCosts:
             count, size = missing.get(operation, (0, 0))
             missing[operation] = count + 1, size
         return InstructionCost(_family(instruction), cost, None, missing, declared)
+
+    def _assumed(self, call: Instruction, cost: Cost) -> tuple[Cost, Declaration] | None:
+        """The cost supplied for a custom call that moves ``cost`` by its shapes, else ``None``."""
+        if call.opcode != "custom-call":
+            return None
+        target = instruction_rules.call_target(call)
+        kernel = custom_calls.kernel_name(call, target)
+        self._openings.kernels.add(kernel)
+        name = named(self._kernels, (call.name, kernel, target), custom_calls.kernel_path(call))
+        if name is None:
+            return None
+        self._openings.used.add(name)
+        given = self._kernels[name]
+        written = min(given.bytes, cost.written_bytes)
+        made = Cost(
+            other_flops=given.flops,
+            transcendentals=given.transcendentals,
+            read_bytes=given.bytes - written,
+            written_bytes=written,
+        )
+        return made, Declaration(kernel, "assumed", Cost())
 
     def fused(self, computation: Computation) -> Fused:
         """Arithmetic inside a fused computation, nested ones included."""

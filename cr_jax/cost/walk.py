@@ -5,15 +5,16 @@ computations are handled here and nowhere else.
 """
 
 import gc
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cr_jax.cost import attribution
+from cr_jax.cost.assumptions import Assumptions, Openings, named
 from cr_jax.cost.attribution import Origins, Products
 from cr_jax.cost.instruction_cost import InstructionCost, InstructionCosts
 from cr_jax.cost.rules import instruction_rules, opcode_rules
-from cr_jax.errors import BadHlo
+from cr_jax.errors import BadConfig, BadHlo
 from cr_jax.hlo.loops import Frame, TripCount, trip_count
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 
@@ -79,20 +80,21 @@ def inner_runs(entry: Repeated | Branching | Called) -> tuple[Run, ...]:
 class Walk:
     """A module walked once.
 
-    trip_counts: iterations of loops without a known count in the text, by the loop's name. products: ``HloCount.products`` of the
-    same step before the compiler, to name matrix products without a name. entry: the run of the entry computation. open_ended:
-    whether the program may cost less than the totals, by a cheaper branch, an earlier end of a loop, or a call that does less
-    than it declares. uncounted: operations whose arithmetic does not follow from their shapes.
+    products: ``HloCount.products`` of the same step before the compiler, to name matrix products without a name. entry: the run
+    of the entry computation. open_ended: whether the program may cost less than the totals, by a cheaper branch, an earlier end
+    of a loop, or a call that does less than it declares. uncounted: operations whose arithmetic does not follow from their shapes
+    or an assumption. openings: what assumptions may supply, and what they did.
 
-    Raises ``BadHlo`` for a program that is malformed, nested too deep, or multiplied by calls beyond ``MOST_INSTRUCTIONS``.
+    Raises ``BadHlo`` for a program that is malformed, nested too deep, or multiplied by calls beyond ``MOST_INSTRUCTIONS``,
+    ``BadConfig`` for more assumed iterations than a loop can have.
     """
 
-    def __init__(self, module: HloModule, trip_counts: Mapping[str, int] | None = None, products: Products | None = None) -> None:
-        self.module, self._given = module, trip_counts or {}
+    def __init__(self, module: HloModule, assumptions: Assumptions = Assumptions(), products: Products | None = None) -> None:
+        self.module, self._trips, self.openings = module, assumptions.trips, Openings()
         self.root = attribution.root_of(i.op_name for i in module.entry.instructions)
         self.names = Origins(self.root, products)
         self.open_ended, self.uncounted = False, set(module.doubts)
-        self._costs = InstructionCosts(module, self.names)
+        self._costs = InstructionCosts(module, self.names, assumptions.kernels, self.openings)
         self._runs: dict[str, Run] = {}
         self._work = 0
         with nesting_checked():
@@ -123,7 +125,7 @@ class Walk:
         cost = self._costs.of(instruction)
         if cost.missing or cost.declared is not None:
             self.uncounted.update(cost.missing)
-            if cost.declared is not None:
+            if cost.declared is not None and cost.declared.source != "assumed":
                 self.open_ended = True
                 self.uncounted.add(f"{opcode} {cost.declared.operation}")
         return Executed(instruction, cost)
@@ -132,10 +134,31 @@ class Walk:
         body = self.module.find(loop.called("body"), loop)
         condition = self.module.find(loop.called("condition"), loop)
         count = trip_count(self.module, loop, frame)
-        if count.count is None and loop.name in self._given:
-            count = TripCount(self._given[loop.name], "given")
+        if count.count is None or count.at_most:
+            count = self._assumed(loop, frame, count)
         self.open_ended = self.open_ended or count.least < count.most
         return Repeated(loop, count, self._inner(body, loop, frame), self._inner(condition, loop, frame))
+
+    def _assumed(self, loop: Instruction, frame: Frame, count: TripCount) -> TripCount:
+        """The trip count supplied for a loop, else ``count``."""
+        path = self._path(loop, frame)
+        self.openings.loops[loop.name] = path
+        name = named(self._trips, (loop.name,), path, path.removesuffix("/while"))
+        if name is None:
+            return count
+        if count.at_most and self._trips[name] > count.most:
+            raise BadConfig(f"trips of {name}: {self._trips[name]} is more than {count.most}, after which it ends")
+        self.openings.used.add(name)
+        return TripCount(self._trips[name], "assumed")
+
+    def _path(self, loop: Instruction, frame: Frame) -> str:
+        """The scopes of a loop. Where its callers complete them, its trip count depends on the caller."""
+        name, inner = loop.op_name, frame
+        while not self.names.rooted(name) and inner.caller is not None and inner.outer is not None:
+            inner.escaped = True
+            name = f"{inner.caller.op_name}/{name}".strip("/")
+            inner = inner.outer
+        return attribution.plain_path(name, self.root)
 
     def _inner(self, computation: Computation, caller: Instruction, frame: Frame) -> Run:
         return self._run(computation, frame.inside(computation, caller))

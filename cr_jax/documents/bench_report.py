@@ -154,7 +154,7 @@ class CountedStep(Block):
     matmul_flops: Count
     transcendentals: Count
     hbm_bytes: Count
-    bound: Literal["exact", "lower", "upper", "range"]
+    bound: Literal["exact", "lower", "upper", "range", "assumed"]
     program_sha256: Sha256
     tag: Tag
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cr_jax.documents.base import Block
 from cr_jax.documents.fields import Count
@@ -33,7 +33,7 @@ class CountedLoop(Block):
     name: str
     module: str
     trip_count: Count | None
-    source: Literal["annotated", "inferred", "given", "unknown"]
+    source: Literal["annotated", "inferred", "given", "assumed", "unknown"]
     executions: Count
     matmul_flops_per_iteration: Count
     at_most: Annotated[bool, Meta(description="It may end before its trip count, for another condition.")] = False
@@ -43,6 +43,7 @@ class CountedLoop(Block):
             description="A smaller trip count that the compiler's annotation or the inference comes to; trip_count is the larger."
         ),
     ] = None
+    path: Annotated[str | UnsetType, Meta(description="Its scopes, where the program does not say its trip count.")] = UNSET
 
 
 class CountedBranch(Block):
@@ -64,13 +65,13 @@ class CountedConditional(Block):
 
 
 class DeclaredCall(Block):
-    """Calls whose arithmetic is not counted from shapes alone: declared by the call, or a textbook formula.
+    """Calls whose arithmetic is not counted from shapes alone: declared by the call, a textbook formula, or assumed by the user.
 
     Costs of all executions.
     """
 
     operation: str
-    source: Literal["declared", "formula"]
+    source: Literal["declared", "formula", "assumed"]
     count: Count
     flops: Count
     transcendentals: Count

@@ -30,10 +30,11 @@ JsonObject = dict[str, JsonValue]
 Preset = Literal["published", "matched", "paper"]
 Platform = Literal["cpu", "cuda", "tpu"]
 Bound = Annotated[
-    Literal["exact", "lower", "upper", "range"],
+    Literal["exact", "lower", "upper", "range", "assumed"],
     Meta(
         description="exact; lower: something is not counted; upper: a loop may end earlier; range: between the least and "
-        "the figure, for branches that cost differently or calls whose cost is declared or a formula."
+        "the figure, for branches that cost differently or calls whose cost is declared or a formula; assumed: exact if the "
+        "trip counts and kernel costs that the user supplied are right."
     ),
 ]
 #: The origin of the numbers of an object.

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.operations.operation_list import operations
 from cr_jax.cost.operations.program import Program
 from cr_jax.errors import CrJaxError
@@ -230,7 +231,7 @@ def _prepare(point: Point, device: Device, at: Card, tuning: Tuning) -> Ready | 
     program = operations(text)
     unknown = {one.name: UNKNOWN_TURNS for one in program.loops if not one.known}
     if unknown:
-        program, turns = operations(text, unknown), UNKNOWN_TURNS
+        program, turns = operations(text, Assumptions(unknown)), UNKNOWN_TURNS
     if program.uncounted:
         return f"what it does in {', '.join(program.uncounted)} is not counted"
     step_time = step.on_card(program, at, point.precision)

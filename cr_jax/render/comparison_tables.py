@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from cr_jax.documents.comparison import ComparedProgram, ComparedRow, Comparison, FailedRow, PhaseMemory, RowCoverage
-from cr_jax.render.phrases import sign
+from cr_jax.render.phrases import sign, whole_count
 from cr_jax.render.text_table import TextTable
 from cr_jax.render.time import capacity_tables, time_tables
 from cr_jax.units import count, scaled
@@ -62,7 +62,7 @@ def _count(coverage: RowCoverage) -> str:
         some += f" ({'; '.join(coverage.not_compiled)})"
     if coverage.complete:
         declared = f", cost of {', '.join(coverage.declared)} declared or by formula" if coverage.declared else ""
-        return f"{'exact' if coverage.bounds in (UNSET, ('exact',)) else 'upper bound'}{declared}{some}"
+        return f"{whole_count(() if coverage.bounds is UNSET else coverage.bounds)}{declared}{some}"
     missing = [f"{coverage.unknown_loops} loops unknown"] if coverage.unknown_loops else []
     missing += [f"not counted: {', '.join(coverage.uncounted)}"] if coverage.uncounted else []
     return f"lower bound: {'; '.join(missing) or 'see the report'}{some}"

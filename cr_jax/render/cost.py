@@ -13,6 +13,7 @@ from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.render.collectives import collectives_table
 from cr_jax.render.escape import shown, terminal
 from cr_jax.render.memory import memory_tables
+from cr_jax.render.phrases import whole_count
 from cr_jax.render.predicted import render_predicted
 from cr_jax.units import count, scaled
 
@@ -261,19 +262,20 @@ def _modules(step: ReportedStep) -> Table:
 def _coverage(report: CostReport) -> Text:
     steps = report.steps
     loops = [loop for s in steps for loop in s.loops]
-    sources = {kind: sum(x.source == kind for x in loops) for kind in ("annotated", "inferred", "given", "unknown")}
+    sources = {kind: sum(x.source == kind for x in loops) for kind in ("annotated", "inferred", "given", "assumed", "unknown")}
     named = ", ".join(f"{n} {kind}" for kind, n in sources.items() if n) or "none"
     worst = max((s.coverage.unattributed_share for s in steps), default=0.0)
     uncounted = sorted({u.operation for s in steps for u in s.coverage.uncounted})
     complete = all(s.coverage.complete for s in steps)
-    exact = complete and all(s.coverage.bound in (UNSET, "exact") for s in steps)
+    known = whole_count(s.coverage.bound for s in steps if s.coverage.bound is not UNSET) if complete else "lower bound"
     text = Text("Coverage  ", style="bold")
-    text.append("exact" if exact else "upper bound" if complete else "lower bound", style="green" if exact else "bold red")
+    text.append(known, style="green" if known == "exact" else "bold red")
     text.append(f" · loops: {named} · unattributed at most {worst:.1%}", style="not bold")
     text.append(f" · operations not counted: {', '.join(uncounted) or 'none'}", style="not bold")
-    declared = sorted({d.operation for s in steps for d in s.coverage.declared})
-    if declared:
-        text.append(f" · declared or by formula: {', '.join(declared)}", style="yellow")
+    for said, sources in (("declared or by formula", ("declared", "formula")), ("cost assumed", ("assumed",))):
+        calls = sorted({d.operation for s in steps for d in s.coverage.declared if d.source in sources})
+        if calls:
+            text.append(f" · {said}: {', '.join(calls)}", style="yellow")
     agrees = all(s.jaxpr.agrees for s in steps)
     text.append(" · jaxpr walk ", style="not bold")
     text.append("agrees" if agrees else "DISAGREES", style="green" if agrees else "bold red")

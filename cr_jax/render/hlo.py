@@ -13,10 +13,12 @@ from cr_jax.render.escape import shown
 from cr_jax.units import count, scaled
 
 _SHOWN = 20
+_STYLES = {"exact": "green", "assumed": "yellow"}
 _BOUNDS = {
     "exact": "exact",
     "lower": "lower bound: see loops and operations below",
     "upper": "upper bound: a loop may end earlier, see below",
+    "assumed": "exact if the trip counts and kernel costs given are right: see below",
     "range": "upper bound of a range: see conditionals and calls below",
 }
 
@@ -30,7 +32,7 @@ def render_hlo(document: HloCountDocument) -> RenderableType:
     for key in ("hbm_bytes", "onchip_bytes", "collective_bytes"):
         totals.add_row(key, count(getattr(document, key)), scaled(getattr(document, key), "B"))
     bound = document.bound
-    parts: list[RenderableType] = [totals, Text(_BOUNDS[bound] + "\n", style="green" if bound == "exact" else "bold red")]
+    parts: list[RenderableType] = [totals, Text(_BOUNDS[bound] + "\n", style=_STYLES.get(bound, "bold red"))]
     if bound in ("upper", "range") and document.least:
         least = document.least
         parts.append(
@@ -51,7 +53,7 @@ def render_hlo(document: HloCountDocument) -> RenderableType:
         if any(loop.trip_count is None for loop in document.loops):
             parts.append(
                 Text(
-                    "a loop of unknown trip count may never run and adds nothing; give its count with --trip-count LOOP=N\n",
+                    "a loop of unknown trip count may never run and adds nothing; give its count with --trips NAME=N\n",
                     style="yellow",
                 )
             )

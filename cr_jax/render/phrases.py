@@ -1,6 +1,6 @@
 """The basis of predictions, in words, for every table that shows one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import UNSET
 
@@ -21,12 +21,18 @@ def method_text(method: Method | None) -> str:
 
 
 #: Sign before a figure that is a bound.
-_SIGNS = {"exact": "", "lower": "≥ ", "upper": "≤ ", "range": "≤ "}
+_SIGNS = {"exact": "", "lower": "≥ ", "upper": "≤ ", "range": "≤ ", "assumed": "≈ "}
 
 
 def sign(bound: str) -> str:
     """The sign before a figure, by its bound; of a range the upper end is shown."""
     return _SIGNS[bound]
+
+
+def whole_count(bounds: Iterable[str]) -> str:
+    """The bound of several counts in which everything is counted."""
+    kinds = set(bounds) - {"exact"}
+    return "upper bound" if kinds - {"assumed"} else "as assumed" if kinds else "exact"
 
 
 def interval(low: float | None, high: float | None) -> str:

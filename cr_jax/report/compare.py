@@ -187,7 +187,10 @@ def warnings(rows: Sequence[Row], base: Row | None) -> tuple[str, ...]:
     lower = [one.name for one in good if not one.coverage.complete]
     if lower:
         lines.append(f"lower bounds (something is not counted): {', '.join(lower)}")
-    upper = [one.name for one in good if one.coverage.complete and one.coverage.bounds != ("exact",)]
+    upper = [one.name for one in good if one.coverage.complete and set(one.coverage.bounds or ()) - {"exact", "assumed"}]
     if upper:
         lines.append(f"upper bounds (branches, early ends of loops, declared costs): {', '.join(upper)}")
+    assumed = [one.name for one in good if "assumed" in (one.coverage.bounds or ())]
+    if assumed:
+        lines.append(f"exact if the trip counts and kernel costs given are right: {', '.join(assumed)}")
     return tuple(lines)

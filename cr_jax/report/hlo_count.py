@@ -1,6 +1,7 @@
 """The document of ``crjax hlo`` from a count."""
 
 from msgspec import UNSET, UnsetType, convert
+from msgspec.structs import replace
 
 from cr_jax.cost.counting.hlo_count import HloCount
 from cr_jax.documents.counts import (
@@ -39,7 +40,7 @@ def hlo_count_document(count: HloCount) -> HloCountDocument:
         modules=convert(count.by("module"), _Costs),
         passes=convert(count.by("pass"), _Costs),
         module_passes=convert(count.by("module", "pass"), _Costs),
-        loops=convert(count.loops, tuple[CountedLoop, ...], from_attributes=True),
+        loops=counted_loops(count),
         conditionals=convert(count.conditionals, tuple[CountedConditional, ...], from_attributes=True),
         declared=convert(count.declared, tuple[DeclaredCall, ...], from_attributes=True),
         uncounted=convert(count.uncounted, tuple[UncountedOperation, ...], from_attributes=True),
@@ -52,3 +53,9 @@ def counted_collectives(count: HloCount) -> tuple[CountedCollective, ...] | Unse
     if not count.collectives:
         return UNSET
     return convert(count.collectives, tuple[CountedCollective, ...], from_attributes=True)
+
+
+def counted_loops(count: HloCount) -> tuple[CountedLoop, ...]:
+    """The loops of a count; the path where the text does not say the trip count."""
+    loops = convert(count.loops, tuple[CountedLoop, ...], from_attributes=True)
+    return tuple(loop if loop.path else replace(loop, path=UNSET) for loop in loops)

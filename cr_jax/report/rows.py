@@ -29,7 +29,7 @@ from cr_jax.report.timing import times
 LEFT_OUT = "left out"
 #: The ratios of a program without a partner in the baseline.
 _NO_RATIO = ProgramRatio(to=None)
-_BOUNDS: tuple[Bound, ...] = ("exact", "lower", "range", "upper")
+_BOUNDS: tuple[Bound, ...] = ("assumed", "exact", "lower", "range", "upper")
 
 
 def row(name: str, source: str | None, report: CostReport, accelerator: Accelerator | None) -> ComparedRow:
@@ -170,7 +170,7 @@ def coverage(report: CostReport) -> RowCoverage:
         uncounted=tuple(sorted({missing.operation for one in steps for missing in one.uncounted})),
         unknown_loops=sum(len(one.unknown_loops) for one in steps),
         bounds=bounds,
-        declared=tuple(sorted({call.operation for one in steps for call in one.declared})),
+        declared=tuple(sorted({call.operation for one in steps for call in one.declared if call.source != "assumed"})),
         unattributed_share=max((one.unattributed_share for one in steps), default=0.0),
         programs=len(steps),
         compiled_programs=sum(step.compiled is not None for step in report.steps),

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType, convert
 
 from cr_jax.cost.counting.hlo_count import HloCount
 from cr_jax.cost.memory.memory_account import memory_account
-from cr_jax.documents.counts import CountedConditional, CountedLoop, DeclaredCall, OperationCosts, UncountedOperation
+from cr_jax.documents.counts import CountedConditional, DeclaredCall, OperationCosts, UncountedOperation
 from cr_jax.documents.prediction import StepPrediction
 from cr_jax.documents.reported_step import (
     CompilerHint,
@@ -25,7 +25,7 @@ from cr_jax.documents.step_labels import StepLabels
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.records import CompiledStep, Labels, TrainingLabels, TurnLabels
 from cr_jax.report.build import CountedStep
-from cr_jax.report.hlo_count import counted_collectives
+from cr_jax.report.hlo_count import counted_collectives, counted_loops
 
 
 def reported_step(
@@ -45,7 +45,7 @@ def reported_step(
         modules=_modules(counted),
         passes=convert(best.by("pass"), dict[str, OperationCosts]),
         families=convert(best.by("family"), dict[str, OperationCosts]),
-        loops=convert(best.loops, tuple[CountedLoop, ...], from_attributes=True),
+        loops=counted_loops(best),
         coverage=_coverage(best),
         jaxpr=JaxprFigures(
             matmul_flops=step.jaxpr.matmul_flops,

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import dataset_file
 
-from cr_jax.cli.hlo import _trip_counts
 from cr_jax.cli.options import settings as read_settings
+from cr_jax.cost.assumptions import parse_trips
 from cr_jax.errors import BadConfig, CrJaxError, NotWritten
 from cr_jax.models import spec as specs
 from cr_jax.models.config_checks import LARGEST
@@ -66,7 +66,13 @@ def test_prices(crjax, option, value):
 )
 def test_trip_counts(crjax, tmp_path, value):
     (tmp_path / "text").write_text("HloModule m\n\nENTRY e {\n  ROOT a = f32[] parameter(0)\n}\n")
-    refused(crjax("hlo", tmp_path / "text", f"--trip-count={value}"))
+    refused(crjax("hlo", tmp_path / "text", f"--trips={value}"))
+
+
+@pytest.mark.parametrize("value", ["k", "k=1", "k=1,-2", "k=1," + NINES, "=1,2", "k=1,2", LONG], ids=_id)
+def test_kernel_costs(crjax, tmp_path, value):
+    (tmp_path / "text").write_text("HloModule m\n\nENTRY e {\n  ROOT a = f32[] parameter(0)\n}\n")
+    refused(crjax("hlo", tmp_path / "text", f"--kernel={value}"))
 
 
 @pytest.mark.parametrize(
@@ -137,14 +143,14 @@ def test_a_size_is_what_was_said(number):
 @quick
 @given(st.text(string.ascii_letters + "._-0123456789", min_size=1, max_size=20), st.integers(0, 10**18 - 1))
 def test_a_trip_count_is_what_was_said(name, number):
-    assert _trip_counts([f"%{name}={number}"]) == {name: number}
+    assert parse_trips([f"%{name}={number}"]) == {name: number}
 
 
 @quick
 @given(words, words)
 def test_any_trip_count_is_read_or_refused(name, value):
     try:
-        found = _trip_counts([f"{name}={value}"])
+        found = parse_trips([f"{name}={value}"])
     except BadConfig:
         return
     assert all(0 <= number < 10**18 for number in found.values())

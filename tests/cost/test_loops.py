@@ -6,6 +6,7 @@ import pytest
 from jax import lax
 
 from cr_jax import count_hlo
+from cr_jax.cost.assumptions import Assumptions
 from cr_jax.targets.jaxpr import count_jaxpr
 
 STEPS, BATCH, HIDDEN = 6, 4, 16
@@ -101,8 +102,8 @@ def test_a_dynamic_loop_is_a_lower_bound_until_its_count_is_given():
     (loop,) = found.loops
     assert (loop.trip_count, loop.source, found.matmul_flops) == (None, "unknown", 0)  # it may never run
     assert (loop.matmul_flops_per_iteration, found.bound) == (2 * 8**3, "lower")
-    given = count_hlo(text, trip_counts={loop.name: 7})
-    assert (given.complete, given.matmul_flops, given.loops[0].source) == (True, 7 * 2 * 8**3, "given")
+    given = count_hlo(text, assumptions=Assumptions({loop.name: 7}))
+    assert (given.complete, given.matmul_flops, given.loops[0].source) == (True, 7 * 2 * 8**3, "assumed")
 
 
 def test_a_loop_that_runs_never_costs_nothing():

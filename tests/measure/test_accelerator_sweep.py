@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from cr_jax.catalog import load
 from cr_jax.cli.main import app
+from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.operations.operation_list import operations
 from cr_jax.documents.accelerator_profile import AnchorConstant, AnchorsBlock
 from cr_jax.documents.check import check
@@ -174,7 +175,7 @@ def test_launches_are_found_again_from_the_programs_that_a_card_would_run():
 
     def measured(group, text, called=False):
         point = SimpleNamespace(called=called, precision="default")
-        ready = accelerator_sweep.Ready(point, 1000, None, operations(text, {"w": 1000}), "launches")  # type: ignore[arg-type]
+        ready = accelerator_sweep.Ready(point, 1000, None, operations(text, Assumptions({"w": 1000})), "launches")  # type: ignore[arg-type]
         return Measured(
             group,
             (group,),

@@ -9,6 +9,7 @@ from jax import lax
 from round_tables import calibration, typed
 
 from cr_jax.catalog.load import accelerator
+from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.operations.operation_list import operations
 from cr_jax.hlo.parse import parse
 from cr_jax.measure import replay as replaying
@@ -67,7 +68,7 @@ def test_a_piece_runs_alone_and_counts_the_same_work(case):
     product = next(o for o in program.operations if o.products)
     hlo, shapes = replaying.Pieces(text, parse(text)).looped(product)
     assert [tuple(s.dims) for s in shapes] == [s.dims for s in shapes]
-    alone = operations(hlo, {"end": 5})
+    alone = operations(hlo, Assumptions({"end": 5}))
     assert not alone.loops[0].known or alone.loops[0].iterations == 5
     assert "{1,0}" not in hlo and "bitcast(" not in hlo and "metadata" not in hlo
     executable, _ = replaying._compile(hlo)

@@ -92,7 +92,8 @@ NUMBERS = (
 )
 PAIRS = {
     "--set": ("hidden", "hops", "learning_rate", "x", "a" * 5000, ""),
-    "--trip-count": ("while.1", "x", "a" * 5000, ""),
+    "--kernel": ("flash", "x", "a" * 5000, ""),
+    "--trips": ("while.1", "x", "a" * 5000, ""),
     "--price-per-hour": ("cpu", "h100", "x"),
     "--schedule": ("epochs", "equal-turns", "x"),
 }

@@ -1,8 +1,8 @@
 """The counter: the walk's costs added up by module, pass and family, loops multiplied by their trip counts."""
 
-from collections.abc import Mapping
 from dataclasses import fields
 
+from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.attribution import Attribution, Products, Scope
 from cr_jax.cost.collectives import collectives
 from cr_jax.cost.cost import Cost, Key
@@ -24,23 +24,24 @@ _MOST = 10**30
 def count_hlo(
     text: str,
     modules: tuple[str, ...] = (),
-    trip_counts: Mapping[str, int] | None = None,
+    assumptions: Assumptions = Assumptions(),
     products: Products | None = None,
     traced: HloCount | None = None,
     mesh: Mesh = (),
 ) -> HloCount:
     """Count one HLO module from its text, optimised or not, of any backend.
 
-    modules: known module paths, innermost wins; without them every scope name is a module. trip_counts: iterations of loops
-    without a known count in the text, by the loop's name. Other unknown loops add nothing, for they may never run. Of a
-    conditional's branches the most expensive counts, figure by figure; where an operation is not counted, so that the totals are
-    lower bounds, the cheapest counts. products: ``HloCount.products`` of the same step before the compiler. traced: that count as
-    a whole, which also tells the owners of the matrix products that the compiler merged. mesh: axes and sizes of the devices that
-    the program is compiled for, in the order of their numbers; names the axes of its collectives. Raises ``BadHlo`` with line and
-    reason for text that is not a whole HLO module, and ``BadConfig`` for a mesh of another number of devices.
+    modules: known module paths, innermost wins; without them every scope name is a module. assumptions: trip counts and costs of
+    kernels that the text does not say; ``HloCount.openings`` says which were used. Other unknown loops add nothing, for they may
+    never run. Of a conditional's branches the most expensive counts, figure by figure; where an operation is not counted, so that
+    the totals are lower bounds, the cheapest counts. products: ``HloCount.products`` of the same step before the compiler.
+    traced: that count as a whole, which also tells the owners of the matrix products that the compiler merged. mesh: axes and
+    sizes of the devices that the program is compiled for, in the order of their numbers; names the axes of its collectives.
+    Raises ``BadHlo`` with line and reason for text that is not a whole HLO module, and ``BadConfig`` for a mesh of another number
+    of devices or more assumed iterations than a loop can have.
     """
     with collector_paused():
-        return count_walk(Walk(parse(text), trip_counts, traced.products if traced else products), modules, traced, mesh)
+        return count_walk(Walk(parse(text), assumptions, traced.products if traced else products), modules, traced, mesh)
 
 
 def count_walk(walk: Walk, modules: tuple[str, ...] = (), traced: HloCount | None = None, mesh: Mesh = ()) -> HloCount:
@@ -81,6 +82,7 @@ def count_walk(walk: Walk, modules: tuple[str, ...] = (), traced: HloCount | Non
             for (name, source), (number, cost) in sorted(ledger.declared.items(), key=lambda item: item[0])
         ),
         exchanged,
+        walk.openings,
     )
 
 
@@ -139,13 +141,9 @@ class _Counter:
         cost = instruction_cost.own
         declared = instruction_cost.declared
         if declared is not None:
+            moved = Cost(read_bytes=cost.read_bytes, written_bytes=cost.written_bytes)
+            ledger.declare(declared.operation, declared.source, cost if declared.source == "assumed" else declared.extra + moved)
             cost = cost + declared.extra
-            ledger.declare(
-                declared.operation,
-                declared.source,
-                declared.extra
-                + Cost(read_bytes=instruction_cost.own.read_bytes, written_bytes=instruction_cost.own.written_bytes),
-            )
         for operation, (number, size) in instruction_cost.missing.items():
             ledger.miss(operation, number, size)
         key = self._key(self._walk.names.name(instruction, cost.matmul_flops), instruction_cost.family, scope)
@@ -183,7 +181,8 @@ class _Counter:
         ledger.include(tested, turns + 1)
         module, _ = self._attribution.of(own)
         flops = sum(cost.matmul_flops for cost in once.rows.values())
-        ledger.loops.append(Loop(loop.name, module, count.count, count.source, 1, flops, count.at_most, count.disputed))
+        path = self._walk.openings.loops.get(loop.name, "")
+        ledger.loops.append(Loop(loop.name, module, count.count, count.source, 1, flops, count.at_most, count.disputed, path))
 
     def _conditional(self, ledger: Ledger, entry: Branching, scope: Scope) -> None:
         switch = entry.instruction

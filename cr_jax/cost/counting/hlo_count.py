@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from cr_jax.cost.assumptions import Openings
 from cr_jax.cost.attribution import Products
 from cr_jax.cost.collectives import Collective
 from cr_jax.cost.cost import Cost, Key
 from cr_jax.cost.counting.merged_products import Merged, Table
 
-#: The relation of a figure to the program: exact, a lower or an upper bound, or the upper end of a range.
-Bound = Literal["exact", "lower", "upper", "range"]
+#: The relation of a figure to the program: exact, a lower or an upper bound, the upper end of a range, or exact if what was
+#: assumed is right. A bound of another kind may rest on assumptions too.
+Bound = Literal["exact", "lower", "upper", "range", "assumed"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class Loop:
     """One ``while``: iterations per entry, the source of that number, and entries in all.
 
     A loop of unknown trip count adds nothing to the totals, for it may never run. at_most: it may end earlier. disputed: another,
-    smaller trip count by the compiler or by inference.
+    smaller trip count by the compiler or by inference. source: annotated | inferred | assumed | unknown. path: its scopes, where
+    the text does not say its count.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Loop:
     matmul_flops_per_iteration: int
     at_most: bool = False
     disputed: int | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Missing:
 class Declared:
     """Calls whose arithmetic is not counted from their shapes alone.
 
-    source: ``declared`` by the call itself, or a textbook ``formula``. The costs are of all ``count`` executions.
+    source: ``declared`` by the call itself, a textbook ``formula``, or ``assumed`` by the user. The costs are of all ``count``
+    executions.
     """
 
     operation: str
@@ -100,6 +105,8 @@ class HloCount:
     conditionals: tuple[Conditional, ...] = ()
     declared: tuple[Declared, ...] = ()
     collectives: tuple[Collective, ...] = ()
+    #: What the text leaves open, and what assumptions supplied.
+    openings: Openings = field(default_factory=Openings)
 
     @property
     def complete(self) -> bool:
@@ -116,7 +123,9 @@ class HloCount:
             return "lower"
         if any(loop.at_most for loop in self.loops):
             return "upper"
-        return "exact" if self.least == self.total else "range"
+        if self.least != self.total:
+            return "range"
+        return "assumed" if self.openings.used else "exact"
 
     @property
     def matmul_flops(self) -> int:

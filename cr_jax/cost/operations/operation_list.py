@@ -5,10 +5,10 @@ up to the counter's totals.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 
+from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.operations.buffer_reuse import Trace, sources
 from cr_jax.cost.operations.dependencies import Node, Places
 from cr_jax.cost.operations.operation_features import FeatureTable
@@ -26,13 +26,13 @@ _ALIASES = re.compile(r"\{([\d, ]*)\}: \((\d+),")
 _MOST = 2_000_000
 
 
-def operations(text: str, trip_counts: Mapping[str, int] | None = None) -> Program:
+def operations(text: str, assumptions: Assumptions = Assumptions()) -> Program:
     """The executed operations of one HLO module from its text. Raises ``BadHlo`` as ``count_hlo`` does.
 
-    trip_counts: as for ``count_hlo``.
+    assumptions: as for ``count_hlo``.
     """
     with collector_paused():
-        return list_operations(Walk(parse(text), trip_counts))
+        return list_operations(Walk(parse(text), assumptions))
 
 
 def list_operations(walk: Walk) -> Program:

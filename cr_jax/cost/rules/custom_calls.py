@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from math import prod
 
+from cr_jax.cost.attribution import plain_path
 from cr_jax.cost.cost import Cost
 from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.shapes import Shape
@@ -46,6 +47,10 @@ _SAME = {
     "geqp": "geqrf",
 }
 _ROUTINES = frozenset({"potrf", "getrf", "geqrf", "orgqr", "syevd", "sytrd", "gehrd", "gesvd", "geev", "gees", "trsm", "gtsv"})
+#: Targets of calls that run a kernel of the user's, and its name in their configuration.
+_KERNELS = ("tpu_custom_call", "__gpu$xla.gpu.triton", "mosaic_gpu")
+_KERNEL = re.compile(r"\"?\bname\"?\s*[:=]\s*\"([\w.\-]{1,80})\"", re.ASCII)
+_SCOPE = re.compile(r"[A-Za-z_][\w.\-]*", re.ASCII)
 #: A complex multiply-add is four real ones.
 _COMPLEX = 4
 
@@ -69,6 +74,22 @@ def stated(instruction: Instruction, target: str) -> Stated | None:
             return Stated("declared", cost, figures.get("bytes_accessed", 0))
     flops = _formula(instruction, target)
     return None if flops is None else Stated("formula", Cost(other_flops=flops))
+
+
+def kernel_name(call: Instruction, target: str) -> str:
+    """The name by which a user knows a custom call: the kernel's own for Mosaic and Triton kernels, else the call's target."""
+    if not target.startswith(_KERNELS):
+        return target[:80]
+    named = _KERNEL.search(call.config)
+    if named is not None:
+        return named[1]
+    scopes = _SCOPE.findall(kernel_path(call).rpartition("/")[2])
+    return scopes[-1] if scopes else call.name
+
+
+def kernel_path(call: Instruction) -> str:
+    """The scopes of a custom call, without the primitive that made it and the names of transformations."""
+    return plain_path(call.op_name, "").removesuffix("/pallas_call")
 
 
 def _formula(instruction: Instruction, target: str) -> int | None:

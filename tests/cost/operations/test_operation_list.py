@@ -8,6 +8,7 @@ import pytest
 from jax import lax
 
 from cr_jax import count_hlo
+from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.operations.operation_list import operations
 from cr_jax.cost.operations.products import Product
 
@@ -43,7 +44,7 @@ def test_a_given_trip_count_is_used_and_an_unknown_one_is_marked():
     text = compiled(until, jnp.ones((16, 16)), jnp.int32(3))
     (loop,) = operations(text).loops
     assert not loop.known and loop.iterations == 0
-    (loop,) = operations(text, {loop.name: 9}).loops
+    (loop,) = operations(text, Assumptions({loop.name: 9})).loops
     assert loop.known and loop.iterations == 9
 
 
