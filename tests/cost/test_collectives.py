@@ -11,6 +11,7 @@ import pytest
 from sharded_programs import BATCH, CLASSES, HIDDEN, LAYERS, TURNS, VECTORS, WIDTH, WORDS
 
 from cr_jax import count_hlo
+from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.rules.collective_rules import ring_share
 from cr_jax.errors import BadConfig, BadHlo
 
@@ -211,7 +212,7 @@ ENTRY e {
 def test_a_loop_of_unknown_trip_count():
     (one,) = count_hlo(LOOP).collectives
     assert (one.executions, one.payload_bytes, one.groups, one.group_size, one.axes) == (0, 16, 1, 2, ())
-    given = count_hlo(LOOP, trip_counts={"loop": 3})
+    given = count_hlo(LOOP, assumptions=Assumptions({"loop": 3}))
     assert [one.executions for one in given.collectives] == [3]
 
 
