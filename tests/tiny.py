@@ -71,6 +71,11 @@ VARIANTS: dict[str, dict[str, dict[str, str]]] = {
 }
 
 
+#: The model that ``crjax new-model`` copies: none of the registered ones, and tested like them.
+TEMPLATE = "cr_jax.model_template:SPEC"
+SMALL[TEMPLATE] = {"width": "6"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """An architecture at a tiny configuration."""

@@ -18,6 +18,7 @@ from cr_jax.cli import (
     documents,
     estimate,
     hlo,
+    new_model,
     paper,
     profile,
     recommend,
@@ -45,6 +46,7 @@ compare.register(app)
 check.register(app)
 documents.register(app)
 train.register(app)
+new_model.register(app)
 recommend.register(app)
 estimate.register(app)
 targets.register(app)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, overload
+from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Block:
         return np.diff(self.ends)
 
 
+@runtime_checkable
 class Conversations(Protocol):
     """A sequence of conversations that can also be read as columns."""
 

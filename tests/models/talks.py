@@ -11,7 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from tiny import Case
+from tiny import TEMPLATE, Case
 
 from cr_jax.records import Workload
 
@@ -145,10 +145,21 @@ def _srnn_ae(case: Case, work: Workload, rng: np.random.Generator) -> Said:
     return Said(None, _steps(case, work, rows))
 
 
+def _template(case: Case, work: Workload, rng: np.random.Generator) -> Said:
+    texts = _texts(rng, case.config.words, longest=3)
+
+    def rows(user: int, t: int | None, latest: int, replayed: bool) -> dict[str, Any]:
+        spoken = texts[user][: latest + 1] if replayed else [] if t is None else [texts[user][t]]
+        return {"words": [word for text in spoken for word in text]}
+
+    return Said(None, _steps(case, work, rows))
+
+
 ADAPTERS: dict[str, Callable[[Case, Workload, np.random.Generator], Said]] = {
     "dmn": _dmn,
     "mmn": _mmn,
     "pmmn": _mmn,
     "aim": _aim,
     "srnn-ae": _srnn_ae,
+    TEMPLATE: _template,
 }

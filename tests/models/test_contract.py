@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from talks import ADAPTERS, USERS, said
-from tiny import DATA, VARIANTS, WORK, case, cases, dataset_file, weights
+from tiny import DATA, TEMPLATE, VARIANTS, WORK, case, cases, dataset_file, weights
 
 from cr_jax import profile
 from cr_jax.errors import BadConfig, CrJaxError
@@ -21,7 +21,8 @@ from cr_jax.steps.train import training_step
 
 #: Machine code as it comes: these programs run once.
 FAST = {"xla_backend_optimization_level": 0}
-NAMES = specs.names()
+NAMES = (*specs.names(), TEMPLATE)
+CASES = [*cases(), case(TEMPLATE)]
 each_name = pytest.mark.parametrize("name", NAMES)
 
 
@@ -31,7 +32,7 @@ def known(*values, slow=()):
     return pytest.param(*values, marks=marks, id=" ".join(map(str, values)))
 
 
-each_case = pytest.mark.parametrize("case", [known(c) for c in cases()])
+each_case = pytest.mark.parametrize("case", [known(c) for c in CASES])
 
 
 @each_name
@@ -48,7 +49,7 @@ def test_every_key_is_documented_and_an_unknown_one_listed(name):
     assert all(key in caught.value.args[0] for key in keys)  # as printed, a long list is cut
 
 
-@each_name
+@pytest.mark.parametrize("name", specs.names())
 def test_what_is_stated_about_it(name):
     found = specs.find(name)
     assert found.name == name and found.title and found.paper and found.deviations
@@ -114,6 +115,7 @@ RANGES: dict[str, dict[str, str | int]] = {
     "dmn": {"target": "classes", "ends": 6},
     "aim": {"source": "words", "target": "words"},
     "srnn-ae": {"words": "words", "lengths": 5, "utterances": 7, "targets": 52},
+    TEMPLATE: {"words": "words", "target": "items"},
 }
 RANGES["mmn"] = {"query": "words", "positive_aspect": "aspects", "negative_aspect": "aspects"} | {
     f"{side}_{part}": top
@@ -140,7 +142,7 @@ def batch(case, structs, seed=0):
 
 
 #: The slow ones train in tests of their own, too.
-OBJECTIVES = [known(c, o.name, slow=("aim", "mmn", "pmmn")) for c in cases() for o in c.spec.objectives(c.config)]
+OBJECTIVES = [known(c, o.name, slow=("aim", "mmn", "pmmn")) for c in CASES for o in c.spec.objectives(c.config)]
 
 
 @pytest.mark.parametrize(("case", "objective"), OBJECTIVES)
@@ -177,7 +179,7 @@ def test_every_model_has_a_conversation_to_test():
 
 
 #: The slow ones have a quicker test of turns against replays among their model's own.
-@pytest.mark.parametrize("case", [known(c, slow=("aim", "mmn", "pmmn", "srnn-ae")) for c in cases()])
+@pytest.mark.parametrize("case", [known(c, slow=("aim", "mmn", "pmmn", "srnn-ae")) for c in CASES])
 def test_turns_equal_replays_with_ragged_and_padded_rows(case):
     """Item scores to 1e-5 at t = 0..3, users at different turns; what else is answered, too."""
     talk, spoken = case.spec.conversation, said(case, WORK)

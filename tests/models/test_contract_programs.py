@@ -4,7 +4,7 @@ import dataclasses
 from functools import cache
 
 import pytest
-from tiny import WORK, cases
+from tiny import TEMPLATE, WORK, case, cases
 
 from cr_jax.models import spec as specs
 from cr_jax.profiling.pipeline import count_step
@@ -14,7 +14,7 @@ from cr_jax.steps.turn import precompute_step, turn_steps
 from cr_jax.targets.compile import compile_step
 from cr_jax.targets.resolve import resolve
 
-CASES = {str(c): c for c in cases(variants=False)}
+CASES = {str(c): c for c in [*cases(variants=False), case(TEMPLATE)]}
 #: Several programs are traced, compiled and counted per model: one model by default, all of them in the slow set.
 QUICK = "dmn"
 each_case = pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n == QUICK else [pytest.mark.slow]) for n in CASES])
@@ -86,4 +86,4 @@ def test_every_module_with_weights_appears(name):
 
 
 def test_exceptions_are_of_this_day():
-    assert {model for model, _ in DIFFERENT} <= set(specs.names())
+    assert {model for model, _ in DIFFERENT} <= {*specs.names(), TEMPLATE}
