@@ -103,11 +103,7 @@ class InstructionCosts:
             cost = traffic.plain(instruction)
             cost.add(instruction_rules.arithmetic(instruction, self._application))
         except instruction_rules.Uncounted as unknown:  # raised by the arithmetic: the bytes are known
-            assumed = self._assumed(instruction, cost)
-            if assumed is not None:
-                cost, declared = assumed
-            else:
-                declared = _declaration(instruction, cost)
+            cost, declared = self._assumed(instruction, cost) or _declared(instruction, cost)
             if declared is None:
                 missing[str(unknown)] = 1, cost.hbm_bytes
         except (IndexError, ValueError) as error:
@@ -121,7 +117,7 @@ class InstructionCosts:
         """The cost supplied for a custom call that moves ``cost`` by its shapes, else ``None``."""
         if call.opcode != "custom-call":
             return None
-        target = instruction_rules.call_target(call)
+        target = custom_calls.call_target(call)
         kernel = custom_calls.kernel_name(call, target)
         self._openings.kernels.add(kernel)
         name = named(self._kernels, (call.name, kernel, target), custom_calls.kernel_path(call))
@@ -218,15 +214,15 @@ class InstructionCosts:
         return known
 
 
-def _declaration(instruction: Instruction, cost: Cost) -> Declaration | None:
-    """The cost that an operation without a rule states beyond its bytes, in ``cost``."""
-    target = instruction_rules.call_target(instruction) if instruction.opcode == "custom-call" else ""
-    stated = custom_calls.stated(instruction, target) if target else None
+def _declared(instruction: Instruction, cost: Cost) -> tuple[Cost, Declaration | None]:
+    """The cost of an operation without a rule that moves ``cost``, and what it states beyond that."""
+    target = custom_calls.call_target(instruction)
+    stated = custom_calls.stated(instruction, target)
     if stated is None:
-        return None
+        return cost, None
     extra = Cost().add(stated.cost)
     extra.read_bytes = max(0, stated.moved_bytes - cost.hbm_bytes)
-    return Declaration(target[:80], stated.source, extra)
+    return cost + stated.least, Declaration(custom_calls.title(instruction, target), stated.source, extra)
 
 
 def _add(sums: dict[tuple[str, str], Cost], place: tuple[str, str], cost: Cost) -> None:
@@ -245,7 +241,7 @@ def _family(instruction: Instruction) -> str:
     family = opcode_rules.FAMILY.get(instruction.opcode, "unknown")
     if family != "custom-call":
         return family
-    target = instruction_rules.call_target(instruction)
+    target = custom_calls.call_target(instruction)
     if target.startswith("__cudnn$conv"):
         return "convolution"
     if target.startswith("__cublas$"):

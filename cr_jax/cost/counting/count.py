@@ -141,9 +141,8 @@ class _Counter:
         cost = instruction_cost.own
         declared = instruction_cost.declared
         if declared is not None:
-            moved = Cost(read_bytes=cost.read_bytes, written_bytes=cost.written_bytes)
-            ledger.declare(declared.operation, declared.source, cost if declared.source == "assumed" else declared.extra + moved)
             cost = cost + declared.extra
+            ledger.declare(declared.operation, declared.source, cost)
         for operation, (number, size) in instruction_cost.missing.items():
             ledger.miss(operation, number, size)
         key = self._key(self._walk.names.name(instruction, cost.matmul_flops), instruction_cost.family, scope)

@@ -1,4 +1,4 @@
-"""Costs of custom calls that do not follow from their shapes alone: declared by the call, or a textbook formula.
+"""Costs of calls that do not follow from their shapes alone: declared by the call, or a textbook formula.
 
 Mosaic kernels, Pallas's among them, carry a ``cost_estimate`` in their configuration (JAX,
 ``_src/tpu_custom_call.py``). Linear algebra is counted by the leading terms of G. Golub and C. Van Loan, *Matrix
@@ -6,11 +6,12 @@ Computations*, and LAPACK Working Note 41; iterative ones (eigenvalues, singular
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 from cr_jax.cost.attribution import plain_path
 from cr_jax.cost.cost import Cost
+from cr_jax.cost.rules.attention_calls import ATTENTION, attention
 from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.shapes import Shape
 
@@ -18,8 +19,8 @@ from cr_jax.hlo.shapes import Shape
 _ESTIMATE = re.compile(r'\\?"cost_estimate\\?"\s*:\s*\{([^{}]*)\}')
 _FIGURE = re.compile(r'\\?"(\w+)\\?"\s*:\s*\\?"?(\d{1,24})(?!\d)', re.ASCII)
 _ROUTINE = re.compile(
-    r"(?:lapack|(?:cu|hip|gpu)solver|(?:cu|hip)blas|(?:cu|hip)sparse|magma)_"
-    r"([a-z]+?)2?(?:_batched)?(?:_ffi)?\Z",
+    r"(?:lapack|(?:cu|hip|gpu)solver|(?:cu|hip)blas|(?:cu|hip)sparse|magma|(?:cu|hip)hybrid)_"
+    r"([a-z]+?)[23]?(?:_batched)?(?:_ffi)?\Z",
     re.ASCII,
 )
 _NAMED = {
@@ -32,10 +33,16 @@ _NAMED = {
     "HouseholderProduct": "orgqr",
     "Eigh": "syevd",
     "EighTpu": "syevd",
+    "cuhybrid_eig_real": "geev",
+    "cuhybrid_eig_comp": "geev",
+    "hiphybrid_eig_real": "geev",
+    "hiphybrid_eig_comp": "geev",
 }
+_OPERATIONS = {"cholesky": "potrf", "triangular-solve": "trsm"}
 #: Other precisions and algorithms of a routine.
 _SAME = {
     "ungqr": "orgqr",
+    "unmqr": "ormqr",
     "heevd": "syevd",
     "syevj": "syevd",
     "heevj": "syevd",
@@ -46,7 +53,9 @@ _SAME = {
     "hetrd": "sytrd",
     "geqp": "geqrf",
 }
-_ROUTINES = frozenset({"potrf", "getrf", "geqrf", "orgqr", "syevd", "sytrd", "gehrd", "gesvd", "geev", "gees", "trsm", "gtsv"})
+_ROUTINES = frozenset(
+    {"potrf", "getrf", "geqrf", "orgqr", "ormqr", "syevd", "sytrd", "gehrd", "gesvd", "geev", "gees", "trsm", "gtsv"}
+)
 #: Targets of calls that run a kernel of the user's, and its name in their configuration.
 _KERNELS = ("tpu_custom_call", "__gpu$xla.gpu.triton", "mosaic_gpu")
 _KERNEL = re.compile(r"\"?\bname\"?\s*[:=]\s*\"([\w.\-]{1,80})\"", re.ASCII)
@@ -57,15 +66,24 @@ _COMPLEX = 4
 
 @dataclass(frozen=True)
 class Stated:
-    """The stated cost of a call. source: ``declared`` or ``formula``; moved_bytes: as declared, else 0."""
+    """The stated cost of a call. source: ``declared`` or ``formula``; moved_bytes: as declared, else 0. least: what the call does
+    in any case, beside ``cost``.
+    """
 
     source: str
     cost: Cost
     moved_bytes: int = 0
+    least: Cost = field(default_factory=Cost)
 
 
 def stated(instruction: Instruction, target: str) -> Stated | None:
-    """The cost that a custom call declares, or a formula for its routine; ``None`` where there is neither."""
+    """The cost that a custom call declares, or a formula for its routine; ``None`` where there is neither.
+
+    target: of a custom call, else "", for the operations ``cholesky`` and ``triangular-solve``.
+    """
+    if target.startswith(ATTENTION):
+        fused = attention(instruction, target)
+        return None if fused is None else Stated("formula", fused.rest, least=fused.least)
     estimate = _ESTIMATE.search(instruction.config)
     if estimate is not None:
         figures = {name: int(value) for name, value in _FIGURE.findall(estimate[1])}
@@ -76,15 +94,27 @@ def stated(instruction: Instruction, target: str) -> Stated | None:
     return None if flops is None else Stated("formula", Cost(other_flops=flops))
 
 
+def call_target(instruction: Instruction) -> str:
+    """The ``custom_call_target`` without quotes; "" for any other operation."""
+    return (instruction.attribute("custom_call_target") or "").strip('"') if instruction.opcode == "custom-call" else ""
+
+
 def kernel_name(call: Instruction, target: str) -> str:
     """The name by which a user knows a custom call: the kernel's own for Mosaic and Triton kernels, else the call's target."""
-    if not target.startswith(_KERNELS):
-        return target[:80]
+    return (_own_name(call) or call.name) if target.startswith(_KERNELS) else target[:80]
+
+
+def title(instruction: Instruction, target: str) -> str:
+    """What tables call an operation: the target, and for a kernel with a name that name; else the opcode."""
+    own = _own_name(instruction) if target.startswith(_KERNELS) else ""
+    return f"{target[:80]} {own}".strip() or instruction.opcode
+
+
+def _own_name(call: Instruction) -> str:
+    """The kernel's name: in its configuration, else the innermost scope around the call; "" where there is none."""
     named = _KERNEL.search(call.config)
-    if named is not None:
-        return named[1]
     scopes = _SCOPE.findall(kernel_path(call).rpartition("/")[2])
-    return scopes[-1] if scopes else call.name
+    return named[1] if named else scopes[-1] if scopes else ""
 
 
 def kernel_path(call: Instruction) -> str:
@@ -93,7 +123,7 @@ def kernel_path(call: Instruction) -> str:
 
 
 def _formula(instruction: Instruction, target: str) -> int | None:
-    routine = _routine(target)
+    routine = _routine(target) if target else _OPERATIONS.get(instruction.opcode, "")
     matrices = [o.shape for o in instruction.operands if len(o.shape.dims) >= 2]
     if not routine or not matrices:
         return None
@@ -102,9 +132,18 @@ def _formula(instruction: Instruction, target: str) -> int | None:
         return _times(first, 8 * first.elements)
     if routine == "trsm":
         return _times(first, matrices[-1].elements * first.dims[-1]) if len(matrices) > 1 else None
+    if routine == "ormqr":
+        return _reflections(first, matrices[-1])
     tall, wide = max(first.dims[-2:]), min(first.dims[-2:])
     flops = _flops(routine, tall, wide)
     return None if flops is None else _times(first, prod(first.dims[:-2]) * flops // 3)
+
+
+def _reflections(reflectors: Shape, matrix: Shape) -> int:
+    """The product with Q of k reflectors of length m, from the side where ``matrix`` has m rows or columns."""
+    length, count = reflectors.dims[-2:]
+    others = prod(matrix.dims) // max(1, length)
+    return _times(matrix, max(0, 2 * others * count * (2 * length - count)))
 
 
 def _routine(target: str) -> str:

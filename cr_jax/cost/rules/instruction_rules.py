@@ -9,6 +9,7 @@ from math import log2, prod
 
 from cr_jax.cost.cost import Cost
 from cr_jax.cost.rules import matmul, opcode_rules, replaced_products
+from cr_jax.cost.rules.custom_calls import call_target, title
 from cr_jax.cost.rules.windows import reduction_windows
 from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.windows import window
@@ -119,14 +120,9 @@ def _fft(instruction: Instruction, applied: Applied) -> Cost:
     return Cost(other_flops=round(transforms * 5 * points * log2(points))) if points > 1 else Cost()
 
 
-def _cholesky(instruction: Instruction, applied: Applied) -> Cost:
-    size = instruction.shape.dims[-1]
-    return Cost(other_flops=instruction.shape.elements * size // 3)
-
-
-def _triangular_solve(instruction: Instruction, applied: Applied) -> Cost:
-    size = instruction.operands[0].shape.dims[-1]
-    return Cost(other_flops=instruction.shape.elements * size)
+def _by_formula(instruction: Instruction, applied: Applied) -> Cost:
+    """Linear algebra, in ``cr_jax.cost.rules.custom_calls`` with the calls of the same routines."""
+    raise Uncounted(instruction.opcode)
 
 
 def _collective(instruction: Instruction, applied: Applied) -> Cost:
@@ -136,11 +132,6 @@ def _collective(instruction: Instruction, applied: Applied) -> Cost:
         elements = sum(o.shape.elements for o in instruction.operands)
         cost.add(_scaled(applied(instruction.called("to_apply"), instruction), elements))
     return cost
-
-
-def call_target(instruction: Instruction) -> str:
-    """The ``custom_call_target`` without quotes."""
-    return (instruction.attribute("custom_call_target") or "").strip('"')
 
 
 def body_of_call(instruction: Instruction) -> str | None:
@@ -171,7 +162,7 @@ def _custom_call(instruction: Instruction, applied: Applied) -> Cost:
             return Cost(matmul_flops=flops)
     if target in opcode_rules.INTEGER_CALLS:
         return Cost(integer_ops=instruction.shape.leaves[0].elements)
-    raise Uncounted(f"custom-call {target[:80]}")
+    raise Uncounted(f"custom-call {title(instruction, target)}")
 
 
 #: The rule of every operation in ``opcode_rules.SPECIAL``.
@@ -189,7 +180,7 @@ _RULES: dict[str, Callable[[Instruction, Applied], Cost]] = {
     "rng-bit-generator": _random,
     "rng-get-and-update-state": lambda i, _: Cost(),
     "fft": _fft,
-    "cholesky": _cholesky,
-    "triangular-solve": _triangular_solve,
+    "cholesky": _by_formula,
+    "triangular-solve": _by_formula,
     "custom-call": _custom_call,
 }

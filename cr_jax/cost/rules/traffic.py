@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from cr_jax.cost.cost import Cost
 from cr_jax.cost.rules import collective_rules, opcode_rules
-from cr_jax.cost.rules.instruction_rules import call_target
+from cr_jax.cost.rules.custom_calls import call_target
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
 
