@@ -5,13 +5,13 @@ from math import prod
 
 from cr_jax.cost.attribution import Attribution, Scope
 from cr_jax.cost.cost import Cost
-from cr_jax.cost.rules import collective_rules, opcode_rules
+from cr_jax.cost.exchanges import Exchanges
 from cr_jax.cost.rules.collective_rules import Exchange
 from cr_jax.cost.totals import Totals
 from cr_jax.cost.walk import Called, Executed, Repeated, Run, Walk, inner_runs, within_limit
 from cr_jax.errors import BadConfig, BadHlo
-from cr_jax.hlo.device_groups import DeviceGroups, Mesh, device_groups, devices
-from cr_jax.hlo.module import Computation, Instruction
+from cr_jax.hlo.device_groups import Mesh
+from cr_jax.hlo.module import Instruction
 
 
 @dataclass(frozen=True)
@@ -57,24 +57,24 @@ def collectives(walk: Walk, modules: tuple[str, ...] = (), mesh: Mesh = (), chea
     modules and mesh: as for ``count_hlo``; cheapest: as for :class:`Totals`. Raises ``BadHlo`` for groups of devices that cannot
     be read, and ``BadConfig`` for a mesh that is not the program's.
     """
-    if not any(i.opcode in opcode_rules.COLLECTIVE for c in walk.module.computations.values() for i in c.instructions):
+    exchanges = Exchanges(walk)
+    if not exchanges.any:
         return ()
-    collector = _Collector(walk, modules, mesh, cheapest)
+    collector = _Collector(walk, modules, mesh, cheapest, exchanges)
     collector.run(walk.entry, Scope(walk.root), 1)
     return tuple(collector.found.values())
 
 
 class _Collector:
-    def __init__(self, walk: Walk, modules: tuple[str, ...], mesh: Mesh, cheapest: bool) -> None:
+    def __init__(self, walk: Walk, modules: tuple[str, ...], mesh: Mesh, cheapest: bool, exchanges: Exchanges) -> None:
         self._walk, self._attribution, self._totals = walk, Attribution(modules), Totals(cheapest)
-        self._devices, self._mesh = devices(walk.module), mesh
-        wanted, there = prod(size for _, size in mesh), prod(self._devices)
+        self._exchanges, self._mesh = exchanges, mesh
+        wanted, there = prod(size for _, size in mesh), prod(exchanges.devices)
         if mesh and wanted != there:
             shown = ",".join(f"{name}={size}" for name, size in mesh)
             raise BadConfig(f"the mesh {shown} has {wanted} devices; legal: one of {there}, as the program has")
         #: By instruction, computation and module.
         self.found: dict[tuple[str, str, str], Collective] = {}
-        self._groups: dict[int, DeviceGroups] = {}
         self._any: dict[int, bool] = {}
         self._work = 0
 
@@ -86,10 +86,9 @@ class _Collector:
         for entry in run.entries:
             instruction = entry.instruction
             if isinstance(entry, Executed):
-                for exchange in self._exchanges(instruction):
-                    if not exchange.continued:
-                        work = beside or (self._beside(run, instruction, exchange) if exchange.asynchronous else None)
-                        self._add(run, instruction, exchange, scope, times, work)
+                for exchange in self._exchanges.of(instruction):
+                    work = beside or (self._beside(run, instruction) if exchange.asynchronous else None)
+                    self._add(run, instruction, exchange, scope, times, work)
             elif isinstance(entry, Repeated):
                 inner = scope.loop(scope.full(instruction.op_name), (i.op_name for i in entry.body.computation.instructions))
                 turns = self._totals.turns(entry)
@@ -108,38 +107,32 @@ class _Collector:
         known = self._any.get(id(run))
         if known is None:
             known = self._any[id(run)] = any(
-                any(self._exchanges(entry.instruction))
+                bool(self._exchanges.of(entry.instruction))
                 if isinstance(entry, Executed)
                 else any(self._has(inner) for inner in inner_runs(entry))
                 for entry in run.entries
             )
         return known
 
-    def _exchanges(self, instruction: Instruction) -> list[Exchange]:
-        """The collective that an instruction is, or those in a fusion."""
-        if instruction.opcode == "fusion":
-            return list(collective_rules.fused(self._callee(instruction), self._callee))
-        exchange = collective_rules.plain(instruction)
-        return [exchange] if exchange else []
-
-    def _callee(self, fusion: Instruction) -> Computation:
-        return fusion.callee or self._walk.module.find(fusion.called("calls"), fusion)
+    def _beside(self, run: Run, start: Instruction) -> Work:
+        entries, cost = self._exchanges.beside(run, start), Cost()
+        for entry in entries:
+            cost.add(self._totals.of_entry(entry))
+        return Work(len(entries), cost)
 
     def _add(self, run: Run, instruction: Instruction, exchange: Exchange, scope: Scope, times: int, beside: Work | None) -> None:
         named = exchange.instruction
-        name = named.op_name or self._walk.names.name(instruction)
-        module, _ = self._attribution.of(scope.full(name))
+        module, _ = self._attribution.of(scope.full(named.op_name or self._walk.names.name(instruction)))
         place = named.name, run.computation.name, module
         known = self.found.get(place)
         if known is not None:
             self.found[place] = replace(known, executions=known.executions + times)
             return
+        groups, work = self._exchanges.groups(exchange), beside or Work()
         try:
-            groups = self._groups_of(named)
             axes = groups.axes(self._mesh)
         except ValueError as error:
             raise BadHlo(named.line, f"{named.opcode} {named.name[:60]}: {error}") from None
-        work = beside or Work()
         self.found[place] = Collective(
             kind=exchange.kind,
             name=named.name,
@@ -158,40 +151,3 @@ class _Collector:
             between_flops=work.cost.flops,
             between_hbm_bytes=work.cost.hbm_bytes,
         )
-
-    def _groups_of(self, instruction: Instruction) -> DeviceGroups:
-        known = self._groups.get(id(instruction))
-        if known is None:
-            known = self._groups[id(instruction)] = device_groups(instruction, *self._devices)
-        return known
-
-    def _beside(self, run: Run, start: Instruction, exchange: Exchange | None = None) -> Work:
-        """What runs between the start of a collective and its end in the same computation; without an end there, nothing."""
-        order = {id(one): number for number, one in enumerate(run.computation.instructions)}
-        end = self._end(run.computation.instructions[order[id(start)] + 1 :], start, exchange)
-        if end is None:
-            return Work()
-        entries = [one for one in run.entries if order[id(start)] < order[id(one.instruction)] < order[id(end)]]
-        cost = Cost()
-        for entry in entries:
-            cost.add(self._totals.of_entry(entry))
-        return Work(len(entries), cost)
-
-    def _end(self, later: list[Instruction], start: Instruction, exchange: Exchange | None) -> Instruction | None:
-        """The operation that waits for what ``start`` began."""
-        if start.opcode == "fusion" and exchange is not None:
-            channel = exchange.instruction.attribute("channel_id")
-            for one in later:
-                if one.opcode == "fusion":
-                    ended = collective_rules.ended(self._callee(one))
-                    if any(other.attribute("channel_id") == channel for other in ended):
-                        return one
-            return None
-        begun = {id(start)}
-        for one in later:
-            if any(id(operand) in begun for operand in one.operands):
-                if one.opcode.endswith("-done"):
-                    return one
-                if one.opcode.endswith("-update") or one.opcode in ("get-tuple-element", "bitcast", "tuple"):
-                    begun.add(id(one))
-        return None

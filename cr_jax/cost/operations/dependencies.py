@@ -21,6 +21,8 @@ class Node:
     """Index in ``Program.loops``."""
     inner: tuple[tuple[int, tuple["Node", ...]], ...] = ()
     """Computations that it runs one after the other, each with its number of times in one execution."""
+    beside: int = 0
+    """How many of the next entries may run until the collective ends that it begins."""
 
 
 @dataclass

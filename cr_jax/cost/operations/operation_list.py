@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from cr_jax.cost.assumptions import Assumptions
+from cr_jax.cost.exchanges import Exchanges
 from cr_jax.cost.operations.buffer_reuse import Trace, sources
 from cr_jax.cost.operations.dependencies import Node, Places
 from cr_jax.cost.operations.operation_features import FeatureTable
-from cr_jax.cost.operations.program import LoopRun, Operation, Program
+from cr_jax.cost.operations.program import LoopRun, Operation, Program, Transfer
 from cr_jax.cost.totals import Totals
 from cr_jax.cost.walk import Branching, Called, Executed, Repeated, Run, Walk, collector_paused, nesting_checked
 from cr_jax.errors import BadHlo
@@ -52,13 +53,14 @@ class _Block:
     """The part that all calls of a computation share.
 
     footprint: bytes of distinct buffers that one run touches, nested runs included. reads, writes: of each operation. operations:
-    as of the first call. after: of each entry, as for :class:`Node`.
+    as of the first call. after, beside: of each entry, as for :class:`Node`.
     """
 
     footprint: int
     reads: list[list[tuple[Instruction, int]]]
     operations: list[Operation] = field(default_factory=list[Operation])
     after: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
+    beside: list[int] = field(default_factory=list[int])
 
 
 class _List:
@@ -68,7 +70,7 @@ class _List:
         self.walk, self.totals = walk, totals
         self.operations: list[Operation] = []
         self.loops: list[LoopRun] = []
-        self._features = FeatureTable(walk.module)
+        self._features, self._exchanges = FeatureTable(walk.module), Exchanges(walk)
         self._blocks: dict[int, _Block] = {}
 
     def program(self, cheapest: Program | None = None) -> Program:
@@ -92,6 +94,7 @@ class _List:
             self._block(self.walk.entry).footprint,
             tuple(sorted(self.walk.uncounted)),
             cheapest,
+            prod(self._exchanges.devices),
         )
 
     def run(self, run: Run, times: int, loop: str) -> tuple[Node, ...]:
@@ -100,9 +103,9 @@ class _List:
             raise BadHlo(1, f"calls multiply the program to more than {_MOST} operations")
         block = self._described(run, times, loop)
         known, nodes = iter(block.operations), list[Node]()
-        for entry, after in zip(run.entries, block.after, strict=True):
+        for entry, after, beside in zip(run.entries, block.after, block.beside, strict=True):
             if isinstance(entry, Executed):
-                nodes.append(Node(after, operation=len(self.operations)))
+                nodes.append(Node(after, operation=len(self.operations), beside=beside))
                 one = next(known)
                 same = one.times == times and one.loop == loop
                 self.operations.append(one if same else replace(one, times=times, loop=loop))
@@ -110,7 +113,7 @@ class _List:
                 nodes.append(self.loop(after, entry, times))
             else:
                 inner = entry.run if isinstance(entry, Called) else self.branch(entry)
-                nodes.append(Node(after, inner=((1, self.run(inner, times, loop)),)))
+                nodes.append(Node(after, inner=((1, self.run(inner, times, loop)),), beside=beside))
         return tuple(nodes)
 
     def loop(self, after: tuple[int, ...], entry: Repeated, times: int) -> Node:
@@ -164,6 +167,7 @@ class _List:
         for entry in run.entries:
             instruction = entry.instruction
             block.after.append(places.after(instruction))
+            block.beside.append(len(self._exchanges.beside(run, instruction)))
             places.add(instruction)
             if isinstance(entry, Executed):
                 made = self._operation(entry, next(reads), trace, computation=run.computation.name, times=times, loop=loop)
@@ -215,8 +219,16 @@ class _List:
             cycles=instruction.cycles,
             sorted_elements=inside.sorted_elements,
             sorted_keys=inside.sorted_keys,
+            transfers=self._transfers(instruction),
             times=times,
             loop=loop,
+        )
+
+    def _transfers(self, instruction: Instruction) -> tuple[Transfer, ...]:
+        exchanges = self._exchanges
+        return tuple(
+            Transfer(one.kind, one.payload_bytes, exchanges.groups(one).members, one.asynchronous)
+            for one in exchanges.of(instruction)
         )
 
 

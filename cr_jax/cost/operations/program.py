@@ -9,6 +9,18 @@ from cr_jax.cost.operations.products import Convolution, Product
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """One collective that an operation carries out or begins; ``payload_bytes`` as nccl-tests count them."""
+
+    kind: str
+    payload_bytes: int
+    #: Groups of devices, by their numbers.
+    groups: tuple[tuple[int, ...], ...]
+    #: Whether it ends in an operation of its own.
+    asynchronous: bool
+
+
+@dataclass(frozen=True)
 class Operation:
     """One operation of an executed computation. Elements, bytes and costs are of one execution."""
 
@@ -70,6 +82,7 @@ class Operation:
     #: Sorted elements in all, and in one row.
     sorted_elements: int
     sorted_keys: int
+    transfers: tuple[Transfer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +121,8 @@ class Program:
     uncounted: tuple[str, ...] = ()
     #: The program with the cheapest branches and the earliest ends of loops; ``None`` where all runs are equal.
     cheapest: "Program | None" = None
+    #: Devices that run it together.
+    devices: int = 1
 
     def total(self) -> Cost:
         """The total cost of one call, equal to the counter's."""
