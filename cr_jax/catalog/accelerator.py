@@ -1,6 +1,7 @@
 """Accelerator profiles."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 from cr_jax.catalog.dataset import Origin
@@ -32,7 +33,9 @@ class Accelerator:
     were from the clock, an entry per method; empty with an ``unreliable`` calibration. price: provider,
     region, kind and date of the price. generation: the architecture. lanes_per_core: float32 multiply-adds of a
     streaming multiprocessor in a clock. memory_kind: hbm or gddr. sustained_clock_hz: held under a load of matrix
-    products. link_bytes_per_s: to the other devices of a node, both directions. anchors: constants of predicted times
+    products. link_bytes_per_s: to the other devices of a node, both directions. links: of a GPU devices_per_host,
+    network_bytes_per_s (one direction) and network_hop_s, of a TPU torus_axes, neighbour_bytes_per_s (one direction),
+    neighbour_hop_s and wraps_at; empty where the profile says nothing. anchors: constants of predicted times
     measured on this card, and what they err by, as ``crjax calibrate --device gpu`` writes them. ``origins`` has an entry for
     every number that is known, dotted below the top level: ``matmul_flops_per_s.bfloat16``.
     """
@@ -62,6 +65,7 @@ class Accelerator:
     sustained_clock_hz: float | None = None
     link_bytes_per_s: float | None = None
     anchors: AnchorsBlock | None = None
+    links: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
 
 
 def unreliable(calibration: Calibration) -> str | None:

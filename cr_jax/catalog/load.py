@@ -14,6 +14,7 @@ from cr_jax.documents.accelerator_profile import AcceleratorProfile, TpuTarget
 from cr_jax.documents.base import decode
 from cr_jax.documents.dataset_profile import DatasetProfile
 from cr_jax.documents.figure import Figure
+from cr_jax.documents.links import TorusLinks
 from cr_jax.errors import BadInput, UnknownName
 from cr_jax.json_text import read_json
 from cr_jax.records import Lengths, TextLengths
@@ -121,9 +122,14 @@ def load_accelerator(path: str | Path) -> Accelerator:
     _within_bounds(document, where)
     _same_name(profile.name, where, Path(path).stem)
     target = profile.compiler_target
-    of = profile.platform if target is None else "tpu" if isinstance(target, TpuTarget) else "cuda"
-    if of != profile.platform:
-        raise BadInput(where, f"compiler_target.platform: {of!r} is not the profile's platform {profile.platform!r}")
+    links = profile.links or None
+    blocks = {
+        "compiler_target": None if target is None else "tpu" if isinstance(target, TpuTarget) else "cuda",
+        "links": None if links is None else "tpu" if isinstance(links, TorusLinks) else "cuda",
+    }
+    for name, of in blocks.items():
+        if of is not None and of != profile.platform:
+            raise BadInput(where, f"{name}.platform: {of!r} is not the profile's platform {profile.platform!r}")
     accelerator_profile = _accelerator(profile)
     if accelerator_profile.anchors is not None:
         check_anchors(accelerator_profile, shipped(), where)
@@ -175,6 +181,7 @@ def _accelerator(profile: AcceleratorProfile) -> Accelerator:
         sustained_clock_hz=number("sustained_clock_hz"),
         link_bytes_per_s=number("link_bytes_per_s"),
         anchors=profile.anchors or None,
+        links=table("links"),
     )
 
 

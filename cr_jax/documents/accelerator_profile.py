@@ -8,6 +8,7 @@ from cr_jax.documents.base import Block, Document
 from cr_jax.documents.calibration import Calibration, Validation
 from cr_jax.documents.fields import AboveZero, Count, NonNegative, NumberAboveZero, Platform, Positive, Seconds, Text
 from cr_jax.documents.figure import CountFigure, PrintedName, ProfileName, QuantityFigure, Source, SourceDate
+from cr_jax.documents.links import HostLinks, TorusLinks
 
 _FIGURE = "an object {value, kind, source}, value above 0, or null where it is not known: "
 #: Keys of a text proto.
@@ -257,6 +258,13 @@ class AcceleratorProfile(Document):
                 description=_FIGURE + "peak rate to the other devices of a node (NVLink, interconnect of TPU chips), both "
                 "directions together"
             ),
+        ]
+        | UnsetType
+    ) = UNSET
+    links: (
+        Annotated[
+            HostLinks | TorusLinks,
+            Meta(description="an object: links to other devices beyond link_bytes_per_s, by which collectives are predicted"),
         ]
         | UnsetType
     ) = UNSET

@@ -7,7 +7,9 @@ from msgspec import UNSET, Meta, UnsetType, field
 from cr_jax.documents.base import Block
 from cr_jax.documents.fields import AboveZero, Count, NonNegative, Number, Positive, Seconds, Share, Tag, Text
 
-Bottleneck = Literal["compute", "memory", "overhead"]
+Bottleneck = Literal["compute", "memory", "overhead", "collectives"]
+#: The links of a collective: NVLink of a host, the network between hosts, the torus of a TPU slice.
+Reach = Literal["host", "network", "torus"]
 Method = Literal["calibrated", "replay", "model", "peaks"]
 #: The relation of one card to another, from the closest to the furthest.
 Kinship = Literal["same_card", "same_generation", "other_generation", "other_vendor"]
@@ -109,6 +111,29 @@ class LoopSeconds(Block):
     ]
 
 
+class CollectiveTime(Block):
+    """Collectives of one kind over groups of one size."""
+
+    kind: str
+    devices: Annotated[Positive, Meta(description="of one group")]
+    reach: Annotated[Reach, Meta(description="links: of a host, of the network between hosts, or of a TPU's torus")]
+    times: Count
+    payload_bytes: Annotated[Count, Meta(description="of all executions, as nccl-tests count them")]
+    seconds: Annotated[Seconds, Meta(description="of all executions")]
+    overlapped_s: Annotated[Seconds, Meta(description="of them, other operations run meanwhile")]
+
+
+class CollectiveTimes(Block):
+    """What the devices of a mesh take to send each other data; the step is longer by exposed_s."""
+
+    seconds: Seconds
+    overlapped_s: Annotated[
+        Seconds, Meta(description="operations between the start and the end of asynchronous collectives run meanwhile")
+    ]
+    exposed_s: Annotated[Seconds, Meta(description="seconds - overlapped_s: nothing else runs")]
+    rows: Annotated[tuple[CollectiveTime, ...], Meta(description="the longest first")]
+
+
 class OperationSeconds(Block):
     """One of the most expensive operations."""
 
@@ -177,7 +202,9 @@ class StepPrediction(Block):
         Share | None, Meta(description="share of past comparisons inside the interval; null: the interval is an assumption")
     ]
     bound: Bottleneck | None
-    shares: Annotated[dict[str, NonNegative], Meta(description="of the seconds: compute, memory, overhead")]
+    shares: Annotated[
+        dict[str, NonNegative], Meta(description="of the seconds: compute, memory, overhead, and collectives that nothing hides")
+    ]
     method: Annotated[
         Method | None,
         Meta(
@@ -200,6 +227,7 @@ class StepPrediction(Block):
     energy: StepEnergy | None
     price: StepPrice | None
     tag: Tag
+    collectives: Annotated[CollectiveTimes, Meta(description="absent where the program has no collectives")] | UnsetType = UNSET
     replayed: (
         Annotated[
             tuple[ReplayedOperation, ...],

@@ -9,7 +9,7 @@ from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.operations.program import Operation, Program
 from cr_jax.documents.calibration import Validation
-from cr_jax.documents.prediction import Bottleneck, Comparisons, Method, NotValidated
+from cr_jax.documents.prediction import Bottleneck, CollectiveTimes, Comparisons, Method, NotValidated
 from cr_jax.predict.accelerator.intervals import UNKNOWN_FACTOR
 from cr_jax.predict.accelerator.launches import LoopTime
 from cr_jax.predict.cpu.calibration_tables import Tables
@@ -42,7 +42,7 @@ class Prediction:
     memory or overhead, whichever takes most; ``shares`` of the seconds each takes. extras: seconds that belong
     to no operation; ``at once`` is below 0, by what operations that run at the same time save.
     utilisation: of the peak rates, for the whole step; over 1 is an error of the profile. loops: of a GPU's step, with what
-    starting their kernels takes, the longest first.
+    starting their kernels takes, the longest first. collectives: of several devices; their exposed seconds are in ``shares``.
     """
 
     seconds: float | None
@@ -59,6 +59,7 @@ class Prediction:
     operations: tuple[Timed, ...]
     extras: Mapping[str, float]
     loops: tuple[LoopTime, ...] = ()
+    collectives: CollectiveTimes | None = None
 
 
 def predict(program: Program, accelerator: Accelerator, precision: str, dtype: str, temp_bytes: int | None = None) -> Prediction:
@@ -72,6 +73,8 @@ def predict(program: Program, accelerator: Accelerator, precision: str, dtype: s
         return _none(f"the trip count of {', '.join(unknown)} is unknown", accelerator)
     if program.uncounted:
         return _none(f"what it does in {', '.join(program.uncounted)} is not counted", accelerator)
+    if accelerator.platform == "cpu" and any(operation.transfers for operation in program.operations):
+        return _none(f"{accelerator.name}: the time of collectives between CPU devices is not predicted", accelerator)
     if accelerator.calibration is not None:
         tables = Tables(accelerator.calibration)
         timed = tuple(Timed(o, operation_parts(o, tables)) for o in program.operations)
@@ -108,6 +111,7 @@ def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) 
         operations=timed,
         extras={"starting kernels": step_time.starting_s},
         loops=step_time.loops,
+        collectives=step_time.collectives,
     )
 
 
@@ -152,6 +156,8 @@ def _sums(timed: tuple[Timed, ...], overhead_s: float) -> dict[Bottleneck, float
     for entry in timed:
         parts, times = entry.parts, entry.operation.times
         sums["overhead"] += parts.overhead_s * times
+        if parts.collective_s:
+            sums["collectives"] = sums.get("collectives", 0.0) + parts.collective_s * times
         sums["compute" if parts.compute_s >= parts.memory_s else "memory"] += max(parts.compute_s, parts.memory_s) * times
     return sums
 

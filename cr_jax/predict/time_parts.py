@@ -12,15 +12,19 @@ class TimeParts:
     compute_s: float = 0.0
     memory_s: float = 0.0
     overhead_s: float = 0.0
+    collective_s: float = 0.0
+    """Exposed seconds of its collectives."""
 
     @property
     def seconds(self) -> float:
-        """Arithmetic and traffic overlap; the overhead does not."""
-        return max(self.compute_s, self.memory_s) + self.overhead_s
+        """Arithmetic and traffic overlap; overhead and exposed collectives do not."""
+        return max(self.compute_s, self.memory_s) + self.overhead_s + self.collective_s
 
     @property
     def bound(self) -> Bottleneck:
-        """The largest part: ``overhead``, ``compute`` or ``memory``."""
+        """The largest part: ``collectives``, ``overhead``, ``compute`` or ``memory``."""
+        if self.collective_s > max(self.overhead_s, self.compute_s, self.memory_s):
+            return "collectives"
         if self.overhead_s >= max(self.compute_s, self.memory_s):
             return "overhead"
         return "compute" if self.compute_s >= self.memory_s else "memory"

@@ -16,6 +16,7 @@ from cr_jax.units import plain_number, small, time_text
 
 #: Share of a step from which the kernel launches of a loop are reported.
 _MUCH = 0.2
+_REACH = {"host": "NVLink", "network": "network between hosts", "torus": "ICI"}
 #: A step with its prediction.
 _Predicted = tuple[ReportedStep, StepPrediction]
 _Cost = Literal["energy_j", "price_usd", "carbon_g"]
@@ -88,6 +89,22 @@ def loop_notes(steps: Sequence[_Predicted]) -> list[str]:
     return notes
 
 
+def collective_notes(steps: Sequence[_Predicted]) -> list[str]:
+    """A line per step on several devices: the seconds of its collectives, and what of them other operations hide."""
+    notes = []
+    for step, prediction in steps:
+        collectives = prediction.collectives
+        if not collectives or not prediction.seconds:
+            continue
+        longest, share = collectives.rows[0], collectives.exposed_s / prediction.seconds
+        notes.append(
+            f"{step.name}: collectives take {time_text(collectives.seconds)}, most of it {longest.kind} over {longest.devices} "
+            f"devices ({_REACH[longest.reach]}); {time_text(collectives.overlapped_s)} beside other operations, "
+            f"{time_text(collectives.exposed_s)} ({share:.0%} of the step) alone"
+        )
+    return notes
+
+
 def _notes(device: str, steps: Sequence[_Predicted]) -> list[str]:
     known = [prediction for _, prediction in steps]
     first = known[0]
@@ -95,6 +112,7 @@ def _notes(device: str, steps: Sequence[_Predicted]) -> list[str]:
     notes = [f"{device} by {method_text(first.method)}: {validated(first.validated_on)}; the interval is {width}"]
     notes += dict.fromkeys(f"! {one.profile_error}" for one in known if one.profile_error)
     notes += loop_notes(steps)
+    notes += collective_notes(steps)
     energy, price = first.energy, first.price
     if energy and energy.assumptions:
         notes.append(f"energy: {energy_text(energy.assumptions)}")

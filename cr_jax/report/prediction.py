@@ -113,6 +113,7 @@ def _document(prediction: Prediction, step: CompiledStep, accelerator: Accelerat
         energy=energy,
         price=price,
         tag="predicted",
+        collectives=prediction.collectives or UNSET,
     )
 
 

@@ -33,6 +33,7 @@ def test_every_known_number_has_its_source_and_unknown_ones_are_null(name):
     known = {f"matmul_flops_per_s.{k}" for k, v in device.matmul_flops_per_s.items() if v is not None}
     known |= {f"vector_flops_per_s.{k}" for k, v in device.vector_flops_per_s.items() if v is not None}
     known |= {f"measured.{k}" for k in device.measured}
+    known |= {f"links.{k}" for k, v in device.links.items() if v is not None}
     for key in (
         "memory_bytes",
         "memory_bandwidth_bytes_per_s",
@@ -49,6 +50,31 @@ def test_every_known_number_has_its_source_and_unknown_ones_are_null(name):
         known |= {key} if getattr(device, key) is not None else set()
     assert set(device.origins) == known
     assert device.memory_bytes is not None or name == "cpu"
+
+
+@pytest.mark.parametrize("name", TPUS)
+def test_the_links_of_a_chip_add_up_to_its_rate(name):
+    """Two neighbours along each axis of the torus, both directions."""
+    device = load.accelerator(name)
+    if device.links and device.link_bytes_per_s is not None:
+        ends = 2 * device.links["torus_axes"]
+        assert 2 * ends * device.links["neighbour_bytes_per_s"] == device.link_bytes_per_s
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_a_network_is_slower_than_the_links_of_a_host(name):
+    device = load.accelerator(name)
+    if device.links.get("network_bytes_per_s") is not None:
+        assert device.links["network_bytes_per_s"] < device.link_bytes_per_s / 2
+        assert device.links["devices_per_host"] > 1
+
+
+def test_links_are_those_of_the_platform(tmp_path):
+    tpu, gpu = (json.loads(profile_files("accelerators")[name].read_text()) for name in ("tpu-v5e", "h100"))
+    document = tpu | {"name": "x", "links": gpu["links"]}
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    with pytest.raises(BadInput, match=r"links\.platform: 'cuda' is not the profile's platform 'tpu'"):
+        load.load_accelerator(tmp_path / "x.json")
 
 
 def number(name, key):

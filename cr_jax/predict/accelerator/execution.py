@@ -30,6 +30,10 @@ class Execution:
     """Seconds on the memory alone."""
     kind: str
     """The class of errors."""
+    collective_s: float = 0.0
+    """Of the seconds, those of collectives that nothing hides."""
+    collective_kind: str = ""
+    """The class of errors of its collectives."""
 
 
 def _execution(seconds: Numbers, parts: Parts, kind: str) -> Execution:

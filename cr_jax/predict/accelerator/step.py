@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision
-from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.operations.program import Operation, Program
 from cr_jax.predict.accelerator import intervals
 from cr_jax.predict.accelerator.card import Card, card
+from cr_jax.predict.accelerator.exchanged import Exchanged, exchanges
 from cr_jax.predict.accelerator.execution import TYPES, Execution, Executions
 from cr_jax.predict.accelerator.intervals import ClassError
 from cr_jax.predict.accelerator.launches import Launches, LoopTime
@@ -35,6 +35,8 @@ class StepTime:
     loops: tuple[LoopTime, ...]
     classes: tuple[ClassError, ...]
     """The errors that compose the interval."""
+    collectives: Exchanged | None = None
+    """What the devices of a mesh take to send each other data."""
 
 
 def timed(program: Program, accelerator: Accelerator, precision: str) -> StepTime:
@@ -45,11 +47,11 @@ def timed(program: Program, accelerator: Accelerator, precision: str) -> StepTim
 
 def on_card(program: Program, at: Card, precision: str, executions: Executions | None = None) -> StepTime:
     """As ``timed``, with the constants of ``at``. executions: times of its operations that are known already."""
-    moved = sum(operation.cost.collective_bytes for operation in program.operations)
-    if moved:
-        raise MissingConstant(f"{at.name}: the time of collectives is not predicted; the program has some")
     executions = executions or Executions(at, precision)
     executed = [executions.of(operation) for operation in program.operations]
+    exchanged = exchanges(program, at, executed)
+    if exchanged is not None:
+        executed = exchanged.executed
     if at.platform == "tpu":
         runs = {place: operation.times for place, operation in enumerate(program.operations)}
         loops: tuple[LoopTime, ...] = ()
@@ -59,7 +61,8 @@ def on_card(program: Program, at: Card, precision: str, executions: Executions |
         started = launches.run()
         runs, loops = launches.runs, started.loops
         starting = started.seconds - sum(executed[place].seconds * times for place, times in runs.items())
-    return _whole(program, at, executed, runs, starting, loops)
+    whole = _whole(program, at, executed, runs, starting, loops)
+    return whole if exchanged is None else replace(whole, collectives=exchanged.over(runs))
 
 
 def _kept(accelerator: Accelerator, precision: str) -> tuple[Card, Executions]:
@@ -81,10 +84,13 @@ def _whole(
     operations: list[tuple[Operation, TimeParts]] = []
     for place, times in runs.items():
         one, operation = executed[place], program.operations[place]
-        kinds[one.kind] += one.seconds * times  # type: ignore[assignment]
+        own = one.seconds - one.collective_s
+        kinds[one.kind] += own * times  # type: ignore[assignment]
+        if one.collective_s:
+            kinds[one.collective_kind] += one.collective_s * times  # type: ignore[assignment]
         longer = max(one.compute_s, one.memory_s)
-        share = min(1.0, one.seconds / longer) if longer else 1.0
-        parts = TimeParts(one.compute_s * share, one.memory_s * share, max(0.0, one.seconds - longer))
+        share = min(1.0, own / longer) if longer else 1.0
+        parts = TimeParts(one.compute_s * share, one.memory_s * share, max(0.0, own - longer), one.collective_s)
         operations.append((operation if operation.times == times else replace(operation, times=times), parts))
     seconds = sum(kinds.values()) + starting
     kinds["launches" if at.platform == "cuda" else "tpu"] += starting  # type: ignore[assignment]

@@ -9,7 +9,7 @@ from cr_jax.documents.prediction import EnergyAssumptions, StepEnergy
 #: Assumed share of its limit that an idle accelerator draws, where its profile has no figure.
 IDLE_SHARE = 0.15
 #: Assumed: share of the range from idle to limit that a step uses, by what bounds it.
-ACTIVE_SHARE = {"compute": 0.9, "memory": 0.6, "overhead": 0.15}
+ACTIVE_SHARE = {"compute": 0.9, "memory": 0.6, "overhead": 0.15, "collectives": 0.3}
 
 
 @dataclass(frozen=True)

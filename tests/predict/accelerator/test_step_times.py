@@ -73,24 +73,6 @@ def test_a_profile_that_lacks_a_number_gives_no_time_and_names_it():
     assert found.seconds is None and "peak rate" in found.reason
 
 
-def test_collectives_have_no_time_yet():
-    text = operations("""HloModule m
-
-add {
-  x = f32[] parameter(0)
-  y = f32[] parameter(1)
-  ROOT s = f32[] add(x, y)
-}
-
-ENTRY e {
-  a = f32[4096]{0} parameter(0)
-  ROOT r = f32[4096]{0} all-reduce(a), replica_groups={}, to_apply=add
-}
-""")
-    found = predict(text, accelerator("h100"), "default", "float32")
-    assert found.seconds is None and "collectives" in found.reason
-
-
 def test_a_utilisation_over_100_percent_is_an_error_of_the_profile():
     copy = operations("""HloModule m
 
