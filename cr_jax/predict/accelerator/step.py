@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.precision import matmul_precision
 from cr_jax.cost.operations.program import Operation, Program
+from cr_jax.documents.prediction import CollectiveTimes
 from cr_jax.predict.accelerator import intervals
 from cr_jax.predict.accelerator.card import Card, card
-from cr_jax.predict.accelerator.exchanged import Exchanged, exchanges
+from cr_jax.predict.accelerator.exchanged import exchanges
 from cr_jax.predict.accelerator.execution import TYPES, Execution, Executions
 from cr_jax.predict.accelerator.intervals import ClassError
 from cr_jax.predict.accelerator.launches import Launches, LoopTime
@@ -35,7 +36,7 @@ class StepTime:
     loops: tuple[LoopTime, ...]
     classes: tuple[ClassError, ...]
     """The errors that compose the interval."""
-    collectives: Exchanged | None = None
+    collectives: CollectiveTimes | None = None
     """What the devices of a mesh take to send each other data."""
 
 
