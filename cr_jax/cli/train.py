@@ -39,9 +39,15 @@ class TrainOptions:
     devices: Annotated[int | None, typer.Option(help="Devices to split a batch over. Default: all that divide it.")] = None
     shard_tables: Annotated[bool, typer.Option("--shard-tables", help="Split large tables over the devices.")] = False
     coordinator: Annotated[
-        str | None, typer.Option(help="HOST:PORT of host 0, of a run on several hosts. Default: $JAX_COORDINATOR_ADDRESS.")
+        str | None,
+        typer.Option(
+            help="HOST:PORT of host 0, of a run on several hosts. Default: $JAX_COORDINATOR_ADDRESS, else of the SLURM step, "
+            "Open MPI job, Kubernetes indexed Job or TPU pod that JAX finds."
+        ),
     ] = None
-    hosts: Annotated[int | None, typer.Option(help="Number of hosts. Default: $JAX_NUM_PROCESSES, else one.")] = None
+    hosts: Annotated[
+        int | None, typer.Option(help="Number of hosts. Default: $JAX_NUM_PROCESSES, else the cluster's. 1: no others.")
+    ] = None
     host: Annotated[int | None, typer.Option(help="Number of this host, from 0; host 0 writes. Default: $JAX_PROCESS_ID.")] = None
     checkpoint_steps: Annotated[int, typer.Option(help="Steps between checkpoints, besides one per epoch.")] = 1000
     set_: Settings = None
@@ -72,7 +78,8 @@ def train(options: TrainOptions) -> None:
     """Train a model on conversations; test it against popularity and random order.
 
     After a kill at any moment, the same command with --resume continues to the same losses. On several hosts the
-    same command runs on each with its own --host; each needs the data set, and host 0 alone writes --out.
+    same command runs on each: started by SLURM, Open MPI, a Kubernetes indexed Job or on a TPU pod as it is, else with
+    --coordinator, --hosts and its own --host. Each needs the data set, and host 0 alone writes --out.
     """
     from cr_jax.render.cost import show
     from cr_jax.render.training import render_training
@@ -81,7 +88,9 @@ def train(options: TrainOptions) -> None:
 
     check_folder("--out", options.out)
     request = options.request()
-    join(options.coordinator, options.hosts, options.host)
+    found = join(options.coordinator, options.hosts, options.host)
+    if found is not None and writes():
+        say(found)
     with Bar(writes()) as bar:
         trained = run(
             request,

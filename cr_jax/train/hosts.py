@@ -16,25 +16,29 @@ from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig, CrJaxError
 from cr_jax.printable import one_line
+from cr_jax.train import clusters
 
 Told = TypeVar("Told")
 #: Bytes sent at once.
 PIECE = 1 << 26
 
 
-def join(coordinator: str | None, hosts: int | None, host: int | None) -> None:
+def join(coordinator: str | None, hosts: int | None, host: int | None) -> str | None:
     """Join a run of ``hosts`` processes as number ``host``, before JAX has found its devices.
 
     coordinator: HOST:PORT of process 0, where all connect. A ``None`` is read from ``JAX_COORDINATOR_ADDRESS``,
-    ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``; all absent: one process. Raises ``BadConfig`` for only some of them, or where
-    the others do not connect.
+    ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``; all absent: the processes of the cluster that JAX finds, else one process.
+    ``hosts`` alone may be 1: this process alone, whatever the cluster. Returns one line on the cluster, on every host; ``None``
+    where there is none. Raises ``BadConfig`` for only some of the arguments, or where the others do not connect.
     """
     coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
     hosts = _number("JAX_NUM_PROCESSES") if hosts is None else hosts
     host = _number("JAX_PROCESS_ID") if host is None else host
     given = {"coordinator": coordinator, "hosts": hosts, "host": host}
+    if given == {"coordinator": None, "hosts": 1, "host": None}:
+        return None
     if all(value is None for value in given.values()):
-        return
+        return _join_cluster()
     if missing := [name for name, value in given.items() if value is None]:
         raise BadConfig(f"{', '.join(missing)} not given; legal: all of coordinator (HOST:PORT), hosts and host, or none")
     assert coordinator is not None and hosts is not None and host is not None
@@ -48,6 +52,17 @@ def join(coordinator: str | None, hosts: int | None, host: int | None) -> None:
         jax.distributed.initialize(coordinator, hosts, host)
     except (RuntimeError, ValueError) as error:
         raise BadConfig(f"coordinator={coordinator}: host {host} of {hosts} did not join: {one_line(error, 200)}") from None
+    return None
+
+
+def _join_cluster() -> str | None:
+    cluster = clusters.detected()
+    if cluster is None:
+        return clusters.unjoined()
+    if cluster.processes == 1:
+        return f"{cluster.title}: one process, nothing to join"
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    return clusters.join(cluster)
 
 
 def writes() -> bool:
