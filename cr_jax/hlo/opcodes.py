@@ -38,6 +38,7 @@ _GROUPS = ("replica_groups", "channel_id")
 _REDUCED = (*_GROUPS, "constrain_layout", "use_global_device_ids", "to_apply", "mode")
 _PERMUTED = ("source_target_pairs", "channel_id", "slice_sizes")
 _GATHERED = (*_GROUPS, "constrain_layout", "use_global_device_ids", "dimensions")
+_ALIASED = "output_to_operand_aliasing"
 _CHANNEL = ("channel_id", "is_host_transfer")
 _ASYNC = ("calls", "async_execution_thread", "output_to_operand_aliasing")
 
@@ -75,11 +76,11 @@ ATTRIBUTES: dict[str, frozenset[str]] = {name: frozenset[str]() for name in UNAR
         "outfeed": ("outfeed_config", "outfeed_shape"), "get-dimension-size": ("dimensions",),
         "set-dimension-size": ("dimensions",), "send": _CHANNEL, "send-done": _CHANNEL, "recv": _CHANNEL,
         "recv-done": _CHANNEL, "async-start": _ASYNC, "async-update": _ASYNC, "async-done": _ASYNC,
-        "all-reduce": _REDUCED, "all-reduce-start": _REDUCED, "all-reduce-done": (), "all-gather": _GATHERED,
+        "all-reduce": _REDUCED, "all-reduce-start": (*_REDUCED, _ALIASED), "all-reduce-done": (), "all-gather": _GATHERED,
         "all-gather-start": _GATHERED, "all-gather-done": (), "reduce-scatter": (*_REDUCED, "dimensions"),
         "all-to-all": (*_GROUPS, "constrain_layout", "dimensions"), "ragged-all-to-all": (*_GROUPS, "dimensions"),
-        "collective-broadcast": _GROUPS, "collective-permute": _PERMUTED, "collective-permute-start": _PERMUTED,
-        "collective-permute-done": (),
+        "collective-broadcast": (*_GROUPS, "has_dynamic_root"), "collective-permute": _PERMUTED,
+        "collective-permute-start": _PERMUTED, "collective-permute-done": (),
     }.items()
 }
 
@@ -97,7 +98,7 @@ VALUES: dict[str, re.Pattern[str]] = (
                    "cross_program_prefetch_index"), _WHOLE)
     | dict.fromkeys(("is_stable", "indices_are_sorted", "unique_indices", "constrain_layout", "use_global_device_ids",
                      "is_host_transfer", "is_composite", "lower", "left_side", "unit_diagonal", "largest", "is_reverse",
-                     "is_associative", "custom_call_has_side_effect"), _YES_NO)
+                     "is_associative", "has_dynamic_root", "custom_call_has_side_effect"), _YES_NO)
     | dict.fromkeys(("dimensions", "dynamic_slice_sizes", "lhs_contracting_dims", "rhs_contracting_dims", "lhs_batch_dims",
                      "rhs_batch_dims", "offset_dims", "collapsed_slice_dims", "start_index_map", "operand_batching_dims",
                      "start_indices_batching_dims", "update_window_dims", "inserted_window_dims",

@@ -10,7 +10,7 @@ import re
 from typing import NoReturn
 
 from cr_jax.errors import BadHlo
-from cr_jax.hlo import grammar, literals
+from cr_jax.hlo import async_fusions, grammar, literals
 from cr_jax.hlo.module import Computation, HloModule, Instruction, closing
 from cr_jax.hlo.opcodes import RESERVED
 from cr_jax.hlo.shapes import COMMENT, KNOWN_SHAPES, Shape, parse_shape, split_top
@@ -82,6 +82,8 @@ class _Parser:
             self._incomplete(bool(name))
         module = HloModule(name, self.computations, entry, self.count, attributes, self.doubts)
         self.verifier.module(module)
+        if " fusion-start(" in self.text:
+            async_fusions.write_out(module)
         return module
 
     def _incomplete(self, headed: bool) -> NoReturn:

@@ -18,6 +18,9 @@ OTHER_RELEASES = {
     "conditional": {"branch_computations"},
     "compare": {"order"},
     "topk": {"is_stable"},
+    "all-reduce-start": {"output_to_operand_aliasing"},
+    "collective-broadcast": {"has_dynamic_root"},
+    "collective-broadcast-start": {"has_dynamic_root"},
 }
 #: One of two ways to write it; the rule of the opcode requires one.
 EITHER = {"conditional": {"true_computation", "false_computation"}}

@@ -74,9 +74,12 @@ def plain(instruction: Instruction) -> Exchange | None:
 
 
 def results(instruction: Instruction) -> tuple[Shape, ...]:
-    """The arrays that a collective makes; a start names its operands first, and contexts last."""
+    """The arrays that a collective makes; a start names its operands first, and contexts last.
+
+    An ``all-reduce-start`` of earlier versions names the results alone, of which there may be several.
+    """
     shape, opcode = instruction.shape, instruction.opcode
-    if opcode.endswith("-start") and opcode != "all-reduce-start" and len(shape.parts) > 1:
+    if opcode.endswith("-start") and len(shape.parts) > 1 and (opcode != "all-reduce-start" or shape.parts[0].is_tuple):
         return shape.parts[1].leaves
     return shape.leaves
 
