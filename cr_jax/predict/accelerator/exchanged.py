@@ -49,7 +49,7 @@ def exchanges(program: Program, card: Card, executed: list[Execution]) -> Exchan
     """The collectives of a program; ``None`` where it has none. Raises ``MissingConstant``.
 
     executed: every operation without its collectives. What a collective reads and writes is part of its time, so that its own
-    operation takes no other; what a fusion around it does runs beside it.
+    operation takes no other; what a fusion around it does runs beside it. The device's gap after a kernel hides them too.
     """
     transfers = Transfers(card, program.devices)
     times = {
@@ -61,8 +61,10 @@ def exchanges(program: Program, card: Card, executed: list[Execution]) -> Exchan
         return None
     alone = {place: program.operations[place].opcode in opcode_rules.COLLECTIVE for place in times}
 
+    gap = card.constants("launches")["gap_s"] if card.platform == "cuda" else 0.0
+
     def busy(place: int) -> float:
-        return 0.0 if alone.get(place) else executed[place].seconds
+        return 0.0 if alone.get(place) else executed[place].seconds + gap
 
     overlap = Overlap(busy, {place: sum(one.seconds for one in several) for place, several in times.items()})
     overlap.add(program.nodes)
