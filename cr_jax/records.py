@@ -17,6 +17,8 @@ Pass = Literal["forward", "backward", "recompute", "optimizer"]
 Precision = Literal["default", "high", "highest"]
 PHASES: tuple[Phase, ...] = ("train", "precompute", "infer")
 MODES: tuple[Mode, ...] = ("replay", "incremental")
+#: Axes of a model's mesh: examples and users are split over the first, tables over the second.
+MESH_AXES = ("data", "model")
 PRECISIONS: tuple[Precision, ...] = ("default", "high", "highest")
 #: The role of an argument of a step in the memory account.
 ROLES = ("weights", "frozen", "optimizer", "batch", "state", "items", "key")
@@ -113,6 +115,10 @@ class Argument:
     dtype: str
     bytes: int
     donated: bool
+
+
+#: By dimension of an array, the axes of a mesh that split it.
+Splits = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -266,7 +272,8 @@ class CompiledStep:
     """A step as plain data: everything the text half needs, nothing that needs JAX.
 
     outcome: one of ``OUTCOMES``; ``reason`` says in one line why there is no compiled
-    program, or what was done otherwise than asked for.
+    program, or what was done otherwise than asked for. The traced program is that of all devices, the compiled one that of each.
+    splits: of every argument over the target's mesh; empty: a single device.
     """
 
     name: str
@@ -286,6 +293,20 @@ class CompiledStep:
     durations_s: dict[str, float] = field(default_factory=dict[str, float])
     outcome: Outcome = "compiled"
     reason: str | None = None
+    splits: tuple[Splits, ...] = ()
+
+    @property
+    def devices(self) -> int:
+        """The devices that share the work of the program that counts: of the compiled one, else the traced one's single one."""
+        return self.target.devices if self.splits and self.compiled_hlo is not None else 1
+
+    @property
+    def local_arguments(self) -> tuple[Argument, ...]:
+        """The arguments as each device holds them."""
+        if not self.splits:
+            return self.arguments
+        sizes = dict(self.target.mesh)
+        return tuple(_local(argument, split, sizes) for argument, split in zip(self.arguments, self.splits, strict=True))
 
     @property
     def phase(self) -> StepPhase:
@@ -296,6 +317,12 @@ class CompiledStep:
     def objective(self) -> str:
         """The objective that the step trains or validates; empty for any other step."""
         return getattr(self.labels, "objective", "")
+
+
+def _local(argument: Argument, split: Splits, sizes: Mapping[str, int]) -> Argument:
+    parts = [math.prod(sizes[axis] for axis in axes) for axes in split]
+    shape = tuple(length // part for length, part in zip(argument.shape, parts, strict=True))
+    return dataclasses.replace(argument, shape=shape, bytes=argument.bytes // math.prod(parts))
 
 
 def plain(value: Any) -> Any:

@@ -78,6 +78,8 @@ def compare(options: CompareOptions) -> None:
         raise BadConfig("compare takes saved reports or --model, one of the two")
     check_file("--out", options.out)
     check_folder("--plot", options.plot)
+    if options.mesh is not None and (options.turns_per_second is not None or options.model is None):
+        raise BadConfig("--mesh: legal with --model, and without --turns-per-second, which counts single devices")
     phases = tuple(options.phase or PHASES)
     target = capacity.target(options.turns_per_second, options.p95_ms, phases, options.model is not None)
     requests = _requests(options)

@@ -8,7 +8,18 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from cr_jax.cli.options import MODEL_HELP, CountingOptions, Dataset, PresetAcross, PricingOptions, add_command, importable, names
+from cr_jax.catalog.topologies import read_mesh
+from cr_jax.cli.options import (
+    MODEL_HELP,
+    CountingOptions,
+    Dataset,
+    Mesh,
+    PresetAcross,
+    PricingOptions,
+    add_command,
+    importable,
+    names,
+)
 from cr_jax.cli.paths import check_file
 from cr_jax.cli.streams import write_json
 from cr_jax.documents.run_estimate import FailedRun, RunEstimates
@@ -35,6 +46,7 @@ class _Subject:
 class EstimateOptions(PricingOptions, CountingOptions, _Subject):
     """The options of ``crjax estimate``."""
 
+    mesh: Mesh = None
     measured: Annotated[
         list[Path] | None,
         typer.Option(help="A training or bench report of the same run, whose time is shown beside the prediction; repeat it."),
@@ -62,6 +74,7 @@ def estimate(options: EstimateOptions) -> None:
         precision=cast(Precision, options.precision),  # the request refuses any other
         dtype=options.dtype,
         settings=options.settings(),
+        mesh=read_mesh(options.mesh) if options.mesh is not None else (),
     )
     measured, rates = _measured(options.measured or [], models), options.rates(devices)
 

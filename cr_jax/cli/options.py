@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from cr_jax.catalog.topologies import read_mesh
 from cr_jax.errors import BadConfig
 from cr_jax.named_objects import add_current_folder
 from cr_jax.predict.money.pricing import Rates, read_rates
@@ -32,6 +33,10 @@ Turns = Annotated[int | None, typer.Option(help="The last turn T. Default: 95% o
 ItemsScored = Annotated[int | None, typer.Option(help="Items scored per turn. Default: all.")]
 Precision = Annotated[str, typer.Option(help="default, high or highest matmul precision.")]
 Dtype = Annotated[str, typer.Option(help="float32 or bfloat16.")]
+Mesh = Annotated[
+    str | None,
+    typer.Option(help="Several devices that share each step: data=8, or data=4,model=2 (data splits batches, model tables)."),
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")]
 
 
@@ -59,12 +64,14 @@ class WorkloadOptions(CountingOptions):
     items_scored: ItemsScored = None
     question_items: Annotated[int, typer.Option(help="Items averaged to choose the next question (MMN, PMMN).")] = 10
     top_k: Annotated[int, typer.Option(help="Items returned per turn.")] = 10
+    mesh: Mesh = None
 
     def request(self, model: str, dataset: str, devices: Sequence[str], preset: str, command: Sequence[str]) -> Request:
         """The workload on a model, a data set and devices. Raises ``UnknownName`` and ``BadConfig``."""
         phases: Any = tuple(self.phase or PHASES)  # checked by the request
         same = {name: getattr(self, name) for name in ("batch", "precision", "dtype", "users", "turns")}
         same |= {name: getattr(self, name) for name in ("items_scored", "question_items", "top_k")}
+        same["mesh"] = read_mesh(self.mesh) if self.mesh is not None else ()
         return Request(model, dataset, tuple(devices), phases, preset, settings=self.settings(), command=tuple(command), **same)
 
 

@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from cr_jax.documents.base import Block, Document, one_of
 from cr_jax.documents.capacity import Capacity, Fits
-from cr_jax.documents.fields import Bound, Count, JsonValue, Share, Tag, Tool, Versions
+from cr_jax.documents.fields import Bound, Count, JsonValue, Positive, Share, Tag, Tool, Versions
 from cr_jax.documents.prediction import Amount, Bottleneck, EnergyAssumptions, Method, ValidatedOn
 from cr_jax.records import Mode, Phase
 
@@ -187,6 +187,16 @@ class ComparedRow(Block):
     users: Count
     versions: Versions
     parameters: RowParameters
+    mesh: (
+        Annotated[
+            dict[str, Positive],
+            Meta(
+                description="Axes of the devices that run each program together; figures are of one device, those per turn of all"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    devices: Positive | UnsetType = UNSET
     programs: tuple[ComparedProgram, ...]
     memory: RowMemory
     coverage: RowCoverage

@@ -171,7 +171,7 @@ class EnergyAssumptions(Block):
 
 
 class StepEnergy(Block):
-    """Energy and carbon of a step."""
+    """Energy and carbon of a step; on a mesh, of all its devices."""
 
     energy_j: Amount | None
     power_w: Amount | None
@@ -182,7 +182,7 @@ class StepEnergy(Block):
 
 
 class StepPrice(Block):
-    """Rent of the device for a step."""
+    """Rent of the device for a step; on a mesh, of all its devices, each ``per_hour_usd``."""
 
     price_usd: Amount | None
     per_hour_usd: Amount | None

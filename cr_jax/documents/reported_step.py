@@ -14,7 +14,7 @@ from cr_jax.documents.counts import (
     ReplacedFlops,
     UncountedOperation,
 )
-from cr_jax.documents.fields import Bound, Count, Number, Sha256, Share, Tag
+from cr_jax.documents.fields import Bound, Count, Number, Positive, Sha256, Share, Tag
 from cr_jax.documents.memory import MemoryAccount
 from cr_jax.documents.prediction import StepPrediction
 from cr_jax.documents.step_labels import StepLabels, check_labels
@@ -35,11 +35,22 @@ class ProgramTotals(OperationCosts):
 
 
 class MatmulAccount(Block):
-    """The matrix products of the traced program and of the compiled one."""
+    """The matrix products of the traced program and of the compiled one, which on a mesh is that of one device."""
 
     traced_flops: int
     compiled_flops: int
     as_multiply_and_sum_flops: int
+    devices: Annotated[Positive, Meta(description="Devices of a mesh, which share the traced products")] | UnsetType = UNSET
+    replicated_flops: (
+        Annotated[
+            Count,
+            Meta(
+                description="FLOPs of all devices of a mesh beyond the traced ones: products that several of them do, padding "
+                "and repeats"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     padding_and_repeats_flops: int
     removed_flops: int
     note: str
@@ -47,7 +58,9 @@ class MatmulAccount(Block):
 
 
 class StepRatios(Block, forbid_unknown_fields=False):
-    """FLOPs and bytes per step, example, supervised turn, epoch or turn."""
+    """FLOPs and bytes per step, example, supervised turn, epoch or turn. On a mesh, those per step are of one device, and those
+    of a unit of work of all devices.
+    """
 
     flops_per_step: float
     hbm_bytes_per_step: float

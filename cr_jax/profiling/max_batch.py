@@ -39,6 +39,8 @@ def largest_batches(request: Request, memory_bytes: int | None = None, listener:
     if limit is None:
         raise BadConfig(f"--max-batch: the memory of {target.name} is not in its profile; legal: --memory-gb N")
 
+    unit = dict(request.mesh).get("data", 1)  # the axis divides every batch
+
     @cache
     def steps(batch: int) -> dict[str, CompiledStep]:
         tried = replace(configured, request=replace(request, phases=("train",)), work=replace(configured.work, batch=batch))
@@ -46,7 +48,8 @@ def largest_batches(request: Request, memory_bytes: int | None = None, listener:
         assert isinstance(compiled, Compiled)
         return {step.objective: step for step in compiled.steps}
 
-    def peak(objective: str, batch: int) -> int | None:
+    def peak(objective: str, units: int) -> int | None:
+        batch = units * unit
         step = steps(batch)[objective]
         if step.compiled_hlo is None and not _no_room(step.reason):
             raise NotCompiled(f"--max-batch: {step.name} at batch {batch} is not compiled: {step.reason}")
@@ -54,7 +57,8 @@ def largest_batches(request: Request, memory_bytes: int | None = None, listener:
 
     rows = []
     for objective in configured.spec.objectives(configured.config):
-        bracket = search(partial(peak, objective.name), limit, request.batch or objective.batch)
+        bracket = search(partial(peak, objective.name), limit, max(1, (request.batch or objective.batch) // unit))
+        bracket = bracket.times(unit)
         rows.append(LargestBatch(objective=objective.name, memory_bytes=limit, **bracket._asdict(), tag="compiler"))
     return tuple(rows)
 
@@ -67,6 +71,11 @@ class FoundBatch(NamedTuple):
     next_batch: int | None
     next_peak_bytes: int | None
     programs_compiled: int
+
+    def times(self, unit: int) -> "FoundBatch":
+        """The sizes in examples, of which a unit has so many."""
+        batch, larger = (None if size is None else size * unit for size in (self.batch, self.next_batch))
+        return self._replace(batch=batch, next_batch=larger)
 
 
 def search(peak: Peak, limit: int, start: int) -> FoundBatch:

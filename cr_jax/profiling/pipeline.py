@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.cost.counting.count import count_hlo, count_walk
+from cr_jax.cost.counting.hlo_count import each_of
 from cr_jax.cost.memory.timeline import timeline
 from cr_jax.cost.operations.operation_list import list_operations
 from cr_jax.cost.walk import Walk, collector_paused
@@ -26,6 +28,7 @@ from cr_jax.report.document import validate
 from cr_jax.report.prediction import Options, step_prediction
 from cr_jax.steps import train, turn
 from cr_jax.steps.check import check_steps
+from cr_jax.steps.sharding import over_mesh
 from cr_jax.steps.step import Step, abstract_model
 from cr_jax.targets.programs import Source, programs
 from cr_jax.targets.resolve import resolve
@@ -67,7 +70,7 @@ def profile_devices(request: Request, options: Options = Options(), listener: Li
 def prepare(request: Request) -> tuple[Configured, list[Target | Failed]]:
     """The request looked up, and the target of each of its devices."""
     data, problems = read_dataset(request.dataset)
-    targets = [attempt(device, resolve, device) for device in request.devices]
+    targets = [attempt(device, partial(resolve, mesh=request.mesh), device) for device in request.devices]
     return configure(request, data, problems), targets
 
 
@@ -107,6 +110,7 @@ def trace(configured: Configured) -> Traced:
         steps += [items] if items is not None and request.turns_compiled != "last" else []
     if "infer" in request.phases:
         steps += turn.of_kind(turn.turn_steps(model, work), request.turns_compiled)
+    steps = over_mesh(model, steps, request.mesh)
     wanted = turn.ends(steps) if request.turns_compiled == "ends" else frozenset(s.name for s in steps)
     return Traced(configured, model, tuple(steps), wanted)
 
@@ -114,8 +118,8 @@ def trace(configured: Configured) -> Traced:
 def trace_validation(configured: Configured) -> Traced:
     """The steps that validate training objectives by their own forward pass."""
     model = abstract_model(configured.spec, configured.config, configured.work.dtype)
-    steps = check_steps(model, configured.work)
-    return Traced(configured, model, steps, frozenset(step.name for step in steps))
+    steps = over_mesh(model, check_steps(model, configured.work), configured.request.mesh)
+    return Traced(configured, model, tuple(steps), frozenset(step.name for step in steps))
 
 
 def compile_for(traced: Traced, targets: Sequence[Target | Failed], listener: Listener = SILENT) -> list[Compiled | Failed]:
@@ -142,11 +146,12 @@ def count_step(step: CompiledStep, keep_module: bool = False) -> CountedStep:
         return CountedStep(step, model, None)
     with collector_paused():
         module = parse(step.compiled_hlo)
-        walk = Walk(module, products=model.products)
+        traced = model if step.devices == 1 else each_of(model, step.devices)
+        walk = Walk(module, products=traced.products)
         return CountedStep(
             step,
             model,
-            count_walk(walk, step.modules, model, step.target.mesh),
+            count_walk(walk, step.modules, traced, step.target.mesh),
             timeline(module, step.modules),
             kept_bytes(step, module),
             list_operations(walk),

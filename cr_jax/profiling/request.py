@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.catalog.topologies import Mesh
 from cr_jax.errors import UnknownName
-from cr_jax.records import PHASES, PRECISIONS, ArrayShape, Phase, Precision
+from cr_jax.records import MESH_AXES, PHASES, PRECISIONS, ArrayShape, Phase, Precision
 
 PRESETS = ("published", "matched", "paper")
 DTYPES = ("float32", "bfloat16")
@@ -48,6 +49,8 @@ class Request:
     turns_compiled: TurnsCompiled = "all"
     """``all``; ``ends``: inference is compiled at the first and the last turn only, the turns between are counted as
     traced and say so; ``last``: no program but the incremental one of the last turn; ``replay``: those that replay."""
+    mesh: Mesh = ()
+    """Axes and sizes of several devices that run each program together: ``data`` splits batches and users, ``model`` tables."""
     require_compiled: bool = False
     """Refuse a step that was not compiled for the device."""
     command: tuple[str, ...] | None = None
@@ -60,6 +63,7 @@ class Request:
             "dtype": ([self.dtype], DTYPES),
             "turns_compiled": ([self.turns_compiled], TURNS_COMPILED),
             "phase": (self.phases, PHASES),
+            "axis of --mesh": ([name for name, _ in self.mesh], MESH_AXES),
         }
         for name, (values, legal) in choices.items():
             for value in values:

@@ -37,6 +37,7 @@ def rerun(
         (_device(baseline, where, device),),
         work.phases,
         settings=_settings(baseline),
+        mesh=tuple(baseline.target.mesh.items()) if baseline.target.mesh else (),
         turns_compiled="ends" if any(step.outcome == LEFT_OUT for step in baseline.steps) else "all",
         command=baseline.command,
         **{key: getattr(work, key) for key in same},

@@ -64,6 +64,10 @@ NOTES = (
     f"evaluation as crjax train does it: a tenth of the conversations, every turn replayed, {EVALUATED} states at once (top k is "
     "in it); after each epoch of a stage, and once on the test part",
 )
+SHARED = (
+    "the devices of the mesh share each optimizer step; evaluation and the item side run whole on every one, as crjax train does "
+    "it. FLOP, bytes, energy and price are of all devices, peak memory is of one"
+)
 ONCE = "the item side is computed once more for the trained weights"
 QUANTILE = (
     "a step's texts are padded to the 95% quantile of the data set; training pads each batch to what it holds, and takes less "
@@ -189,10 +193,12 @@ def _runs(run: RunRequest, source: tuple[Dataset, Corpus | None]) -> list[RunEst
     def training(batches: dict[str, tuple[ArrayShape, ...]]) -> _Reports:
         return profile_devices(replace(request, phases=("train",), batches=batches), options)
 
-    def validation(batches: dict[str, tuple[ArrayShape, ...]]) -> _Steps:
-        return _validation_steps(replace(request, batch=EVALUATED, batches=batches), options)
+    single = replace(request, mesh=())
 
-    ranking = replace(request, phases=("infer",), turns_compiled="replay", users=EVALUATED)
+    def validation(batches: dict[str, tuple[ArrayShape, ...]]) -> _Steps:
+        return _validation_steps(replace(single, batch=EVALUATED, batches=batches), options)
+
+    ranking = replace(single, phases=("infer",), turns_compiled="replay", users=EVALUATED)
     trained, checked, tested = _both(plan.train, training), _both(plan.checks, validation), profile_devices(ranking, options)
     skipped = tuple(corpus.problems.lines()) if corpus is not None else ()
     estimated = []
@@ -249,7 +255,7 @@ def _document(
 ) -> RunEstimate:
     """The estimate of one model on one device."""
     report = counted.report
-    money = Money(load.accelerator_or_none(report.target.name), run.rates)
+    money = Money(load.accelerator_or_none(report.target.name), run.rates, report.target.devices or 1)
     clock: dict[str, MeasuredStep] = {}
     for file, document in run.measured.items():
         clock |= measured_steps(document, file, report)
@@ -266,7 +272,7 @@ def _document(
         target=report.target,
         versions=report.versions,
         schedule=run.schedule,
-        note="\n".join(_notes(plan, own, once, fixed)),
+        note="\n".join([*_notes(plan, own, once, fixed), *([SHARED] if report.target.mesh else [])]),
         objectives=tuple(rows),
         total=TrainingCosts(
             optimizer_steps=sum(one.optimizer_steps for one in rows),

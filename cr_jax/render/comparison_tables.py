@@ -36,7 +36,7 @@ def _overview(document: Comparison) -> TextTable:
             (
                 row.name,
                 count(row.parameters.trainable),
-                row.compiled_for or "no",
+                (f"{row.devices} x {row.compiled_for}" if row.devices else row.compiled_for) if row.compiled_for else "no",
                 row.effective_precision or "unknown",
                 scaled(peak, "B"),
                 scaled(row.memory.device_memory_bytes, "B"),

@@ -37,6 +37,8 @@ def render_cost(report: CostReport, memory: bool = False) -> RenderableType:
     predicted = render_predicted(report, grid)
     if predicted is not None:
         parts.append(predicted)
+    if report.target.devices:
+        parts.append(_shared_products(report.steps))
     parts += [_modules(step) for step in _detailed(report.steps)]
     parts += [
         _spaced(collectives_table(step.collectives, f"Collectives of {step.name}", grid))
@@ -90,6 +92,12 @@ def _header(report: CostReport) -> Text:
     )
     config = ", ".join(f"{k}={v}" for k, v in model.config.items())
     text.append(f"configuration {config}\n", style="dim")
+    if target.devices and target.compiled_for:
+        text.append(
+            f"figures per step and peak memory are per device, of {target.devices}; those per example, turn and epoch, energy "
+            "and price are of all\n",
+            style="yellow",
+        )
     for line in data.problems:
         text.append(f"skipped: {line}\n", style="yellow")
     return text
@@ -98,6 +106,9 @@ def _header(report: CostReport) -> Text:
 def _target(target: ReportedTarget) -> str:
     if target.compiled_for is None:
         return f"{target.name}: not compiled for it, counts are of the traced program"
+    if target.devices:
+        axes = ", ".join(f"{name}={size}" for name, size in (target.mesh or {}).items())
+        return f"compiled for {target.devices} x {target.name} ({axes}; ahead of time)"
     return f"compiled for {target.name} ({'attached' if target.attached else 'ahead of time'})"
 
 
@@ -219,6 +230,27 @@ def _turns(report: CostReport) -> Table:
             *(f"{row.padding_share:.0%}" if row else "unknown" for row in both),
         ]
         table.add_row(*cells, *([scaled(again.flops_per_turn_with_item_side if again else None)] if items else []))
+    return _spaced(table)
+
+
+def _shared_products(steps: Sequence[ReportedStep]) -> Table:
+    """The matrix products of all devices of a mesh beside those of the traced program."""
+    table = grid(
+        "Matrix products shared by the devices", "step", "traced", "per device", "of all devices", "replicated", "removed"
+    )
+    for step in steps:
+        account = step.matmul_account
+        if account is None or not account.devices:
+            continue
+        each = account.compiled_flops + account.as_multiply_and_sum_flops
+        table.add_row(
+            step.name,
+            scaled(account.traced_flops),
+            scaled(each),
+            scaled(account.devices * each),
+            scaled(account.replicated_flops or 0),
+            scaled(account.removed_flops),
+        )
     return _spaced(table)
 
 

@@ -32,7 +32,7 @@ def render_estimate(document: RunEstimate | RunEstimates) -> RenderableType:
 def _single(run: RunEstimate) -> RenderableType:
     columns = _columns([run])
     table = grid(
-        f"Training {run.model.name} on {run.dataset.name}: {run.target.name}, schedule {run.schedule}",
+        f"Training {run.model.name} on {run.dataset.name}: {_devices(run)}, schedule {run.schedule}",
         "part",
         "batch",
         "steps",
@@ -87,7 +87,7 @@ def _several(runs: Sequence[RunEstimate | FailedRun]) -> RenderableType:
         turns = [row.supervised_turns for row in run.objectives if row.supervised_turns]
         whole = run.whole
         table.add_row(
-            f"{run.model.name}@{run.target.name}",
+            f"{run.model.name}@{_devices(run)}",
             count(run.total.optimizer_steps),
             scaled(max(turns)) if turns else "-",
             scaled(whole.flops),
@@ -100,6 +100,11 @@ def _several(runs: Sequence[RunEstimate | FailedRun]) -> RenderableType:
             *_extra(whole, columns, run.total.measured_s),
         )
     return Group(table, Text("\n".join(lines + _notes(good)), style="dim"))
+
+
+def _devices(run: RunEstimate) -> str:
+    """``h100``, or ``8 x h100``."""
+    return f"{run.target.devices} x {run.target.name}" if run.target.devices else run.target.name
 
 
 def _columns(runs: Sequence[RunEstimate]) -> list[str]:

@@ -58,7 +58,7 @@ def kept_bytes(step: CompiledStep, program: HloModule) -> int:
 
 def _parameters_are_arguments(step: CompiledStep, shapes: Sequence[Shape]) -> None:
     """Every parameter is the next argument of its type and shape."""
-    rest = iter(step.arguments)
+    rest = iter(step.local_arguments)
     for number, shape in enumerate(shapes):
         if not any(_same(argument, shape) for argument in rest):
             dims = ",".join(map(str, shape.dims))

@@ -91,8 +91,9 @@ def turn_rows(steps: Sequence[CountedStep]) -> tuple[TurnCosts, ...]:
             if not isinstance(labels, TurnLabels) or labels.mode != mode:
                 continue
             users, count = labels.users, counted.best
-            flops = count.total.flops / users
-            items = precompute.best.total.flops / users if precompute else 0.0
+            devices = counted.step.devices  # whose counts these are
+            flops = count.total.flops * devices / users
+            items = precompute.best.total.flops * precompute.step.devices / users if precompute else 0.0
             for t in labels.turns:
                 positions = labels.positions[t]
                 if mode == "replay":
@@ -103,8 +104,8 @@ def turn_rows(steps: Sequence[CountedStep]) -> tuple[TurnCosts, ...]:
                         mode=mode,
                         step=counted.step.name,
                         flops_per_turn=flops,
-                        matmul_flops_per_turn=count.matmul_flops / users,
-                        hbm_bytes_per_turn=count.hbm_bytes / users,
+                        matmul_flops_per_turn=count.matmul_flops * devices / users,
+                        hbm_bytes_per_turn=count.hbm_bytes * devices / users,
                         flops_per_turn_with_item_side=flops + items,
                         useful_positions=positions.useful,
                         executed_positions=positions.executed,

@@ -153,6 +153,7 @@ def conditions(report: CostReport) -> dict[str, JsonValue]:
         **{f"workload.{key}": value for key, value in plain(report.workload).items()},
         "training batch": ", ".join(f"{name} {size}" for name, size in batches.items()) or None,
         "compiled": target.compiled_for is not None,
+        "mesh": dict(target.mesh) if target.mesh else None,
         "attached": target.attached,
         "flags": target.flags or None,
         "autotuned": target.autotuned,
@@ -171,6 +172,10 @@ def warnings(rows: Sequence[Row], base: Row | None) -> tuple[str, ...]:
         lines.append(f"{len(failed)} of {len(rows)} rows failed: {', '.join(failed)}")
     if not isinstance(base, ComparedRow):
         lines.append("no ratios: the baseline row has no figures")
+    if any(one.devices for one in good):
+        lines.append(
+            "several devices run a program together: figures are of one of them, those per turn, energy and price of all"
+        )
     precisions = {one.effective_precision for one in good}
     if len(precisions) > 1:
         kinds = ", ".join(sorted(kind or "unknown" for kind in precisions))

@@ -30,7 +30,7 @@ def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) 
     batches = {s.labels.objective: s.labels.batch for s in report.steps if s.phase == "train"}
     by_objective = _bench(document) if document["kind"] == "bench-report" else _trained(document, where)
     target = report.target
-    pairs = [
+    pairs: list[tuple[str, Any, Any]] = [
         ("model", document["model"]["name"], report.model.name),
         ("data set", document["dataset"]["name"], report.dataset.name),
     ]
@@ -44,6 +44,8 @@ def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) 
     if document["kind"] == "bench-report":
         work = report.workload
         pairs += [(key, document["case"][key], getattr(work, key)) for key in ("dtype", "precision", "preset")]
+    if target.mesh:
+        pairs.append(("devices", device.get("devices", 1), target.devices))
     pairs += [(f"batch of {name}", one["batch"], batches[name]) for name, one in by_objective.items() if name in batches]
     for what, theirs, ours in pairs:
         if theirs != ours:

@@ -77,7 +77,7 @@ def step_prediction(
 def _document(prediction: Prediction, step: CompiledStep, accelerator: Accelerator, rates: Rates) -> StepPrediction:
     turns = step.labels.conversational_turns
     ranked = sorted(prediction.operations, key=lambda t: (-t.seconds, t.operation.name))[:_LISTED]
-    energy, price = costs(prediction.seconds, prediction.shares, accelerator, rates)
+    energy, price = costs(prediction.seconds, prediction.shares, accelerator, rates, step.devices)
     return StepPrediction(
         seconds=prediction.seconds,
         seconds_per_turn=prediction.seconds / turns if prediction.seconds is not None and turns else None,
@@ -134,11 +134,12 @@ def with_rates(report: CostReport, accelerator: Accelerator | None, rates: Rates
     """A saved cost report with energy and price by ``rates``; its times stay as they are."""
     if accelerator is None or not rates.given:
         return report
+    devices = report.target.devices or 1
     steps = []
     for step in report.steps:
         known = step.prediction
         if known is not UNSET and known.energy is not None:
-            energy, price = costs(known.seconds, known.shares, accelerator, rates)
+            energy, price = costs(known.seconds, known.shares, accelerator, rates, devices)
             step = structs.replace(step, prediction=structs.replace(known, energy=energy, price=price))
         steps.append(step)
     return structs.replace(report, steps=tuple(steps))

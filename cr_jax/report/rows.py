@@ -55,6 +55,8 @@ def row(name: str, source: str | None, report: CostReport, accelerator: Accelera
         effective_precision=effective_precision(target, work, accelerator),
         users=work.users,
         versions=report.versions,
+        mesh=target.mesh,
+        devices=target.devices,
         parameters=RowParameters(**{key: getattr(parameters, key) for key in RowParameters.__struct_fields__}),
         programs=programs(report),
         memory=memory(report, accelerator),
@@ -107,6 +109,8 @@ def _program(
 ) -> ComparedProgram:
     best = step.best
     flops, moved = best.flops, best.hbm_bytes
+    account = step.matmul_account
+    devices = (known(account.devices) if account else None) or 1
     return ComparedProgram(
         program=name,
         step=step.name,
@@ -124,8 +128,8 @@ def _program(
         hbm_bytes=moved,
         intensity_flops_per_byte=flops / moved if moved else None,
         peak_bytes=step.memory.peak_bytes,
-        flops_per_turn=flops / units if units else None,
-        hbm_bytes_per_turn=moved / units if units else None,
+        flops_per_turn=devices * flops / units if units else None,
+        hbm_bytes_per_turn=devices * moved / units if units else None,
         time=times(known(step.prediction), units),
         tag="counted",
         ratio=_NO_RATIO,

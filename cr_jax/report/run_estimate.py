@@ -81,10 +81,13 @@ class ObjectiveRun:
 
 @dataclass(frozen=True)
 class Money:
-    """The basis of energy and price: the device's profile, ``None`` if it has none, and the user's rates."""
+    """The basis of energy and price: the device's profile, ``None`` if it has none, the user's rates, and how many devices
+    run together.
+    """
 
     accelerator: Accelerator | None
     rates: Rates
+    devices: int = 1
 
 
 class _Spent(TypedDict):
@@ -139,8 +142,9 @@ def _totals(parts: Parts, money: Money) -> _Totals:
     rows, reasons, flops, moved = [], [], 0.0, 0.0
     for step, times in parts:
         prediction = known(step.prediction)
-        flops += step.best.flops * times
-        moved += step.best.hbm_bytes * times
+        runs = times if step.compiled is None else times * money.devices
+        flops += step.best.flops * runs
+        moved += step.best.hbm_bytes * runs
         one = summed([(prediction, times)], ("seconds", "low_s", "high_s"))
         spent = _spent(prediction.seconds if prediction else None, _shares(prediction), money)
         rows.append(one | {key: _over(spent[key], times) for key in _SPENT})
@@ -158,7 +162,7 @@ def _spent(seconds: float | None, shares: Mapping[str, float], money: Money) -> 
     """Energy, price and carbon of seconds. Energy needs the parts of a prediction: without one it is unknown."""
     if money.accelerator is None:
         return {"energy_j": None, "price_usd": None, "carbon_g": None}
-    energy, price = costs(seconds, shares, money.accelerator, money.rates)
+    energy, price = costs(seconds, shares, money.accelerator, money.rates, money.devices)
     return {
         "energy_j": energy.energy_j if shares else None,
         "price_usd": price.price_usd,

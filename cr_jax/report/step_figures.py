@@ -85,14 +85,20 @@ def _matmul_account(counted: CountedStep) -> MatmulAccount | None:
         return None
     traced, compiled = counted.model.matmul_flops, counted.compiled.matmul_flops
     replaced = counted.compiled.total.replaced_matmul_flops
-    rest = compiled + replaced - traced
+    devices, shared = counted.step.devices, bool(counted.step.splits)
+    rest = devices * (compiled + replaced) - traced
     return MatmulAccount(
         traced_flops=traced,
         compiled_flops=compiled,
         as_multiply_and_sum_flops=replaced,
-        padding_and_repeats_flops=max(0, rest),
+        devices=devices if shared else UNSET,
+        replicated_flops=max(0, rest) if shared else UNSET,
+        padding_and_repeats_flops=0 if shared else max(0, rest),
         removed_flops=max(0, -rest),
-        note="traced = compiled + as multiply and sum - padding and repeats + removed; the last two are net",
+        note="traced = devices x (compiled + as multiply and sum) - replicated + removed; the last two are net, and padding and "
+        "repeats are within replicated"
+        if shared
+        else "traced = compiled + as multiply and sum - padding and repeats + removed; the last two are net",
         tag="counted",
     )
 
@@ -141,17 +147,20 @@ def _modules(counted: CountedStep) -> tuple[ModuleCosts, ...]:
 def _per(step: CompiledStep, count: HloCount, examples_per_epoch: int | None) -> StepRatios:
     """FLOPs and bytes per unit of work; ``None`` where the unit does not apply."""
     flops, moved = count.total.flops, count.total.hbm_bytes
+    devices = step.devices
     units: dict[str, float | None] = {"step": 1.0}
+    epoch = None
     labels = step.labels
     if isinstance(labels, TrainingLabels):
         turns = labels.conversational_turns
-        units["example"] = 1 / labels.batch
-        units["supervised_turn"] = 1 / turns if turns else None
-        units["epoch"] = float(-(-examples_per_epoch // labels.batch)) if examples_per_epoch else None
+        epoch = float(-(-examples_per_epoch // labels.batch)) if examples_per_epoch else None
+        units["example"] = devices / labels.batch
+        units["supervised_turn"] = devices / turns if turns else None
+        units["epoch"] = devices * epoch if epoch else None
     elif isinstance(labels, TurnLabels):
-        units["turn"] = 1 / labels.users
+        units["turn"] = devices / labels.users
     figures: dict[str, Any] = {}
     for unit, share in units.items():
         figures[f"flops_per_{unit}"] = None if share is None else flops * share
         figures[f"hbm_bytes_per_{unit}"] = None if share is None else moved * share
-    return StepRatios(**figures, steps_per_epoch=units.get("epoch"), tag="counted")
+    return StepRatios(**figures, steps_per_epoch=epoch, tag="counted")

@@ -17,7 +17,8 @@ class Step:
     """function(*arguments) is pure; ``roles`` and ``names`` label the arguments one by one.
 
     labels: what the report says about the step beside its costs; they name its phase.
-    donated: argument numbers whose buffers the result may reuse.
+    donated: argument numbers whose buffers the result may reuse. shardings: per argument a tree of ``PartitionSpec``, how it is
+    split over a mesh; ``None``: it is on one device. results: the same of the result, ``None`` for what the compiler may choose.
     """
 
     name: str
@@ -28,6 +29,8 @@ class Step:
     roles: tuple[str, ...]
     donated: tuple[int, ...]
     modules: tuple[str, ...]
+    shardings: tuple[PyTree, ...] | None = None
+    results: PyTree = None
 
     @property
     def phase(self) -> StepPhase:

@@ -154,7 +154,7 @@ def _attempt(
     with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
         request = Path(folder) / "request.json"
         request.write_text(json.dumps(_request(job, list(named), folder)), encoding="utf-8")
-        environ = environment(job.target.platform, job.target.attached)
+        environ = environment(job.target.platform, job.target.attached, job.target.devices)
         reason = run_worker([*command, str(request)], environ, Path(folder) / "log", limits, hear, stop)
     if current:
         results[current[0]] = uncompiled(named[current[0]], "failed", reason or "the worker ended in mid-compile")

@@ -33,6 +33,7 @@ def step_key(step: CompiledStep, target: Target) -> str:
             "arguments": plain(step.arguments),
             "precision": step.precision,
             "target": description(target),
+            **({"splits": step.splits} if step.splits else {}),
             "versions": {n: step.versions.get(n) for n in ("jax", "jaxlib")},
             "flags": {n: os.environ.get(n) for n in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")},
         }

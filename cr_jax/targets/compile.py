@@ -11,11 +11,12 @@ from typing import TypeVar, cast
 
 import jax
 import numpy as np
-from jax.sharding import SingleDeviceSharding
+from jax.sharding import Mesh, SingleDeviceSharding
 
 from cr_jax.errors import BadConfig
 from cr_jax.printable import one_line
 from cr_jax.records import Argument, CompiledStep, MemoryFigures, Target
+from cr_jax.steps.sharding import on_mesh, splits
 from cr_jax.steps.step import Step
 from cr_jax.targets.compilation import Compilation, completed, traced_as
 from cr_jax.targets.device_protocol import Device
@@ -31,13 +32,14 @@ _NO_MEMORY = MemoryFigures(None, None, None, None, None, None)
 
 @dataclass(frozen=True)
 class Place:
-    """The place of a program: JAX's name of the platform, a device (``None``: the CPU of this process) and the compiler's
-    options.
+    """The place of a program: JAX's name of the platform, a device (``None``: the CPU of this process), the compiler's options,
+    and the mesh of several devices.
     """
 
     platform: str
     device: Device | None = None
     options: Options = field(default_factory=dict)
+    mesh: Mesh | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def lower_step(step: Step, target: Target, precision: str) -> LoweredStep:
         durations_s=durations,
         outcome="left out",
         reason="not asked for",
+        splits=splits(step),
     )
     return LoweredStep(plain, traced, lowered)
 
@@ -116,8 +119,12 @@ def compile_for(step: Step, place: Place, precision: str) -> Compilation:
 
 def _lower(step: Step, place: Place, precision: str) -> tuple[jax.stages.Traced, jax.stages.Lowered, dict[str, float]]:
     durations: dict[str, float] = {}
-    arguments = step.arguments if place.device is None else _on(place.device, step.arguments)
-    jitted = jax.jit(step.function, donate_argnums=step.donated)
+    arguments, results = step.arguments, {}
+    if place.mesh is not None:
+        arguments, results = on_mesh(step, place.mesh)
+    elif place.device is not None:
+        arguments = _on(place.device, step.arguments)
+    jitted = jax.jit(step.function, donate_argnums=step.donated, **results)
     with jax.default_matmul_precision(precision):
         traced = _timed(durations, "trace", lambda: jitted.trace(*arguments))
         lowered = _timed(durations, "lower", lambda: traced.lower(lowering_platforms=(place.platform,)))

@@ -40,7 +40,7 @@ def programs(
     if not targets:
         return []
     cache, work = Cache(), source.work
-    here = next((t for t in targets if t.platform == "cpu"), None)
+    here = next((t for t in targets if _here(t)), None)
 
     def make(step: Step) -> CompiledStep:
         lowered = lower_step(step, here or targets[0], work.precision)
@@ -52,7 +52,12 @@ def programs(
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         made = tuple(pool.map(make, steps))
-    elsewhere = [number for number, target in enumerate(targets) if target.platform != "cpu"]
+    elsewhere = [number for number, target in enumerate(targets) if not _here(target)]
     jobs = [Job(source.name, source.model.config, work, targets[number], made, wanted) for number in elsewhere]
     ahead = dict(zip(elsewhere, compile_jobs(jobs, cache=cache, progress=progress, warn=warn), strict=True))
     return [ahead.get(number, made) for number in range(len(targets))]
+
+
+def _here(target: Target) -> bool:
+    """Whether this process compiles for the target. JAX fixes the number of CPU devices at its start: several are a worker's."""
+    return target.platform == "cpu" and not target.mesh

@@ -4,11 +4,13 @@ import os
 import platform
 from functools import cache
 from importlib import metadata
+from math import prod
 from pathlib import Path
 
 from cr_jax.catalog import load
 from cr_jax.catalog.accelerator import Accelerator, target_config_text
 from cr_jax.catalog.precision import compute_capability
+from cr_jax.catalog.topologies import Mesh, topology
 from cr_jax.documents.accelerator_profile import CudaTarget
 from cr_jax.errors import BadConfig, UnknownName
 from cr_jax.records import Target
@@ -33,25 +35,30 @@ _LAST_OF_CUDA_12 = (7, 5)
 _TPU_TITLES = {"TPU v4": "tpu-v4", "TPU v5 lite": "tpu-v5e", "TPU v5": "tpu-v5p", "TPU v6 lite": "tpu-v6e"}
 
 
-def resolve(device: str) -> Target:
-    """The target of a device name.
+def resolve(device: str, mesh: Mesh = ()) -> Target:
+    """The target of a device name; with ``mesh``, of so many of it.
 
-    Raises ``UnknownName`` with the nearest legal names, and
-    ``BadConfig`` for a GPU that the installed CUDA does not compile for.
+    Programs for a mesh are compiled ahead of time, also where one device of it is attached. Raises ``UnknownName`` with the
+    nearest legal names, and ``BadConfig`` for a GPU that the installed CUDA does not compile for, and a mesh that the device has
+    no topology for.
     """
     if device in DEFAULTS and device != "cpu":
         title = _attached(device)
-        if title is not None:
+        if title is not None and mesh:
+            device = profile_name(title, overlay.KINDS[device]) or device
+        elif title is not None:
             of = overlay.KINDS[device]
             name, tuned = profile_name(title, of) or device, of == "cuda" or None
             return Target(name, of, True, kind=title, autotuned=tuned, compiler=_own_versions(device), problem=None)
-        device = DEFAULTS[device]
+        device = DEFAULTS.get(device, device)
     if device not in load.accelerator_names():
         raise UnknownName("device", device, dict.fromkeys([*DEFAULTS, *load.accelerator_names()]))
     accelerator = load.accelerator(device)
+    if mesh:
+        topology(accelerator, prod(size for _, size in mesh))
     if accelerator.platform == "cpu":
         title = "cpu" if device == "cpu" else accelerator.title
-        return Target(device, "cpu", True, kind=title, autotuned=None, compiler={}, problem=None)
+        return Target(device, "cpu", True, kind=title, autotuned=None, compiler={}, problem=None, mesh=mesh)
     compiler, problem = _compiler(accelerator)
     return Target(
         device,
@@ -61,22 +68,31 @@ def resolve(device: str) -> Target:
         autotuned=False if accelerator.platform == "cuda" else None,
         compiler=compiler.versions if compiler else None,
         problem=problem,
+        mesh=mesh,
     )
 
 
 def description(target: Target) -> TargetDescription:
     """The description of a target for a worker and for a cache key."""
     common: CompilerDescription = {"platform": target.platform, "attached": target.attached, "compiler": target.compiler}
+    if target.mesh:
+        common["mesh"] = list(target.mesh)
     if target.platform == "cpu":
         return {**common, "host": _host(), "options": COUNT_OPTIONS}
     if target.attached:
         return {**common, "title": target.kind, "options": {}}
-    told = load.accelerator(target.name).compiler_target
+    accelerator = load.accelerator(target.name)
+    told = accelerator.compiler_target
     assert told is not None, "a target that is not attached has a compiler"
+    name = told.topology
+    if target.mesh:
+        joined = topology(accelerator, target.devices)
+        name, hosts = joined.name, joined.chips_per_host
+        common["chips_per_host"] = list(hosts) if hosts else None
     config = target_config_text(told.config) if isinstance(told, CudaTarget) else None
     # JAX attaches a v4 chip as one device over both its cores; its compiler must be told.
     chip = "megacore" if told.topology.startswith("v4:") else None
-    return {**common, "topology": told.topology, "chip": chip, "config": config, "options": _OPTIONS[target.platform]}
+    return {**common, "topology": name, "chip": chip, "config": config, "options": _OPTIONS[target.platform]}
 
 
 @cache

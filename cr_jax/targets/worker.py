@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
@@ -20,8 +21,11 @@ from cr_jax.targets.compilation import to_json
 from cr_jax.targets.worker_request import AheadDescription, CompileRequest, ProbeRequest, TargetDescription
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from cr_jax.steps.step import Step
     from cr_jax.targets.compile import Place
+    from cr_jax.targets.device_protocol import Device
 
 
 def main(arguments: list[str]) -> int:
@@ -71,6 +75,7 @@ def traced_steps(request: CompileRequest) -> "dict[str, Step]":
     """The steps of the request by name, built anew from the model, its configuration and the workload."""
     from cr_jax.models import spec as specs
     from cr_jax.steps import check, train, turn
+    from cr_jax.steps.sharding import sharded
     from cr_jax.steps.step import abstract_model
 
     spec = specs.find(request["model"])
@@ -86,7 +91,8 @@ def traced_steps(request: CompileRequest) -> "dict[str, Step]":
         *([items] if items else []),
         *turn.turn_steps(model, work),
     )
-    return {step.name: step for step in steps}
+    axes = dict(request["target"].get("mesh", []))
+    return {step.name: sharded(step, axes) for step in steps}
 
 
 def _place(target: TargetDescription) -> "Place":
@@ -97,17 +103,29 @@ def _place(target: TargetDescription) -> "Place":
 
     platform = target["platform"]
     if target["attached"]:
-        return Place(platform, jax.devices(platform)[0], target["options"])
-    ahead = cast(AheadDescription, target)
-    if platform == "cuda":
-        topology = topologies.get_topology_desc(platform="cuda", target_config=ahead["config"], topology=ahead["topology"])
+        devices = jax.devices(platform)
+    elif platform == "cuda":
+        ahead = cast(AheadDescription, target)
+        devices = topologies.get_topology_desc(platform="cuda", target_config=ahead["config"], topology=ahead["topology"]).devices
     else:
-        # One chip a host: some libtpu releases take a host of four chips for granted.
+        ahead = cast(AheadDescription, target)
         chip = {"chip_config_name": ahead["chip"]} if ahead["chip"] else {}
-        topology = topologies.get_topology_desc(
-            platform="tpu", topology_name=ahead["topology"], chips_per_host_bounds=[1, 1, 1], **chip
-        )
-    return Place(platform, topology.devices[0], target["options"])
+        # One chip a host: some libtpu releases take a host of four chips for granted.
+        hosts = ahead.get("chips_per_host") or [1, 1, 1]
+        devices = topologies.get_topology_desc(
+            platform="tpu", topology_name=ahead["topology"], chips_per_host_bounds=hosts, **chip
+        ).devices
+    axes = target.get("mesh")
+    return Place(platform, devices[0], target["options"], mesh=_mesh(axes, devices) if axes else None)
+
+
+def _mesh(axes: Sequence[tuple[str, int]], devices: "Sequence[Device]") -> "Mesh":
+    """The devices along the axes, in their own order."""
+    import numpy as np
+    from jax.sharding import Mesh
+
+    names, sizes = zip(*axes, strict=True)
+    return Mesh(np.array(devices).reshape(sizes), names)
 
 
 def _probe(platform: str) -> dict[str, str | None]:

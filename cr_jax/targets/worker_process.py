@@ -33,13 +33,16 @@ _AHEAD = {
 _ATTACHED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
-def environment(platform: str, attached: bool) -> dict[str, str]:
-    """The worker's environment: this one's, the compiler's wheels on the path, the plugins quiet."""
+def environment(platform: str, attached: bool, devices: int = 1) -> dict[str, str]:
+    """The worker's environment: this one's, the compiler's wheels on the path, the plugins quiet; so many CPU devices."""
     kind = next((k for k, of in overlay.KINDS.items() if of == platform), None)
     compiler = overlay.find(kind) if kind and not attached else None
     folders = [str(compiler.folder)] if compiler is not None and compiler.folder is not None else []
     folders += [path or os.getcwd() for path in sys.path]
     variables = dict(os.environ) | _QUIET | {"PYTHONPATH": os.pathsep.join(folders)}
+    if devices > 1 and platform == "cpu":
+        flags = variables.get("XLA_FLAGS", "")
+        variables["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={devices}".strip()
     if attached:
         platforms = platform if platform == "cpu" else f"{platform},cpu"
         return variables | _ATTACHED | {"JAX_PLATFORMS": platforms}

@@ -1,18 +1,22 @@
 """The requests that a worker process serves, as JSON carries them."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 #: Options of a compiler by name.
 Options = dict[str, str | int | bool]
 
 
 class CompilerDescription(TypedDict):
-    """A platform and the versions of its compiler."""
+    """A platform and the versions of its compiler. mesh: axes and their sizes, chips_per_host: of a TPU along x, y and z, both of
+    several devices only.
+    """
 
     platform: str
     attached: bool
     compiler: Mapping[str, str] | None
+    mesh: NotRequired[list[tuple[str, int]]]
+    chips_per_host: NotRequired[list[int] | None]
 
 
 class HostDescription(CompilerDescription):

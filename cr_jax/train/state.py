@@ -13,15 +13,13 @@ from cr_jax.errors import BadConfig
 from cr_jax.models.spec import Objective, Weights
 from cr_jax.nn.module import Frozen, Module
 from cr_jax.records import Workload
+from cr_jax.steps.sharding import Sharding
 from cr_jax.steps.step import AbstractModel
 from cr_jax.steps.train import training_step
 from cr_jax.train import hosts
 
 #: A tree's arrays in order.
 Arrays = list[jax.Array]
-
-#: Tables of at least this many rows are split over the devices when that is asked for.
-SHARDED_ROWS = 256
 
 
 class Layout:
@@ -45,16 +43,15 @@ class Layout:
             number -= 1
         self.devices, self.batch, self.shard_tables = number, batch, shard_tables
         self.mesh = Mesh(np.array(present[:number]), ("data",))
+        self.rules = Sharding({"data": number}, tables="data" if shard_tables else "model")
 
-    def weight(self, array: jax.Array | np.ndarray | jax.ShapeDtypeStruct) -> NamedSharding:
-        """The placement of a weight or a moment."""
-        shape = array.shape
-        split = self.shard_tables and len(shape) == 2 and shape[0] >= SHARDED_ROWS and shape[0] % self.devices == 0
-        return NamedSharding(self.mesh, PartitionSpec("data") if split else PartitionSpec())
+    def placed(self, tree: PyTree) -> PyTree:
+        """The placement of every array in a tree of weights or moments."""
+        return jax.tree.map(lambda spec: NamedSharding(self.mesh, spec), self.rules.weights(tree))
 
     def weights(self, tree: PyTree) -> PyTree:
         """A tree of weights, equal on all hosts, on its devices."""
-        return jax.tree.map(lambda leaf: hosts.put(leaf, self.weight(leaf)), tree)
+        return jax.tree.map(hosts.put, tree, self.placed(tree))
 
     @property
     def everywhere(self) -> NamedSharding:
@@ -67,16 +64,16 @@ class Layout:
         """
         if self.devices == 1:
             return dict(batch)
-        split = NamedSharding(self.mesh, PartitionSpec("data"))
+        places = {name: NamedSharding(self.mesh, spec) for name, spec in self.rules.rows(dict(batch), self.batch).items()}
         if self.hosts == 1:
-            return {n: jax.device_put(a, split if a.shape[0] == self.batch else self.everywhere) for n, a in batch.items()}
+            return {name: jax.device_put(array, places[name]) for name, array in batch.items()}
         size = self.batch // self.hosts
         mine = slice(jax.process_index() * size, (jax.process_index() + 1) * size)
         return {
-            n: jax.make_array_from_process_local_data(split, a[mine], a.shape)
-            if a.shape[0] == self.batch
-            else hosts.put(a, self.everywhere)
-            for n, a in batch.items()
+            name: hosts.put(array, places[name])
+            if places[name].is_fully_replicated
+            else jax.make_array_from_process_local_data(places[name], array[mine], array.shape)
+            for name, array in batch.items()
         }
 
 
@@ -121,7 +118,7 @@ class TrainState:
         (trained, tree), (frozen, frozen_tree), (others, others_tree) = map(jax.tree.flatten, parts)
         init = objective.optimizer(self.model.config).init
         weights = tree.unflatten([self._weights[i] for i in trained])
-        where = jax.tree.map(self.layout.weight, jax.eval_shape(init, weights))
+        where = self.layout.placed(jax.eval_shape(init, weights))
         moments, shape = jax.tree.flatten(jax.jit(init, out_shardings=where)(weights))
         step = training_step(self.model, objective, work)
 
@@ -146,7 +143,7 @@ class TrainState:
             )
             return jax.tree.leaves(results[0]), jax.tree.leaves(results[1]), results[2]
 
-        places = ([self.layout.weight(self._weights[i]) for i in trained], jax.tree.leaves(where), self.layout.everywhere)
+        places = (jax.tree.leaves(self.layout.placed(weights)), jax.tree.leaves(where), self.layout.everywhere)
         self._moments[objective.name] = moments
         self._programs[objective.name] = _Program(
             objective, trained, frozen, others, shape.unflatten, jax.jit(run, donate_argnums=step.donated, out_shardings=places)

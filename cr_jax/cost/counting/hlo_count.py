@@ -1,14 +1,14 @@
 """The count of a program: costs by module, pass and family, with loops, conditionals and operations that are not counted."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from cr_jax.cost.assumptions import Openings
 from cr_jax.cost.attribution import Products
 from cr_jax.cost.collectives import Collective
-from cr_jax.cost.cost import Cost, Key
-from cr_jax.cost.counting.merged_products import Merged, Table
+from cr_jax.cost.cost import Cost, Key, Owner
+from cr_jax.cost.counting.merged_products import Made, Merged, Table
 
 #: The relation of a figure to the program: exact, a lower or an upper bound, the upper end of a range, or exact if what was
 #: assumed is right. A bound of another kind may rest on assumptions too.
@@ -178,3 +178,23 @@ class HloCount:
             "uncounted": [asdict(one) for one in self.uncounted],
             **({"collectives": [asdict(one) for one in self.collectives]} if self.collectives else {}),
         }
+
+
+def each_of(traced: HloCount, devices: int) -> HloCount:
+    """A traced count whose products are known by the sizes that each of ``devices`` carries them out in, for ``count_walk``.
+
+    The owners of a product are known whole (replicated) and divided evenly, with the result or with what is summed; the figures
+    stay those of all devices.
+    """
+    products: dict[tuple[int, int], frozenset[Owner]] = {}
+    for (elements, flops), owners in traced.products.items():
+        sizes = {(elements, flops)}
+        if flops % devices == 0:
+            sizes |= {(elements, flops // devices)} | ({(elements // devices, flops // devices)} - {(0, 0)})
+        for size in sizes:
+            products[size] = products.get(size, frozenset()) | owners
+    made: dict[tuple[int, Key], Made] = {}
+    for (flops, key), one in traced.made.items():
+        size, part = (flops // devices, one.cost.part(1, devices)) if flops % devices == 0 else (flops, one.cost)
+        made.setdefault((size, key), Made()).add(part, one.executions)
+    return replace(traced, products=products, made=made)

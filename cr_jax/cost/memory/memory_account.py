@@ -17,12 +17,13 @@ def memory_account(step: CompiledStep, timeline: Timeline | None = None, kept: i
     timeline: the memory in use over the program; ``share_of_peak`` is its maximum over the peak, which is what the
     compiler reserves, with idle buffers and gaps.
     """
-    roles = {role: sum(a.bytes for a in step.arguments if a.role == role) for role in ROLES}
+    arguments = step.arguments if step.compiled_hlo is None else step.local_arguments
+    roles = {role: sum(a.bytes for a in arguments if a.role == role) for role in ROLES}
     figures = step.memory
     held, told, peak = sum(roles.values()), figures.argument_bytes, figures.peak_bytes
     return MemoryAccount(
         roles_bytes=roles,
-        donated_bytes=sum(a.bytes for a in step.arguments if a.donated),
+        donated_bytes=sum(a.bytes for a in arguments if a.donated),
         argument_bytes=figures.argument_bytes,
         dropped_bytes=None if kept is None else held - kept,
         padding_bytes=None if kept is None or told is None else told - kept,

@@ -57,7 +57,7 @@ class WordTable(Module):
     """Word vectors, L2-normalised at each use. ``table`` [V, E]."""
 
     def __init__(self, words: int, embedding: int, rngs: nnx.Rngs) -> None:
-        self.table = nnx.Param(_small(rngs, (words, embedding)))
+        self.table = nnx.Param(_small(rngs, (words, embedding)), table_axis=0)
 
     @scoped
     def all(self) -> Float[Array, "V E"]:

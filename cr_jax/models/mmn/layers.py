@@ -27,7 +27,7 @@ class Table(Module):
     """Rows looked up by index; starts uniform in (-1, 1)."""
 
     def __init__(self, rows: int, embedding: int, rngs: nnx.Rngs) -> None:
-        self.rows = nnx.Param(jax.random.uniform(rngs.params(), (rows, embedding), minval=-1, maxval=1))
+        self.rows = nnx.Param(jax.random.uniform(rngs.params(), (rows, embedding), minval=-1, maxval=1), table_axis=0)
 
     def __call__(self, index: Int[Array, "*B"]) -> Float[Array, "*B E"]:
         """The rows at ``index``."""

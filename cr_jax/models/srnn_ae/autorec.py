@@ -31,8 +31,11 @@ class AutoRec(Module):
                 raise BadConfig(f"{key}={name!r}: no such activation; legal: {', '.join(_FUNCTIONS)}")
         self.f, self.g = f, g
         widths = (items, *sizes)
-        self.encoder = nnx.List([TorchLinear(inputs, outputs, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)])
-        self.decoder = TorchLinear(sizes[-1], items, rngs=rngs)
+        layers = enumerate(itertools.pairwise(widths))
+        self.encoder = nnx.List(
+            [TorchLinear(inputs, outputs, table_axis=None if n else 0, rngs=rngs) for n, (inputs, outputs) in layers]
+        )
+        self.decoder = TorchLinear(sizes[-1], items, table_axis=1, rngs=rngs)
         self.decoder.bias[...] += bias
 
     @scoped

@@ -19,8 +19,9 @@ def uniform(rngs: nnx.Rngs, shape: tuple[int, ...], fan: int) -> Array:
 class TorchLinear(Module):
     """``x·kernel + bias``; PyTorch stores the kernel transposed, ``[out, in]``."""
 
-    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs) -> None:
-        self.kernel = nnx.Param(uniform(rngs, (inputs, outputs), inputs))
+    def __init__(self, inputs: int, outputs: int, *, table_axis: int | None = None, rngs: nnx.Rngs) -> None:
+        """table_axis: the dimension of the kernel that has a row, or a column, per item."""
+        self.kernel = nnx.Param(uniform(rngs, (inputs, outputs), inputs), table_axis=table_axis)
         self.bias = nnx.Param(uniform(rngs, (outputs,), inputs))
 
     def __call__(self, x: Float[Array, "*B I"]) -> Float[Array, "*B O"]:

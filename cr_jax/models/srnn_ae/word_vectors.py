@@ -17,7 +17,7 @@ class WordTable(Module):
 
     def __init__(self, words: int, dimension: int, *, kind: type[nnx.Variable] = nnx.Param, rngs: nnx.Rngs) -> None:
         self.dimension = dimension
-        self.table = kind(jax.random.normal(rngs.params(), (words, dimension)))
+        self.table = kind(jax.random.normal(rngs.params(), (words, dimension)), table_axis=0)
 
     def __call__(self, words: Int[Array, "*B L"], lengths: Int[Array, "*B"]) -> Float[Array, "*B L E"]:
         """The rows of ``words``; ``lengths`` is not read, padding is looked up like any word."""

@@ -24,8 +24,10 @@ class Site:
     grid_source: str | None = None
 
 
-def energy(seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator, site: Site) -> StepEnergy:
-    """Joules of one step, and their parts: the device's limit, idle power, host and building."""
+def energy(
+    seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator, site: Site, devices: int = 1
+) -> StepEnergy:
+    """Joules of one step on so many devices, and their parts: a device's limit, idle power, host and building."""
     limit = accelerator.power_w
     if seconds is None or limit is None:
         reason = "no time is predicted" if seconds is None else f"{accelerator.name}: its power limit is not known"
@@ -33,7 +35,7 @@ def energy(seconds: float | None, shares: Mapping[str, float], accelerator: Acce
     idle = accelerator.idle_power_w if accelerator.idle_power_w is not None else IDLE_SHARE * limit
     active = sum(share * ACTIVE_SHARE[name] for name, share in shares.items())
     device = idle + active * (limit - idle)
-    power = (device + site.host_w) * site.pue
+    power = devices * (device + site.host_w) * site.pue
     joules = power * seconds
     grid = site.grid_g_per_kwh
     return StepEnergy(

@@ -7,8 +7,8 @@ HOUR_S = 3600.0
 MONTH_HOURS = 730.0
 
 
-def price(seconds: float | None, accelerator: Accelerator, per_hour_usd: float | None = None) -> StepPrice:
-    """US dollars of one step, with provider, region, kind and date of the hourly price.
+def price(seconds: float | None, accelerator: Accelerator, per_hour_usd: float | None = None, devices: int = 1) -> StepPrice:
+    """US dollars of one step on so many devices, with provider, region, kind and date of the hourly price.
 
     per_hour_usd: a price of the user's own, which replaces the profile's. ``None`` with the reason where
     neither is known.
@@ -24,4 +24,6 @@ def price(seconds: float | None, accelerator: Accelerator, per_hour_usd: float |
         source = f"{about.provider}, {about.region}, {about.kind}, {about.date}"
     else:
         source = f"{origin.source}{f', {origin.date}' if origin.date else ''}" if origin else None
-    return StepPrice(price_usd=seconds / HOUR_S * hourly, per_hour_usd=hourly, source=source, reason=None, tag="predicted")
+    return StepPrice(
+        price_usd=devices * (seconds / HOUR_S * hourly), per_hour_usd=hourly, source=source, reason=None, tag="predicted"
+    )

@@ -31,11 +31,11 @@ class Rates:
 
 
 def costs(
-    seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator, rates: Rates
+    seconds: float | None, shares: Mapping[str, float], accelerator: Accelerator, rates: Rates, devices: int = 1
 ) -> tuple[StepEnergy, StepPrice]:
-    """Energy and price of a step of ``seconds``, which splits into ``shares``."""
-    energy_used = energy(seconds, shares, accelerator, rates.site)
-    return energy_used, price(seconds, accelerator, rates.hourly(accelerator.name))
+    """Energy and price of a step of ``seconds``, which splits into ``shares``, on so many devices at once."""
+    energy_used = energy(seconds, shares, accelerator, rates.site, devices)
+    return energy_used, price(seconds, accelerator, rates.hourly(accelerator.name), devices)
 
 
 def read_rates(
