@@ -12,6 +12,7 @@ from sharded_programs import BATCH, CLASSES, HIDDEN, LAYERS, TURNS, VECTORS, WID
 
 from cr_jax import count_hlo
 from cr_jax.cost.assumptions import Assumptions
+from cr_jax.cost.operations.operation_list import operations
 from cr_jax.cost.rules.collective_rules import ring_share
 from cr_jax.errors import BadConfig, BadHlo
 
@@ -136,6 +137,18 @@ def test_what_runs_beside(name, device, asynchronous):
     for one in found:
         if one.kind != "all-reduce" and one.between_flops:
             assert product <= one.between_flops < 1.1 * product
+
+
+def test_a_tpu_hands_the_buffers_of_an_asynchronous_collective_on():
+    """Its fusions move the operand and the result once, and the step beside its product's own bytes alone."""
+    moved = {one.name: one.cost for one in operations(text("sharded_weights", "tpu-v5e")).operations}
+    start, step, done = moved["async-collective-start"], moved["fusion.27"], moved["async-collective-done"]
+    gathered, semaphores = BF16 * 512 * 512, 2 * 4 + 6 * 4
+    assert start.onchip_bytes == gathered // 8 + gathered + semaphores
+    rows = 1024 // 8 * 512
+    product = F32 * 512 * 512 + F32 * rows + 2 * F32 * rows + BF16 * rows + 4
+    assert (step.onchip_bytes, step.matmul_flops) == (product, 2 * 512 * rows)
+    assert (done.onchip_bytes, done.hbm_bytes, done.collective_bytes) == (0, 0, 0)
 
 
 ASYNC = """HloModule m, num_partitions=2

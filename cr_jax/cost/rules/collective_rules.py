@@ -4,6 +4,7 @@ TPU compilers write some collectives into fusions: a reduce-scatter as an all-re
 one as several fusions (start, steps beside other work, done) that each repeat it.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from cr_jax.hlo.shapes import Shape
 
 #: The computation that a fusion runs.
 Callee = Callable[[Instruction], Computation]
+_ALIAS = re.compile(r"\{(\d*)\}: \((\d+), \{\}", re.ASCII)
 _START, _DONE = '"AsyncCollectiveStart"', '"AsyncCollectiveDone"'
 
 
@@ -100,6 +102,23 @@ def continued(computation: Computation, instruction: Instruction) -> bool:
         return False
     chained = "chain_id=" in (instruction.attribute("frontend_attributes") or "")
     return chained and not _given_to(computation, instruction, _START)
+
+
+def passed_on(fusion: Instruction, computation: Computation) -> tuple[frozenset[int], frozenset[int]]:
+    """Numbers of results and operands that a fusion of an asynchronous collective leaves where they are.
+
+    Each fusion after the start hands the buffers on to the next; none of them moves their bytes again.
+    """
+    begun = [one for one in computation.instructions if _given_to(computation, one, _START)]
+    if not begun and not any(continued(computation, one) for one in computation.instructions):
+        return frozenset(), frozenset()
+    aliases = _ALIAS.findall(fusion.attribute("output_to_operand_aliasing") or "")
+    results = frozenset(int(result or 0) for result, _ in aliases)
+    if begun:
+        return results, frozenset()
+    if ended(computation):
+        return results, frozenset(range(len(fusion.operands)))
+    return results, frozenset(int(operand) for _, operand in aliases)
 
 
 def ended(computation: Computation) -> list[Instruction]:

@@ -97,6 +97,10 @@ class Fusions:
         demanded = self.demand(called)
         cost = Cost()
         operands = fusion.operands
+        passed: frozenset[int] = frozenset()
+        if "output_to_operand_aliasing" in fusion.attributes:
+            passed, given = collective_rules.passed_on(fusion, called)
+            demanded = {number: wanted for number, wanted in demanded.items() if number not in given}
         if len(operands) == len(set(map(id, operands))):
             read = [(operand.shape, demanded.get(number, 0)) for number, operand in enumerate(operands)]
         else:
@@ -113,13 +117,14 @@ class Fusions:
                 cost.read_bytes += shape.bytes if wanted >= shape.elements else _part(shape, wanted)
         roots = _roots(called)
         shapes = fusion.shape.parts if called.result.opcode == "tuple" else (fusion.shape,)
-        for value, shape in zip(roots, shapes, strict=False):
+        for number, (value, shape) in enumerate(zip(roots, shapes, strict=False)):
             updated = self.updated(value) if value.opcode in _UPDATING else None
-            if updated is None and not shape.is_tuple and not shape.on_chip:
+            if updated is None and not shape.is_tuple and not shape.on_chip and not passed:
                 cost.written_bytes += shape.bytes
                 continue
-            for leaf in shape.leaves:
-                _place(cost, leaf, written=leaf.bytes if updated is None else _part(leaf, updated))
+            for place, leaf in enumerate(shape.leaves, number):
+                if place not in passed:
+                    _place(cost, leaf, written=leaf.bytes if updated is None else _part(leaf, updated))
         return cost
 
     def updated(self, value: Instruction) -> int | None:
