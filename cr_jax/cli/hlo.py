@@ -23,8 +23,12 @@ def hlo(
     kernel: Annotated[
         list[str] | None, typer.Option(help="NAME=FLOPS,BYTES for a kernel of unknown cost, per execution; repeat it.")
     ] = None,
+    mesh: Annotated[
+        str | None, typer.Option(help="Axes of the devices in their order, data=4,model=2: names those of the collectives.")
+    ] = None,
 ) -> None:
     """Count FLOPs and bytes of HLO text of any backend, loops multiplied by their trip counts."""
+    from cr_jax.catalog.topologies import read_mesh
     from cr_jax.cost.assumptions import Assumptions, parse_kernels, parse_trips
     from cr_jax.cost.counting.count import count_hlo
     from cr_jax.errors import BadHlo
@@ -33,7 +37,7 @@ def hlo(
 
     given = Assumptions(parse_trips(trips or []), parse_kernels(kernel or []))
     try:
-        count = count_hlo(_read(file), tuple(module or ()), given)
+        count = count_hlo(_read(file), tuple(module or ()), given, mesh=read_mesh(mesh) if mesh is not None else ())
     except BadHlo as error:
         raise BadInput("standard input" if file == "-" else file, str(error)) from None
     count.openings.refuse_unused(given)

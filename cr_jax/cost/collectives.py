@@ -13,16 +13,20 @@ from cr_jax.errors import BadConfig, BadHlo
 from cr_jax.hlo.device_groups import Mesh
 from cr_jax.hlo.module import Instruction
 
+#: The module of a collective that the compiler combined from several.
+SEVERAL = "(several)"
+
 
 @dataclass(frozen=True)
 class Collective:
     """One collective of a program; bytes are of one execution on one device, with the padding of layouts.
 
-    kind: such as ``all-reduce``. groups, group_size: number of groups of devices that exchange data, and devices in the largest.
-    axes: of the mesh, along which the devices of a group lie; () without a mesh. executions: 0 in a branch that is not counted
-    and in a loop of unknown trip count. payload_bytes: the size as nccl-tests count it, the result of an all-gather, the operands
-    of any other. sent_bytes: that a device sends in a ring. at_most: what is sent depends on the data, these bytes are the most.
-    asynchronous: other operations may run until it ends: between_operations, between_flops and between_hbm_bytes.
+    kind: such as ``all-reduce``. module: ``SEVERAL`` where the compiler combined several. groups, group_size: number of groups of
+    devices that exchange data, and devices in the largest. axes: of the mesh, along which devices of a group lie; () without a
+    mesh. executions: 0 in a branch that is not counted and in a loop of unknown trip count. payload_bytes: the size as nccl-tests
+    count it, the result of an all-gather, the operands of any other. sent_bytes: that a device sends in a ring. at_most: what is
+    sent depends on the data, these bytes are the most. asynchronous: other operations may run until it ends: between_operations,
+    between_flops and between_hbm_bytes.
     """
 
     kind: str
@@ -123,6 +127,7 @@ class _Collector:
     def _add(self, run: Run, instruction: Instruction, exchange: Exchange, scope: Scope, times: int, beside: Work | None) -> None:
         named = exchange.instruction
         module, _ = self._attribution.of(scope.full(named.op_name or self._walk.names.name(instruction)))
+        module = SEVERAL if exchange.kind != "ragged-all-to-all" and self._exchanges.combined(named) else module
         place = named.name, run.computation.name, module
         known = self.found.get(place)
         if known is not None:

@@ -59,6 +59,14 @@ class Exchanges:
             return []
         return [entry for entry in run.entries if begun < places[id(entry.instruction)] < places[id(end)]]
 
+    def combined(self, collective: Instruction) -> bool:
+        """Whether a collective has several arrays, one after the other or joined to one."""
+        if len(collective.operands) != 1:
+            return True
+        (operand,) = collective.operands
+        joined = self._callee(operand).result if operand.opcode == "fusion" else operand
+        return joined.opcode == "concatenate" and not collective.op_name
+
     def _callee(self, fusion: Instruction) -> Computation:
         return fusion.callee or self._module.find(fusion.called("calls"), fusion)
 

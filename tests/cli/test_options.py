@@ -1,6 +1,8 @@
 """Options with values that no one means: one line and exit code 2, before any work is done."""
 
+import json
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -166,3 +168,11 @@ def test_any_name_of_a_file_is_looked_at(tmp_path, name):
             check("--out", f"{tmp_path}/{name}")
         except NotWritten as error:
             assert "--out" in str(error)
+
+
+def test_hlo_names_the_axes_of_a_mesh(crjax):
+    text = str(Path(__file__).parents[1] / "golden" / "sharded" / "sharded_table.cpu.txt")
+    code, out, _ = crjax("hlo", text, "--mesh", "data=4,model=2", "--json")
+    assert code == 0 and [one["axes"] for one in json.loads(out)["collectives"]] == [["model"], ["data"]]
+    refused(crjax("hlo", text, "--mesh", "data=4"), "the mesh data=4 has 4 devices", "legal: one of 8")
+    refused(crjax("hlo", text, "--mesh", "data"), "--mesh 'data'", "such as data=4,model=2")

@@ -116,6 +116,13 @@ def test_bytes_sent_in_a_ring(kind, sent):
     assert ring_share(kind, 1)[0] == 0
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_gradients_that_the_compiler_combines_are_of_several_modules(device):
+    (one,) = count_hlo(text("data_parallel", device)).collectives
+    assert one.module == "(several)"
+    assert {one.module for one in count_hlo(text("every_kind", "h100")).collectives} == {"(none)"}
+
+
 def test_bytes_sent_are_rounded_up():
     (one,) = count_hlo(text("data_parallel", "cpu"), mesh=DATA).collectives
     assert one.sent_bytes == -(-2 * 7 * (PARAMETERS + LOSS) // 8)

@@ -27,7 +27,7 @@ def test_collectives_by_axis():
     lines = rendered("sharded_table.h100", (("data", 4), ("model", 2)))
     start = lines.index("Collectives")
     assert lines[start + 2 : start + 5] == [
-        "all-reduce data 2 of 4 1 328 kB 492 kB nothing: waits (none)",
+        "all-reduce data 2 of 4 1 328 kB 492 kB nothing: waits (several)",
         "all-reduce model 4 of 2 1 65.5 kB 65.5 kB nothing: waits (none)",
         "in a ring each device sends 557 kB in all",
     ]

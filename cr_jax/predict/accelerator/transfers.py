@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from cr_jax.catalog.times import MissingConstant
+from cr_jax.catalog.topologies import topology
 from cr_jax.cost.operations.program import Transfer
 from cr_jax.documents.prediction import Reach
+from cr_jax.errors import BadConfig
 from cr_jax.predict.accelerator import between_hosts, collectives, torus
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.torus import Slice
@@ -50,13 +53,21 @@ class Transfers:
         return TransferTime(max(times), "network", "collectives_between_hosts")
 
     def _torus(self, transfer: Transfer) -> TransferTime:
-        times = [
-            torus.seconds(self._card, self._slice(), transfer.kind, transfer.payload_bytes, group) for group in transfer.groups
-        ]
+        """The slowest group of chips."""
+        chips = self._slice()
+        times = [torus.seconds(self._card, chips, transfer.kind, transfer.payload_bytes, group) for group in transfer.groups]
         return TransferTime(max(times, default=0.0), "torus", "collectives_torus")
 
     def _slice(self) -> Slice:
-        raise MissingConstant(f"{self._card.name}: how {self._devices} of its devices are joined is not known")
+        """The chips that the compiler's topology joins, in its order."""
+        try:
+            joined = topology(self._card.accelerator, self._devices)
+        except BadConfig as error:
+            raise MissingConstant(str(error)) from None
+        x, y, z = (*map(int, joined.name.partition(":")[2].split("x")), 1)[:3]
+        if joined.chips_per_host is None or joined.devices_per_host != prod(joined.chips_per_host):
+            raise MissingConstant(f"{self._card.name}: how the devices of one chip share its links is not known")
+        return Slice((x, y, z), joined.chips_per_host)
 
 
 def _spread(group: Sequence[int], joined: int) -> tuple[int, int]:

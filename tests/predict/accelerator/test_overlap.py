@@ -61,6 +61,16 @@ def test_steps_on_eight_cards(name):
     assert (told.overlapped_s > 0) == (name in ("two_axes", "sharded_weights", "every_kind"))
 
 
+@pytest.mark.parametrize("name", ["data_parallel", "sharded_table", "two_axes", "sharded_weights", "every_kind"])
+def test_steps_on_eight_chips(name):
+    text = (SHARDED / f"{name}.tpu-v5e.txt").read_text()
+    found = predict(operations(text), accelerator("tpu-v5e"), "default", "float32")
+    told = found.collectives
+    assert found.reason is None and {row.reach for row in told.rows} == {"torus"} and found.coverage is None
+    assert found.shares["collectives"] * found.seconds == pytest.approx(told.exposed_s)
+    assert (told.overlapped_s > 0) == (name == "sharded_weights")
+
+
 def test_the_counts_of_the_prediction_are_the_programs():
     text = (SHARDED / "sharded_weights.h100.txt").read_text()
     rows = predict(operations(text), accelerator("h100"), "default", "float32").collectives.rows

@@ -168,6 +168,15 @@ def test_groups_that_lie_apart_share_links():
     assert apart / near == pytest.approx(3 / 2, rel=0.01)
 
 
+def test_slices_are_those_that_the_compiler_knows():
+    chips = Transfers(on("tpu-v5e"), 8).of(transfer("all-reduce", GB, range(8)))
+    assert (chips.seconds, chips.reach) == (torus.seconds(on("tpu-v5e"), EIGHT, "all-reduce", GB, range(8)), "torus")
+    with pytest.raises(MissingConstant, match="no topology of 3 devices"):
+        Transfers(on("tpu-v5e"), 3).of(transfer("all-reduce", GB, range(3)))
+    with pytest.raises(MissingConstant, match="how the devices of one chip share"):
+        Transfers(on("tpu-v7x"), 8).of(transfer("all-reduce", GB, range(8)))
+
+
 def test_a_torus_without_its_links_is_refused():
     for key in ("neighbour_bytes_per_s", "neighbour_hop_s", "wraps_at", "torus_axes"):
         with pytest.raises(MissingConstant, match=rf"links\.{key}"):
