@@ -5,7 +5,7 @@ from math import prod
 
 import jax
 import pytest
-from battery import CASES, FORWARD
+from xla_cases import CASES, FORWARD
 
 from cr_jax import count_hlo
 from cr_jax.hlo.parse import parse
