@@ -13,10 +13,10 @@ import jax.numpy as jnp
 class Program:
     """A function with abstract arguments, and the FLOPs of its matrix products and convolutions.
 
-    flops: what every run does, or the fewest and the most (``None``: no limit) where the data decide. bound: of the count. trips:
+    flops: what every run does, or the fewest and the most (``None``: no limit) where data decide. bound: of the count. trips:
     trip counts by scope for which the count is ``assumed``, with the FLOPs then. compiled_bound: of the compiled program's count
-    where that differs. compiled_flops: what XLA's CPU compiler makes of them, with the reason in the program's docstring. devices:
-    the compiled program is one device's of so many, and ``flops`` its share.
+    where that differs. compiled_flops: what XLA's CPU compiler makes of them; the program's docstring says why. devices: the
+    compiled program is one device's of so many, and ``flops`` its share.
     """
 
     function: Callable[..., Any]

@@ -42,8 +42,8 @@ def conjugate_gradients_without_limit() -> Program:
 
 
 def newton_with_linear_solves() -> Program:
-    """Factorization and substitutions are routines of a library, by formula; the products are exact. The compiler computes the value
-    once, and takes the product with every direction, the same in all iterations, out of the loop.
+    """Factorization and substitutions are routines of a library, by formula; the products are exact. The compiler computes
+    the value once, and takes the product with every direction, the same in all iterations, out of the loop.
     """
 
     def solve(a, x):
@@ -58,8 +58,8 @@ def newton_with_linear_solves() -> Program:
 
 
 def adaptive_integrator() -> Program:
-    """Dormand and Prince with its own step size: a loop of unknown count in a loop over times. Before them two rates, at the start
-    and for the size of the first step.
+    """Dormand and Prince with its own step size: a loop of unknown count in a loop over times. Before them two rates, at the
+    start and for the size of the first step.
     """
 
     def solve(w, x, times):
