@@ -1,14 +1,26 @@
-"""Costs of training and serving a conversational recommender, counted from the compiled program."""
+"""Costs of JAX programs, counted from the compiled program; models of conversational recommenders to count."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cr_jax.cost.counting.count import count_hlo
 from cr_jax.cost.counting.hlo_count import HloCount
 from cr_jax.errors import CrJaxError
 from cr_jax.version import __version__
 
-__all__ = ["CrJaxError", "HloCount", "__version__", "count_hlo", "profile"]
+if TYPE_CHECKING:
+    from cr_jax.analysis import Analysis, analyze
+
+__all__ = ["Analysis", "CrJaxError", "HloCount", "__version__", "analyze", "count_hlo", "profile"]
+
+
+def __getattr__(name: str) -> Any:
+    # JAX comes with these: whoever reads HLO or reports alone does not wait for JAX.
+    if name in ("analyze", "Analysis"):
+        from cr_jax import analysis
+
+        return getattr(analysis, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def profile(model: str, dataset: str | Path = "cell-phones", *, device: str = "cpu", **choices: Any) -> dict[str, Any]:

@@ -43,6 +43,10 @@ class NotCompiled(CrJaxError):
     """A step that should have been compiled for its device and was not."""
 
 
+class ExportRefused(CrJaxError):
+    """A program that cannot be compiled in another process, such as one that calls back to Python."""
+
+
 class BadHlo(CrJaxError):
     """HLO text that cannot be read: the line number and the reason."""
 

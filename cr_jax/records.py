@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 #: The phases that a user asks for.
 Phase = Literal["train", "precompute", "infer"]
-#: With the validating forwards, which ``crjax estimate`` alone counts.
-StepPhase = Phase | Literal["check"]
+#: With the validating forwards, which ``crjax estimate`` alone counts, and a step that is a user's function.
+StepPhase = Phase | Literal["check", "step"]
 Mode = Literal["replay", "incremental"]
 #: What an operation is part of.
 Pass = Literal["forward", "backward", "recompute", "optimizer"]
@@ -22,6 +22,8 @@ MESH_AXES = ("data", "model")
 PRECISIONS: tuple[Precision, ...] = ("default", "high", "highest")
 #: The role of an argument of a step in the memory account.
 ROLES = ("weights", "frozen", "optimizer", "batch", "state", "items", "key")
+#: The role of an argument of a user's function that nothing identifies.
+OTHER = "other"
 #: What became of a step: its compiled program is there, was not asked for, has no compiler on this
 #: machine, or the compiler did not make it.
 Outcome = Literal["compiled", "left out", "no compiler", "failed"]
@@ -259,7 +261,16 @@ class ValidationLabels:
     batch: int
 
 
-Labels = TrainingLabels | ItemLabels | TurnLabels | ValidationLabels
+@dataclass(frozen=True)
+class FunctionLabels:
+    """Labels of a user's function. batch: the examples of one call; ``None``: the user did not name the batch."""
+
+    phase: ClassVar[StepPhase] = "step"
+    conversational_turns: ClassVar[float | None] = None
+    batch: int | None = None
+
+
+Labels = TrainingLabels | ItemLabels | TurnLabels | ValidationLabels | FunctionLabels
 
 
 def labels_document(labels: Labels) -> dict[str, object]:

@@ -24,6 +24,7 @@ def importable(name: str | None) -> str | None:
 
 MODEL_HELP = "A name of `crjax list models`, or package.module:SPEC, which imports and runs that module's code."
 Model = Annotated[str, typer.Option(help=MODEL_HELP, callback=importable)]
+OptionalModel = Annotated[str | None, typer.Option(help=MODEL_HELP, callback=importable)]
 Dataset = Annotated[str, typer.Option(help="A data set profile, or a file or folder of conversations.")]
 Preset = Annotated[str, typer.Option(help="published, matched or paper.")]
 PresetAcross = Annotated[str | None, typer.Option(help="Default: published for one model, matched across models.")]

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import structs
 
-from cr_jax.cli.options import Dataset, Model, Preset, PricingOptions, WorkloadOptions, add_command
+from cr_jax.cli.functions import FunctionOptions
+from cr_jax.cli.options import Dataset, OptionalModel, Preset, PricingOptions, WorkloadOptions, add_command
 from cr_jax.cli.paths import check_file
 from cr_jax.cli.progress import StatusLine
 from cr_jax.cli.streams import say, write_json
@@ -19,6 +21,8 @@ from cr_jax.profiling.request import Listener
 
 if TYPE_CHECKING:
     from cr_jax.documents.cost_report import CostReport
+    from cr_jax.profiling.function_request import FunctionRequest
+    from cr_jax.profiling.request import Request
     from cr_jax.report.prediction import Refine
 
 
@@ -29,14 +33,14 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Subject:
-    model: Model
+    model: OptionalModel = None
     dataset: Dataset = "cell-phones"
     device: Annotated[str, typer.Option(help="cpu, gpu, tpu or a name of `crjax list accelerators`.")] = "cpu"
     preset: Preset = "published"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProfileOptions(PricingOptions, WorkloadOptions, _Subject):
+class ProfileOptions(PricingOptions, WorkloadOptions, FunctionOptions, _Subject):
     """The options of ``crjax profile``."""
 
     require_compiled: Annotated[
@@ -58,7 +62,8 @@ class ProfileOptions(PricingOptions, WorkloadOptions, _Subject):
 
 
 def profile(options: ProfileOptions) -> None:
-    """Count the cost of training and of answering turns: FLOPs, bytes, memory, parameters; predict time where possible.
+    """Count the cost of training and of answering turns, or of one call of a function of yours: FLOPs, bytes, memory,
+    parameters; predict time where possible.
 
     profile counts, bench measures, estimate covers whole runs. Nothing is run on data.
     """
@@ -70,8 +75,7 @@ def profile(options: ProfileOptions) -> None:
     check_file("--out", options.out)
     rates = options.rates([options.device])
     command = ("crjax", *sys.argv[1:])
-    request = options.request(options.model, options.dataset, (options.device,), options.preset, command)
-    request = replace(request, require_compiled=options.require_compiled)
+    request = _request(options, command)
 
     from cr_jax.profiling.max_batch import largest_batches
     from cr_jax.profiling.pipeline import profile as run
@@ -87,6 +91,15 @@ def profile(options: ProfileOptions) -> None:
     for shortfall in _shortfalls(report):
         line.warn(shortfall)
     _emit(report, options)
+
+
+def _request(options: ProfileOptions, command: Sequence[str]) -> "Request | FunctionRequest":
+    if options.named(options.model) is not None:
+        request = options.function_request(options, (options.device,), command)
+    else:
+        assert options.model is not None
+        request = options.request(options.model, options.dataset, (options.device,), options.preset, command)
+    return replace(request, require_compiled=options.require_compiled)
 
 
 def _emit(report: "CostReport", options: ProfileOptions) -> None:

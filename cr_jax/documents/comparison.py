@@ -8,7 +8,8 @@ from cr_jax.documents.base import Block, Document, one_of
 from cr_jax.documents.capacity import Capacity, Fits
 from cr_jax.documents.fields import Bound, Count, JsonValue, Positive, Share, Tag, Tool, Versions
 from cr_jax.documents.prediction import Amount, Bottleneck, EnergyAssumptions, Method, ValidatedOn
-from cr_jax.records import Mode, Phase
+from cr_jax.documents.reported_step import ReportedPhase
+from cr_jax.records import Mode
 
 #: The rank of a program among those that do the same work.
 Standing = Literal["fastest", "tie", "slower"]
@@ -110,7 +111,7 @@ class ComparedProgram(Block):
 
     program: Annotated[str, Meta(description="train/<objective>, precompute/items, infer/<mode>/first or infer/<mode>/last")]
     step: str
-    phase: Phase
+    phase: ReportedPhase
     objective: str | None
     mode: Mode | None
     t: Count | None
@@ -136,7 +137,7 @@ class ComparedProgram(Block):
 class PhaseMemory(Block):
     """The highest peak of a phase."""
 
-    phase: Phase
+    phase: ReportedPhase
     peak_bytes: Count | None
     fits: Fits
 
@@ -173,20 +174,20 @@ class ComparedRow(Block):
     error: None
     model: str
     title: str
-    dataset: str
+    dataset: Annotated[str | None, Meta(description="null: a user's function")]
     device: str
     platform: str
     kind: str
     attached: bool
     autotuned: bool | None
     compiled_for: str | None
-    preset: str
-    dtype: str
+    preset: str | None
+    dtype: str | None
     precision: str
     effective_precision: Annotated[str | None, Meta(description="What a matrix product is computed in; null: unknown.")]
-    users: Count
+    users: Count | None
     versions: Versions
-    parameters: RowParameters
+    parameters: Annotated[RowParameters | None, Meta(description="null: no argument of the function is known to hold weights")]
     mesh: (
         Annotated[
             dict[str, Positive],

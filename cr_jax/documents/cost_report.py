@@ -9,6 +9,7 @@ from cr_jax.documents.fields import Count, JsonObject, NonNegative, Number, Posi
 from cr_jax.documents.figure import FigureKind
 from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.documents.step_labels import LABEL_RULES
+from cr_jax.errors import BadConfig
 from cr_jax.records import Mode, Phase, Precision
 
 NumberOrNone = Number | None
@@ -17,17 +18,37 @@ EffectivePrecision = Literal["float32", "tf32", "bfloat16", "bfloat16_3x", "bflo
 
 
 class ReportedModel(Block):
-    """The model and its configuration."""
+    """The model and its configuration, or a user's function."""
 
     name: str
     title: str
-    paper: str
-    code: str
+    paper: Annotated[str | None, Meta(description="null: a user's function")]
+    code: Annotated[str | None, Meta(description="null: a user's function")]
     deviations: tuple[str, ...]
     carried: str | None
     limits: str
     config: JsonObject
     config_sha256: Sha256
+
+
+class ReportedArgument(Block):
+    """An array among the arguments of a function."""
+
+    name: str
+    role: str
+    shape: tuple[Count, ...]
+    dtype: str
+    bytes: Count
+    donated: bool
+
+
+class ReportedFunction(Block):
+    """What a user's function was traced on."""
+
+    call: Annotated[str | None, Meta(description="module:name, as --function had it; null: given in Python")]
+    batch: Annotated[Count | None, Meta(description="Examples of one call; null: no argument was named as the batch")]
+    arguments: tuple[ReportedArgument, ...]
+    tag: Tag
 
 
 class WordsPerText(Block):
@@ -88,19 +109,19 @@ class ReportedTarget(Block):
 
 
 class ReportedWorkload(Block):
-    """The workload, without model and device."""
+    """The workload, without model and device. A function has neither conversations nor a preset: null."""
 
-    turns: Count
-    users: Count
+    turns: Count | None
+    users: Count | None
     batch: int | None
     items_scored: int | None
-    question_items: Count
-    top_k: Count
+    question_items: Count | None
+    top_k: Count | None
     precision: str
-    dtype: Literal["float32", "bfloat16"]
-    preset: Preset
+    dtype: Annotated[Literal["float32", "bfloat16"] | None, Meta(description="null: the function's arguments have their own")]
+    preset: Preset | None
     phases: tuple[Phase, ...]
-    padding: str
+    padding: str | None
     settings: (
         Annotated[dict[str, str], Meta(description="Configuration values given with --set, needed to run the workload again.")]
         | UnsetType
@@ -242,8 +263,8 @@ class LargestBatch(Block):
 class CostReport(Document):
     """Cost report.
 
-    Cost of training and serving one model on one data set on one target. Null is unknown. Every object with numbers carries a tag
-    with their origin.
+    Cost of training and serving one model on one data set, or of one call of a user's function, on one target. Null is unknown.
+    Every object with numbers carries a tag with their origin.
     """
 
     schema: Literal["urn:cr-jax:schema:cost-report:1.1"] = "urn:cr-jax:schema:cost-report:1.1"
@@ -254,11 +275,12 @@ class CostReport(Document):
     versions: Versions
     command: tuple[str, ...] | None
     model: ReportedModel
-    dataset: ReportedData
+    function: Annotated[ReportedFunction, Meta(description="Present in the report of a user's function")] | UnsetType = UNSET
+    dataset: Annotated[ReportedData | None, Meta(description="null: a user's function")]
     target: ReportedTarget
     workload: ReportedWorkload
     definitions: dict[str, str]
-    parameters: ParameterAccount
+    parameters: Annotated[ParameterAccount | None, Meta(description="null: no argument of the function is known to hold weights")]
     summary: ReportSummary
     steps: tuple[Annotated[ReportedStep, Meta(extra_json_schema={"allOf": LABEL_RULES})], ...]
     turns: tuple[TurnCosts, ...]
@@ -273,3 +295,17 @@ class CostReport(Document):
         ]
         | UnsetType
     ) = UNSET
+
+    @property
+    def data(self) -> ReportedData:
+        """The data set of a model's report. Raises ``BadConfig`` for the report of a function."""
+        if self.dataset is None:
+            raise BadConfig(f"the report of {self.model.name!r} is of a function, which has no data set; legal: a model's")
+        return self.dataset
+
+    @property
+    def account(self) -> ParameterAccount:
+        """The parameter account of a model's report. Raises ``BadConfig`` where the weights of a function are unknown."""
+        if self.parameters is None:
+            raise BadConfig(f"the report of {self.model.name!r} does not know the function's weights; legal: a model's")
+        return self.parameters

@@ -15,7 +15,7 @@ class DifferenceSide(Block):
     created: str
     model: str
     device: str
-    dataset: str
+    dataset: str | None
 
 
 class ChangedCondition(Block):

@@ -68,7 +68,7 @@ class GateResult(Document):
     baseline: str
     model: str
     device: str
-    dataset: str
+    dataset: str | None
     status: Literal["within", "regression"]
     limits_percent: dict[str, Amount]
     compared: Count

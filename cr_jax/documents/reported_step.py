@@ -1,6 +1,6 @@
 """One step of the cost report: its counts, memory, modules, coverage and predicted time."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
@@ -20,6 +20,8 @@ from cr_jax.documents.prediction import StepPrediction
 from cr_jax.documents.step_labels import StepLabels, check_labels
 from cr_jax.records import Outcome, Pass, Phase
 
+#: The phases that a user asks for, and the step that is a user's function.
+ReportedPhase = Phase | Literal["step"]
 #: A figure per unit of work; null: the unit does not apply.
 PerUnit = float | UnsetType | None
 
@@ -157,7 +159,7 @@ class ReportedStep(Block):
     """The figures of one step."""
 
     name: str
-    phase: Phase
+    phase: ReportedPhase
     labels: StepLabels
     model: Annotated[ProgramTotals, Meta(description="The traced program, before the compiler.")]
     compiled: ProgramTotals | None

@@ -1,19 +1,28 @@
 """The cost report of predicted steps."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 from msgspec import UNSET
 
 from cr_jax.catalog import load
 from cr_jax.catalog.precision import matmul_precision
-from cr_jax.documents.cost_report import CostReport, EffectivePrecision, ReportedTarget, ReportedWorkload
+from cr_jax.documents.cost_report import (
+    CostReport,
+    EffectivePrecision,
+    ReportedArgument,
+    ReportedFunction,
+    ReportedTarget,
+    ReportedWorkload,
+)
 from cr_jax.documents.fields import Tool
+from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.paper.table_ii import beside_table_ii
 from cr_jax.printable import redact, redacted
-from cr_jax.profiling.stages import Compiled, Configured, Predicted
+from cr_jax.profiling.stages import Compiled, Configured, FunctionSubject, ModelSubject, Predicted
 from cr_jax.records import MODES, Workload, plain
 from cr_jax.report import build
 from cr_jax.report.step_figures import reported_step
@@ -26,30 +35,27 @@ _APART = ("lengths", "turn_histogram", "batches")
 
 def cost_report(predicted: Predicted) -> CostReport:
     """The document, as ``schemas/cost-report.schema.json`` describes it; it is not validated here."""
+    subject = predicted.counted.compiled.traced.subject
+    return _of_function(predicted, subject) if isinstance(subject, FunctionSubject) else _of_model(predicted, subject)
+
+
+def _of_model(predicted: Predicted, subject: ModelSubject) -> CostReport:
     counted = predicted.counted.steps
-    compiled = predicted.counted.compiled
-    configured = compiled.traced.configured
+    configured = subject.configured
     request, spec, config, data = configured.request, configured.spec, configured.config, configured.data
-    parameters = compiled.traced.model.parameters()
+    parameters = subject.model.parameters()
     epochs = {o.name: o.examples_per_epoch(config, data) for o in spec.objectives(config)}
     trainable = sum(p.size for p in parameters if p.trainable)
     paper = beside_table_ii(spec.name, data, config, spec.paper_count(config, trainable))
     account = build.parameter_account(parameters, paper, counted)
-    steps = tuple(
-        reported_step(step, epochs.get(step.step.objective), prediction)
-        for step, prediction in zip(counted, predicted.predictions, strict=True)
-    )
+    steps = _steps(predicted, epochs)
     turns = build.turn_rows(counted)
     answered_both_ways = {row.mode for row in turns} == set(MODES)
-    command = redacted(request.command)
     return CostReport(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        tool=Tool(name="cr-jax", version=__version__),
-        versions=versions(),
-        command=None if command is None else tuple(command),
+        **_head(request.command),
         model=build.model_entry(spec, plain(config)),
         dataset=build.dataset_entry(data, configured.problems),
-        target=_target(compiled),
+        target=_target(predicted.counted.compiled),
         workload=_workload(configured),
         definitions=build.DEFINITIONS,
         parameters=account,
@@ -57,6 +63,62 @@ def cost_report(predicted: Predicted) -> CostReport:
         steps=steps,
         turns=turns,
         conversation=build.conversation_costs(turns, data.turn_histogram) if answered_both_ways else None,
+    )
+
+
+def _of_function(predicted: Predicted, subject: FunctionSubject) -> CostReport:
+    counted, request = predicted.counted.steps, subject.request
+    parameters = subject.traced.parameters
+    account = build.parameter_account(parameters, None, counted) if parameters else None
+    steps = _steps(predicted, {})
+    (step,) = (one.step for one in counted)
+    return CostReport(
+        **_head(request.command),
+        model=build.function_entry(request.function.title, request.call),
+        function=ReportedFunction(
+            call=request.call,
+            batch=getattr(step.labels, "batch", None),
+            arguments=tuple(ReportedArgument(**plain(argument)) for argument in step.arguments),
+            tag="counted",
+        ),
+        dataset=None,
+        target=_target(predicted.counted.compiled),
+        workload=ReportedWorkload(
+            turns=None,
+            users=None,
+            batch=getattr(step.labels, "batch", None),
+            items_scored=None,
+            question_items=None,
+            top_k=None,
+            precision=request.precision,
+            dtype=None,
+            preset=None,
+            phases=(),
+            padding=None,
+        ),
+        definitions={name: text for name, text in build.DEFINITIONS.items() if name in build.OF_FUNCTIONS},
+        parameters=account,
+        summary=build.summary(counted, steps, (), account),
+        steps=steps,
+        turns=(),
+        conversation=None,
+    )
+
+
+def _head(command: tuple[str, ...] | None) -> dict[str, Any]:
+    shown = redacted(command)
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tool": Tool(name="cr-jax", version=__version__),
+        "versions": versions(),
+        "command": None if shown is None else tuple(shown),
+    }
+
+
+def _steps(predicted: Predicted, epochs: Mapping[str, int]) -> tuple[ReportedStep, ...]:
+    return tuple(
+        reported_step(step, epochs.get(step.step.objective), prediction)
+        for step, prediction in zip(predicted.counted.steps, predicted.predictions, strict=True)
     )
 
 
@@ -71,13 +133,13 @@ def _workload(configured: Configured) -> ReportedWorkload:
 
 
 def _target(compiled: Compiled) -> ReportedTarget:
-    target, work = compiled.target, compiled.traced.configured.work
+    target, subject = compiled.target, compiled.traced.subject
     accelerator = load.accelerator_or_none(target.name)
-    computed_in = matmul_precision(accelerator, work.precision, work.dtype) if accelerator else None
+    computed_in = matmul_precision(accelerator, subject.precision, subject.dtype) if accelerator and subject.dtype else None
     return ReportedTarget(
         **plain(target) | {"mesh": dict(target.mesh) or UNSET, "devices": target.devices if target.mesh else UNSET},
         compiled_for=target.name if build.all_compiled({step.outcome for step in compiled.steps}) else None,
-        precision=work.precision,
+        precision=subject.precision,
         effective_precision=cast(EffectivePrecision | None, computed_in),
         flags={n: redact(os.environ[n]) for n in ("XLA_FLAGS", "LIBTPU_INIT_ARGS") if os.environ.get(n)},
     )

@@ -8,10 +8,12 @@ from typing import NamedTuple
 from cr_jax.catalog import load
 from cr_jax.documents.cost_report import LargestBatch
 from cr_jax.errors import BadConfig, NotCompiled
-from cr_jax.profiling.pipeline import compile_for, prepare, trace
+from cr_jax.profiling.function_request import FunctionRequest
+from cr_jax.profiling.pipeline import compile_for, find_targets, prepare, trace, trace_function
 from cr_jax.profiling.request import SILENT, Listener, Request
-from cr_jax.profiling.stages import Compiled, Failed
+from cr_jax.profiling.stages import Compiled, Failed, Traced
 from cr_jax.records import CompiledStep
+from cr_jax.steps.function import examples, with_batch
 
 #: The most programs compiled per objective; the answer is then a bracket.
 COMPILES = 20
@@ -23,15 +25,19 @@ LARGEST = 1 << 24
 Peak = Callable[[int], int | None]
 
 
-def largest_batches(request: Request, memory_bytes: int | None = None, listener: Listener = SILENT) -> tuple[LargestBatch, ...]:
-    """Per training objective of ``request``: the largest batch whose compiled peak fits its only device.
+def largest_batches(
+    request: Request | FunctionRequest, memory_bytes: int | None = None, listener: Listener = SILENT
+) -> tuple[LargestBatch, ...]:
+    """Per training objective of ``request``, or for its function: the largest batch whose compiled peak fits its only device.
 
     memory_bytes: overrides the accelerator profile's memory. Every size in the answer was compiled. Raises
-    ``BadConfig`` where the device's memory is unknown, ``NotCompiled`` where there is no compiler for it.
+    ``BadConfig`` where the device's memory is unknown or no argument of the function was named as its batch, ``NotCompiled``
+    where there is no compiler for it.
     """
-    if "train" not in request.phases:
+    starts, traced = _tried_function(request) if isinstance(request, FunctionRequest) else _tried_model(request)
+    if not starts:
         return ()
-    configured, (target,) = prepare(request)
+    (target,) = find_targets(request.devices, request.mesh)
     if isinstance(target, Failed):
         raise target.reason
     accelerator = load.accelerator_or_none(target.name)
@@ -43,24 +49,47 @@ def largest_batches(request: Request, memory_bytes: int | None = None, listener:
 
     @cache
     def steps(batch: int) -> dict[str, CompiledStep]:
-        tried = replace(configured, request=replace(request, phases=("train",)), work=replace(configured.work, batch=batch))
-        (compiled,) = compile_for(trace(tried), [target], listener)
+        (compiled,) = compile_for(traced(batch), [target], listener)
         assert isinstance(compiled, Compiled)
-        return {step.objective: step for step in compiled.steps}
+        return {step.objective or step.name: step for step in compiled.steps}
 
-    def peak(objective: str, units: int) -> int | None:
+    def peak(name: str, units: int) -> int | None:
         batch = units * unit
-        step = steps(batch)[objective]
+        step = steps(batch)[name]
         if step.compiled_hlo is None and not _no_room(step.reason):
             raise NotCompiled(f"--max-batch: {step.name} at batch {batch} is not compiled: {step.reason}")
         return step.memory.peak_bytes
 
     rows = []
-    for objective in configured.spec.objectives(configured.config):
-        bracket = search(partial(peak, objective.name), limit, max(1, (request.batch or objective.batch) // unit))
-        bracket = bracket.times(unit)
-        rows.append(LargestBatch(objective=objective.name, memory_bytes=limit, **bracket._asdict(), tag="compiler"))
+    for name, start in starts.items():
+        bracket = search(partial(peak, name), limit, max(1, start // unit)).times(unit)
+        rows.append(LargestBatch(objective=name, memory_bytes=limit, **bracket._asdict(), tag="compiler"))
     return tuple(rows)
+
+
+def _tried_model(request: Request) -> tuple[dict[str, int], Callable[[int], Traced]]:
+    """The batch that each training objective starts from, and the training steps traced with another."""
+    configured, _ = prepare(request)
+    objectives = configured.spec.objectives(configured.config)
+
+    def traced(batch: int) -> Traced:
+        tried = replace(request, phases=("train",))
+        return trace(replace(configured, request=tried, work=replace(configured.work, batch=batch)))
+
+    tried_objectives = objectives if "train" in request.phases else ()
+    return {objective.name: request.batch or objective.batch for objective in tried_objectives}, traced
+
+
+def _tried_function(request: FunctionRequest) -> tuple[dict[str, int], Callable[[int], Traced]]:
+    """The function's own batch, and the function traced on another."""
+    user = request.function
+    if user.batch is None:
+        raise BadConfig(f"--max-batch: no argument of {user.title!r} is named as its batch; legal: batch=NAME among its options")
+
+    def traced(batch: int) -> Traced:
+        return trace_function(replace(request, function=with_batch(user, batch)))
+
+    return {user.title: examples(user)}, traced
 
 
 class FoundBatch(NamedTuple):

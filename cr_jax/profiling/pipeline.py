@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.catalog.topologies import Mesh
+from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.counting.count import count_hlo, count_walk
 from cr_jax.cost.counting.hlo_count import each_of
 from cr_jax.cost.memory.timeline import timeline
@@ -19,8 +21,9 @@ from cr_jax.errors import CrJaxError, NotCompiled
 from cr_jax.hlo.parse import parse
 from cr_jax.models import spec as specs
 from cr_jax.profiling.cost_report import cost_report
+from cr_jax.profiling.function_request import FunctionRequest
 from cr_jax.profiling.request import SILENT, Listener, Request
-from cr_jax.profiling.stages import Compiled, Configured, Counted, Failed, Predicted, Traced
+from cr_jax.profiling.stages import Compiled, Configured, Counted, Failed, FunctionSubject, ModelSubject, Predicted, Traced
 from cr_jax.records import CompiledStep, Target, Workload
 from cr_jax.report.arguments import kept_bytes
 from cr_jax.report.build import CountedStep
@@ -28,9 +31,10 @@ from cr_jax.report.document import validate
 from cr_jax.report.prediction import Options, step_prediction
 from cr_jax.steps import train, turn
 from cr_jax.steps.check import check_steps
+from cr_jax.steps.function import function_step
 from cr_jax.steps.sharding import over_mesh
 from cr_jax.steps.step import Step, abstract_model
-from cr_jax.targets.programs import Source, programs
+from cr_jax.targets.programs import programs
 from cr_jax.targets.resolve import resolve
 
 _T = TypeVar("_T")
@@ -39,7 +43,7 @@ _R = TypeVar("_R")
 TURNS = 1000
 
 
-def profile(request: Request, options: Options = Options(), listener: Listener = SILENT) -> CostReport:
+def profile(request: Request | FunctionRequest, options: Options = Options(), listener: Listener = SILENT) -> CostReport:
     """The cost report of ``request`` for its only device.
 
     Raises ``CrJaxError`` for anything a caller can mend.
@@ -50,7 +54,9 @@ def profile(request: Request, options: Options = Options(), listener: Listener =
     return result
 
 
-def profile_devices(request: Request, options: Options = Options(), listener: Listener = SILENT) -> list[CostReport | Failed]:
+def profile_devices(
+    request: Request | FunctionRequest, options: Options = Options(), listener: Listener = SILENT
+) -> list[CostReport | Failed]:
     """A cost report per device of ``request``: traced once, compiled side by side.
 
     A device that cannot be profiled is ``Failed``; an error of every device is raised.
@@ -63,15 +69,25 @@ def profile_devices(request: Request, options: Options = Options(), listener: Li
         validate(document, "the report (a bug in cr_jax: please report it)")
         return document
 
-    configured, targets = prepare(request)
-    return for_each(compile_for(trace(configured), targets, listener), report)
+    if isinstance(request, FunctionRequest):
+        traced = trace_function(request)
+        targets = find_targets(request.devices, traced.mesh)
+    else:
+        configured, targets = prepare(request)
+        traced = trace(configured)
+    return for_each(compile_for(traced, targets, listener), report)
 
 
 def prepare(request: Request) -> tuple[Configured, list[Target | Failed]]:
     """The request looked up, and the target of each of its devices."""
     data, problems = read_dataset(request.dataset)
-    targets = [attempt(device, partial(resolve, mesh=request.mesh), device) for device in request.devices]
+    targets = find_targets(request.devices, request.mesh)
     return configure(request, data, problems), targets
+
+
+def find_targets(devices: Sequence[str], mesh: Mesh = ()) -> list[Target | Failed]:
+    """The target of each device, or of a mesh of each."""
+    return [attempt(device, partial(resolve, mesh=mesh), device) for device in devices]
 
 
 def configure(request: Request, data: Dataset, problems: Sequence[str] = ()) -> Configured:
@@ -112,46 +128,58 @@ def trace(configured: Configured) -> Traced:
         steps += turn.of_kind(turn.turn_steps(model, work), request.turns_compiled)
     steps = over_mesh(model, steps, request.mesh)
     wanted = turn.ends(steps) if request.turns_compiled == "ends" else frozenset(s.name for s in steps)
-    return Traced(configured, model, tuple(steps), wanted)
+    return Traced(ModelSubject(configured, model), tuple(steps), wanted)
+
+
+def trace_function(request: FunctionRequest) -> Traced:
+    """A user's function as its only step. Raises ``BadConfig`` where it cannot be traced."""
+    traced = function_step(request.function, request.precision, request.mesh)
+    return Traced(FunctionSubject(request, traced), (traced.step,), frozenset({traced.step.name}))
 
 
 def trace_validation(configured: Configured) -> Traced:
     """The steps that validate training objectives by their own forward pass."""
     model = abstract_model(configured.spec, configured.config, configured.work.dtype)
     steps = over_mesh(model, check_steps(model, configured.work), configured.request.mesh)
-    return Traced(configured, model, tuple(steps), frozenset(step.name for step in steps))
+    return Traced(ModelSubject(configured, model), tuple(steps), frozenset(step.name for step in steps))
 
 
 def compile_for(traced: Traced, targets: Sequence[Target | Failed], listener: Listener = SILENT) -> list[Compiled | Failed]:
     """The steps compiled for each target, side by side; a failed target is passed through."""
-    source = Source(traced.configured.request.model, traced.model, traced.configured.work)
+    subject = traced.subject
     legal = {number: target for number, target in enumerate(targets) if not isinstance(target, Failed)}
-    made = programs(source, traced.steps, traced.wanted, list(legal.values()), listener.progress, listener.warn)
+    given = (traced.steps, subject.precision, traced.wanted, list(legal.values()))
+    made = programs(subject.source, *given, listener.progress, listener.warn)
     compiled = {number: Compiled(traced, target, steps) for (number, target), steps in zip(legal.items(), made, strict=True)}
     return [target if isinstance(target, Failed) else compiled[number] for number, target in enumerate(targets)]
 
 
 def count(compiled: Compiled, keep_modules: bool = False) -> Counted:
     """Count every step. keep_modules: keep the parsed programs for replay, which cuts them into pieces."""
-    return Counted(compiled, tuple(count_step(step, keep_modules) for step in compiled.steps))
+    given = compiled.traced.subject.assumptions
+    return Counted(compiled, tuple(count_step(step, keep_modules, given) for step in compiled.steps))
 
 
-def count_step(step: CompiledStep, keep_module: bool = False) -> CountedStep:
+def count_step(step: CompiledStep, keep_module: bool = False, assumptions: Assumptions = Assumptions()) -> CountedStep:
     """Count the traced and the compiled program of a step; the compiled one is parsed and walked once.
 
-    Raises ``Contradiction`` where the compiled program is not the traced step's.
+    Raises ``Contradiction`` where the compiled program is not the traced step's, and ``UnknownName`` for an assumption that
+    neither of the two programs needs.
     """
-    model = count_hlo(step.model_hlo, step.modules)
+    model = count_hlo(step.model_hlo, step.modules, assumptions)
     if step.compiled_hlo is None:
+        model.openings.refuse_unused(assumptions)
         return CountedStep(step, model, None)
     with collector_paused():
         module = parse(step.compiled_hlo)
         traced = model if step.devices == 1 else each_of(model, step.devices)
-        walk = Walk(module, products=traced.products)
+        walk = Walk(module, assumptions, products=traced.products)
+        counted = count_walk(walk, step.modules, traced, step.target.mesh)
+        (model.openings | counted.openings).refuse_unused(assumptions)
         return CountedStep(
             step,
             model,
-            count_walk(walk, step.modules, traced, step.target.mesh),
+            counted,
             timeline(module, step.modules),
             kept_bytes(step, module),
             list_operations(walk),
@@ -162,7 +190,7 @@ def count_step(step: CompiledStep, keep_module: bool = False) -> CountedStep:
 def predict(counted: Counted, options: Options = Options()) -> Predicted:
     """Every step's predicted time, energy and price."""
     accelerator = load.accelerator_or_none(counted.compiled.target.name)
-    dtype = counted.compiled.traced.configured.work.dtype
+    dtype = counted.compiled.traced.subject.dtype or "float32"
     entries = (step_prediction(s.step, accelerator, dtype, options, s.program, s.module) for s in counted.steps)
     return Predicted(counted, tuple(entries))
 

@@ -67,7 +67,7 @@ def _dataset(baseline: CostReport, where: str, known: Sequence[str], given: str 
     """A profile by its name; a file only if the user names it."""
     if given is not None:
         return given
-    name, asked = baseline.dataset.name, _option(baseline, "--dataset")[-1:]
+    name, asked = baseline.data.name, _option(baseline, "--dataset")[-1:]
     if name in known and set(asked) <= set(known):
         return name
     said = f" ({asked[0]!r})" if asked else ""

@@ -268,7 +268,7 @@ def _document(
     fixed = frozen(report, scheduled.objectives)
     document = RunEstimate(
         model=EstimatedModel(name=report.model.name, config=report.model.config),
-        dataset=EstimatedData(name=report.dataset.name, turns=report.dataset.sizes["turns"], problems=skipped),
+        dataset=EstimatedData(name=report.data.name, turns=report.data.sizes["turns"], problems=skipped),
         target=report.target,
         versions=report.versions,
         schedule=run.schedule,
@@ -307,7 +307,7 @@ def _per_epoch(step: ReportedStep) -> float:
 
 
 def _schedule(run: RunRequest, training: specs.Training, plan: TrainingPlan, counted: _Counted) -> _Scheduled:
-    turns, own = counted.report.dataset.sizes["turns"], counted.checks.by_objective()
+    turns, own = counted.report.data.sizes["turns"], counted.checks.by_objective()
     kind, number = read_schedule(run.schedule)
     steps = counted.train.by_objective()
     epochs = {

@@ -87,7 +87,8 @@ def as_csv(document: Comparison) -> str:
             writer.writerow(start + [""] * (3 + len(_PROGRAM) + 2 + len(_RATIOS) + len(_TIME) + 1))
             continue
         parameters, memory = row.parameters, row.memory
-        start += [csv_cell(v) for v in (parameters.trainable, parameters.total, memory.device_memory_bytes)]
+        start += [csv_cell(getattr(parameters, key, None)) for key in ("trainable", "total")]
+        start.append(csv_cell(memory.device_memory_bytes))
         fits = {one.phase: one.fits for one in memory.phases}
         for program in row.programs:
             ratio, time = program.ratio, program.time

@@ -35,7 +35,7 @@ def _overview(document: Comparison) -> TextTable:
         lines.append(
             (
                 row.name,
-                count(row.parameters.trainable),
+                count(row.parameters.trainable) if row.parameters else "unknown",
                 (f"{row.devices} x {row.compiled_for}" if row.devices else row.compiled_for) if row.compiled_for else "no",
                 row.effective_precision or "unknown",
                 scaled(peak, "B"),

@@ -12,6 +12,7 @@ from cr_jax.documents.cost_report import CostReport, LargestBatch, ReportedTarge
 from cr_jax.documents.reported_step import ReportedStep
 from cr_jax.render.collectives import collectives_table
 from cr_jax.render.escape import shown, terminal
+from cr_jax.render.function import call_table, function_header
 from cr_jax.render.memory import memory_tables
 from cr_jax.render.phrases import whole_count
 from cr_jax.render.predicted import render_predicted
@@ -21,9 +22,15 @@ _SHOWN_MODULES = 12
 
 
 def render_cost(report: CostReport, memory: bool = False) -> RenderableType:
-    """Header, parameters, training, precomputation, turns, predicted times, modules, coverage; with ``memory`` its timelines."""
+    """Header, parameters, training, precomputation, turns, predicted times, modules, coverage; with ``memory`` its timelines.
+
+    A user's function has one table in the place of training, precomputation and turns.
+    """
     report = shown(report)
     parts: list[RenderableType] = [_header(report), _parameters(report)]
+    calls = [s for s in report.steps if s.phase == "step"]
+    if calls:
+        parts.append(_spaced(call_table(calls, grid)))
     train = [s for s in report.steps if s.phase == "train"]
     if train:
         parts.append(_training(train))
@@ -79,6 +86,8 @@ def grid(title: str, *columns: str, note: str = "") -> Table:
 
 def _header(report: CostReport) -> Text:
     model, data, target, work = report.model, report.dataset, report.target, report.workload
+    if data is None:
+        return function_header(report, _target(target))
     text = Text()
     text.append(f"{model.title} on {data.title}", style="bold")
     text.append(f" · {_target(target)} · {work.dtype}, precision {work.precision}\n")
@@ -86,7 +95,7 @@ def _header(report: CostReport) -> Text:
     text.append(
         f"data set {data.name} ({count(data.sizes['items'])} items, {count(data.sizes['users'])} users, "
         f"{count(data.sizes['words'])} words) · preset {work.preset} · phases {phases} · "
-        f"turns 0 to {work.turns} · {work.users} user{'s' if work.users > 1 else ''} a turn · "
+        f"turns 0 to {work.turns} · {work.users} user{'s' if work.users != 1 else ''} a turn · "
         f"top {work.top_k}\n",
         style="dim",
     )
@@ -115,6 +124,9 @@ def _target(target: ReportedTarget) -> str:
 def _parameters(report: CostReport) -> Text:
     account = report.parameters
     text = Text("Parameters  ", style="bold")
+    if account is None:
+        text.append("unknown: no argument is known to hold weights; weights= names it\n", style="not bold dim")
+        return text
     text.append(f"{count(account.trainable)} trainable ({scaled(account.trainable_bytes, 'B')})", style="not bold")
     text.append(f" · {count(account.frozen)} frozen", style="not bold")
     for state in account.optimizer_state:
@@ -255,10 +267,10 @@ def _shared_products(steps: Sequence[ReportedStep]) -> Table:
 
 
 def _detailed(steps: Sequence[ReportedStep]) -> list[ReportedStep]:
-    """The steps with a table of modules: training, and the last incremental turn."""
-    train = [s for s in steps if s.phase == "train"]
+    """The steps with a table of modules: training, the last incremental turn, and a user's function."""
+    whole = [s for s in steps if s.phase in ("train", "step")]
     infer = [s for s in steps if s.phase == "infer" and s.labels.mode == "incremental"]
-    return train + infer[-1:]
+    return whole + infer[-1:]
 
 
 def _modules(step: ReportedStep) -> Table:

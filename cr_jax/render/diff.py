@@ -9,6 +9,7 @@ from rich.text import Text
 from cr_jax.documents.difference import Change, Difference, StepChange, TurnChange
 from cr_jax.documents.fields import JsonValue
 from cr_jax.render.escape import shown
+from cr_jax.render.phrases import on
 from cr_jax.render.text_table import TextTable, terminal
 from cr_jax.units import count, scaled
 
@@ -21,7 +22,7 @@ def render_diff(document: Difference) -> RenderableType:
     a, b = document.a, document.b
     head = Text()
     for mark, side in (("A", a), ("B", b)):
-        head.append(f"{mark}  {side.model} on {side.dataset}, {side.device}", style="bold")
+        head.append(f"{mark}  {side.model}{on(side.dataset)}, {side.device}", style="bold")
         head.append(f" · {side.file} · {side.created}\n", style="dim")
     if document.identical:
         head.append("\nidentical, time stamp and durations aside", style="green")

@@ -4,6 +4,7 @@ from rich.text import Text
 
 from cr_jax.documents.gate_result import GateResult, StepTimeVerdict
 from cr_jax.render.escape import shown
+from cr_jax.render.phrases import on
 
 
 def render_gate(result: GateResult) -> Text:
@@ -27,7 +28,7 @@ def render_gate(result: GateResult) -> Text:
     within = result.status == "within"
     verdict = "within limits" if within else f"regression: {len(result.breaches)} of {result.compared} figures"
     text.append(verdict, style="bold green" if within else "bold red")
-    text.append(f" · {result.model} on {result.dataset}, {result.device} · {result.compared} compared")
+    text.append(f" · {result.model}{on(result.dataset)}, {result.device} · {result.compared} compared")
     if result.updated:
         text.append(f" · {result.baseline} rewritten")
     return text

@@ -112,3 +112,8 @@ def energy_text(assumed: EnergyAssumptions) -> str:
     text = f"limit {scaled(assumed.limit_w, 'W')}, {idle}, host {assumed.host_w:g} W, PUE {assumed.pue:g}"
     grid = assumed.grid_g_per_kwh
     return text if grid is None else f"{text}, grid {grid:g} g CO2e per kWh ({assumed.grid_source})"
+
+
+def on(dataset: str | None) -> str:
+    """`` on DATASET``; nothing for a user's function, which has none."""
+    return "" if dataset is None else f" on {dataset}"

@@ -38,6 +38,8 @@ DEFINITIONS = {
     "replay": "the conversation so far is computed again at every turn",
     "incremental": "the state is carried from turn to turn and only what is new is computed",
 }
+#: The definitions that the report of a user's function needs.
+OF_FUNCTIONS = ("flop", "byte", "model", "compiled")
 
 
 @dataclass(frozen=True)
@@ -185,17 +187,18 @@ def _module_parameters(name: str, parameters: Sequence[Parameter]) -> ModulePara
 
 
 def summary(
-    counted: Sequence[CountedStep], steps: Sequence[ReportedStep], turns: Sequence[TurnCosts], parameters: ParameterAccount
+    counted: Sequence[CountedStep], steps: Sequence[ReportedStep], turns: Sequence[TurnCosts], parameters: ParameterAccount | None
 ) -> ReportSummary:
     """The figures a script asks for; ``None`` where there is no single one."""
     train = [step.per for step in steps if step.phase == "train"]
     peaks = [s.step.memory.peak_bytes for s in counted if s.step.outcome != "left out"]
     last = {row.mode: row for row in turns if row.t == max(other.t for other in turns)}
-    paper, single = parameters.paper, train[0] if len(train) == 1 else None
+    paper = parameters.paper if parameters else None
+    single = train[0] if len(train) == 1 else None
     replay, incremental = last.get("replay"), last.get("incremental")
     return ReportSummary(
-        trainable_parameters=parameters.trainable,
-        frozen_parameters=parameters.frozen,
+        trainable_parameters=parameters.trainable if parameters else None,
+        frozen_parameters=parameters.frozen if parameters else None,
         # One number has no meaning without its sizes: it is given where it is the paper's own figure.
         paper_parameters=paper.printed if paper and paper.counted == paper.printed else None,
         train_flops_per_step=single.flops_per_step if single else None,
@@ -226,6 +229,21 @@ def dataset_entry(dataset: Dataset, problems: Sequence[str] = ()) -> ReportedDat
         origins=origins,
         sha256=digest({"sizes": sizes, "lengths": lengths, "turn_histogram": histogram}),
         problems=tuple(problems),
+    )
+
+
+def function_entry(title: str, call: str | None) -> ReportedModel:
+    """A user's function in the place of the model. call: ``module:name`` where it was found."""
+    return ReportedModel(
+        name=call or title,
+        title=title,
+        paper=None,
+        code=None,
+        deviations=(),
+        carried=None,
+        limits="",
+        config={},
+        config_sha256=digest({}),
     )
 
 

@@ -148,8 +148,8 @@ def conditions(report: CostReport) -> dict[str, JsonValue]:
     target = report.target
     batches = {s.labels.objective: s.labels.batch for s in report.steps if s.phase == "train"}
     return {
-        "data set": report.dataset.name,
-        "data set sha256": report.dataset.sha256[:12],
+        "data set": report.dataset.name if report.dataset else None,
+        "data set sha256": report.dataset.sha256[:12] if report.dataset else None,
         **{f"workload.{key}": value for key, value in plain(report.workload).items()},
         "training batch": ", ".join(f"{name} {size}" for name, size in batches.items()) or None,
         "compiled": target.compiled_for is not None,

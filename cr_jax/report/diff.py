@@ -49,7 +49,8 @@ def difference(a: CostReport, b: CostReport, file_a: str, file_b: str, version: 
         identical=_lasting(a) == _lasting(b),
         causes=causes(a, b),
         parameters=tuple(
-            FigureChange(figure=key, **change(getattr(a.parameters, key), getattr(b.parameters, key))) for key in _PARAMETERS
+            FigureChange(figure=key, **change(getattr(a.parameters, key, None), getattr(b.parameters, key, None)))
+            for key in _PARAMETERS
         ),
         parameter_modules=_parameter_modules(a, b),
         steps=tuple(_step(name, steps_a.get(name), steps_b.get(name)) for name in _union(steps_a, steps_b)),
@@ -95,9 +96,8 @@ def _conditions(report: CostReport) -> dict[str, JsonValue]:
 
 
 def _side(report: CostReport, file: str) -> DifferenceSide:
-    return DifferenceSide(
-        file=file, created=report.created, model=report.model.name, device=report.target.name, dataset=report.dataset.name
-    )
+    dataset = report.dataset.name if report.dataset else None
+    return DifferenceSide(file=file, created=report.created, model=report.model.name, device=report.target.name, dataset=dataset)
 
 
 def _lasting(report: CostReport) -> CostReport:
@@ -115,7 +115,7 @@ def _union(a: Iterable[str], b: Iterable[str]) -> list[str]:
 
 def _parameter_modules(a: CostReport, b: CostReport) -> tuple[ModuleSizeChange, ...]:
     def sizes(report: CostReport) -> dict[str, int]:
-        return {row.module: row.trainable + row.frozen for row in report.parameters.modules}
+        return {row.module: row.trainable + row.frozen for row in (report.parameters.modules if report.parameters else ())}
 
     left, right = sizes(a), sizes(b)
     return tuple(

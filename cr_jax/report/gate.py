@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cr_jax.documents.base import constants, decode
-from cr_jax.documents.cost_report import CostReport
+from cr_jax.documents.base import constants, decode, known
+from cr_jax.documents.cost_report import CostReport, ReportedFunction
 from cr_jax.documents.fields import Tool
 from cr_jax.documents.gate_result import Finding, GateResult, SkippedComparison
 from cr_jax.documents.reported_step import ReportedStep
@@ -64,13 +64,19 @@ def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], whe
 
     Raises ``NotComparable`` where the two are of different data sets or models.
     """
-    if now.dataset.sha256 != baseline.dataset.sha256:
+    if now.dataset and baseline.dataset and now.dataset.sha256 != baseline.dataset.sha256:
         raise NotComparable(f"{where}: the sizes of data set {baseline.dataset.name!r} have changed since (sha256)")
     if now.model.name != baseline.model.name:
         raise NotComparable(f"{where}: model {baseline.model.name!r} is now {now.model.name!r}")
+    if (old_call := known(baseline.function)) and (new_call := known(now.function)):
+        _same_arguments(old_call, new_call, where)
     findings = _Findings(limits)
-    for key in _PARAMETERS:
-        findings.exact("parameters", key, getattr(baseline.parameters, key), getattr(now.parameters, key))
+    before, after = baseline.parameters, now.parameters
+    if before and after:
+        for key in _PARAMETERS:
+            findings.exact("parameters", key, getattr(before, key), getattr(after, key))
+    elif before or after:
+        findings.skip("parameters", f"the function's weights are unknown in {'this run' if before else 'the baseline'}")
     old, new = ({step.name: step for step in report.steps} for report in (baseline, now))
     other = other_toolchain(baseline, now)
     if other:
@@ -89,7 +95,7 @@ def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], whe
         baseline=where,
         model=now.model.name,
         device=now.target.name,
-        dataset=now.dataset.name,
+        dataset=now.dataset.name if now.dataset else None,
         status="regression" if findings.breaches else "within",
         limits_percent=dict(limits),
         compared=findings.compared,
@@ -100,6 +106,14 @@ def gate(baseline: CostReport, now: CostReport, limits: Mapping[str, float], whe
         time=None,
         updated=False,
     )
+
+
+def _same_arguments(old: ReportedFunction, new: ReportedFunction, where: str) -> None:
+    """Raise ``NotComparable`` where a function was traced on arguments of other shapes or types."""
+    before, after = ({a.name: f"{a.dtype}{list(a.shape)}" for a in call.arguments} for call in (old, new))
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) != after.get(name):
+            raise NotComparable(f"{where}: argument {name} is {before.get(name, 'not there')}, now {after.get(name, 'gone')}")
 
 
 def other_toolchain(baseline: CostReport, now: CostReport) -> str | None:

@@ -32,7 +32,7 @@ def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) 
     target = report.target
     pairs: list[tuple[str, Any, Any]] = [
         ("model", document["model"]["name"], report.model.name),
-        ("data set", document["dataset"]["name"], report.dataset.name),
+        ("data set", document["dataset"]["name"], report.data.name),
     ]
     config, wanted = document["model"]["config"], report.model.config
     pairs += [(f"configuration {key}", config.get(key), wanted.get(key)) for key in dict.fromkeys([*wanted, *config])]

@@ -42,7 +42,7 @@ def row(name: str, source: str | None, report: CostReport, accelerator: Accelera
         error=None,
         model=report.model.name,
         title=report.model.title,
-        dataset=report.dataset.name,
+        dataset=report.dataset.name if report.dataset else None,
         device=target.name,
         platform=target.platform,
         kind=target.kind,
@@ -57,7 +57,7 @@ def row(name: str, source: str | None, report: CostReport, accelerator: Accelera
         versions=report.versions,
         mesh=target.mesh,
         devices=target.devices,
-        parameters=RowParameters(**{key: getattr(parameters, key) for key in RowParameters.__struct_fields__}),
+        parameters=parameters and RowParameters(**{key: getattr(parameters, key) for key in RowParameters.__struct_fields__}),
         programs=programs(report),
         memory=memory(report, accelerator),
         coverage=coverage(report),
@@ -68,7 +68,7 @@ def effective_precision(target: ReportedTarget, work: ReportedWorkload, accelera
     """The type in which a matrix product of the workload's dtype is computed on the target; ``None``: unknown."""
     if target.effective_precision is not None:
         return target.effective_precision
-    if accelerator is not None:
+    if accelerator is not None and work.dtype is not None:
         return matmul_precision(accelerator, work.precision, work.dtype)
     return work.dtype if target.platform == "cpu" else None
 
@@ -88,6 +88,8 @@ def programs(report: CostReport) -> tuple[ComparedProgram, ...]:
             entries.append(_program(step, step.name, batch, units, objective=known(labels.objective)))
         elif step.phase == "precompute":
             entries.append(_program(step, step.name, None, None))
+        elif step.phase == "step":
+            entries.append(_program(step, "step", known(step.labels.batch), None))
     numbers = [row.t for row in report.turns]
     for place, t in (("first", min(numbers)), ("last", max(numbers))) if numbers else ():
         for row in report.turns:
@@ -140,7 +142,7 @@ def memory(report: CostReport, accelerator: Accelerator | None) -> RowMemory:
     """The highest peak of each phase, and whether it fits the device's memory: yes, no or unknown."""
     size = accelerator.memory_bytes if accelerator else None
     phases = []
-    for phase in PHASES:
+    for phase in (*PHASES, "step"):
         peaks = [step.memory.peak_bytes for step in report.steps if step.phase == phase and step.outcome != LEFT_OUT]
         if peaks:
             known = [peak for peak in peaks if peak is not None]

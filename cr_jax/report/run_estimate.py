@@ -201,7 +201,7 @@ def evaluation(
     """
     steps = {step.name: step for step in report.steps}
     replays = {turn.t: steps[turn.step] for turn in report.turns if turn.mode == "replay"}
-    states = states_by_turn(report.dataset, max(replays))
+    states = states_by_turn(report.data, max(replays))
     side = [step for step in report.steps if step.phase == "precompute"]
     parts = list(checks or ())
     for share, times in ((VALIDATION, passes if checks is None else 0), (TEST, 1)) if ranked else ():
@@ -224,7 +224,7 @@ def frozen(report: CostReport, runs: Mapping[str, ObjectiveRun]) -> FrozenCosts 
 
     runs: by objective. ``None``: no module is frozen.
     """
-    names = {m.module for m in report.parameters.modules if m.frozen and not m.trainable}
+    names = {m.module for m in report.account.modules if m.frozen and not m.trainable}
     if not names:
         return None
     sums: dict[str, float] = dict.fromkeys(("flops", "hbm_bytes", "flops_once", "hbm_bytes_once"), 0.0)

@@ -23,7 +23,7 @@ from cr_jax.documents.reported_step import (
 )
 from cr_jax.documents.step_labels import StepLabels
 from cr_jax.hlo.fingerprint import fingerprint
-from cr_jax.records import CompiledStep, Labels, TrainingLabels, TurnLabels
+from cr_jax.records import CompiledStep, FunctionLabels, Labels, TrainingLabels, TurnLabels
 from cr_jax.report.build import CountedStep
 from cr_jax.report.hlo_count import counted_collectives, counted_loops
 
@@ -76,6 +76,8 @@ def reported_step(
 
 def _labels(labels: Labels) -> StepLabels:
     """The labels without positions, which the report's turns have."""
+    if isinstance(labels, FunctionLabels):
+        return StepLabels() if labels.batch is None else StepLabels(batch=labels.batch)
     return StepLabels(**{field.name: getattr(labels, field.name) for field in fields(labels) if field.name != "positions"})
 
 
@@ -159,6 +161,8 @@ def _per(step: CompiledStep, count: HloCount, examples_per_epoch: int | None) ->
         units["epoch"] = devices * epoch if epoch else None
     elif isinstance(labels, TurnLabels):
         units["turn"] = devices / labels.users
+    elif isinstance(labels, FunctionLabels) and labels.batch:
+        units["example"] = devices / labels.batch
     figures: dict[str, Any] = {}
     for unit, share in units.items():
         figures[f"flops_per_{unit}"] = None if share is None else flops * share

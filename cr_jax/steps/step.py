@@ -1,6 +1,6 @@
 """A step: one pure function, the shapes of its arguments, and the role of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
@@ -31,6 +31,17 @@ class Step:
     modules: tuple[str, ...]
     shardings: tuple[PyTree, ...] | None = None
     results: PyTree = None
+    traced_by: Callable[[], jax.stages.Traced] | None = None
+    """Traces the step as its author jitted it; ``None``: ``function`` is jitted here."""
+
+    def trace(
+        self, arguments: tuple[PyTree, ...] | None = None, results: Mapping[str, PyTree] | None = None
+    ) -> jax.stages.Traced:
+        """The step traced on its abstract arguments, or on others of the same shapes. results: their shardings."""
+        if self.traced_by is not None:
+            return self.traced_by()
+        given = self.arguments if arguments is None else arguments
+        return jax.jit(self.function, donate_argnums=self.donated, **(results or {})).trace(*given)
 
     @property
     def phase(self) -> StepPhase:

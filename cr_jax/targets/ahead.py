@@ -1,6 +1,6 @@
 """Steps compiled in worker processes: for accelerators that are not attached, and for attached ones.
 
-Each job is one model for one target. Programs in the cache are taken from it; the others go to a worker process and come back
+Each job is one source for one target. Programs in the cache are taken from it; the others go to a worker process and come back
 step by step, so that finished steps are kept if a later one fails.
 """
 
@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from cr_jax.errors import ExportRefused
 from cr_jax.json_text import read_json
-from cr_jax.records import CompiledStep, Configuration, Target, Workload, plain
+from cr_jax.records import CompiledStep, Target
 from cr_jax.targets.cache import Cache, keep, step_key
-from cr_jax.targets.compilation import Compilation, another, as_traced, completed, from_json, uncompiled
+from cr_jax.targets.compilation import Compilation, another, as_traced, completed, from_json, traced_as, uncompiled
 from cr_jax.targets.resolve import description
+from cr_jax.targets.sources import ProgramSource
 from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
 from cr_jax.targets.worker_process import COMMAND, environment
 from cr_jax.targets.worker_request import CompileRequest
@@ -28,16 +30,15 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Job:
-    """One model for one target.
+    """The steps of one source for one target.
 
-    model: a name or ``package.module:SPEC``, for the worker. target: from ``resolve``. traced: the steps of ``lower_step``, for
-    any target. wanted: names of the steps to compile; the others are returned unchanged.
+    target: from ``resolve``. traced: the steps of ``lower_step``, for any target. wanted: names of the steps to compile; the
+    others are returned unchanged.
     """
 
-    model: str
-    config: Configuration
-    work: Workload
+    source: ProgramSource
     target: Target
+    precision: str
     traced: tuple[CompiledStep, ...]
     wanted: frozenset[str]
 
@@ -89,7 +90,12 @@ def _job(
         elif missing:
             results[step.name] = uncompiled(step, "no compiler", missing)
         else:
-            keys[step.name] = step_key(step, job.target)
+            try:
+                program = job.source.fingerprint(job.target.platform, step.name)
+            except ExportRefused as error:
+                results[step.name] = uncompiled(step, "failed", str(error))
+                continue
+            keys[step.name] = step_key(step, job.target, program)
             compilation = cache.get(keys[step.name])
             if compilation is not None and another(step, compilation) is None:
                 results[step.name] = completed(step, compilation, compilation.durations_s)
@@ -153,7 +159,7 @@ def _attempt(
 
     with tempfile.TemporaryDirectory(prefix="crjax-") as folder:
         request = Path(folder) / "request.json"
-        request.write_text(json.dumps(_request(job, list(named), folder)), encoding="utf-8")
+        request.write_text(json.dumps(_request(job, pending, folder)), encoding="utf-8")
         environ = environment(job.target.platform, job.target.attached, job.target.devices)
         reason = run_worker([*command, str(request)], environ, Path(folder) / "log", limits, hear, stop)
     if current:
@@ -161,13 +167,14 @@ def _attempt(
     return reason
 
 
-def _request(job: Job, steps: list[str], folder: str) -> CompileRequest:
+def _request(job: Job, steps: Sequence[CompiledStep], folder: str) -> CompileRequest:
+    names = [step.name for step in steps]
     return {
         "kind": "compile",
-        "model": job.model,
-        "config": plain(job.config),
-        "work": plain(job.work),
-        "steps": steps,
+        "source": job.source.describe(job.target.platform, names, Path(folder)),
+        "precision": job.precision,
+        "steps": names,
+        "traced_as": {step.name: traced_as(step.model_hlo, step.arguments) for step in steps},
         "target": description(job.target),
         "results": folder,
     }

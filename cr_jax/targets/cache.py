@@ -25,10 +25,11 @@ from cr_jax.targets.resolve import description
 FORMAT = 2
 
 
-def step_key(step: CompiledStep, target: Target) -> str:
-    """The key of a traced step on a target."""
+def step_key(step: CompiledStep, target: Target, program: str | None = None) -> str:
+    """The key of a traced step on a target. program: what decides it beyond the traced text."""
     return key(
         {
+            **({} if program is None else {"exported": program}),
             "program": fingerprint(step.model_hlo),
             "arguments": plain(step.arguments),
             "precision": step.precision,

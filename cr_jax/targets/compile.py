@@ -4,7 +4,7 @@ import contextlib
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
@@ -45,26 +45,36 @@ class Place:
 @dataclass(frozen=True)
 class LoweredStep:
     """A step lowered for the CPU. ``step``: as plain data, without a compiled program; what any
-    target's key, and the count of the traced program, are made of.
+    target's key, and the count of the traced program, are made of. refused: why the CPU has no such program; it is then that of
+    another platform.
     """
 
     step: CompiledStep
     traced: jax.stages.Traced
     lowered: jax.stages.Lowered
+    refused: str | None = None
 
     def compile(self) -> Compilation:
         """XLA's program for this machine's CPU."""
         return _compile(self.lowered, _CPU, self.step.durations_s, traced_as(self.step.model_hlo, self.step.arguments))
 
 
-def lower_step(step: Step, target: Target, precision: str) -> LoweredStep:
+def lower_step(step: Step, target: Target, precision: str, others: Sequence[str] = ()) -> LoweredStep:
     """``step`` traced and lowered for the CPU, whatever device the user's JAX prefers.
 
-    Raises ``BadConfig`` for sizes whose product XLA cannot hold.
+    others: platforms to lower a user's function for where the CPU has no such program, such as a kernel of another device.
+    Raises ``BadConfig`` for sizes whose product XLA cannot hold, and for a function that can be lowered for none of them.
     """
+    refused = None
     try:
         with jax.default_device(jax.devices("cpu")[0]) if target.platform == "cpu" else contextlib.nullcontext():
-            traced, lowered, durations = _lower(step, _CPU, precision)
+            try:
+                traced, lowered, durations = _lower(step, _CPU, precision)
+            except (ValueError, NotImplementedError) as error:
+                if step.traced_by is None:
+                    raise
+                refused = f"{step.name} cannot be lowered for the CPU: {one_line(error, 300)}"
+                traced, lowered, durations = _lower_elsewhere(step, others, precision, refused)
             text = _model_text(lowered)
     except (RuntimeError, OverflowError) as error:
         if "overflow" not in str(error) and not isinstance(error, OverflowError):
@@ -91,7 +101,17 @@ def lower_step(step: Step, target: Target, precision: str) -> LoweredStep:
         reason="not asked for",
         splits=splits(step),
     )
-    return LoweredStep(plain, traced, lowered)
+    return LoweredStep(plain, traced, lowered, refused)
+
+
+def _lower_elsewhere(
+    step: Step, platforms: Sequence[str], precision: str, refused: str
+) -> tuple[jax.stages.Traced, jax.stages.Lowered, dict[str, float]]:
+    """``step`` lowered for the first platform that has such a program. Raises ``BadConfig`` with ``refused``."""
+    for platform in platforms:
+        with contextlib.suppress(ValueError, NotImplementedError):
+            return _lower(step, Place(platform), precision)
+    raise BadConfig(refused)
 
 
 def compile_step(step: Step, target: Target, precision: str, compiled: bool = True) -> CompiledStep:
@@ -110,11 +130,16 @@ _CUBLAS = {"xla_gpu_enable_triton_gemm": False}
 _CPU = Place("cpu", None, COUNT_OPTIONS)
 
 
-def compile_for(step: Step, place: Place, precision: str) -> Compilation:
-    """The program that the compiler of ``place`` makes of ``step``."""
+def compile_for(step: Step, place: Place, precision: str, traced: tuple[str, str] | None = None) -> Compilation:
+    """The program that the compiler of ``place`` makes of ``step``.
+
+    traced: as ``traced_as`` gives it for the step; ``None``: the step is lowered as the caller did, for comparison.
+    """
     _, lowered, durations = _lower(step, place, precision)
-    _, model, _ = _lower(step, _CPU, precision)  # the caller lowered the same, for comparison
-    return _compile(lowered, place, durations, traced_as(_model_text(model), _arguments(step)))
+    if traced is None:
+        _, model, _ = _lower(step, _CPU, precision)
+        traced = traced_as(_model_text(model), _arguments(step))
+    return _compile(lowered, place, durations, traced)
 
 
 def _lower(step: Step, place: Place, precision: str) -> tuple[jax.stages.Traced, jax.stages.Lowered, dict[str, float]]:
@@ -124,9 +149,8 @@ def _lower(step: Step, place: Place, precision: str) -> tuple[jax.stages.Traced,
         arguments, results = on_mesh(step, place.mesh)
     elif place.device is not None:
         arguments = _on(place.device, step.arguments)
-    jitted = jax.jit(step.function, donate_argnums=step.donated, **results)
     with jax.default_matmul_precision(precision):
-        traced = _timed(durations, "trace", lambda: jitted.trace(*arguments))
+        traced = _timed(durations, "trace", lambda: step.trace(arguments, results))
         lowered = _timed(durations, "lower", lambda: traced.lower(lowering_platforms=(place.platform,)))
     return traced, lowered, durations
 

@@ -3,30 +3,23 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
-from cr_jax.records import CompiledStep, Target, Workload
-from cr_jax.steps.step import AbstractModel, Step
+from cr_jax.records import CompiledStep, Target
+from cr_jax.steps.step import Step
 from cr_jax.targets.ahead import Job, compile_jobs
 from cr_jax.targets.cache import Cache, kept_or_made
+from cr_jax.targets.compilation import uncompiled
 from cr_jax.targets.compile import lower_step
+from cr_jax.targets.sources import ProgramSource
 
 #: Called with one line.
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Source:
-    """The source of programs. name: the model, for a worker process."""
-
-    name: str
-    model: AbstractModel
-    work: Workload
-
-
 def programs(
-    source: Source,
+    source: ProgramSource,
     steps: Sequence[Step],
+    precision: str,
     wanted: frozenset[str],
     targets: Sequence[Target],
     progress: Tell | None = None,
@@ -39,13 +32,15 @@ def programs(
     """
     if not targets:
         return []
-    cache, work = Cache(), source.work
+    cache = Cache()
     here = next((t for t in targets if _here(t)), None)
 
     def make(step: Step) -> CompiledStep:
-        lowered = lower_step(step, here or targets[0], work.precision)
+        lowered = lower_step(step, here or targets[0], precision, [t.platform for t in targets if not _here(t)])
         if here is None or step.name not in wanted:
             return lowered.step
+        if lowered.refused is not None:
+            return uncompiled(lowered.step, "failed", lowered.refused)
         if progress:
             progress(step.name)
         return kept_or_made(lowered.step, here, cache, lowered.compile, warn)
@@ -53,7 +48,7 @@ def programs(
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         made = tuple(pool.map(make, steps))
     elsewhere = [number for number, target in enumerate(targets) if not _here(target)]
-    jobs = [Job(source.name, source.model.config, work, targets[number], made, wanted) for number in elsewhere]
+    jobs = [Job(source, targets[number], precision, made, wanted) for number in elsewhere]
     ahead = dict(zip(elsewhere, compile_jobs(jobs, cache=cache, progress=progress, warn=warn), strict=True))
     return [ahead.get(number, made) for number in range(len(targets))]
 

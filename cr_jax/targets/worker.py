@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
@@ -18,7 +18,15 @@ from cr_jax.printable import named
 from cr_jax.records import ArrayShape, Lengths, TextLengths, Workload, plain
 from cr_jax.resources import write_atomically
 from cr_jax.targets.compilation import to_json
-from cr_jax.targets.worker_request import AheadDescription, CompileRequest, ProbeRequest, TargetDescription
+from cr_jax.targets.worker_request import (
+    AheadDescription,
+    CompileRequest,
+    ExportedDescription,
+    ModelDescription,
+    ProbeRequest,
+    SourceDescription,
+    TargetDescription,
+)
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -55,13 +63,15 @@ def _tell_device(request: ProbeRequest, say: TextIO) -> None:
 def _compile(request: CompileRequest, say: TextIO) -> None:
     from cr_jax.targets.compile import compile_for
 
-    place = _place(request["target"])
-    steps, precision = traced_steps(request), request["work"]["precision"]
+    place, source = _place(request["target"]), request["source"]
+    steps, precision = traced_steps(source, request["target"].get("mesh", ())), request["precision"]
     for name in request["steps"]:
         _say(say, event="start", step=name)
         file = Path(request["results"]) / f"{request['steps'].index(name)}.json"
         try:
-            compilation = compile_for(steps[name], place, precision)
+            # An exported step is the caller's own program: there is nothing to trace it again from.
+            traced = request["traced_as"][name] if source["kind"] == "exported" else None
+            compilation = compile_for(steps[name], place, precision, traced)
             write_atomically(file, json.dumps(to_json(compilation)))
         except Exception as error:
             # Any error of a compiler or a user's model becomes this step's row; the next step is tried.
@@ -71,8 +81,24 @@ def _compile(request: CompileRequest, say: TextIO) -> None:
             _say(say, event="done", step=name)
 
 
-def traced_steps(request: CompileRequest) -> "dict[str, Step]":
-    """The steps of the request by name, built anew from the model, its configuration and the workload."""
+def traced_steps(source: SourceDescription, mesh: Sequence[tuple[str, int]] = ()) -> "dict[str, Step]":
+    """The steps of a source by name: exported ones, or built anew from a model, its configuration and the workload.
+
+    mesh: axes that a model is split over; an exported step says itself how it is split.
+    """
+    return _imported(source) if source["kind"] == "exported" else _built(source, dict(mesh))
+
+
+def _imported(source: ExportedDescription) -> "dict[str, Step]":
+    from cr_jax.targets.exporting import imported
+
+    read = {name: Path(one["file"]).read_bytes() for name, one in source["steps"].items()}
+    return {
+        name: imported(name, read[name], one["names"], one["donated"], one["splits"]) for name, one in source["steps"].items()
+    }
+
+
+def _built(request: ModelDescription, axes: Mapping[str, int]) -> "dict[str, Step]":
     from cr_jax.models import spec as specs
     from cr_jax.steps import check, train, turn
     from cr_jax.steps.sharding import sharded
@@ -91,7 +117,6 @@ def traced_steps(request: CompileRequest) -> "dict[str, Step]":
         *([items] if items else []),
         *turn.turn_steps(model, work),
     )
-    axes = dict(request["target"].get("mesh", []))
     return {step.name: sharded(step, axes) for step in steps}
 
 

@@ -53,13 +53,46 @@ class ProbeRequest(TypedDict):
     platform: str
 
 
-class CompileRequest(TypedDict):
-    """Steps of a model are to be compiled, each result written to a file in the folder ``results``."""
+class ModelDescription(TypedDict):
+    """A model, which the worker imports by name and traces itself."""
 
-    kind: Literal["compile"]
+    kind: Literal["model"]
     model: str
     config: dict[str, Any]
     work: dict[str, Any]
+
+
+class ExportedStep(TypedDict):
+    """A step as StableHLO in a file. names: of its arguments, a leaf each. donated: their numbers. splits: per
+    argument and dimension, the axes of the mesh that split it; empty: a single device.
+    """
+
+    file: str
+    names: list[str]
+    donated: list[int]
+    splits: list[list[list[str]]]
+
+
+class ExportedDescription(TypedDict):
+    """Steps that were traced and exported by the caller."""
+
+    kind: Literal["exported"]
+    steps: dict[str, ExportedStep]
+
+
+SourceDescription = ModelDescription | ExportedDescription
+
+
+class CompileRequest(TypedDict):
+    """Steps are to be compiled, each result written to a file in the folder ``results``.
+
+    traced_as: by step, SHA-256 of the traced program and of its arguments as the caller has them.
+    """
+
+    kind: Literal["compile"]
+    source: SourceDescription
+    precision: str
     steps: list[str]
+    traced_as: dict[str, tuple[str, str]]
     target: TargetDescription
     results: str

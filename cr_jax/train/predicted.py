@@ -19,8 +19,9 @@ from cr_jax.report.run_estimate import mixed, summed
 from cr_jax.steps.step import AbstractModel
 from cr_jax.steps.train import training_step
 from cr_jax.targets.device_protocol import Device
-from cr_jax.targets.programs import Source, programs
+from cr_jax.targets.programs import programs
 from cr_jax.targets.resolve import profile_name, resolve
+from cr_jax.targets.sources import ModelSource
 
 _SECONDS = ("seconds", "low_s", "high_s")
 
@@ -112,5 +113,6 @@ def _entries(
     """By objective, the prediction of the step with such a batch."""
     work = dataclasses.replace(work, batches=batches)
     steps = [training_step(model, o, work) for o in model.spec.objectives(model.config) if o.name in batches]
-    (made,) = programs(Source(model.spec.name, model, work), steps, frozenset(step.name for step in steps), [target])
+    source = ModelSource(model.spec.name, model.config, work)
+    (made,) = programs(source, steps, work.precision, frozenset(step.name for step in steps), [target])
     return {step.objective: step_prediction(step, accelerator, work.dtype) for step in made}

@@ -22,6 +22,7 @@ from cr_jax.targets.ahead import Job, compile_jobs
 from cr_jax.targets.cache import Cache, step_key
 from cr_jax.targets.compilation import traced_as
 from cr_jax.targets.compile import compile_step
+from cr_jax.targets.sources import ModelSource
 from cr_jax.targets.supervise import Limits, telling_line
 from cr_jax.targets.worker import workload
 from cr_jax.targets.worker_process import environment
@@ -39,7 +40,7 @@ def job():
     model = abstract_model(dmn.SPEC, config)
     steps = (*training_steps(model, work), *turn_steps(model, work)[:2])
     traced = [compile_step(s, TARGET, "default", compiled=False) for s in steps]
-    return Job("dmn", config, work, TARGET, tuple(traced), frozenset(s.name for s in steps))
+    return Job(ModelSource("dmn", config, work), TARGET, "default", tuple(traced), frozenset(s.name for s in steps))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from cr_jax.steps.turn import precompute_step, turn_steps
 from cr_jax.targets.ahead import Job, _request
 from cr_jax.targets.compilation import another, traced_as
 from cr_jax.targets.compile import Place, compile_for, lower_step
+from cr_jax.targets.sources import ModelSource
 from cr_jax.targets.worker import traced_steps
 
 TARGET = Target("h100", "cuda", False, kind="", autotuned=None, compiler={}, problem=None)
@@ -55,8 +56,8 @@ def any_target(monkeypatch):
 def rebuilt(work, model="mmn", config=None):
     """The steps that a worker builds for ``work``, by name."""
     config = tiny.case(model).config if config is None else config
-    request = _request(Job(model, config, work, TARGET, (), frozenset()), [], "")
-    return traced_steps(json.loads(json.dumps(request)))
+    job = Job(ModelSource(model, config, work), TARGET, work.precision, (), frozenset())
+    return traced_steps(json.loads(json.dumps(_request(job, [], "")))["source"])
 
 
 def identity(work, model="mmn"):

@@ -4,7 +4,7 @@ from msgspec import convert
 
 from cr_jax.cost.memory.timeline import Timeline
 from cr_jax.documents.memory import AliveBuffer, MemoryAccount, MemoryPoint, MemoryTimeline, RoleBytes
-from cr_jax.records import ROLES, CompiledStep
+from cr_jax.records import OTHER, ROLES, CompiledStep
 
 
 def memory_account(step: CompiledStep, timeline: Timeline | None = None, kept: int | None = None) -> MemoryAccount:
@@ -18,7 +18,8 @@ def memory_account(step: CompiledStep, timeline: Timeline | None = None, kept: i
     compiler reserves, with idle buffers and gaps.
     """
     arguments = step.arguments if step.compiled_hlo is None else step.local_arguments
-    roles = {role: sum(a.bytes for a in arguments if a.role == role) for role in ROLES}
+    listed = [*ROLES, *([OTHER] if any(a.role == OTHER for a in arguments) else [])]
+    roles = {role: sum(a.bytes for a in arguments if a.role == role) for role in listed}
     figures = step.memory
     held, told, peak = sum(roles.values()), figures.argument_bytes, figures.peak_bytes
     return MemoryAccount(

@@ -1,0 +1,74 @@
+"""Options of the commands that take a user's function in the place of a model."""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cr_jax.cli.options import WorkloadOptions, importable
+from cr_jax.errors import BadConfig
+
+if TYPE_CHECKING:
+    from cr_jax.profiling.function_request import FunctionRequest
+
+FUNCTION_HELP = (
+    "Instead of a model: package.module:NAME. NAME() is called and returns (function, arguments), or with a dict of options "
+    "(donate, static, weights, batch, keywords, name) as the third; the function is traced, never run."
+)
+Function = Annotated[str | None, typer.Option(help=FUNCTION_HELP, callback=importable)]
+#: Options of a workload that a function has too.
+_SHARED = ("precision", "mesh")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionOptions:
+    """A function, and what the user knows about its loops and kernels."""
+
+    function: Function = None
+    trips: Annotated[
+        list[str] | None, typer.Option(help="With --function: NAME=N iterations of a loop whose count is unknown; repeat it.")
+    ] = None
+    kernel: Annotated[list[str] | None, typer.Option(help="With --function: NAME=FLOPS,BYTES of a custom kernel; repeat it.")] = (
+        None
+    )
+
+    def named(self, model: str | None) -> str | None:
+        """The function's name; ``None``: a model is asked for. Raises ``BadConfig`` where it is not one of the two."""
+        if (model is None) == (self.function is None):
+            raise BadConfig(
+                f"{'both' if model else 'neither'} --model {'and' if model else 'nor'} --function; "
+                "legal: --model NAME or --function package.module:NAME"
+            )
+        if self.function is None and (self.trips or self.kernel):
+            raise BadConfig("--trips and --kernel belong to --function; legal: crjax hlo has them for any program")
+        return self.function
+
+    def function_request(self, workload: WorkloadOptions, devices: Sequence[str], command: Sequence[str]) -> "FunctionRequest":
+        """The question about the function. workload: the command's options, of which a function has the precision alone.
+
+        Calls the user's code. Raises ``BadConfig`` and ``UnknownName``.
+        """
+        for field in fields(WorkloadOptions):
+            if field.name not in _SHARED and getattr(workload, field.name) != field.default and field.default is not MISSING:
+                option = f"--{field.name.strip('_').replace('_', '-')}"
+                raise BadConfig(
+                    f"{option}: belongs to --model; legal with --function: --{', --'.join(_SHARED)}, --trips, --kernel"
+                )
+
+        from cr_jax.catalog.topologies import read_mesh
+        from cr_jax.cost.assumptions import Assumptions, parse_kernels, parse_trips
+        from cr_jax.profiling.function_request import FunctionRequest
+        from cr_jax.profiling.named_function import named_function
+
+        assert self.function is not None
+        given = Assumptions(parse_trips(self.trips or ()), parse_kernels(self.kernel or ()))
+        return FunctionRequest(
+            named_function(self.function),
+            tuple(devices),
+            workload.precision,  # type: ignore[arg-type]  # the request checks it
+            read_mesh(workload.mesh) if workload.mesh is not None else (),
+            given,
+            command=tuple(command),
+            call=self.function,
+        )
