@@ -11,8 +11,8 @@ import pytest
 from battery.check import complaints
 from battery.program import Program
 from battery.registry import kinds, makers
-from cr_jax import count_hlo
 from cr_jax.cost.assumptions import Assumptions
+from cr_jax.cost.counting.count import count_hlo
 
 SHARDED = makers("sharded")
 ALONE = {name: make for name, make in makers().items() if name not in SHARDED}

@@ -4,8 +4,8 @@ import gc
 
 import pytest
 
-from cr_jax import count_hlo
 from cr_jax.cost.attribution import Attribution, Origins, Scope, root_of
+from cr_jax.cost.counting.count import count_hlo
 from cr_jax.hlo.parse import parse
 
 

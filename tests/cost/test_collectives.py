@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sharded_programs import BATCH, CLASSES, HIDDEN, LAYERS, TURNS, VECTORS, WIDTH, WORDS
 
-from cr_jax import count_hlo
 from cr_jax.cost.assumptions import Assumptions
+from cr_jax.cost.counting.count import count_hlo
 from cr_jax.cost.operations.operation_list import operations
 from cr_jax.cost.rules.collective_rules import ring_share
 from cr_jax.errors import BadConfig, BadHlo

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from cr_jax import count_hlo
 from cr_jax.cost.assumptions import Assumptions
+from cr_jax.cost.counting.count import count_hlo
 from cr_jax.targets.jaxpr import count_jaxpr
 
 STEPS, BATCH, HIDDEN = 6, 4, 16

@@ -3,7 +3,7 @@
 from io import StringIO
 from pathlib import Path
 
-from cr_jax import count_hlo
+from cr_jax.cost.counting.count import count_hlo
 from cr_jax.documents.base import decode, plain
 from cr_jax.documents.hlo_count import HloCountDocument
 from cr_jax.render.cost import show
