@@ -33,6 +33,8 @@ _NAMED = {
     "HouseholderProduct": "orgqr",
     "Eigh": "syevd",
     "EighTpu": "syevd",
+    "InvertDiagBlocksLowerTriangular": "trtri",
+    "InvertDiagBlocksUpperTriangular": "trtri",
     "cuhybrid_eig_real": "geev",
     "cuhybrid_eig_comp": "geev",
     "hiphybrid_eig_real": "geev",
@@ -54,7 +56,7 @@ _SAME = {
     "geqp": "geqrf",
 }
 _ROUTINES = frozenset(
-    {"potrf", "getrf", "geqrf", "orgqr", "ormqr", "syevd", "sytrd", "gehrd", "gesvd", "geev", "gees", "trsm", "gtsv"}
+    {"potrf", "getrf", "geqrf", "orgqr", "ormqr", "syevd", "sytrd", "gehrd", "gesvd", "geev", "gees", "trsm", "trtri", "gtsv"}
 )
 #: Targets of calls that run a kernel of the user's, and its name in their configuration.
 _KERNELS = ("tpu_custom_call", "__gpu$xla.gpu.triton", "mosaic_gpu")
@@ -161,6 +163,7 @@ def _flops(routine: str, m: int, n: int) -> int | None:
     """Three times the operations on one matrix of m rows and n columns, m >= n."""
     return {
         "potrf": n**3,
+        "trtri": n**3,
         "getrf": 3 * m * n**2 - n**3,
         "geqrf": 6 * m * n**2 - 2 * n**3,
         "orgqr": 6 * m * n**2 - 2 * n**3,

@@ -101,6 +101,18 @@ def test_linear_algebra_follows_its_formula_in_both_kinds_of_numbers(name, dtype
     assert [(one.source, one.flops) for one in calls] == [("formula", each * (flops // divisor))]
 
 
+def test_inverted_blocks_of_a_triangular_solve_on_a_tpu():
+    text = """HloModule m
+
+ENTRY e {
+  a = f32[3,128,128] parameter(0)
+  ROOT r = f32[3,128,128] custom-call(a), custom_call_target="InvertDiagBlocksLowerTriangular"
+}
+"""
+    (call,) = count_hlo(text).declared
+    assert (call.source, call.flops) == ("formula", 3 * 128**3 // 3)
+
+
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
 def test_linear_algebra_before_the_compiler_is_a_formula_too(platform):
     def factor(a):
