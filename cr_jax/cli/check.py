@@ -11,6 +11,7 @@ import typer
 from msgspec import structs
 
 from cr_jax.cli.options import add_command, importable
+from cr_jax.documents.base import known
 from cr_jax.errors import BadConfig, BadInput
 from cr_jax.printable import one_line
 from cr_jax.profiling.request import Listener, Request
@@ -19,6 +20,7 @@ from cr_jax.version import __version__
 if TYPE_CHECKING:
     from cr_jax.documents.cost_report import CostReport
     from cr_jax.documents.gate_result import GateResult
+    from cr_jax.profiling.function_request import FunctionRequest
     from cr_jax.report.gate import NotComparable
 
 #: Exit codes: a breach; nothing that could be compared. Misuse is 2, as everywhere.
@@ -46,6 +48,12 @@ class CheckOptions:
         str | None,
         typer.Option(
             help="The baseline's model package.module:SPEC; imports that module and runs its code.", callback=importable
+        ),
+    ] = None
+    function: Annotated[
+        str | None,
+        typer.Option(
+            help="The baseline's function package.module:NAME; calls NAME() and traces its function.", callback=importable
         ),
     ] = None
     dataset: Annotated[str | None, typer.Option(help="The file of the baseline's data set, if it is not a profile.")] = None
@@ -121,6 +129,8 @@ def _checked(old: "CostReport", limits: dict[str, float], options: CheckOptions)
     from cr_jax.report import gate
 
     baseline = options.baseline
+    if known(old.function) is not None or options.function is not None:
+        return _checked_function(old, limits, options)
     request = rerun(old, str(baseline), load.dataset_names(), options.dataset, options.device, options.model)
     now = _again(request)
     result = gate.gate(old, now, limits, str(baseline), __version__)
@@ -136,10 +146,28 @@ def _checked(old: "CostReport", limits: dict[str, float], options: CheckOptions)
     return result, now
 
 
-def _again(request: Request) -> "CostReport":
+def _checked_function(old: "CostReport", limits: dict[str, float], options: CheckOptions) -> "tuple[GateResult, CostReport]":
+    """The same for the report of a function. Raises ``NotComparable``, and ``BadConfig`` for options that belong to models."""
+    from cr_jax.profiling.rerun import rerun_function
+    from cr_jax.report import gate
+
+    for option, value in (
+        ("--time", options.time),
+        ("--keep-programs", options.keep_programs or None),
+        ("--model", options.model),
+    ):
+        if value is not None:
+            raise BadConfig(f"{option}: belongs to the report of a model; {options.baseline} is of a function")
+    request = rerun_function(old, str(options.baseline), options.function, options.device)
+    now = _again(request)
+    return gate.gate(old, now, limits, str(options.baseline), __version__), now
+
+
+def _again(request: "Request | FunctionRequest") -> "CostReport":
     from cr_jax.profiling import pipeline
 
-    print(f"counting {request.model} on {request.dataset}, {request.devices[0]}", file=sys.stderr)
+    on = f" on {request.dataset}" if isinstance(request, Request) else ""
+    print(f"counting {request.model}{on}, {request.devices[0]}", file=sys.stderr)
     return pipeline.profile(request, listener=Listener(warn=partial(print, file=sys.stderr)))
 
 

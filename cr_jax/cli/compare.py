@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import structs
 
+from cr_jax.cli.functions import FunctionOptions
 from cr_jax.cli.options import Dataset, PresetAcross, PricingOptions, WorkloadOptions, add_command, importable, names
 from cr_jax.cli.paths import check_file, check_folder
 from cr_jax.cli.progress import StatusLine
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cr_jax.documents.comparison import Comparison
     from cr_jax.documents.cost_report import CostReport
     from cr_jax.predict.money.pricing import Rates
+    from cr_jax.profiling.function_request import FunctionRequest
     from cr_jax.profiling.stages import Failed
     from cr_jax.report.capacity import Target
     from cr_jax.report.compare import Cell
@@ -50,7 +52,7 @@ class _Subject:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions(PricingOptions, WorkloadOptions, _Subject):
+class CompareOptions(PricingOptions, WorkloadOptions, FunctionOptions, _Subject):
     """The options of ``crjax compare``."""
 
     baseline: Annotated[str | None, typer.Option(help="The row that ratios refer to. Default: the first.")] = None
@@ -74,12 +76,12 @@ def compare(options: CompareOptions) -> None:
 
     if options.format_ not in FORMATS:
         raise UnknownName("format", options.format_, FORMATS)
-    if bool(options.reports) == (options.model is not None):
-        raise BadConfig("compare takes saved reports or --model, one of the two")
+    if [bool(options.reports), options.model is not None, options.function is not None].count(True) != 1:
+        raise BadConfig("compare takes saved reports, --model or --function, one of the three")
     check_file("--out", options.out)
     check_folder("--plot", options.plot)
-    if options.mesh is not None and (options.turns_per_second is not None or options.model is None):
-        raise BadConfig("--mesh: legal with --model, and without --turns-per-second, which counts single devices")
+    if options.mesh is not None and (options.turns_per_second is not None or options.reports):
+        raise BadConfig("--mesh: legal with --model and --function, and without --turns-per-second, which counts single devices")
     phases = tuple(options.phase or PHASES)
     target = capacity.target(options.turns_per_second, options.p95_ms, phases, options.model is not None)
     requests = _requests(options)
@@ -92,18 +94,25 @@ def compare(options: CompareOptions) -> None:
     document = comparing.compare(cells, __version__, options.baseline, ["crjax", *sys.argv[1:]], rates)
     if target is not None:
         document = structs.replace(
-            document, capacity=_capacity(document, cells, {request.model: request for request in requests}, target, rates)
+            document,
+            capacity=_capacity(
+                document, cells, {request.model: request for request in requests if isinstance(request, Request)}, target, rates
+            ),
         )
     _emit(document, options)
     if not document.counted:
         raise typer.Exit(1)
 
 
-def _requests(options: CompareOptions) -> list[Request]:
-    """A request per model; none where saved reports are compared. Raises ``UnknownName`` and ``BadConfig``."""
+def _requests(options: CompareOptions) -> "list[Request] | list[FunctionRequest]":
+    """A request per model or function; none where saved reports are compared. Raises ``UnknownName`` and ``BadConfig``."""
+    devices = names("--device", options.device)
+    if options.function is not None:
+        functions = names("--function", options.function)
+        return [replace(options, function=one).function_request(options, devices, ("crjax", *sys.argv[1:])) for one in functions]
     if options.model is None:
         return []
-    models, devices = names("--model", options.model), names("--device", options.device)
+    models = names("--model", options.model)
     if options.set_ and len(models) > 1:
         raise BadConfig("--set: models do not share configuration keys; legal with one --model")
     preset = options.preset or ("matched" if len(models) > 1 else "published")
@@ -139,18 +148,20 @@ def _saved(files: Sequence[Path]) -> "list[Cell]":
     return [saved(read_report(file), str(file)) for file in files]
 
 
-def _profiled(requests: Sequence[Request]) -> "list[Cell]":
-    """Profile every model for every device. What is wrong for every cell is refused before the first."""
+def _profiled(requests: "Sequence[Request | FunctionRequest]") -> "list[Cell]":
+    """Profile every model or function for every device. What is wrong for every cell is refused before the first."""
     from cr_jax.catalog import load
     from cr_jax.models import spec
     from cr_jax.profiling.pipeline import profile_devices, read_dataset
 
     for request in requests:
-        spec.find(request.model)
+        if isinstance(request, Request):
+            spec.find(request.model)
     for name in requests[0].devices:
         if name not in (legal := ("cpu", "gpu", "tpu", *load.accelerator_names())):
             raise UnknownName("device", name, dict.fromkeys(legal))
-    read_dataset(requests[0].dataset)
+    if isinstance(requests[0], Request):
+        read_dataset(requests[0].dataset)
     cells: list[Cell] = []
     for number, request in enumerate(requests, 1):
         cells += profile_model(request, f"{number}/{len(requests)}", profile_devices)
@@ -185,7 +196,9 @@ def _capacity(
     return capacity(searches, target, rates)
 
 
-def profile_model(request: Request, place: str, profile: "Callable[..., list[CostReport | Failed]]") -> "list[Cell]":
+def profile_model(
+    request: "Request | FunctionRequest", place: str, profile: "Callable[..., list[CostReport | Failed]]"
+) -> "list[Cell]":
     """A row per device of ``request``; a failure of any kind is a row with its reason.
 
     place: where this request stands among all, for progress. profile: as ``pipeline.profile_devices``, which

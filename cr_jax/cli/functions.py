@@ -17,8 +17,9 @@ FUNCTION_HELP = (
     "(donate, static, weights, batch, keywords, name) as the third; the function is traced, never run."
 )
 Function = Annotated[str | None, typer.Option(help=FUNCTION_HELP, callback=importable)]
-#: Options of a workload that a function has too.
+#: Options of a workload that a function has too, and those that it has not.
 _SHARED = ("precision", "mesh")
+_OF_MODELS = frozenset(f.name for f in fields(WorkloadOptions)) - set(_SHARED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class FunctionOptions:
         Calls the user's code. Raises ``BadConfig`` and ``UnknownName``.
         """
         for field in fields(WorkloadOptions):
-            if field.name not in _SHARED and getattr(workload, field.name) != field.default and field.default is not MISSING:
+            if field.name in _OF_MODELS and getattr(workload, field.name) != field.default and field.default is not MISSING:
                 option = f"--{field.name.strip('_').replace('_', '-')}"
                 raise BadConfig(
                     f"{option}: belongs to --model; legal with --function: --{', --'.join(_SHARED)}, --trips, --kernel"

@@ -28,6 +28,11 @@ class FunctionRequest:
     call: str | None = None
     """``module:name``, where the function was found by a name."""
 
+    @property
+    def model(self) -> str:
+        """The name that rows and messages give the function, in the place of a model's."""
+        return self.call or self.function.title
+
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UnknownName("precision", self.precision, PRECISIONS)

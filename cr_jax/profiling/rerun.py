@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 from msgspec import UNSET
 
+from cr_jax.cost.assumptions import Assumptions, parse_kernels, parse_trips
+from cr_jax.documents.base import known
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.errors import BadConfig
+from cr_jax.profiling.function_request import FunctionRequest
+from cr_jax.profiling.named_function import named_function
 from cr_jax.profiling.request import Request
+from cr_jax.records import Precision
 from cr_jax.report.rows import LEFT_OUT
 
 #: Names that mean different devices on different machines.
@@ -41,6 +47,32 @@ def rerun(
         turns_compiled="ends" if any(step.outcome == LEFT_OUT for step in baseline.steps) else "all",
         command=baseline.command,
         **{key: getattr(work, key) for key in same},
+    )
+
+
+def rerun_function(baseline: CostReport, where: str, function: str | None, device: str | None = None) -> FunctionRequest:
+    """The request that traces the function of a baseline again. function: ``module:name``, whose code is run: the user names it.
+
+    Raises ``BadConfig`` as :func:`rerun` does.
+    """
+    call = known(baseline.function)
+    if call is None:
+        raise BadConfig(f"--function {function!r}: {where} is of a model; legal: without --function")
+    if call.call is None:
+        raise BadConfig(f"{where}: its function was given in Python, not by a name; legal: a report by --function module:NAME")
+    if function is None or function != call.call:
+        given = "would be run" if function is None else f"is not {function!r}"
+        raise BadConfig(f"{where}: its function {call.call!r} {given}; legal: --function {call.call}")
+    command = baseline.command or ()
+    trips, kernels = ([*_option(baseline, name)] for name in ("--trips", "--kernel"))
+    return FunctionRequest(
+        named_function(function),
+        (_device(baseline, where, device),),
+        cast(Precision, baseline.workload.precision),
+        tuple(baseline.target.mesh.items()) if baseline.target.mesh else (),
+        Assumptions(parse_trips(trips), parse_kernels(kernels)),
+        command=command or None,
+        call=function,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from cr_jax.documents.comparison import ComparedProgram, ComparedRow, Comparison, FailedRow, PhaseMemory, RowCoverage
+from cr_jax.documents.reported_step import ReportedPhase
 from cr_jax.render.phrases import sign, whole_count
 from cr_jax.render.text_table import TextTable
 from cr_jax.render.time import capacity_tables, time_tables
@@ -14,11 +15,12 @@ _TRACED = "* of the traced program, which no compiler has fused for the device"
 
 
 def tables(document: Comparison) -> list[TextTable]:
-    """Overview, training, item side, first turn, last turn, then predicted times."""
+    """Overview, training, item side, functions, first turn, last turn, then predicted times."""
     rows, base = document.counted, document.baseline
     all_tables = [_overview(document)]
     all_tables += _training(rows, base)
-    all_tables += _items(rows, base)
+    all_tables += _undivided(rows, base, "precompute", "Item side, paid once per set of weights")
+    all_tables += _undivided(rows, base, "step", "One call of a function")
     all_tables += _answering(rows, base, "first") + _answering(rows, base, "last")
     return all_tables + time_tables(document) + capacity_tables(document)
 
@@ -107,10 +109,11 @@ def _training(rows: Sequence[ComparedRow], base: str | None) -> list[TextTable]:
     return _table("Training, one optimizer step per objective", columns, lines, rows, "train", note, (0, 1))
 
 
-def _items(rows: Sequence[ComparedRow], base: str | None) -> list[TextTable]:
+def _undivided(rows: Sequence[ComparedRow], base: str | None, phase: ReportedPhase, title: str) -> list[TextTable]:
+    """Programs that are made of neither turns nor examples."""
     lines = []
     for row in rows:
-        for p in (p for p in row.programs if p.phase == "precompute"):
+        for p in (p for p in row.programs if p.phase == phase):
             ratio = p.ratio
             lines.append(
                 (
@@ -125,7 +128,7 @@ def _items(rows: Sequence[ComparedRow], base: str | None) -> list[TextTable]:
                 )
             )
     columns = ("row", "FLOP", "bytes", "FLOP/byte", "peak", "x FLOP", "x bytes", "x peak")
-    return _table("Item side, paid once per set of weights", columns, lines, rows, "precompute", f"x: over {base}.")
+    return _table(title, columns, lines, rows, phase, f"x: over {base}.")
 
 
 def _answering(rows: Sequence[ComparedRow], base: str | None, place: str) -> list[TextTable]:

@@ -4,15 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cr_jax.documents.comparison import ComparedProgram, ComparedRow, Comparison, PredictionGrounds, ProgramTime
-from cr_jax.records import PHASES, Phase
+from cr_jax.documents.reported_step import ReportedPhase
+from cr_jax.records import PHASES
 from cr_jax.render.phrases import energy_text, interval, method_text, validated
 from cr_jax.render.text_table import TextTable
 from cr_jax.units import count, plain_number, scaled, small, time_text
 
+_PHASES: tuple[ReportedPhase, ...] = (*PHASES, "step")
 _TITLES = {
     "train": "Predicted time, one optimizer step per objective",
     "precompute": "Predicted time, item side",
     "infer": "Predicted time, answering the last turn incrementally",
+    "step": "Predicted time, one call of a function",
 }
 _STANDING = "place: against the fastest of the same work; tie: the interval overlaps the fastest's."
 
@@ -20,13 +23,13 @@ _STANDING = "place: against the fastest of the same work; tie: the interval over
 def time_tables(document: Comparison) -> list[TextTable]:
     """Training, item side, the last turn, energy and price; their basis is given once, below the last."""
     rows = document.counted
-    tables = [table for phase in PHASES for table in _table(rows, phase)] + _costs(rows)
+    tables = [table for phase in _PHASES for table in _table(rows, phase)] + _costs(rows)
     if tables:
         tables[-1] = replace(tables[-1], note="\n".join(time_notes(document)))
     return tables
 
 
-def _table(rows: Sequence[ComparedRow], phase: Phase) -> list[TextTable]:
+def _table(rows: Sequence[ComparedRow], phase: ReportedPhase) -> list[TextTable]:
     shown = [(row, p) for row in rows for p in row.programs if p.phase == phase and _is_shown(p)]
     if not shown:
         return []
@@ -42,7 +45,7 @@ def _table(rows: Sequence[ComparedRow], phase: Phase) -> list[TextTable]:
         ("interval", lambda row, p: interval(p.time.low_s, p.time.high_s)),
         ("bound by", lambda row, p: p.time.bound or "-"),
     ]
-    if phase != "precompute":
+    if phase not in ("precompute", "step"):
         columns.append(("time/turn", lambda row, p: time_text(p.time.seconds_per_turn)))
     if places:
         columns.append(("place", lambda row, p: _place(p.time)))

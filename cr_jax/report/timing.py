@@ -86,6 +86,8 @@ def _work(row: ComparedRow, program: ComparedProgram, single: bool) -> tuple[obj
         return (row.dataset, program.program, program.t)
     if program.phase == "precompute":
         return (row.dataset, "precompute")
+    if program.phase == "step":  # functions do the same work where they are the same function
+        return (row.model, "step", program.batch)
     if single and program.turns_per_step:
         return (row.dataset, "train")
     return (row.dataset, row.model, program.program, program.batch)

@@ -1,0 +1,162 @@
+"""``--function module:NAME``: a user's function in the place of a model."""
+
+import json
+
+import pytest
+
+MODULE = """
+import jax
+import jax.numpy as jnp
+
+WEIGHTS = {"params": {"kernel": jax.ShapeDtypeStruct((64, 32), jnp.float32)}}
+BATCH = jax.ShapeDtypeStruct((16, 64), jnp.float32)
+
+
+def train_step(weights, batch):
+    def loss(weights):
+        return jnp.square(batch @ weights["params"]["kernel"]).sum()
+
+    gradients = jax.grad(loss)(weights)
+    return jax.tree.map(lambda w, g: w - 0.1 * g, weights, gradients)
+
+
+def named():
+    return train_step, (WEIGHTS, BATCH), {"donate": "weights", "batch": "batch"}
+
+
+def other_batch():
+    return train_step, (WEIGHTS, jax.ShapeDtypeStruct((32, 64), jnp.float32)), {"batch": 1, "name": "other"}
+
+
+def sampler():
+    def step(x):
+        return jax.lax.while_loop(lambda x: x.sum() < 9, lambda x: x @ x, x)
+
+    return step, (jax.ShapeDtypeStruct((8, 8), jnp.float32),)
+
+
+def failing():
+    raise KeyError("weights.npz")
+
+
+def short():
+    return train_step
+
+
+def wrong_option():
+    return train_step, (WEIGHTS, BATCH), {"donated": 0}
+
+
+def too_few():
+    return train_step, (WEIGHTS,)
+"""
+FORWARD = 2 * 16 * 64 * 32
+
+
+@pytest.fixture
+def user(crjax, monkeypatch, tmp_path):
+    """``user("profile", ...)``, in a folder with the module ``mine``."""
+    (tmp_path / "mine.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [str(tmp_path), *__import__("sys").path])
+    monkeypatch.delitem(__import__("sys").modules, "mine", raising=False)
+    yield crjax
+    __import__("sys").modules.pop("mine", None)
+
+
+def test_a_function_is_counted_like_a_model(user):
+    code, out, err = user("profile", "--function", "mine:named", "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    (step,) = report["steps"]
+    # The forward product, and the gradient by the kernel; none by the batch.
+    assert step["compiled"]["matmul_flops"] == step["model"]["matmul_flops"] == 2 * FORWARD
+    assert step["compiled"]["bound"] == "exact"
+    assert report["parameters"]["trainable"] == 64 * 32
+    assert report["dataset"] is None and report["workload"]["users"] is None
+    assert report["function"]["call"] == "mine:named"
+    assert {row["name"]: row["donated"] for row in report["function"]["arguments"]} == {
+        "weights.params.kernel": True,
+        "batch": False,
+    }
+    assert step["per"]["flops_per_example"] == step["compiled"]["flops"] / 16
+
+
+def test_the_terminal_names_function_arguments_and_batch(user):
+    code, out, _ = user("profile", "--function", "mine:named")
+    assert code == 0
+    assert "train_step · compiled for cpu" in out
+    assert "2 arrays as arguments" in out and "batch of 16 · from mine:named" in out
+    assert "One call" in out and "turn 0" not in out
+
+
+def test_the_largest_batch_of_a_function(user):
+    code, out, _ = user("profile", "--function", "mine:named", "--max-batch", "--memory-gb", "0.0001", "--json")
+    (row,) = json.loads(out)["max_batch"]
+    assert code == 0 and row["objective"] == "train_step"
+    assert row["peak_bytes"] <= 100_000 < row["next_peak_bytes"]
+    code, _, err = user("profile", "--function", "mine:sampler", "--max-batch")
+    assert code == 2 and "is named as its batch; legal: batch=NAME" in err
+
+
+def test_a_loop_of_unknown_count_is_a_lower_bound_until_the_user_knows_it(user):
+    _, out, _ = user("profile", "--function", "mine:sampler", "--json")
+    assert json.loads(out)["steps"][0]["compiled"]["bound"] == "lower"
+    _, out, err = user("profile", "--function", "mine:sampler", "--trips", "while=5", "--json")
+    step = json.loads(out)["steps"][0]
+    assert step["compiled"]["bound"] == "assumed", err
+    assert step["compiled"]["matmul_flops"] == 5 * 2 * 8 * 8 * 8
+    code, _, err = user("profile", "--function", "mine:sampler", "--trips", "scan=5")
+    assert code == 2 and "unknown loop of unknown trip count 'scan'" in err
+
+
+def test_compare_diff_and_check_take_its_reports(user, tmp_path):
+    files = {name: str(tmp_path / f"{name}.json") for name in ("named", "other_batch")}
+    for name, file in files.items():
+        assert user("profile", "--function", f"mine:{name}", "--out", file, "--get", "peak_bytes")[0] == 0
+    code, out, _ = user("compare", *files.values())
+    assert code == 0 and "One call of a function" in out
+    code, out, _ = user("compare", "--function", "mine:named,mine:too_few", "--json")
+    assert code == 0, "a failed row does not affect the others"
+    assert [row["status"] for row in json.loads(out)["rows"]] == ["ok", "failed"]
+    code, out, _ = user("diff", *files.values())
+    assert code == 0 and "mine:named, cpu" in out
+    code, out, err = user("check", "--baseline", files["named"], "--function", "mine:named")
+    assert code == 0 and "within limits" in out, err
+
+
+def test_check_calls_only_a_function_that_the_user_names(user, tmp_path):
+    file = str(tmp_path / "named.json")
+    user("profile", "--function", "mine:named", "--out", file, "--get", "peak_bytes")
+    code, _, err = user("check", "--baseline", file)
+    assert code == 2 and "legal: --function mine:named" in err
+    code, _, err = user("check", "--baseline", file, "--function", "mine:other_batch")
+    assert code == 2 and "is not 'mine:other_batch'" in err
+    code, _, err = user("check", "--baseline", file, "--function", "mine:named", "--time", "5")
+    assert code == 2 and "--time: belongs to the report of a model" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--function", "mine:failing"), "calling it raised KeyError: 'weights.npz'"),
+        (("--function", "mine:short"), "returned a function; legal: a function without parameters that returns"),
+        (("--function", "mine:wrong_option"), "unknown option 'donated'; legal: keywords, donate, static, weights, batch, name"),
+        (("--function", "mine:too_few"), "missing 1 required positional argument: 'batch'"),
+        (("--function", "mine:nothing"), "has no 'nothing'"),
+        (("--function", "mine"), "legal: package.module:NAME"),
+        (("--function", "mine:named", "--users", "3"), "--users: belongs to --model"),
+        (("--function", "mine:named", "--set", "hidden=3"), "--set: belongs to --model"),
+        (("--function", "mine:named", "--model", "dmn"), "both --model and --function"),
+        ((), "neither --model nor --function"),
+        (("--model", "dmn", "--trips", "a=3"), "--trips and --kernel belong to --function"),
+        (("--function", "mine:named", "--kernel", "a"), "--kernel 'a'"),
+        (("--function", "mine:named", "--precision", "low"), "unknown precision 'low'"),
+        (("--function", "mine:named", "--mesh", "data=3"), "does not divide the batch of 16"),
+        (("--function", "mine:sampler", "--mesh", "data=4"), "nothing says how the function's arguments are split"),
+    ],
+)
+def test_misuse_is_one_line_and_exit_code_2(user, arguments, said):
+    code, out, err = user("profile", *arguments)
+    assert code == 2 and out == ""
+    assert said in err and err.count("\n") == 1
