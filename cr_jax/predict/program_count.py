@@ -1,8 +1,8 @@
 """``cr_jax.count_hlo``: the count of a JAX program, with its memory, and its time on a device."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cr_jax.cost.assumptions import Assumptions, KernelCost
 from cr_jax.cost.collectives import Mesh
@@ -89,7 +89,8 @@ def count_hlo(
     count.openings.refuse_unused(assumptions)
     memory = None if isinstance(program, str) else _memory(program)
     prediction = _prediction(walk, device, precision, program, memory) if device is not None else None
-    return ProgramCount(*(getattr(count, f.name) for f in fields(HloCount)), memory, prediction)
+    counted: dict[str, Any] = {field.name: getattr(count, field.name) for field in fields(count)}
+    return ProgramCount(**counted, memory=memory, prediction=prediction)
 
 
 def _text(program: Program) -> str:
@@ -130,14 +131,16 @@ def _prediction(walk: Walk, device: str, precision: str, program: str | Program,
     return found
 
 
-def _platform(program: object) -> str | None:
-    """The platform that a ``Compiled`` is for, by the devices of its first argument; ``None`` where nothing says it."""
-    try:
-        positional, named = program.input_shardings  # pyright: ignore[reportAttributeAccessIssue]
-        first = next(iter((*positional, *named.values())))
-        while not hasattr(first, "device_set"):
-            first = next(iter(first.values() if isinstance(first, Mapping) else first))
-        platform = next(iter(first.device_set)).platform
-    except (AttributeError, TypeError, ValueError, StopIteration):
-        return None
-    return _PLATFORMS.get(platform, platform)
+def _platform(program: Any) -> str | None:
+    """The platform that a ``Compiled`` is for, by the devices of one of its arguments; ``None`` where nothing says it."""
+    left: list[Any] = list(getattr(program, "input_shardings", ()))
+    while left:
+        one = left.pop()
+        if hasattr(one, "device_set"):
+            platform: str = next(iter(one.device_set)).platform
+            return _PLATFORMS.get(platform, platform)
+        if isinstance(one, Mapping):
+            left += cast(Mapping[str, Any], one).values()
+        elif isinstance(one, list | tuple):
+            left += cast(Sequence[Any], one)
+    return None
