@@ -50,10 +50,12 @@ def render_hlo(document: HloCountDocument) -> RenderableType:
                 loop.name, trips, loop.source, str(loop.executions), scaled(loop.matmul_flops_per_iteration), loop.module
             )
         parts += [table, Text("")]
-        if any(loop.trip_count is None for loop in document.loops):
+        unknown = next((loop for loop in document.loops if loop.trip_count is None), None)
+        if unknown is not None:
             parts.append(
                 Text(
-                    "a loop of unknown trip count may never run and adds nothing; give its count with --trips NAME=N\n",
+                    "a loop of unknown trip count may never run and adds nothing; give its count with --trips NAME=N, such as "
+                    f"--trips {unknown.path or unknown.name}=N\n",
                     style="yellow",
                 )
             )
