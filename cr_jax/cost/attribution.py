@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from cr_jax.hlo.module import Instruction
+from cr_jax.cost.scope_names import ARGUMENT, EXPORTED, JITTED, called_from, scopes
+from cr_jax.hlo.module import HloModule, Instruction
 from cr_jax.records import Pass
 
 PASSES = ("forward", "backward", "recompute", "optimizer")
@@ -17,43 +18,12 @@ NONE = "(none)"
 OPTIMIZER = "optimizer"
 _OPTIMIZER = re.compile(rf"(^|[/(]){OPTIMIZER}($|[/)])")
 
-_JITTED = re.compile(r"\b(?:jit|pjit|xla_call)\([^()]*\)")
 _TRANSFORMED = re.compile(r"(?<![\w.])(?:jvp|transpose|vmap)\(([^()]*+(?:\([^()]*+\))?[^()]*+)\)")
 _TOKEN = re.compile(r"[A-Za-z_][\w.\-\[\]]*")
-#: Parts of a name stack that JAX itself writes; used only for programs whose modules are unknown.
-_NOISE = frozenset(
-    {
-        "jit",
-        "pjit",
-        "jvp",
-        "transpose",
-        "vmap",
-        "while",
-        "body",
-        "cond",
-        "closed_call",
-        "eval_jaxpr",
-        "checkpoint",
-        "rematted_computation",
-        "remat",
-        "custom_jvp",
-        "custom_vjp",
-        "custom_jvp_call",
-        "custom_vjp_call",
-        "core_call",
-        "branch_0_fun",
-        "branch_1_fun",
-        "scan",
-        "shard_map",
-        "pmap",
-        "xla_call",
-        "main",
-        "named",
-        "dot_general",
-        "add_any",
-        "conv_general_dilated",
-    }
-)
+
+
+#: First parts of full names.
+Roots = tuple[str, ...]
 
 
 class Attribution:
@@ -71,11 +41,10 @@ class Attribution:
         return owner
 
     def _module(self, op_name: str) -> str:
-        path, _, _ = _JITTED.sub("", op_name).rpartition("/")
-        tokens = _TOKEN.findall(path)
-        if self._modules:
-            return next((t for t in reversed(tokens) if t in self._modules), NONE)
-        return "/".join(t for t in tokens if t not in _NOISE and not t.startswith("branch_")) or NONE
+        if not self._modules:
+            return "/".join(scopes(op_name)) or NONE
+        path, _, _ = JITTED.sub("", op_name).rpartition("/")
+        return next((t for t in reversed(_TOKEN.findall(path)) if t in self._modules), NONE)
 
 
 def _pass(op_name: str) -> Pass:
@@ -86,20 +55,33 @@ def _pass(op_name: str) -> Pass:
     return "backward" if "transpose(" in op_name else "forward"
 
 
-def root_of(op_names: Iterable[str]) -> str:
-    """The prefix of every full name in a program, such as ``jit(step)``; "" where there is none.
+def roots_of(module: HloModule) -> Roots:
+    """The prefixes of the full names in a program: its own, such as ``jit(step)``, and those of exported functions that it calls.
 
-    In an unoptimised program the names inside a called computation are relative to the call, and may
-    themselves begin with ``jit(...)``.
+    In an unoptimised program the names inside a called computation are relative to the call, and may themselves begin with
+    ``jit(...)``. An exported function keeps the names of its own program, from its own root.
     """
-    return next((name.partition("/")[0] for name in op_names if _JITTED.match(name)), "")
+    exported = (
+        computation.instructions
+        for caller in module.entry.instructions
+        if caller.op_name.endswith(EXPORTED) and (computation := module.computations.get(caller.called("to_apply") or ""))
+    )
+    found = (root_of(i.op_name for i in instructions) for instructions in (module.entry.instructions, *exported))
+    return tuple(dict.fromkeys(root for root in found if root))
 
 
-def plain_path(op_name: str, root: str) -> str:
-    """The scopes of a full name, without ``root`` and the names of transformations: ``decode/while`` for
+def root_of(op_names: Iterable[str]) -> str:
+    """The first part of the first full name, "" where there is none."""
+    return next((name.partition("/")[0] for name in op_names if JITTED.match(name)), "")
+
+
+def plain_path(op_name: str, roots: Roots) -> str:
+    """The scopes of a full name, without its root and the names of transformations: ``decode/while`` for
     ``jit(step)/transpose(jvp(decode))/while``.
     """
-    path, changed = op_name.removeprefix(f"{root}/") if root else op_name, True
+    _, exported, path = op_name.rpartition(f"/{EXPORTED}/")
+    first, _, rest = path.partition("/")
+    path, changed = rest if first in roots or (roots and exported and JITTED.match(first)) else path, True
     while changed:
         inner = _TRANSFORMED.sub(r"\1", path)
         changed, path = inner != path, inner
@@ -109,23 +91,23 @@ def plain_path(op_name: str, root: str) -> str:
 class Scope(NamedTuple):
     """The naming context of a called computation.
 
-    root: see ``root_of``. context: the caller's full name, which operations without a full name of their own take. own, shared:
+    roots: see ``roots_of``. context: the caller's full name, which operations without a full name of their own take. own, shared:
     compilers merge equal loop bodies, whose names then contain the first loop (``shared/...``); read for another loop they become
     ``own/...``.
     """
 
-    root: str = ""
+    roots: Roots = ()
     context: str = ""
     own: str = ""
     shared: str = ""
 
     def rooted(self, op_name: str) -> bool:
         """Whether a name is full. Names of other tools than JAX are, if they have a path."""
-        return op_name.startswith(self.root) if self.root else "/" in op_name
+        return op_name.startswith(self.roots) if self.roots else "/" in op_name
 
     def full(self, op_name: str) -> str:
         """The full name of an operation in this computation."""
-        if not (op_name.startswith(self.root) if self.root else "/" in op_name):
+        if not (op_name.startswith(self.roots) if self.roots else "/" in op_name):
             return f"{self.context}/{op_name}" if self.context else op_name
         if self.shared and op_name.startswith(self.shared):
             return self.own + op_name[len(self.shared) :]
@@ -133,19 +115,22 @@ class Scope(NamedTuple):
 
     def inside(self, op_name: str) -> "Scope":
         """The scope of a computation that an operation of this one calls."""
-        return Scope(self.root, self.full(op_name) if op_name else self.context, self.own, self.shared)
+        name = self.full(op_name)
+        if not op_name or not (self.rooted(name) or self.context):  # nameless, or named as an argument is
+            return self
+        return Scope(self.roots, called_from(name), self.own, self.shared)
 
     def loop(self, own: str, op_names: Iterable[str]) -> "Scope":
         """The scope of a loop's body, whose operations carry ``op_names``; ``own``: the loop's full name."""
         shared = self._shared(own, op_names)
-        return Scope(self.root, own, own, shared) if shared else Scope(self.root, own, self.own, self.shared)
+        return Scope(self.roots, own, own, shared) if shared else Scope(self.roots, own, self.own, self.shared)
 
     def fusion(self, own: str, op_names: Iterable[str]) -> "Scope":
         """The scope of a fused computation. Two loops may share it where their bodies are apart."""
         inside = self.inside(own)
         loop, separator, _ = inside.context.rpartition("/while/")
         shared = self._shared(f"{loop}/while", op_names) if separator else ""
-        return Scope(self.root, inside.context, f"{loop}/while", shared) if shared else inside
+        return Scope(self.roots, inside.context, f"{loop}/while", shared) if shared else inside
 
     def _shared(self, own: str, op_names: Iterable[str]) -> str:
         """The ``.../while`` that the names in a body carry, if it is not the loop's own."""
@@ -167,8 +152,9 @@ Products = Mapping[tuple[int, int], frozenset[tuple[str, str]]]
 class Origins:
     """Names for operations that the compiler left without a name."""
 
-    def __init__(self, root: str, products: Products | None = None) -> None:
-        self._scope, self._products = Scope(root), products or {}
+    def __init__(self, roots: Roots, products: Products | None = None) -> None:
+        self._scope, self._products = Scope(roots), products or {}
+        self._root = roots[0] if roots else ""
         self._known: dict[tuple[int, int], str] = {}
 
     def rooted(self, op_name: str) -> bool:
@@ -177,8 +163,8 @@ class Origins:
 
     def name(self, instruction: Instruction, matmul_flops: int = 0) -> str:
         """The operation's name; where the compiler gave it none, the name suggested by its operands or its size."""
-        name, root = instruction.op_name, self._scope.root
-        if root and name.startswith(root):
+        name, roots = instruction.op_name, self._scope.roots
+        if roots and name.startswith(roots):
             return name
         product = self.product(instruction.shape.leaves[0].elements, matmul_flops) if matmul_flops else ""
         return product or self.of(instruction)
@@ -190,7 +176,7 @@ class Origins:
             return ""
         module, which = next(iter(owners))
         wrapped = {"backward": "transpose(jvp())/", "recompute": "rematted_computation/"}.get(which, "")
-        return f"{self._scope.root}/{wrapped}{module}/dot_general"
+        return f"{self._root}/{wrapped}{module}/dot_general"
 
     def of(self, instruction: Instruction, depth: int = 4) -> str:
         """The operation's own name, or where the compiler gave it none, the name of its operands.
@@ -216,5 +202,5 @@ class Origins:
         if weight:
             path = re.findall(r"\[\\?'?(\w+)\\?'?\]", weight)
             owners = "/".join(".".join(path[: n + 1]) for n in range(len(path)))
-            return f"{self._scope.root}/{'transpose(jvp())/' if backward else ''}{owners}/{instruction.opcode}"
+            return f"{self._root}/{'transpose(jvp())/' if backward else ''}{ARGUMENT}({owners})/{instruction.opcode}"
         return backward or (rooted[0] if rooted else instruction.op_name)

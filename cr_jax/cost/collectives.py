@@ -65,7 +65,7 @@ def collectives(walk: Walk, modules: tuple[str, ...] = (), mesh: Mesh = (), chea
     if not exchanges.any:
         return ()
     collector = _Collector(walk, modules, mesh, cheapest, exchanges)
-    collector.run(walk.entry, Scope(walk.root), 1)
+    collector.run(walk.entry, Scope(walk.roots), 1)
     return tuple(collector.found.values())
 
 

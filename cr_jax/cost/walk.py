@@ -91,8 +91,8 @@ class Walk:
 
     def __init__(self, module: HloModule, assumptions: Assumptions = Assumptions(), products: Products | None = None) -> None:
         self.module, self._trips, self.openings = module, assumptions.trips, Openings()
-        self.root = attribution.root_of(i.op_name for i in module.entry.instructions)
-        self.names = Origins(self.root, products)
+        self.roots = attribution.roots_of(module)
+        self.names = Origins(self.roots, products)
         self.open_ended, self.uncounted = False, set(module.doubts)
         self._costs = InstructionCosts(module, self.names, assumptions.kernels, self.openings)
         self._runs: dict[str, Run] = {}
@@ -158,7 +158,7 @@ class Walk:
             inner.escaped = True
             name = f"{inner.caller.op_name}/{name}".strip("/")
             inner = inner.outer
-        return attribution.plain_path(name, self.root)
+        return attribution.plain_path(name, self.roots)
 
     def _inner(self, computation: Computation, caller: Instruction, frame: Frame) -> Run:
         return self._run(computation, frame.inside(computation, caller))

@@ -33,15 +33,15 @@ def test_unknown_modules_are_scopes_that_jax_did_not_write():
 
 def test_merged_loop_bodies_belong_to_their_own_loop():
     own, shared = "jit(f)/second/while", "jit(f)/first/while"
-    scope = Scope("jit(f)").loop(own, ["", f"{shared}/body/closed_call/dot_general"])
+    scope = Scope(("jit(f)",)).loop(own, ["", f"{shared}/body/closed_call/dot_general"])
     assert scope.full(f"{shared}/body/dot_general") == f"{own}/body/dot_general"
     assert scope.full("add") == f"{own}/add"
-    alone = Scope("jit(f)").loop(own, [f"{own}/body/add"])
+    alone = Scope(("jit(f)",)).loop(own, [f"{own}/body/add"])
     assert alone.full(f"{own}/body/add") == f"{own}/body/add"
 
 
 def test_names_inside_a_call_are_relative_even_where_they_look_full():
-    scope = Scope("jit(step)").inside("jit(step)/net/while/body/closed_call")
+    scope = Scope(("jit(step)",)).inside("jit(step)/net/while/body/closed_call")
     assert scope.full("jit(_where)/select_n") == "jit(step)/net/while/body/closed_call/jit(_where)/select_n"
     assert scope.full("jit(step)/other/add") == "jit(step)/other/add"
     assert root_of(["", "x", "weights['a']", "jit(step)/add"]) == "jit(step)"
@@ -86,7 +86,7 @@ def test_the_search_for_a_name_is_linear():
         lines.append(f"  v{level} = f32[{size}]{{0}} concatenate({operands}), dimensions={{0}}")
     lines[-1] = lines[-1].replace("  v", "  ROOT v", 1)
     module = parse("HloModule m\n\nENTRY main {\n" + "\n".join(lines) + "\n}\n")
-    origins = Origins("jit(f)")
+    origins = Origins(("jit(f)",))
     assert origins.of(module.entry.result) == ""
     assert len(origins._known) <= 4 * len(module.entry.instructions)
 
@@ -104,5 +104,5 @@ def test_counting_leaves_the_garbage_collector_as_it_was():
 
 def test_a_fused_computation_shared_by_two_loops_belongs_to_the_caller():
     own, other = "jit(f)/backward/while/body/add", "jit(f)/forward/while/body/closed_call/tanh"
-    assert Scope("jit(f)").fusion(own, ["", other]).full(other) == "jit(f)/backward/while/body/closed_call/tanh"
-    assert Scope("jit(f)").fusion(own, [own]).full(own) == own
+    assert Scope(("jit(f)",)).fusion(own, ["", other]).full(other) == "jit(f)/backward/while/body/closed_call/tanh"
+    assert Scope(("jit(f)",)).fusion(own, [own]).full(own) == own

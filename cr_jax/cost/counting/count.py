@@ -99,7 +99,7 @@ class _Counter:
 
     def program(self) -> Ledger:
         """The cost of one run of the program."""
-        return self._run(self._walk.entry, Scope(self._walk.root))
+        return self._run(self._walk.entry, Scope(self._walk.roots))
 
     def _run(self, run: Run, scope: Scope) -> Ledger:
         """The cost of one run of a computation. Not to be changed by the caller."""
@@ -128,8 +128,8 @@ class _Counter:
         return ledger
 
     def _key(self, op_name: str, family: str, scope: Scope) -> Key:
-        root = self._walk.root
-        if scope.shared or not root or not op_name.startswith(root):
+        roots = self._walk.roots
+        if scope.shared or not roots or not op_name.startswith(roots):
             module, which = self._attribution.of(scope.full(op_name))
             return module, which, family
         key = self._keys.get((op_name, family))  # a full name, the same everywhere

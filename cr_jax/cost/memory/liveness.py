@@ -8,7 +8,7 @@ between its last use and the making of the result. Time is counted in operations
 
 from dataclasses import dataclass, field
 
-from cr_jax.cost.attribution import Scope, root_of
+from cr_jax.cost.attribution import Scope, roots_of
 from cr_jax.cost.memory.aliasing import Aliasing, leaf_at, pairs
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 from cr_jax.hlo.shapes import Shape
@@ -61,7 +61,7 @@ def liveness(module: HloModule) -> Liveness:
     flow = _Flow(module)
     entry = module.entry
     given = {number: flow.made(p, "argument") for number, p in entry.parameters.items()}
-    results = flow.run(entry, given, Scope(root_of(i.op_name for i in entry.instructions)))
+    results = flow.run(entry, given, Scope(roots_of(module)))
     told = module.attribute("input_output_alias") or ""
     for leaf, number, index in pairs(told, entry.result.shape):
         _join(given[number][leaf_at(entry.parameters[number].shape, index)], results[leaf])

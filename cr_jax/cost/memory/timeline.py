@@ -114,8 +114,7 @@ class _Names:
     """Owners of operations and buffers."""
 
     def __init__(self, module: HloModule, modules: tuple[str, ...]) -> None:
-        root = attribution.root_of(i.op_name for i in module.entry.instructions)
-        self._module, self._attribution, self._origins = module, Attribution(modules), Origins(root)
+        self._module, self._attribution, self._origins = module, Attribution(modules), Origins(attribution.roots_of(module))
         self._known = frozenset(modules)
 
     def of(self, instruction: Instruction, scope: Scope) -> tuple[str, Pass]:

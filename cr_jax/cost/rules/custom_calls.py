@@ -121,7 +121,7 @@ def _own_name(call: Instruction) -> str:
 
 def kernel_path(call: Instruction) -> str:
     """The scopes of a custom call, without the primitive that made it and the names of transformations."""
-    return plain_path(call.op_name, "").removesuffix("/pallas_call")
+    return plain_path(call.op_name, ()).removesuffix("/pallas_call")
 
 
 def _formula(instruction: Instruction, target: str) -> int | None:
