@@ -25,7 +25,9 @@ from cr_jax.cli.options import (
     settings,
 )
 from cr_jax.cli.progress import StatusLine, progress_bar
+from cr_jax.cli.shards import Shard, sweep_shard, write_sweep_shard
 from cr_jax.errors import BadConfig
+from cr_jax.records import plain
 
 if TYPE_CHECKING:
     from cr_jax.documents.bench_report import BenchReport
@@ -153,6 +155,7 @@ class SweepOptions(SamplingOptions, _Cells):
     """The options of ``crjax bench sweep``."""
 
     cell_seconds: Annotated[float, typer.Option(help="Seconds without progress after which a cell has failed.")] = 900.0
+    shard: Shard = None
 
     def cases(self) -> "list[Case]":
         """The cells, each program once. Raises ``BadConfig`` and ``UnknownName``."""
@@ -188,10 +191,14 @@ def sweep(options: SweepOptions) -> None:
     elif not resolve(options.device).attached:  # looked up in a worker: this process must not hold the cells' device
         raise devices.none_attached(options.device)
     cases = options.cases()
+    mine = cases if options.shard is None else sweep_shard(options.shard, cases)
     budget = Budget(options.cell_seconds, options.memory, options.energy)
-    with _Progress(len(cases)) as progress:
-        reports = run(cases, options.plan(), options.out, budget, progress.cell)
+    with _Progress(len(mine)) as progress:
+        reports = run(mine, options.plan(), options.out, budget, progress.cell)
     show(render_sweep(reports))
+    if options.shard is not None:
+        settings = {"plan": plain(options.plan()), "memory": options.memory, "energy": options.energy}
+        write_sweep_shard(options.shard, cases, settings, reports, options.out)
     failed = sum(report.status != "measured" for report in reports)
     print(f"{len(reports)} cells in {options.out}, {failed} failed", file=sys.stderr)
 

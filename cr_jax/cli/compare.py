@@ -3,19 +3,21 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from msgspec import structs
 
+from cr_jax.cli.comparison_output import FORMATS, write_comparison
 from cr_jax.cli.functions import FunctionOptions
 from cr_jax.cli.options import Dataset, PresetAcross, PricingOptions, WorkloadOptions, add_command, importable, names
 from cr_jax.cli.paths import check_file, check_folder
 from cr_jax.cli.progress import StatusLine
-from cr_jax.cli.streams import say, write_json
-from cr_jax.errors import BadConfig, CrJaxError, MissingExtra, UnknownName
+from cr_jax.cli.shards import Shard, write_comparison_shard
+from cr_jax.cli.streams import write_json
+from cr_jax.errors import BadConfig, CrJaxError, UnknownName
 from cr_jax.printable import named, one_line
 from cr_jax.profiling.request import Listener, Request
 from cr_jax.records import PHASES
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from cr_jax.profiling.stages import Failed
     from cr_jax.report.capacity import Target
     from cr_jax.report.compare import Cell
-
-FORMATS = ("table", "md", "csv", "latex")
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +64,7 @@ class CompareOptions(PricingOptions, WorkloadOptions, FunctionOptions, _Subject)
         None
     )
     p95_ms: Annotated[float | None, typer.Option(help="The latency that 95% of these turns must keep.")] = None
+    shard: Shard = None
 
 
 def compare(options: CompareOptions) -> None:
@@ -85,8 +86,12 @@ def compare(options: CompareOptions) -> None:
     phases = tuple(options.phase or PHASES)
     target = capacity.target(options.turns_per_second, options.p95_ms, phases, options.model is not None)
     requests = _requests(options)
+    if options.shard is not None:
+        _write_shard(options, requests)
+        return
     if requests:
         rates = options.rates(requests[0].devices)
+        _refuse_unknown(requests)
         cells = _profiled(requests)
     else:
         cells = _saved(options.reports or [])
@@ -99,9 +104,25 @@ def compare(options: CompareOptions) -> None:
                 document, cells, {request.model: request for request in requests if isinstance(request, Request)}, target, rates
             ),
         )
-    _emit(document, options)
+    write_comparison(document, "json" if options.json_ else options.format_, options.out, options.plot)
     if not document.counted:
         raise typer.Exit(1)
+
+
+def _write_shard(options: CompareOptions, given: "Sequence[Request | FunctionRequest]") -> None:
+    """Profile the cells of ``--shard`` and write them as they are; the comparison is made when all are there."""
+    others = (options.format_ != "table", options.plot is not None, options.turns_per_second is not None)
+    requests = [request for request in given if isinstance(request, Request)]
+    if not requests or any(others):
+        raise BadConfig(
+            f"--shard {options.shard!r}: writes reports for crjax merge; legal: with --model, without --format, --plot and "
+            "--turns-per-second"
+        )
+    options.rates(requests[0].devices)  # refused now, not by the merge
+    _refuse_unknown(requests)
+    pricing = {field.name: getattr(options, field.name) for field in fields(PricingOptions)}
+    assert options.shard is not None
+    write_comparison_shard(options.shard, requests, {"baseline": options.baseline, "pricing": pricing}, _profiled, options.out)
 
 
 def _requests(options: CompareOptions) -> "list[Request] | list[FunctionRequest]":
@@ -148,11 +169,11 @@ def _saved(files: Sequence[Path]) -> "list[Cell]":
     return [saved(read_report(file), str(file)) for file in files]
 
 
-def _profiled(requests: "Sequence[Request | FunctionRequest]") -> "list[Cell]":
-    """Profile every model or function for every device. What is wrong for every cell is refused before the first."""
+def _refuse_unknown(requests: "Sequence[Request | FunctionRequest]") -> None:
+    """Refuse what is wrong for every cell, before the first."""
     from cr_jax.catalog import load
     from cr_jax.models import spec
-    from cr_jax.profiling.pipeline import profile_devices, read_dataset
+    from cr_jax.profiling.pipeline import read_dataset
 
     for request in requests:
         if isinstance(request, Request):
@@ -162,6 +183,12 @@ def _profiled(requests: "Sequence[Request | FunctionRequest]") -> "list[Cell]":
             raise UnknownName("device", name, dict.fromkeys(legal))
     if isinstance(requests[0], Request):
         read_dataset(requests[0].dataset)
+
+
+def _profiled(requests: "Sequence[Request | FunctionRequest]") -> "list[Cell]":
+    """Profile every model or function for every device of its request."""
+    from cr_jax.profiling.pipeline import profile_devices
+
     cells: list[Cell] = []
     for number, request in enumerate(requests, 1):
         cells += profile_model(request, f"{number}/{len(requests)}", profile_devices)
@@ -234,59 +261,3 @@ def profile_model(
 
 def _reason(error: Exception) -> str:
     return one_line(error) if isinstance(error, CrJaxError) else named(error, 200)
-
-
-def _emit(document: "Comparison", options: CompareOptions) -> None:
-    from cr_jax.render import compare as rendering
-    from cr_jax.render.comparison_csv import as_csv
-    from cr_jax.render.cost import show
-    from cr_jax.report.document import to_json, validate
-    from cr_jax.resources import write_atomically
-
-    validate(document, "the comparison (a bug in cr_jax: please report it)")
-    form, out = "json" if options.json_ else options.format_, options.out
-    if options.plot is not None:
-        _plot(document, options.plot)
-    if form == "table" and (out is None or str(out) == "-") and sys.stdout.isatty():
-        show(rendering.render_compare(document))
-        return
-    writers = {
-        "json": to_json,
-        "md": rendering.as_markdown,
-        "csv": as_csv,
-        "latex": rendering.as_latex,
-        "table": rendering.as_text,
-    }
-    text = writers[form](document)
-    if form == "csv":
-        for line in [*document.warnings, *rendering.difference_lines(document)]:
-            say(line)
-    if out is None or str(out) == "-":
-        write_json(text) if form == "json" else sys.stdout.write(text)
-    else:
-        write_atomically(out, text)
-        say(f"comparison written to {out}")
-
-
-def _plot(document: "Comparison", folder: Path) -> None:
-    from cr_jax.render.charts import CHARTS
-    from cr_jax.render.png import to_png
-    from cr_jax.resources import write_atomically
-
-    if not document.counted:
-        print("no plots: no row has figures", file=sys.stderr)
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadConfig(f"--plot {folder}: {error.strerror or error}; legal: a folder") from None
-    drawn = {name: svg for name, draw in CHARTS.items() if (svg := draw(document)) is not None}
-    for name, svg in drawn.items():
-        write_atomically(folder / f"{name}.svg", svg)
-    try:
-        for name, svg in drawn.items():
-            write_atomically(folder / f"{name}.png", to_png(svg))
-    except MissingExtra as missing:
-        say(f"{' and '.join(f'{name}.svg' for name in drawn)} written to {folder}; no PNG files: {missing}")
-    else:
-        say(f"{' and '.join(drawn)} written to {folder}, as .svg and .png")

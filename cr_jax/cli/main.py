@@ -18,6 +18,7 @@ from cr_jax.cli import (
     documents,
     estimate,
     hlo,
+    merge,
     new_model,
     paper,
     profile,
@@ -47,6 +48,7 @@ check.register(app)
 documents.register(app)
 train.register(app)
 new_model.register(app)
+merge.register(app)
 recommend.register(app)
 estimate.register(app)
 targets.register(app)

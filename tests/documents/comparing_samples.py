@@ -9,6 +9,8 @@ from cr_jax.documents.base import decode, plain
 from cr_jax.documents.capacity import Capacity, CapacityRow, TriedUsers
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.documents.gate_result import StepTimeVerdict, TimeVerdicts
+from cr_jax.documents.grid_shard import Grid, ShardCell, ShardNumber
+from cr_jax.report import grid_shards
 from cr_jax.report.compare import Cell, compare, saved
 from cr_jax.report.diff import difference as report_difference
 from cr_jax.report.document import to_json
@@ -141,3 +143,14 @@ def run_estimates(cost_report):
     return {key: run[key] for key in ("schema", "kind", "schema_version")} | {
         "runs": [run, {"model": "mmn", "device": "h1000", "error": "no such device"}]
     }
+
+
+def grid_shard(cost_report):
+    """The second of two shards: a cell with its report and one without."""
+    grid = Grid(kind="comparison", settings={"baseline": None}, cells=("dmn@cpu", "dmn@h100", "mmn@cpu", "mmn@h100"))
+    cells = (
+        ShardCell(cell=1, name="dmn@h100", result=cost_report, error=None),
+        ShardCell(cell=3, name="mmn@h100", result=None, error="why not"),
+    )
+    versions = {"jax": "0.10", "libtpu": None}
+    return plain(grid_shards.grid_shard(grid, ShardNumber(number=2, of=2), cells, "0.1", versions, ["crjax"]))

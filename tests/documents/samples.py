@@ -141,6 +141,7 @@ _COMPARING = (
     comparing_samples.gate_result,
     comparing_samples.run_estimate,
     comparing_samples.run_estimates,
+    comparing_samples.grid_shard,
 )
 #: By kind; a second form of a document has a plural name.
 SAMPLES = {sample.__name__.replace("_", "-"): sample for sample in _ALL} | {

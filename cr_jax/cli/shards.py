@@ -1,0 +1,107 @@
+"""``--shard I/N`` of the commands that run a grid: the cells of one shard, and its file."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cr_jax.cli.streams import say, write_json
+from cr_jax.profiling.request import Request
+from cr_jax.records import plain
+from cr_jax.version import __version__
+
+if TYPE_CHECKING:
+    from cr_jax.documents.bench_report import BenchReport
+    from cr_jax.documents.grid_shard import Grid, ShardCell, ShardNumber
+    from cr_jax.measure.case import Case
+    from cr_jax.report.compare import Cell
+
+Shard = Annotated[str | None, typer.Option(help="I/N: run every N-th cell, from the I-th; crjax merge joins the files of all.")]
+
+
+def write_comparison_shard(
+    shard: str,
+    requests: Sequence[Request],
+    settings: dict[str, Any],
+    profiled: "Callable[[Sequence[Request]], list[Cell]]",
+    out: Path | None,
+) -> None:
+    """Profile the cells of ``shard`` among those of ``requests``, a cell per model and device, and write the shard's file.
+
+    settings: what the comparison depends on beside the requests. profiled: the cells of some requests, in order.
+    """
+    from cr_jax.documents.base import plain as document
+    from cr_jax.documents.grid_shard import Grid, ShardCell
+    from cr_jax.profiling.pipeline import read_dataset
+    from cr_jax.report.grid_shards import cells_of, digest, shard_number
+
+    data, _ = read_dataset(requests[0].dataset)
+    each = [plain(replace(request, command=None, devices=(), dataset=data.name)) for request in requests]
+    names = [f"{request.model}@{device}" for request in requests for device in request.devices]
+    grid = Grid(
+        kind="comparison", settings={"requests": each, "dataset_sha256": digest(plain(data))} | settings, cells=tuple(names)
+    )
+    number = shard_number(shard)
+    mine = cells_of(number, len(names))
+    devices = requests[0].devices
+    places = {place: divmod(place, len(devices)) for place in mine}
+    some = [
+        replace(request, devices=tuple(devices[device] for row, device in places.values() if row == at))
+        for at, request in enumerate(requests)
+    ]
+    found = profiled([request for request in some if request.devices])
+    cells = [
+        ShardCell(cell=place, name=names[place], result=None if cell.report is None else document(cell.report), error=cell.error)
+        for place, cell in zip(mine, found, strict=True)
+    ]
+    _write(grid, number, cells, out)
+
+
+def sweep_shard(shard: str, cases: "Sequence[Case]") -> "list[Case]":
+    """The cases of a sweep that ``shard`` runs. Raises ``BadConfig``."""
+    from cr_jax.report.grid_shards import cells_of, shard_number
+
+    return [cases[place] for place in cells_of(shard_number(shard), len(cases))]
+
+
+def write_sweep_shard(
+    shard: str, cases: "Sequence[Case]", settings: dict[str, Any], reports: "Sequence[BenchReport]", folder: Path
+) -> None:
+    """Write the file of ``shard``, whose cases have ``reports``, to ``folder``.
+
+    cases: of the whole sweep. settings: what the reports depend on beside the cases.
+    """
+    from cr_jax.documents.base import plain as document
+    from cr_jax.documents.grid_shard import Grid, ShardCell
+    from cr_jax.profiling.pipeline import read_dataset
+    from cr_jax.report.grid_shards import cells_of, digest, shard_number
+
+    number = shard_number(shard)
+    data = {name: digest(plain(read_dataset(name)[0])) for name in dict.fromkeys(case.dataset for case in cases)}
+    grid = Grid(
+        kind="bench-sweep",
+        settings={"cases": [plain(case) for case in cases], "dataset_sha256": data} | settings,
+        cells=tuple(case.slug() for case in cases),
+    )
+    cells = [
+        ShardCell(cell=place, name=grid.cells[place], result=document(report), error=None)
+        for place, report in zip(cells_of(number, len(cases)), reports, strict=True)
+    ]
+    _write(grid, number, cells, folder / f"shard-{number.number}-of-{number.of}.json")
+
+
+def _write(grid: "Grid", number: "ShardNumber", cells: "Sequence[ShardCell]", out: Path | None) -> None:
+    from cr_jax.report.document import to_json, validate, write
+    from cr_jax.report.grid_shards import grid_shard
+    from cr_jax.targets.compile import versions
+
+    document = grid_shard(grid, number, cells, __version__, versions(), ["crjax", *sys.argv[1:]])
+    if out is None or str(out) == "-":
+        validate(document, "the shard (a bug in cr_jax: please report it)")
+        write_json(to_json(document))
+        return
+    write(document, out)
+    say(f"shard {number.number} of {number.of}: {len(cells)} of {len(grid.cells)} cells written to {out}")
