@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from cr_jax.catalog.topologies import read_mesh
+from cr_jax.cli.functions import Function
 from cr_jax.cli.options import (
     MODEL_HELP,
     CountingOptions,
@@ -35,7 +36,10 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Subject:
-    model: Annotated[str, typer.Option(help=f"{MODEL_HELP.replace('A name', 'Names')[:-1]}; dmn,mmn.", callback=importable)]
+    model: Annotated[
+        str | None, typer.Option(help=f"{MODEL_HELP.replace('A name', 'Names')[:-1]}; dmn,mmn.", callback=importable)
+    ] = None
+    function: Function = None
     dataset: Dataset = "cell-phones"
     device: Annotated[str, typer.Option(help="cpu, gpu, tpu or names of `crjax list accelerators`; such as cpu,h100.")] = "cpu"
     schedule: Annotated[str, typer.Option(help="published, epochs=N, or equal-turns[=N] (times the data set).")] = "published"
@@ -47,6 +51,15 @@ class EstimateOptions(PricingOptions, CountingOptions, _Subject):
     """The options of ``crjax estimate``."""
 
     mesh: Mesh = None
+    steps: Annotated[int | None, typer.Option(help="With --function: the number of its calls.")] = None
+    scaling: Annotated[
+        str | None, typer.Option(help="Numbers of devices, such as 1,2,4,8: the same batch on all of them (strong scaling).")
+    ] = None
+    weak: Annotated[bool, typer.Option("--weak", help="With --scaling: the batch grows with the devices.")] = False
+    deadline: Annotated[
+        str | None, typer.Option(help="With --scaling or --steps: the longest time, such as 90s, 30m, 2h or 1d.")
+    ] = None
+    plot: Annotated[Path | None, typer.Option(help="With --scaling: draw the step times to this file (SVG).")] = None
     measured: Annotated[
         list[Path] | None,
         typer.Option(help="A training or bench report of the same run, whose time is shown beside the prediction; repeat it."),
@@ -58,10 +71,20 @@ class EstimateOptions(PricingOptions, CountingOptions, _Subject):
 def estimate(options: EstimateOptions) -> None:
     """Estimate whole training runs: optimizer steps, FLOPs, bytes, evaluation, and where a prediction exists time and price.
 
-    Several models or devices give a row each. A failed run is shown and does not affect the others.
+    Several models or devices give a row each. A failed run is shown and does not affect the others. --scaling shows one model or
+    function on growing numbers of devices, by epoch or --schedule epochs=N; --function with --steps N the cost of N calls.
     """
     os.environ["JAX_PLATFORMS"] = "cpu"  # this process only traces; attached cards are a worker's business
     check_file("--out", options.out)
+    if options.function is not None or options.scaling is not None:
+        from cr_jax.cli.scaling import estimate_scaling
+
+        return estimate_scaling(options)
+    for option in ("steps", "weak", "deadline", "plot"):
+        if getattr(options, option):
+            raise BadConfig(f"--{option}: legal with --scaling or --function")
+    if options.model is None:
+        raise BadConfig("neither --model nor --function; legal: --model NAMES or --function package.module:NAME")
     models, devices = names("--model", options.model), names("--device", options.device)
     if options.set_ and len(models) > 1:
         raise BadConfig("--set: models do not share configuration keys; legal with one --model")
