@@ -88,7 +88,7 @@ def _function(options: "EstimateOptions", devices: list[str]) -> "FunctionReques
     of_models = {"--model": options.model, "--batch": options.batch, "--set": options.set_, "--preset": options.preset}
     for option, value in of_models.items():
         if value is not None:
-            raise BadConfig(f"{option}: belongs to --model; legal: --function without it")
+            raise BadConfig(f"{option}: does not belong to --function; legal: one without the other")
     assert options.function is not None
     call = options.function
     precision = cast(Precision, options.precision)

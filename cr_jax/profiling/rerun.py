@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from msgspec import UNSET
 
@@ -10,11 +10,12 @@ from cr_jax.cost.assumptions import Assumptions, parse_kernels, parse_trips
 from cr_jax.documents.base import known
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.errors import BadConfig
-from cr_jax.profiling.function_request import FunctionRequest
-from cr_jax.profiling.named_function import named_function
 from cr_jax.profiling.request import Request
 from cr_jax.records import Precision
 from cr_jax.report.rows import LEFT_OUT
+
+if TYPE_CHECKING:
+    from cr_jax.profiling.function_request import FunctionRequest
 
 #: Names that mean different devices on different machines.
 BARE = ("gpu", "tpu")
@@ -50,7 +51,7 @@ def rerun(
     )
 
 
-def rerun_function(baseline: CostReport, where: str, function: str | None, device: str | None = None) -> FunctionRequest:
+def rerun_function(baseline: CostReport, where: str, function: str | None, device: str | None = None) -> "FunctionRequest":
     """The request that traces the function of a baseline again. function: ``module:name``, whose code is run: the user names it.
 
     Raises ``BadConfig`` as :func:`rerun` does.
@@ -63,6 +64,9 @@ def rerun_function(baseline: CostReport, where: str, function: str | None, devic
     if function is None or function != call.call:
         given = "would be run" if function is None else f"is not {function!r}"
         raise BadConfig(f"{where}: its function {call.call!r} {given}; legal: --function {call.call}")
+    from cr_jax.profiling.function_request import FunctionRequest  # with JAX, which a look at a baseline does not need
+    from cr_jax.profiling.named_function import named_function
+
     command = baseline.command or ()
     trips, kernels = ([*_option(baseline, name)] for name in ("--trips", "--kernel"))
     return FunctionRequest(

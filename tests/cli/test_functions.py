@@ -160,3 +160,33 @@ def test_misuse_is_one_line_and_exit_code_2(user, arguments, said):
     code, out, err = user("profile", *arguments)
     assert code == 2 and out == ""
     assert said in err and err.count("\n") == 1
+
+
+def test_the_cost_of_many_calls(user):
+    code, out, err = user("estimate", "--function", "mine:named", "--steps", "1000", "--json")
+    document = json.loads(out)
+    assert (code, err) == (0, "") and document["kind"] == "scaling-estimate"
+    assert document["work"] == "1,000 calls" and document["rows"][0]["steps"] == 1000
+    assert document["rows"][0]["flops_per_device"] >= 2 * FORWARD
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--function", "mine:named", "--steps", "0"), "--steps 0: legal: 1 or more"),
+        (("--function", "mine:named", "--model", "dmn"), "--model: does not belong to --function"),
+        (("--model", "dmn", "--steps", "3"), "--steps: legal with --scaling or --function"),
+        (("--model", "dmn", "--scaling", "1,x"), "legal: numbers of devices with commas"),
+        (("--model", "dmn", "--scaling", "2,1"), "legal: growing numbers of devices"),
+        (("--model", "dmn,mmn", "--scaling", "1,2"), "--scaling with 2 models; legal: one"),
+        (("--model", "dmn", "--scaling", "1,2", "--deadline", "2"), "--deadline '2': legal: a number with s, m, h or d"),
+        (("--model", "dmn", "--scaling", "1,2", "--mesh", "data=2"), "legal without --scaling and --function"),
+        (("--model", "dmn", "--scaling", "1,2", "--schedule", "equal-turns"), "legal: epochs=N, by default 1"),
+        (("--function", "mine:named", "--weak"), "--weak: legal with --scaling"),
+        ((), "neither --model nor --function"),
+    ],
+)
+def test_misuse_of_estimate_is_one_line(user, arguments, said):
+    code, out, err = user("estimate", *arguments)
+    assert code == 2 and out == ""
+    assert said in err and err.count("\n") == 1

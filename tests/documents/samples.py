@@ -124,7 +124,45 @@ def cost_report():
     return cost_report_sample.cost_report(hlo_count())
 
 
+def scaling_estimate():
+    """Two numbers of devices, one of them without figures."""
+    known = {
+        "batch": 64,
+        "steps": 10.0,
+        "flops_per_device": 1000,
+        "peak_bytes": 2000,
+        "fits": True,
+        "step_seconds": 0.25,
+        "step_low_s": 0.125,
+        "step_high_s": 0.5,
+        "alone_share": 0.75,
+        "efficiency": 1.0,
+        "seconds": 2.5,
+        "energy_j": 20.0,
+        "price_usd": 0.5,
+    }
+    rows = [
+        {"device": "h100", "devices": 1, **known, "reason": None, "tag": "predicted"},
+        {"device": "h100", "devices": 2, **dict.fromkeys(known), "steps": 0.0, "reason": "no compiler", "tag": "predicted"},
+    ]
+    return {
+        "schema": "urn:cr-jax:schema:scaling-estimate:1.0",
+        "kind": "scaling-estimate",
+        "schema_version": "1.0",
+        "subject": "dmn",
+        "dataset": "cell-phones",
+        "work": "1 epoch",
+        "growth": "strong",
+        "versions": {"jax": "0.10.2"},
+        "rows": rows,
+        "deadline_s": 7200.0,
+        "cheapest": 0,
+        "communication": 0,
+    }
+
+
 _ALL = (
+    scaling_estimate,
     cost_report,
     hlo_count,
     paper_table,
