@@ -79,11 +79,11 @@ def scaling_bars(document: ScalingEstimate) -> str | None:
         rows = [row for row in document.rows if row.device == device and row.step_seconds]
         if rows:
             groups = tuple(str(row.devices) for row in rows)
-            panels.append(Panel(device, groups, tuple((row.step_seconds,) for row in rows)))
+            panels.append(Panel(device, groups, tuple((1e3 * (row.step_seconds or 0),) for row in rows)))
     if not panels:
         return None
     title = f"{document.subject}{on(document.dataset)}: step time, {document.growth} scaling"
-    return bar_panels(title, "seconds", ["predicted step"], panels, "devices below the bars")
+    return bar_panels(title, "milliseconds", ["predicted step"], panels, "devices below the bars")
 
 
 def _percent(share: float | None) -> str:

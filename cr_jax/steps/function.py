@@ -18,6 +18,7 @@ from cr_jax.records import FunctionLabels, Parameter
 from cr_jax.steps.argument_roles import role_of
 from cr_jax.steps.function_shardings import mesh_of, own_shardings, split_arguments, without_shardings
 from cr_jax.steps.nnx_arguments import variables
+from cr_jax.steps.program_arguments import program_arguments
 from cr_jax.steps.step import Step
 
 #: Arguments, by number or by name.
@@ -75,9 +76,10 @@ def function_step(user: UserFunction, precision: str, mesh: Mesh = ()) -> Functi
     except Exception as error:  # the function is the user's and may raise anything
         raise BadConfig(_refusal(user.title, error)) from error
     traced = cast(jax.stages.Traced, getattr(traced, "traced", traced))  # NNX wraps JAX's
-    leaves = jax.tree_util.tree_leaves_with_path(traced.args_info, is_leaf=lambda leaf: hasattr(leaf, "donated"))
+    leaves = program_arguments(traced, user.arguments)
     named = _names(user)
-    known = {name: variables(argument) for name, argument in zip(named, user.arguments, strict=True)}
+    passed = dict(zip(named, user.arguments, strict=True)) | dict(user.keywords)
+    known = {name: variables(argument) for name, argument in passed.items()}
     chosen = None if user.weights is None else {named[number] for number in _numbers(user, user.weights, "weights")}
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for _, leaf in leaves)
     rows = [_name_and_role(_leaf_name(path, named), leaf.dtype, known, chosen) for path, leaf in leaves]

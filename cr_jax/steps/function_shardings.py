@@ -57,6 +57,8 @@ def split_arguments(
             specs.append(PartitionSpec("data"))
         else:
             specs.append(WHOLE)
+    if all(spec == WHOLE for spec in specs):
+        raise BadConfig("mesh: no array of the program is split; legal: a batch that the function reads, with a row per example")
     return tuple(specs)
 
 

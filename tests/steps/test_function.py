@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax.sharding import PartitionSpec
 
 from cr_jax.errors import BadConfig
 from cr_jax.steps.function import UserFunction, abstract, examples, function_step, with_batch
@@ -47,6 +48,21 @@ def test_static_arguments_are_no_arguments_of_the_program():
         UserFunction(jax.jit(scaled, static_argnames="times"), (BATCH,), keywords={"times": "twice"}),
     ):
         assert list(leaves(user)[0]) == ["batch"]
+
+
+def test_static_arguments_before_others_do_not_move_their_names_or_the_batch():
+    def step(mode, state, batch):
+        return state + batch.sum() if mode == "sum" else state
+
+    state = jax.ShapeDtypeStruct((3,), F32)
+    for user in (
+        UserFunction(jax.jit(step, static_argnums=0, donate_argnums=1), ("sum", state, BATCH), batch="batch"),
+        UserFunction(step, ("sum", state, BATCH), static="mode", donate="state", batch=2),
+        UserFunction(step, ("sum", state, BATCH), donate=1, batch=2),
+    ):
+        made = function_step(user, "default", (("data", 4),)).step
+        assert (made.names, made.donated) == (("state", "batch"), (0,))
+        assert made.shardings == (PartitionSpec(), PartitionSpec("data"))
 
 
 def test_leaves_that_are_no_arrays_are_constants():
