@@ -133,9 +133,9 @@ class Analysis:
         """Write the report, as a whole or not at all. Raises ``NotWritten``."""
         write(self.report, Path(path))
 
-    def show(self, memory: bool = False) -> None:
-        """Print the report's tables; with ``memory`` its use over the program too."""
-        show(render_cost(self.report, memory))
+    def show(self, memory: bool = False, depth: int | None = None) -> None:
+        """Print the tables; with ``memory`` its use over the program too. depth: levels of the tree of modules, 0: all."""
+        show(render_cost(self.report, memory, depth))
 
     def __str__(self) -> str:
         file = io.StringIO()

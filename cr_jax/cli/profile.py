@@ -52,6 +52,9 @@ class ProfileOptions(PricingOptions, WorkloadOptions, FunctionOptions, _Subject)
     memory: Annotated[
         bool, typer.Option("--memory", help="Show the live memory over each program, and the buffers at its peak.")
     ] = False
+    depth: Annotated[
+        int | None, typer.Option(min=0, help="Show modules as a tree to so many levels, 0 for all. Default for a function: 2.")
+    ] = None
     max_batch: Annotated[
         bool, typer.Option("--max-batch", help="Find the largest training batch that fits the device, by compiling.")
     ] = False
@@ -118,7 +121,7 @@ def _emit(report: "CostReport", options: ProfileOptions) -> None:
         return
     from cr_jax.render.cost import render_cost, show
 
-    show(render_cost(report, options.memory))
+    show(render_cost(report, options.memory, options.depth))
     if options.out is not None:
         say(f"report written to {options.out}")
 

@@ -14,6 +14,7 @@ from cr_jax.render.collectives import collectives_table
 from cr_jax.render.escape import shown, terminal
 from cr_jax.render.function import call_table, function_header
 from cr_jax.render.memory import memory_tables
+from cr_jax.render.modules import DEPTH, render_modules
 from cr_jax.render.phrases import whole_count
 from cr_jax.render.predicted import render_predicted
 from cr_jax.units import count, scaled
@@ -21,10 +22,11 @@ from cr_jax.units import count, scaled
 _SHOWN_MODULES = 12
 
 
-def render_cost(report: CostReport, memory: bool = False) -> RenderableType:
+def render_cost(report: CostReport, memory: bool = False, depth: int | None = None) -> RenderableType:
     """Header, parameters, training, precomputation, turns, predicted times, modules, coverage; with ``memory`` its timelines.
 
-    A user's function has one table in the place of training, precomputation and turns.
+    A user's function has one table in the place of training, precomputation and turns. depth: levels of the tree of modules, 0
+    for all; by default a function's has two, and a model's modules are a flat table with a column per pass.
     """
     report = shown(report)
     parts: list[RenderableType] = [_header(report), _parameters(report)]
@@ -46,7 +48,7 @@ def render_cost(report: CostReport, memory: bool = False) -> RenderableType:
         parts.append(predicted)
     if report.target.devices:
         parts.append(_shared_products(report.steps))
-    parts += [_modules(step) for step in _detailed(report.steps)]
+    parts += [_module_table(report, step, depth) for step in _detailed(report.steps)]
     parts += [
         _spaced(collectives_table(step.collectives, f"Collectives of {step.name}", grid))
         for step in _detailed(report.steps)
@@ -271,6 +273,14 @@ def _detailed(steps: Sequence[ReportedStep]) -> list[ReportedStep]:
     whole = [s for s in steps if s.phase in ("train", "step")]
     infer = [s for s in steps if s.phase == "infer" and s.labels.mode == "incremental"]
     return whole + infer[-1:]
+
+
+def _module_table(report: CostReport, step: ReportedStep, depth: int | None) -> Table:
+    if depth is None and step.phase != "step":
+        return _modules(step)
+    account = report.parameters
+    weights = {row.module: row.trainable + row.frozen for row in account.modules} if account else {}
+    return _spaced(render_modules(step, weights, DEPTH if depth is None else depth, grid))
 
 
 def _modules(step: ReportedStep) -> Table:
