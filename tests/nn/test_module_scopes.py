@@ -252,7 +252,7 @@ def test_linen_names_its_modules_itself():
 
 
 def test_haiku_names_its_modules_itself():
-    haiku = pytest.importorskip("haiku", reason="dm-haiku is not installed")
+    haiku = pytest.importorskip("haiku", reason="needs the extra cr-jax[frameworks]")
     network = haiku.transform(lambda x: haiku.nets.MLP([WIDTH, WIDTH], name="tower")(x))
     weights = jax.eval_shape(network.init, jax.random.key(0), ROWS)
     with scoped_modules():
@@ -260,7 +260,7 @@ def test_haiku_names_its_modules_itself():
 
 
 def test_equinox_modules():
-    equinox = pytest.importorskip("equinox", reason="equinox is not installed")
+    equinox = pytest.importorskip("equinox", reason="needs the extra cr-jax[frameworks]")
 
     class Tower(equinox.Module):
         first: list

@@ -152,7 +152,7 @@ def test_what_cannot_be_traced_is_refused_in_one_line(user, said):
 
 
 def test_equinox_modules_bring_their_own_constants():
-    eqx = pytest.importorskip("equinox", reason="equinox is not installed (extra: frameworks)")
+    eqx = pytest.importorskip("equinox", reason="needs the extra cr-jax[frameworks]")
     model = eqx.filter_eval_shape(lambda: eqx.nn.MLP(8, 4, 16, 2, key=jax.random.key(0)))
 
     @eqx.filter_jit(donate="all-except-first")
