@@ -161,7 +161,7 @@ def analyze(
     donate: Chosen = (),
     static: Chosen = (),
     weights: Chosen | None = None,
-    batch: int | str | None = None,
+    batch: Chosen | None = None,
     precision: Precision = "default",
     mesh: Mapping[str, int] | None = None,
     trips: Mapping[str, int] | None = None,

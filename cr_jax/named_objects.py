@@ -13,7 +13,7 @@ from types import ModuleType
 from cr_jax.errors import BadConfig
 from cr_jax.printable import named
 
-_TRACEBACK = "--debug shows the traceback"
+TRACEBACK = "--debug shows the traceback"
 
 
 def add_current_folder() -> None:
@@ -59,11 +59,11 @@ def _module(what: str, name: str, module: str) -> ModuleType:
                 "legal: package.module:NAME of a file in the current folder or of an installed package"
             ) from None
         raise BadConfig(
-            f"{what} {name!r}: {_line(error)}, imports {missing!r}, which is not installed: install it, "
-            f"or import it only where it is used; {_TRACEBACK}"
+            f"{what} {name!r}: {line_of(error)}, imports {missing!r}, which is not installed: install it, "
+            f"or import it only where it is used; {TRACEBACK}"
         ) from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise BadConfig(f"{what} {name!r}: {_line(error)}: {named(error, 200)}; {_TRACEBACK}") from error
+        raise BadConfig(f"{what} {name!r}: {line_of(error)}: {named(error, 200)}; {TRACEBACK}") from error
 
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
@@ -72,11 +72,12 @@ def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
     return [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(others)]
 
 
-def _line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     """The file and line of the user's code that raised ``error``."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}, line {error.lineno}"
-    frame = (own_frames(error) or traceback.extract_tb(error.__traceback__))[-1]
+    frames = own_frames(error) or list(traceback.extract_tb(error.__traceback__))
+    frame = ([one for one in frames if "site-packages" not in one.filename] or frames)[-1]  # not a library that it called
     return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 

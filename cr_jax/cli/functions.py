@@ -1,5 +1,6 @@
 """Options of the commands that take a user's function in the place of a model."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Annotated
@@ -56,6 +57,9 @@ class FunctionOptions:
                 raise BadConfig(
                     f"{option}: belongs to --model; legal with --function: --{', --'.join(_SHARED)}, --trips, --kernel"
                 )
+
+        # The report says what is donated; whether a buffer can be used depends on the device.
+        warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
 
         from cr_jax.catalog.topologies import read_mesh
         from cr_jax.cost.assumptions import Assumptions, parse_kernels, parse_trips

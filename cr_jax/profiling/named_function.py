@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from cr_jax.errors import BadConfig
-from cr_jax.named_objects import find_object
+from cr_jax.named_objects import TRACEBACK, find_object, line_of
 from cr_jax.printable import one_line
 from cr_jax.steps.function import UserFunction
 
@@ -22,11 +22,13 @@ def named_function(name: str) -> UserFunction:
     made = cast(Any, find_object("function", name, "a function that returns (function, arguments)", callable))
     try:
         result = made()
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         said = one_line(f"{type(error).__name__}: {error}", 300)
-        raise BadConfig(f"function {name!r}: calling it raised {said}; {_FORM}; --debug shows the traceback") from error
-    if not isinstance(result, tuple) or len(result) not in (2, 3) or not callable(result[0]):
+        raise BadConfig(f"function {name!r}: calling it raised {said}, {line_of(error)}; {_FORM}; {TRACEBACK}") from error
+    if not isinstance(result, tuple) or len(result) not in (2, 3):
         raise BadConfig(f"function {name!r} returned {_kind(result)}; {_FORM}")
+    if not callable(result[0]):
+        raise BadConfig(f"function {name!r} returned {_kind(result[0])} in the function's place; {_FORM}")
     function, arguments, *rest = result
     if not isinstance(arguments, tuple | list):
         raise BadConfig(f"function {name!r}: its arguments are {_kind(arguments)}; {_FORM}, the arguments a tuple")
@@ -45,4 +47,4 @@ _FORM = "legal: a function without parameters that returns (function, arguments)
 def _kind(value: object) -> str:
     if isinstance(value, tuple):
         return f"a tuple of {len(value)}"
-    return "None" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else f"{'an' if type(value).__name__[0] in 'aeiou' else 'a'} {type(value).__name__}"

@@ -332,7 +332,10 @@ def _coverage(report: CostReport) -> Text:
             text.append(f" · {said}: {', '.join(calls)}", style="yellow")
     agrees = all(s.jaxpr.agrees for s in steps)
     text.append(" · jaxpr walk ", style="not bold")
-    text.append("agrees" if agrees else "DISAGREES", style="green" if agrees else "bold red")
+    if not agrees and any(s.jaxpr.unknown_loops for s in steps):  # it counts such a loop once
+        text.append("cannot tell: a loop's count is unknown to it", style="not bold")
+    else:
+        text.append("agrees" if agrees else "DISAGREES", style="green" if agrees else "bold red")
     return text
 
 

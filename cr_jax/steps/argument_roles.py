@@ -8,11 +8,14 @@ import jax.numpy as jnp
 
 from cr_jax.records import OTHER
 
-#: Names that the field gives arguments, by role; the first role with a name among the parts of a path is the leaf's.
-_NAMES = {
+#: Names of what a training state holds, wherever they stand in a path; the leftmost decides.
+_HELD = {
     "optimizer": ("opt_state", "optimizer", "opt", "optim_state", "optimizer_state", "moments"),
-    "key": ("rng", "rngs", "key", "prng", "dropout_rng"),
     "weights": ("params", "parameters", "weights", "model", "variables", "trainable"),
+}
+#: Names that the field gives whole arguments.
+_ARGUMENTS = {
+    "key": ("rng", "rngs", "key", "prng", "dropout_rng"),
     "batch": ("batch", "batches", "x", "y", "xs", "ys", "inputs", "input_ids", "images", "labels", "tokens", "targets", "data"),
     "state": ("carry", "cache", "state", "hidden"),
 }
@@ -23,12 +26,13 @@ def role_of(name: str, dtype: Any, weights: Collection[str] | None) -> str:
 
     weights: the arguments that the user says hold weights; ``None``: names decide.
     """
-    parts = name.lower().split(".")
     if jnp.issubdtype(dtype, jax.dtypes.prng_key):
         return "key"
+    parts = name.lower().split(".")
     if weights is not None and name.split(".")[0] in weights:
         return "weights"
-    for role, known in _NAMES.items():
-        if (role != "weights" or weights is None) and any(part in known for part in parts):
-            return role
-    return OTHER
+    for part in parts:
+        for role, known in _HELD.items():
+            if part in known and (role != "weights" or weights is None):
+                return role
+    return next((role for role, known in _ARGUMENTS.items() if parts[0] in known), OTHER)

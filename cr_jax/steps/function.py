@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 
 from cr_jax.catalog.topologies import Mesh
 from cr_jax.errors import BadConfig
+from cr_jax.named_objects import TRACEBACK, line_of
 from cr_jax.nn.module_scopes import scoped_modules
 from cr_jax.printable import one_line
 from cr_jax.records import FunctionLabels, Parameter
@@ -30,7 +31,7 @@ class UserFunction:
     """A function with its arguments: arrays, ``jax.ShapeDtypeStruct``, modules, or any pytree of them.
 
     donate, static: arguments that ``jax.jit`` takes so, by number or name; a function that is jitted already says it itself.
-    weights: the arguments that hold weights; ``None``: recognised by their names and types. batch: the argument whose arrays
+    weights: the arguments that hold weights; ``None``: recognised by their names and types. batch: the arguments whose arrays
     have one row per example.
     """
 
@@ -40,7 +41,7 @@ class UserFunction:
     donate: Chosen = ()
     static: Chosen = ()
     weights: Chosen | None = None
-    batch: int | str | None = None
+    batch: Chosen | None = None
     name: str = ""
 
     @property
@@ -228,16 +229,15 @@ def _legal(named: Sequence[str]) -> str:
     return ", ".join(f"{number} ({name})" for number, name in enumerate(named)) or "none, it takes no arguments"
 
 
-def _batch(user: UserFunction) -> int | None:
-    """The number of the batch argument."""
-    return None if user.batch is None else _numbers(user, user.batch, "batch")[0]
+def _batch(user: UserFunction) -> tuple[int, ...]:
+    """The numbers of the batch arguments."""
+    return () if user.batch is None else _numbers(user, user.batch, "batch")
 
 
 def examples(user: UserFunction) -> int:
-    """Rows of the batch argument's arrays. Raises ``BadConfig`` where they differ or there are none."""
-    assert user.batch is not None
-    (number,) = _numbers(user, user.batch, "batch")
-    rows = {leaf.shape[0] for leaf in jax.tree.leaves(user.arguments[number]) if getattr(leaf, "shape", ())}
+    """Rows of the batch arguments' arrays. Raises ``BadConfig`` where they differ or there are none."""
+    given = [user.arguments[number] for number in _batch(user)]
+    rows = {leaf.shape[0] for leaf in jax.tree.leaves(given) if getattr(leaf, "shape", ())}
     if len(rows) != 1:
         told = " and ".join(map(str, sorted(rows))) or "no"
         raise BadConfig(f"batch {user.batch!r}: its arrays have {told} rows; legal: arrays with one row per example")
@@ -245,15 +245,14 @@ def examples(user: UserFunction) -> int:
 
 
 def with_batch(user: UserFunction, batch: int) -> UserFunction:
-    """The function on a batch of another size: the first axis of every array of its batch argument."""
-    assert user.batch is not None
-    (number,) = _numbers(user, user.batch, "batch")
+    """The function on a batch of another size: the first axis of every array of its batch arguments."""
 
     def resized(leaf: Any) -> Any:
         return jax.ShapeDtypeStruct((batch, *leaf.shape[1:]), leaf.dtype) if getattr(leaf, "shape", ()) else leaf
 
     arguments = list(user.arguments)
-    arguments[number] = jax.tree.map(resized, abstract(arguments[number]))
+    for number in _batch(user):
+        arguments[number] = jax.tree.map(resized, abstract(arguments[number]))
     return UserFunction(**{**vars(user), "arguments": tuple(arguments)})
 
 
@@ -304,6 +303,8 @@ def _refusal(title: str, error: Exception) -> str:
     said = one_line(error, 300)
     if isinstance(error, jax.errors.ConcretizationTypeError):
         return f"function {title!r}: a value decides what is computed; legal: name such an argument in static ({said})"
+    if isinstance(error, TypeError) and ("abstract array" in said or "valid JAX type" in said):
+        return f"function {title!r}: an argument is no array; legal: name it in static, or in static_argnames of jax.jit ({said})"
     if isinstance(error, TypeError) and ("missing" in said or "positional argument" in said):
         return f"function {title!r}: {said}; legal: every argument that it takes"
-    return f"function {title!r} raised while it was traced: {type(error).__name__}: {said}"
+    return f"function {title!r} raised {type(error).__name__} while it was traced, {line_of(error)}: {said}; {TRACEBACK}"

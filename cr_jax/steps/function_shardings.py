@@ -1,6 +1,6 @@
 """How the arguments of a user's function are split over a mesh of devices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -34,15 +34,15 @@ def mesh_of(shardings: Mapping[Path, NamedSharding], given: Mesh) -> Mesh:
 
 
 def split_arguments(
-    leaves: Sequence[tuple[Path, Any]], own: Mapping[Path, NamedSharding], batch: int | None, mesh: Mesh
+    leaves: Sequence[tuple[Path, Any]], own: Mapping[Path, NamedSharding], batch: Collection[int], mesh: Mesh
 ) -> tuple[PartitionSpec, ...]:
     """A spec per leaf: its own, else over ``data`` for the arrays of the batch argument, else whole.
 
-    leaves: of ``(arguments, keywords)`` with their paths. own: from :func:`own_shardings`. batch: number of the argument with a
-    row per example. Raises ``BadConfig`` where nothing says what to split, or the axis does not divide the batch.
+    leaves: of ``(arguments, keywords)`` with their paths. own: from :func:`own_shardings`. batch: numbers of the arguments
+    with a row per example. Raises ``BadConfig`` where nothing says what to split, or the axis does not divide the batch.
     """
     size = dict(mesh).get("data", 1)
-    if not own and (batch is None or size == 1):
+    if not own and (not batch or size == 1):
         raise BadConfig(
             "mesh: nothing says how the function's arguments are split; legal: arguments with a NamedSharding, "
             "or an axis data and batch= the argument that it splits"
@@ -51,7 +51,7 @@ def split_arguments(
     for path, leaf in leaves:
         if path in own:
             specs.append(own[path].spec)
-        elif not own and batch is not None and path[0].idx == 0 and path[1].idx == batch and leaf.shape:
+        elif not own and path[0].idx == 0 and path[1].idx in batch and leaf.shape:
             if leaf.shape[0] % size:
                 raise BadConfig(f"mesh data={size}: does not divide the batch of {leaf.shape[0]}; legal: its divisors")
             specs.append(PartitionSpec("data"))

@@ -58,7 +58,8 @@ def exported(step: Step, platform: str, precision: str) -> ExportedProgram:
             unchecked = [export.DisabledSafetyCheck.custom_call(name) for name in sorted(set(_CUSTOM_CALL.findall(text)))]
             program = export.export(_Retraced(traced), platforms=(platform,), disabled_checks=unchecked)()
         except Exception as error:  # of lowering rules, of the user's own primitives too
-            raise ExportRefused(f"{step.name} cannot be lowered for {platform}: {one_line(error, 300)}") from error
+            calls = "it calls back to Python, which no other process can compile: " if "callback" in str(traced.jaxpr) else ""
+            raise ExportRefused(f"{step.name} cannot be lowered for {platform}: {calls}{one_line(error, 300)}") from error
     return ExportedProgram(program, hashlib.sha256(text.encode()).hexdigest())
 
 

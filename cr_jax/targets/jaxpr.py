@@ -47,7 +47,13 @@ def _inner(params: Mapping[str, Any]) -> "list[Jaxpr | ClosedJaxpr]":
 def _dot(equation: Any) -> int:
     (contracted, _), _ = equation.params["dimension_numbers"]
     left = equation.invars[0].aval.shape
-    return FLOPS_PER_MULTIPLY_ADD * prod(equation.outvars[0].aval.shape) * prod(left[d] for d in contracted)
+    products = prod(equation.outvars[0].aval.shape) * prod(left[d] for d in contracted)
+    return FLOPS_PER_MULTIPLY_ADD * _real_products(equation) * products
+
+
+def _real_products(equation: Any) -> int:
+    """Real multiply-adds in one of the product's: four where it is complex."""
+    return 4 if equation.outvars[0].aval.dtype.kind == "c" else 1
 
 
 def _convolution(equation: Any) -> int:
@@ -56,7 +62,7 @@ def _convolution(equation: Any) -> int:
     numbers = params["dimension_numbers"]
     image, kernel = (v.aval.shape for v in equation.invars)
     result = equation.outvars[0].aval.shape
-    flops = FLOPS_PER_MULTIPLY_ADD * result[numbers.out_spec[1]]
+    flops = FLOPS_PER_MULTIPLY_ADD * _real_products(equation) * result[numbers.out_spec[1]]
     flops *= image[numbers.lhs_spec[0]] // params["batch_group_count"]
     flops *= image[numbers.lhs_spec[1]] // params["feature_group_count"]
     for n in range(len(params["window_strides"])):

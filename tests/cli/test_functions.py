@@ -39,6 +39,14 @@ def failing():
     raise KeyError("weights.npz")
 
 
+def leaving():
+    raise SystemExit(5)
+
+
+def numbers():
+    return 3, (4,)
+
+
 def short():
     return train_step
 
@@ -140,6 +148,8 @@ def test_check_calls_only_a_function_that_the_user_names(user, tmp_path):
     ("arguments", "said"),
     [
         (("--function", "mine:failing"), "calling it raised KeyError: 'weights.npz'"),
+        (("--function", "mine:leaving"), "calling it raised SystemExit: 5"),
+        (("--function", "mine:numbers"), "returned an int in the function's place"),
         (("--function", "mine:short"), "returned a function; legal: a function without parameters that returns"),
         (("--function", "mine:wrong_option"), "unknown option 'donated'; legal: keywords, donate, static, weights, batch, name"),
         (("--function", "mine:too_few"), "missing 1 required positional argument: 'batch'"),

@@ -31,6 +31,27 @@ def test_arguments_are_named_by_the_signature_and_their_paths():
     assert donated == {"params.dense.bias", "params.dense.kernel"}
 
 
+def test_names_inside_the_weights_do_not_decide():
+    attention = {"params": {"query": BATCH, "key": BATCH, "opt": BATCH}}
+    state = {"params": attention["params"], "opt_state": ({"mu": attention},)}
+    roles, _ = leaves(UserFunction(lambda state, key: state, (state, jax.ShapeDtypeStruct((2,), jnp.uint32))))
+    assert {role for name, role in roles.items() if name.startswith("state.params")} == {"weights"}
+    assert {role for name, role in roles.items() if name.startswith("state.opt_state")} == {"optimizer"}
+    assert roles["key"] == "key"
+
+
+def test_several_arguments_make_a_batch():
+    def step(images, labels, scale):
+        return (images * labels[:, None]).sum() * scale
+
+    labels = jax.ShapeDtypeStruct((16,), F32)
+    user = UserFunction(step, (BATCH, labels, jnp.float32(2)), batch=("images", "labels"))
+    made = function_step(user, "default", (("data", 2),)).step
+    assert made.labels.batch == 16
+    assert made.shardings == (PartitionSpec("data"), PartitionSpec("data"), PartitionSpec())
+    assert [one.shape for one in with_batch(user, 4).arguments[:2]] == [(4, 8), (4,)]
+
+
 def test_a_jitted_function_says_itself_what_it_donates():
     jitted = jax.jit(forward, donate_argnums=(1,))
     assert leaves(UserFunction(jitted, (WEIGHTS, BATCH)))[1] == {"batch"}
@@ -140,8 +161,12 @@ def test_the_batch_is_counted_and_can_be_another():
     ("user", "said"),
     [
         (UserFunction(forward, (WEIGHTS,)), "missing 1 required positional argument: 'batch'; legal: every argument"),
-        (UserFunction(forward, (WEIGHTS, jax.ShapeDtypeStruct((16, 9), F32))), "raised while it was traced: TypeError"),
+        (
+            UserFunction(forward, (WEIGHTS, jax.ShapeDtypeStruct((16, 9), F32))),
+            r"raised TypeError while it was traced, test_function.py, line \d+: .* --debug",
+        ),
         (UserFunction(lambda x: x if x > 0 else -x, (jnp.float32(1),)), "name such an argument in static"),
+        (UserFunction(jax.jit(lambda x, mode: x), (BATCH, "sum")), "legal: name it in static, or in static_argnames of jax.jit"),
         (UserFunction(forward, (WEIGHTS, BATCH), donate="parms"), r"donate 'parms': .* legal: 0 \(params\), 1 \(batch\)"),
         (UserFunction(forward, (WEIGHTS, BATCH), static=7), "static 7: 'forward' is not given such an argument"),
     ],
