@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cr_jax.errors import NotWritten
-from cr_jax.hlo.fingerprint import fingerprint
+from cr_jax.hlo.fingerprint import traced_fingerprint
 from cr_jax.json_text import parse_json
 from cr_jax.records import CompiledStep, Target, plain
 from cr_jax.resources import cache_root, write_atomically
@@ -30,7 +30,7 @@ def step_key(step: CompiledStep, target: Target, program: str | None = None) -> 
     return key(
         {
             **({} if program is None else {"exported": program}),
-            "program": fingerprint(step.model_hlo),
+            "program": traced_fingerprint(step.model_hlo),
             "arguments": plain(step.arguments),
             "precision": step.precision,
             "target": description(target),

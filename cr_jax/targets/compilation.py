@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cr_jax.hlo.fingerprint import fingerprint
+from cr_jax.hlo.fingerprint import traced_fingerprint
 from cr_jax.records import Argument, CompiledStep, MemoryFigures, Outcome, Target, plain
 
 _FIGURES = ("xla_flops", "xla_transcendentals", "xla_bytes")
@@ -63,7 +63,7 @@ def from_json(document: Mapping[str, Any]) -> Compilation:
 def traced_as(model_hlo: str, arguments: Sequence[Argument]) -> tuple[str, str]:
     """(program, arguments): SHA-256 of a traced program, lowered for the CPU, and of its argument list."""
     listed = json.dumps(plain(arguments), sort_keys=True)
-    return fingerprint(model_hlo), hashlib.sha256(listed.encode()).hexdigest()
+    return traced_fingerprint(model_hlo), hashlib.sha256(listed.encode()).hexdigest()
 
 
 def another(step: CompiledStep, compilation: Compilation) -> str | None:
