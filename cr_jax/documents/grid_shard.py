@@ -14,11 +14,6 @@ class ShardNumber(Block):
     number: Positive
     of: Positive
 
-    def __post_init__(self) -> None:
-        """Raise ``ValueError`` for a number beyond the last shard."""
-        if self.number > self.of:
-            raise ValueError(f"shard {self.number} of {self.of}")
-
 
 class Grid(Block):
     """A whole grid: what each of its cells is, and all that a cell's result depends on."""

@@ -71,6 +71,8 @@ def read_shard(path: str | Path) -> GridShard:
     shard = decode(document, GridShard, str(path))
     if shard.fingerprint != _fingerprint(shard.tool.version, shard.versions, shard.grid):
         raise BadInput(str(path), "fingerprint: not that of its grid: the file was edited; legal: what --shard I/N wrote")
+    if shard.shard.number > shard.shard.of:
+        raise BadInput(str(path), f"shard: {shard.shard.number} of {shard.shard.of}; legal: what --shard I/N wrote")
     for one in shard.cells:
         if one.cell >= len(shard.grid.cells) or shard.grid.cells[one.cell] != one.name:
             raise BadInput(
