@@ -7,6 +7,7 @@ parts between versions, so they are never interpreted where the module paths are
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from cr_jax.cost.scope_names import ARGUMENT, EXPORTED, JITTED, called_from, scopes
@@ -17,6 +18,10 @@ PASSES = ("forward", "backward", "recompute", "optimizer")
 NONE = "(none)"
 OPTIMIZER = "optimizer"
 _OPTIMIZER = re.compile(rf"(^|[/(]){OPTIMIZER}($|[/)])")
+
+#: Operations that XLA puts behind a product whose layout it changes. They keep the name that the product loses.
+_LAYOUT = frozenset(("bitcast", "copy", "transpose", "reshape", "fusion"))
+_PRODUCT = ("/conv_general_dilated", "/dot_general")
 
 _TRANSFORMED = re.compile(r"(?<![\w.])(?:jvp|transpose|vmap)\(([^()]*+(?:\([^()]*+\))?[^()]*+)\)")
 _TOKEN = re.compile(r"[A-Za-z_][\w.\-\[\]]*")
@@ -150,11 +155,12 @@ Products = Mapping[tuple[int, int], frozenset[tuple[str, str]]]
 
 
 class Origins:
-    """Names for operations that the compiler left without a name."""
+    """Names for operations that the compiler left without a name. products: see ``Walk``."""
 
-    def __init__(self, roots: Roots, products: Products | None = None) -> None:
-        self._scope, self._products = Scope(roots), products or {}
-        self._root = roots[0] if roots else ""
+    def __init__(self, module: HloModule, products: Products | None = None) -> None:
+        self._module, self._products = module, products or {}
+        roots = roots_of(module)
+        self._scope, self._root = Scope(roots), roots[0] if roots else ""
         self._known: dict[tuple[int, int], str] = {}
 
     def rooted(self, op_name: str) -> bool:
@@ -162,12 +168,27 @@ class Origins:
         return self._scope.rooted(op_name)
 
     def name(self, instruction: Instruction, matmul_flops: int = 0) -> str:
-        """The operation's name; where the compiler gave it none, the name suggested by its operands or its size."""
+        """The operation's name; where the compiler gave it none, the name that the copy of its result, its size or its operands
+        suggest, in this order.
+        """
         name, roots = instruction.op_name, self._scope.roots
         if roots and name.startswith(roots):
             return name
-        product = self.product(instruction.shape.leaves[0].elements, matmul_flops) if matmul_flops else ""
+        product = ""
+        if matmul_flops:
+            product = self._relaid.get(id(instruction), "") if not name else ""
+            product = product or self.product(instruction.shape.leaves[0].elements, matmul_flops)
         return product or self.of(instruction)
+
+    @cached_property
+    def _relaid(self) -> dict[int, str]:
+        """The names of products that only the changes of their results' layouts carry, by the identity of the product."""
+        return {
+            id(one.operands[0]): one.op_name
+            for computation in self._module.computations.values()
+            for one in computation.instructions
+            if one.opcode in _LAYOUT and len(one.operands) == 1 and one.op_name.endswith(_PRODUCT) and not one.operands[0].op_name
+        }
 
     def product(self, elements: int, flops: int) -> str:
         """The name of a matrix product that only one module of the traced program has, else ""."""

@@ -92,7 +92,7 @@ class Walk:
     def __init__(self, module: HloModule, assumptions: Assumptions = Assumptions(), products: Products | None = None) -> None:
         self.module, self._trips, self.openings = module, assumptions.trips, Openings()
         self.roots = attribution.roots_of(module)
-        self.names = Origins(self.roots, products)
+        self.names = Origins(module, products)
         self.open_ended, self.uncounted = False, set(module.doubts)
         self._costs = InstructionCosts(module, self.names, assumptions.kernels, self.openings)
         self._runs: dict[str, Run] = {}

@@ -2,6 +2,9 @@
 
 import gc
 
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import pytest
 
 from cr_jax.cost.attribution import Attribution, Origins, Scope, root_of
@@ -77,6 +80,38 @@ def test_a_nameless_product_belongs_to_whoever_has_that_size_in_the_traced_progr
     assert torn.by("module")["body"]["matmul_flops"] == size[1]
 
 
+def test_a_convolution_takes_the_name_that_its_relaid_result_kept():
+    """XLA for CPUs turns the gradient of a convolution's kernel. The convolution loses its name, the bitcast keeps it."""
+
+    class Block(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return nn.relu(nn.BatchNorm(use_running_average=False)(nn.Conv(8, (3, 3), use_bias=False)(x)))
+
+    class Network(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array) -> jax.Array:
+            x = Block()(x)
+            return Block()(x).mean()
+
+    x = jax.ShapeDtypeStruct((4, 8, 8, 8), "float32")
+    variables = jax.eval_shape(lambda: Network().init(jax.random.key(0), jnp.zeros(x.shape)))
+
+    def gradients(params: dict, statistics: dict, x: jax.Array) -> dict:
+        def loss(params: dict) -> jax.Array:
+            return Network().apply({"params": params, "batch_stats": statistics}, x, mutable=["batch_stats"])[0]
+
+        return jax.grad(loss)(params)
+
+    compiled = jax.jit(gradients).lower(variables["params"], variables["batch_stats"], x).compile()
+    modules = count_hlo(compiled.as_text()).by("module")
+    one = 2 * 4 * 22 * 22 * 8 * 8  # a 3 x 3 window over 8 x 8 with padding: 22 = 8 * 3 - 2 positions per axis
+    assert {path: row["matmul_flops"] for path, row in modules.items() if row["matmul_flops"]} == {
+        "Network/Block_0/Conv_0": 2 * one,  # forward and the kernel's gradient
+        "Network/Block_1/Conv_0": 3 * one,  # and the input's gradient
+    }
+
+
 def test_the_search_for_a_name_is_linear():
     """Sixty nameless operands on each of four levels are 13 million paths and 240 steps."""
     wide, size, lines = 60, 1, ['  v0 = f32[1]{0} parameter(0), metadata={op_name="x"}']
@@ -86,7 +121,7 @@ def test_the_search_for_a_name_is_linear():
         lines.append(f"  v{level} = f32[{size}]{{0}} concatenate({operands}), dimensions={{0}}")
     lines[-1] = lines[-1].replace("  v", "  ROOT v", 1)
     module = parse("HloModule m\n\nENTRY main {\n" + "\n".join(lines) + "\n}\n")
-    origins = Origins(("jit(f)",))
+    origins = Origins(module)
     assert origins.of(module.entry.result) == ""
     assert len(origins._known) <= 4 * len(module.entry.instructions)
 

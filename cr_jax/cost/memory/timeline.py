@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from cr_jax.cost import attribution
 from cr_jax.cost.attribution import NONE, Attribution, Origins, Scope
 from cr_jax.cost.memory.liveness import Buffer, Liveness, liveness
 from cr_jax.hlo.module import HloModule, Instruction
@@ -114,7 +113,7 @@ class _Names:
     """Owners of operations and buffers."""
 
     def __init__(self, module: HloModule, modules: tuple[str, ...]) -> None:
-        self._module, self._attribution, self._origins = module, Attribution(modules), Origins(attribution.roots_of(module))
+        self._module, self._attribution, self._origins = module, Attribution(modules), Origins(module)
         self._known = frozenset(modules)
 
     def of(self, instruction: Instruction, scope: Scope) -> tuple[str, Pass]:
