@@ -13,7 +13,7 @@ from cr_jax.profiling.pipeline import compile_for, find_targets, prepare, trace,
 from cr_jax.profiling.request import SILENT, Listener, Request
 from cr_jax.profiling.stages import Compiled, Failed, Traced
 from cr_jax.records import CompiledStep
-from cr_jax.steps.function import examples, with_batch
+from cr_jax.steps.function import batch_names, examples, with_batch
 
 #: The most programs compiled per objective; the answer is then a bracket.
 COMPILES = 20
@@ -49,7 +49,7 @@ def largest_batches(
 
     @cache
     def steps(batch: int) -> dict[str, CompiledStep]:
-        (compiled,) = compile_for(traced(batch), [target], listener)
+        (compiled,) = compile_for(traced(batch), [target], _naming(batch, listener))
         assert isinstance(compiled, Compiled)
         return {step.objective or step.name: step for step in compiled.steps}
 
@@ -86,10 +86,41 @@ def _tried_function(request: FunctionRequest) -> tuple[dict[str, int], Callable[
     if user.batch is None:
         raise BadConfig(f"--max-batch: no argument of {user.title!r} is named as its batch; legal: batch=NAME among its options")
 
-    def traced(batch: int) -> Traced:
-        return trace_function(replace(request, function=with_batch(user, batch)))
+    own = examples(user)
 
-    return {user.title: examples(user)}, traced
+    def traced(batch: int) -> Traced:
+        try:
+            return trace_function(replace(request, function=with_batch(user, batch)))
+        except BadConfig as error:
+            if batch == own:
+                raise
+            said = f"--max-batch: a batch of {batch}: {_unscaled(request, own)} ({error})"
+            raise BadConfig(said) from error.__cause__
+
+    return {user.title: own}, traced
+
+
+def _unscaled(request: FunctionRequest, rows: int) -> str:
+    """Why the function takes no batch but its own of ``rows``: the other arguments that have so many rows too."""
+    user, step = request.function, trace_function(request).steps[0]
+    batch, found = batch_names(user), dict[str, list[str]]()
+    for name, role, leaf in zip(step.names, step.roles, step.arguments, strict=True):
+        argument = name.partition(".")[0]
+        if argument not in batch and leaf.shape[:1] == (rows,) and role not in ("weights", "optimizer", "key"):
+            found.setdefault(argument, []).append(name)
+    if not found:
+        return f"no other argument has its {rows} rows; legal: a function without sizes of its own that depend on the batch"
+    named = ", ".join(name for names in found.values() for name in names)
+    keywords = [argument for argument in found if argument in user.keywords]
+    positional = f", and {', '.join(keywords)} passed by position" if keywords else ""
+    legal = ", ".join(repr(name) for name in (*batch, *found))
+    return f"{named} kept {rows} rows, those of the batch; legal: batch=({legal}) among its options{positional}"
+
+
+def _naming(batch: int, listener: Listener) -> Listener:
+    """``listener`` that is told the batch of every step too."""
+    progress = listener.progress
+    return listener if progress is None else Listener(lambda step: progress(f"{step} at a batch of {batch:,}"), listener.warn)
 
 
 class FoundBatch(NamedTuple):

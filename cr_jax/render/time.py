@@ -70,10 +70,11 @@ def _costs(rows: Sequence[ComparedRow]) -> list[TextTable]:
     if not shown:
         return []
     energy, price, carbon = (any(getattr(p.time, kind) is not None for _, p in shown) for kind in kinds)
+    turns = _have_turns(rows)
     columns = (
         "row",
         "program",
-        *(("energy/step", "energy/turn") if energy else ()),
+        *(("energy/step", *(("energy/turn",) if turns else ())) if energy else ()),
         *(("for",) if price or carbon else ()),
         *(("USD",) if price else ()),
         *(("g CO2e",) if carbon else ()),
@@ -82,13 +83,18 @@ def _costs(rows: Sequence[ComparedRow]) -> list[TextTable]:
     for name, program in shown:
         time = program.time
         cells = [name, program.program]
-        cells += [small(time.energy_j, "J"), small(time.energy_j_per_turn, "J")] if energy else []
+        cells += [small(time.energy_j, "J"), *([small(time.energy_j_per_turn, "J")] if turns else [])] if energy else []
         cells += ["1 M turns" if time.unit == "million turns" else time.unit] if price or carbon else []
         cells += [
             plain_number(getattr(time, kind)) for kind, is_there in zip(kinds[1:], (price, carbon), strict=True) if is_there
         ]
         lines.append(tuple(cells))
     return [TextTable("Predicted energy and price", columns, tuple(lines), (0, 1))]
+
+
+def _have_turns(rows: Sequence[ComparedRow]) -> bool:
+    """Whether any row is of a model; functions have no turns."""
+    return any(p.phase != "step" for row in rows for p in row.programs)
 
 
 def _place(time: ProgramTime) -> str:
@@ -103,7 +109,8 @@ def time_notes(document: Comparison) -> list[str]:
     notes = []
     if any(p.time.standing for row in rows for p in row.programs):
         notes.append(_STANDING)
-    if any(p.time.price_usd_per_unit is not None or p.time.carbon_g_per_unit is not None for row in rows for p in row.programs):
+    costs = [p.time for row in rows for p in row.programs if p.phase != "step"]
+    if any(time.price_usd_per_unit is not None or time.carbon_g_per_unit is not None for time in costs):
         notes.append("1 M turns: a million turns, answered or learnt from.")
     notes += _grouped("times of", [(one.device, _basis(one)) for one in grounds])
     notes += [f"! {one.profile_error}." for one in grounds if one.profile_error]

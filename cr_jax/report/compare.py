@@ -173,8 +173,10 @@ def warnings(rows: Sequence[Row], base: Row | None) -> tuple[str, ...]:
     if not isinstance(base, ComparedRow):
         lines.append("no ratios: the baseline row has no figures")
     if any(one.devices for one in good):
+        turns = any(program.phase != "step" for one in good for program in one.programs)
         lines.append(
-            "several devices run a program together: figures are of one of them, those per turn, energy and price of all"
+            "several devices run a program together: figures are of one of them, "
+            f"{'those per turn, ' if turns else ''}energy and price of all"
         )
     precisions = {one.effective_precision for one in good}
     if len(precisions) > 1:

@@ -234,6 +234,12 @@ def _batch(user: UserFunction) -> tuple[int, ...]:
     return () if user.batch is None else _numbers(user, user.batch, "batch")
 
 
+def batch_names(user: UserFunction) -> tuple[str, ...]:
+    """The names of the batch arguments."""
+    named = _names(user)
+    return tuple(named[number] for number in _batch(user))
+
+
 def examples(user: UserFunction) -> int:
     """Rows of the batch arguments' arrays. Raises ``BadConfig`` where they differ or there are none."""
     given = [user.arguments[number] for number in _batch(user)]

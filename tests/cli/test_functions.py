@@ -3,6 +3,11 @@
 import json
 
 import pytest
+from reports import changed
+
+from cr_jax.catalog.load import accelerator
+from cr_jax.predict.money.pricing import Rates, costs
+from cr_jax.report.document import read_report, to_json
 
 MODULE = """
 import jax
@@ -57,6 +62,15 @@ def wrong_option():
 
 def too_few():
     return train_step, (WEIGHTS,)
+
+
+def labelled():
+    def loss(weights, images, labels, scale):
+        return scale * jnp.square((images @ weights).sum(1) - labels).sum()
+
+    shape = jax.ShapeDtypeStruct
+    arguments = shape((64, 32), jnp.float32), shape((16, 64), jnp.float32), shape((16,), jnp.float32), shape((), jnp.float32)
+    return jax.grad(loss), arguments, {"batch": "images"}
 """
 FORWARD = 2 * 16 * 64 * 32
 
@@ -107,6 +121,13 @@ def test_the_largest_batch_of_a_function(user):
     assert code == 2 and "is named as its batch; legal: batch=NAME" in err
 
 
+def test_what_is_not_scaled_with_the_batch_is_named(user):
+    code, out, err = user("profile", "--function", "mine:labelled", "--max-batch", "--memory-gb", "1")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("crjax: --max-batch: a batch of 32: labels kept 16 rows, those of the batch; ")
+    assert "legal: batch=('images', 'labels') among its options (function" in err and "weights" not in err
+
+
 def test_a_loop_of_unknown_count_is_a_lower_bound_until_the_user_knows_it(user):
     _, out, _ = user("profile", "--function", "mine:sampler", "--json")
     assert json.loads(out)["steps"][0]["compiled"]["bound"] == "lower"
@@ -131,6 +152,20 @@ def test_compare_diff_and_check_take_its_reports(user, tmp_path):
     assert code == 0 and "mine:named, cpu" in out
     code, out, err = user("check", "--baseline", files["named"], "--function", "mine:named")
     assert code == 0 and "within limits" in out, err
+
+
+def test_a_comparison_of_functions_says_nothing_of_turns(user, tmp_path):
+    file = tmp_path / "named.json"
+    user("profile", "--function", "mine:named", "--out", file, "--get", "peak_bytes")
+    time = {"seconds": 0.004, "low_s": 0.001, "high_s": 0.01, "bound": "memory", "method": "peaks", "shares": {"memory": 1.0}}
+    energy, price = costs(0.004, {"memory": 1.0}, accelerator("h100"), Rates())
+    known = time | {"reason": None, "energy": energy, "price": price}
+    predicted = {f"steps.*.prediction.{key}": value for key, value in known.items()}
+    file.write_text(to_json(changed(read_report(file), predicted | {"target.name": "h100"})))
+    code, out, _ = user("compare", file, "--format", "md")
+    assert code == 0 and "energy/step" in out and "1000 steps" in out and "turn" not in out
+    code, out, _ = user("compare", "--function", "mine:named", "--mesh", "data=4")
+    assert code == 0 and "figures are of one of them, energy and price of all" in out and "turn" not in out
 
 
 def test_check_calls_only_a_function_that_the_user_names(user, tmp_path):

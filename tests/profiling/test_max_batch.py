@@ -1,10 +1,14 @@
 """The search for the largest batch, on peaks that are known."""
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from cr_jax.errors import BadConfig
+from cr_jax.profiling.function_request import FunctionRequest
 from cr_jax.profiling.max_batch import CLOSE, COMPILES, LARGEST, largest_batches, search
-from cr_jax.profiling.request import Request
+from cr_jax.profiling.request import Listener, Request
+from cr_jax.steps.function import UserFunction
 
 
 def _search(peak, limit, start):
@@ -53,3 +57,26 @@ def test_a_compiler_that_finds_no_room_is_an_upper_bound():
 def test_unknown_memory_is_refused():
     with pytest.raises(BadConfig, match="memory of cpu"):
         largest_batches(Request("dmn"))
+
+
+SHAPE = jax.ShapeDtypeStruct
+
+
+def test_every_batch_that_is_compiled_is_told():
+    told = []
+    user = UserFunction(lambda x: x @ x.T, (SHAPE((4, 8), jnp.float32),), batch=0, name="gram")
+    (row,) = largest_batches(FunctionRequest(user), 4096, Listener(progress=told.append))
+    assert told[0] == "gram at a batch of 4" and f"gram at a batch of {row.batch}" in told
+    assert len(told) == row.programs_compiled
+
+
+def test_a_function_with_a_size_of_its_own_is_not_said_to_lack_an_argument():
+    user = UserFunction(lambda x: x.reshape(4, 2, 4), (SHAPE((4, 8), jnp.float32),), batch=0)
+    with pytest.raises(BadConfig, match="a batch of 8: no other argument has its 4 rows; legal: a function without sizes"):
+        largest_batches(FunctionRequest(user), 10**6)
+
+
+def test_a_keyword_has_to_be_passed_by_position_to_be_scaled():
+    user = UserFunction(lambda x, *, y: x + y, (SHAPE((4,), jnp.float32),), {"y": SHAPE((4,), jnp.float32)}, batch=0)
+    with pytest.raises(BadConfig, match=r"y kept 4 rows, .* batch=\('x', 'y'\) among its options, and y passed by position"):
+        largest_batches(FunctionRequest(user), 10**6)
