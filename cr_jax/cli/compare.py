@@ -77,7 +77,7 @@ def compare(options: CompareOptions) -> None:
 
     if options.format_ not in FORMATS:
         raise UnknownName("format", options.format_, FORMATS)
-    if [bool(options.reports), options.model is not None, options.function is not None].count(True) != 1:
+    if [bool(options.reports), options.model is not None, bool(options.function)].count(True) != 1:
         raise BadConfig("compare takes saved reports, --model or --function, one of the three")
     check_file("--out", options.out)
     check_folder("--plot", options.plot)
@@ -109,14 +109,13 @@ def compare(options: CompareOptions) -> None:
         raise typer.Exit(1)
 
 
-def _write_shard(options: CompareOptions, given: "Sequence[Request | FunctionRequest]") -> None:
+def _write_shard(options: CompareOptions, requests: "Sequence[Request | FunctionRequest]") -> None:
     """Profile the cells of ``--shard`` and write them as they are; the comparison is made when all are there."""
     others = (options.format_ != "table", options.plot is not None, options.turns_per_second is not None)
-    requests = [request for request in given if isinstance(request, Request)]
     if not requests or any(others):
         raise BadConfig(
-            f"--shard {options.shard!r}: writes reports for crjax merge; legal: with --model, without --format, --plot and "
-            "--turns-per-second"
+            f"--shard {options.shard!r}: writes reports for crjax merge; legal: with --model or --function, without --format, "
+            "--plot and --turns-per-second"
         )
     options.rates(requests[0].devices)  # refused now, not by the merge
     _refuse_unknown(requests)
@@ -128,9 +127,8 @@ def _write_shard(options: CompareOptions, given: "Sequence[Request | FunctionReq
 def _requests(options: CompareOptions) -> "list[Request] | list[FunctionRequest]":
     """A request per model or function; none where saved reports are compared. Raises ``UnknownName`` and ``BadConfig``."""
     devices = names("--device", options.device)
-    if options.function is not None:
-        functions = names("--function", options.function)
-        return [replace(options, function=one).function_request(options, devices, ("crjax", *sys.argv[1:])) for one in functions]
+    if options.function:
+        return [options.function_request(call, options, devices, ("crjax", *sys.argv[1:])) for call in options.calls()]
     if options.model is None:
         return []
     models = names("--model", options.model)

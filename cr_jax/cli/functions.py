@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cr_jax.cli.options import WorkloadOptions, importable
+from cr_jax.cli.options import WorkloadOptions, importable, names
 from cr_jax.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ FUNCTION_HELP = (
     "(donate, static, weights, batch, keywords, name) as the third; the function is traced, never run."
 )
 Function = Annotated[str | None, typer.Option(help=FUNCTION_HELP, callback=importable)]
+Functions = Annotated[list[str] | None, typer.Option(help=FUNCTION_HELP, callback=importable)]
 #: Options of a workload that a function has too, and those that it has not.
 _SHARED = ("precision", "mesh")
 _OF_MODELS = frozenset(f.name for f in fields(WorkloadOptions)) - set(_SHARED)
@@ -27,7 +28,7 @@ _OF_MODELS = frozenset(f.name for f in fields(WorkloadOptions)) - set(_SHARED)
 class FunctionOptions:
     """A function, and what the user knows about its loops and kernels."""
 
-    function: Function = None
+    function: Functions = None
     trips: Annotated[
         list[str] | None, typer.Option(help="With --function: NAME=N iterations of a loop whose count is unknown; repeat it.")
     ] = None
@@ -37,17 +38,27 @@ class FunctionOptions:
 
     def named(self, model: str | None) -> str | None:
         """The function's name; ``None``: a model is asked for. Raises ``BadConfig`` where it is not one of the two."""
-        if (model is None) == (self.function is None):
+        if (model is None) == (not self.function):
             raise BadConfig(
                 f"{'both' if model else 'neither'} --model {'and' if model else 'nor'} --function; "
                 "legal: --model NAME or --function package.module:NAME"
             )
-        if self.function is None and (self.trips or self.kernel):
-            raise BadConfig("--trips and --kernel belong to --function; legal: crjax hlo has them for any program")
-        return self.function
+        if not self.function:
+            if self.trips or self.kernel:
+                raise BadConfig("--trips and --kernel belong to --function; legal: crjax hlo has them for any program")
+            return None
+        if len(self.function) > 1:
+            raise BadConfig(f"--function {', '.join(self.function)}: legal: one; crjax compare takes several")
+        return self.function[0]
 
-    def function_request(self, workload: WorkloadOptions, devices: Sequence[str], command: Sequence[str]) -> "FunctionRequest":
-        """The question about the function. workload: the command's options, of which a function has the precision alone.
+    def calls(self) -> list[str]:
+        """The names of several functions, repeated or with commas between them. Raises ``BadConfig``."""
+        return list(dict.fromkeys(name for text in self.function or () for name in names("--function", text)))
+
+    def function_request(
+        self, call: str, workload: WorkloadOptions, devices: Sequence[str], command: Sequence[str]
+    ) -> "FunctionRequest":
+        """The question about the function ``call``. workload: the command's options, of which a function has two.
 
         Calls the user's code. Raises ``BadConfig`` and ``UnknownName``.
         """
@@ -66,14 +77,13 @@ class FunctionOptions:
         from cr_jax.profiling.function_request import FunctionRequest
         from cr_jax.profiling.named_function import named_function
 
-        assert self.function is not None
         given = Assumptions(parse_trips(self.trips or ()), parse_kernels(self.kernel or ()))
         return FunctionRequest(
-            named_function(self.function),
+            named_function(call),
             tuple(devices),
             workload.precision,  # type: ignore[arg-type]  # the request checks it
             read_mesh(workload.mesh) if workload.mesh is not None else (),
             given,
             command=tuple(command),
-            call=self.function,
+            call=call,
         )

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -14,10 +14,13 @@ from cr_jax.predict.money.pricing import Rates, read_rates
 from cr_jax.profiling.request import Request
 from cr_jax.records import PHASES
 
+Given = TypeVar("Given", str | None, list[str] | None)
 
-def importable(name: str | None) -> str | None:
+
+def importable(name: Given) -> Given:
     """The callback of every option that takes ``package.module:NAME``: such a module may lie in the current folder."""
-    if name is not None and ":" in name:
+    given = [name] if isinstance(name, str) else name
+    if given is not None and any(":" in one for one in given):
         add_current_folder()
     return name
 

@@ -97,8 +97,9 @@ def profile(options: ProfileOptions) -> None:
 
 
 def _request(options: ProfileOptions, command: Sequence[str]) -> "Request | FunctionRequest":
-    if options.named(options.model) is not None:
-        request = options.function_request(options, (options.device,), command)
+    call = options.named(options.model)
+    if call is not None:
+        request = options.function_request(call, options, (options.device,), command)
     else:
         assert options.model is not None
         request = options.request(options.model, options.dataset, (options.device,), options.preset, command)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cr_jax.documents.bench_report import BenchReport
     from cr_jax.documents.grid_shard import Grid, ShardCell, ShardNumber
     from cr_jax.measure.case import Case
+    from cr_jax.profiling.function_request import FunctionRequest
     from cr_jax.report.compare import Cell
 
 Shard = Annotated[str | None, typer.Option(help="I/N: run every N-th cell, from the I-th; crjax merge joins the files of all.")]
@@ -24,26 +25,22 @@ Shard = Annotated[str | None, typer.Option(help="I/N: run every N-th cell, from 
 
 def write_comparison_shard(
     shard: str,
-    requests: Sequence[Request],
+    requests: "Sequence[Request | FunctionRequest]",
     settings: dict[str, Any],
-    profiled: "Callable[[Sequence[Request]], list[Cell]]",
+    profiled: "Callable[[Sequence[Request | FunctionRequest]], list[Cell]]",
     out: Path | None,
 ) -> None:
-    """Profile the cells of ``shard`` among those of ``requests``, a cell per model and device, and write the shard's file.
+    """Profile the cells of ``shard`` among those of ``requests``, a cell per model or function and device, and write the shard's
+    file.
 
     settings: what the comparison depends on beside the requests. profiled: the cells of some requests, in order.
     """
     from cr_jax.documents.base import plain as document
     from cr_jax.documents.grid_shard import Grid, ShardCell
-    from cr_jax.profiling.pipeline import read_dataset
-    from cr_jax.report.grid_shards import cells_of, digest, shard_number
+    from cr_jax.report.grid_shards import cells_of, shard_number
 
-    data, _ = read_dataset(requests[0].dataset)
-    each = [plain(replace(request, command=None, devices=(), dataset=data.name)) for request in requests]
     names = [f"{request.model}@{device}" for request in requests for device in request.devices]
-    grid = Grid(
-        kind="comparison", settings={"requests": each, "dataset_sha256": digest(plain(data))} | settings, cells=tuple(names)
-    )
+    grid = Grid(kind="comparison", settings=_asked(requests) | settings, cells=tuple(names))
     number = shard_number(shard)
     mine = cells_of(number, len(names))
     devices = requests[0].devices
@@ -58,6 +55,36 @@ def write_comparison_shard(
         for place, cell in zip(mine, found, strict=True)
     ]
     _write(grid, number, cells, out)
+
+
+def _asked(requests: "Sequence[Request | FunctionRequest]") -> dict[str, Any]:
+    """All that the reports of these requests depend on beside their devices."""
+    from cr_jax.profiling.pipeline import read_dataset
+    from cr_jax.report.grid_shards import digest
+
+    models = [request for request in requests if isinstance(request, Request)]
+    if not models:
+        return {"requests": [_asked_function(request) for request in requests if not isinstance(request, Request)]}
+    data, _ = read_dataset(models[0].dataset)
+    each = [plain(replace(request, command=None, devices=(), dataset=data.name)) for request in models]
+    return {"requests": each, "dataset_sha256": digest(plain(data))}
+
+
+def _asked_function(request: "FunctionRequest") -> dict[str, Any]:
+    """The same of a function; of its arguments, the shapes and types."""
+    from cr_jax.steps.function import argument_shapes
+
+    user, given = request.function, request.assumptions
+    chosen = {name: plain(getattr(user, name)) for name in ("donate", "static", "weights", "batch", "name")}
+    return {
+        "function": request.call,
+        "arguments": argument_shapes(user),
+        "options": chosen,
+        "precision": request.precision,
+        "mesh": plain(request.mesh),
+        "trips": dict(given.trips),
+        "kernels": plain(given.kernels),
+    }
 
 
 def sweep_shard(shard: str, cases: "Sequence[Case]") -> "list[Case]":

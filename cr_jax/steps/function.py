@@ -234,6 +234,12 @@ def _batch(user: UserFunction) -> tuple[int, ...]:
     return () if user.batch is None else _numbers(user, user.batch, "batch")
 
 
+def argument_shapes(user: UserFunction) -> list[str]:
+    """Type and shape of every array among the arguments, such as ``float32[32,64]``; of anything else the name of its type."""
+    leaves = jax.tree.leaves(abstract((user.arguments, dict(user.keywords))))
+    return [f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]" if _is_array(leaf) else type(leaf).__name__ for leaf in leaves]
+
+
 def batch_names(user: UserFunction) -> tuple[str, ...]:
     """The names of the batch arguments."""
     named = _names(user)

@@ -154,6 +154,38 @@ def test_compare_diff_and_check_take_its_reports(user, tmp_path):
     assert code == 0 and "within limits" in out, err
 
 
+def same(document):
+    """What does not depend on when and how the document was made."""
+    return {key: value for key, value in json.loads(document).items() if key not in ("created", "command")}
+
+
+@pytest.mark.parametrize("mesh", [(), ("--mesh", "data=4")], ids=["one device", "mesh"])
+def test_shards_merge_into_the_document_of_one_process(user, tmp_path, mesh):
+    grid = ("--function", "mine:named", "--function", "mine:other_batch,mine:too_few", "--device", "cpu,h100", *mesh)
+    for number in (1, 2, 3, 4):
+        code, _, err = user("compare", *grid, "--shard", f"{number}/4", "--out", tmp_path / f"{number}.json")
+        assert code == 0, err
+    code, merged, err = user("merge", *(tmp_path / f"{number}.json" for number in (4, 2, 3, 1)))
+    assert code == 0, err
+    assert same(merged) == same(user("compare", *grid, "--json")[1])
+    rows = {row["name"]: row["status"] for row in json.loads(merged)["rows"]}
+    assert rows == {
+        f"mine:{name}@{device}": status
+        for name, status in (("named", "ok"), ("other_batch", "ok"), ("too_few", "failed"))
+        for device in ("cpu", "h100")
+    }
+
+
+def test_shards_of_other_functions_are_refused_with_the_difference(user, tmp_path):
+    for number, name in ((1, "named"), (2, "other_batch")):
+        user("compare", "--function", f"mine:{name},mine:sampler", "--shard", f"{number}/2", "--out", tmp_path / f"{number}.json")
+    shard = json.loads((tmp_path / "1.json").read_text())
+    assert shard["grid"]["settings"]["requests"][0]["arguments"] == ["float32[64,32]", "float32[16,64]"]
+    code, out, err = user("merge", tmp_path / "1.json", tmp_path / "2.json")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "requests.0.function is 'mine:other_batch', in " in err and "'mine:named'" in err
+
+
 def test_a_comparison_of_functions_says_nothing_of_turns(user, tmp_path):
     file = tmp_path / "named.json"
     user("profile", "--function", "mine:named", "--out", file, "--get", "peak_bytes")
@@ -195,6 +227,7 @@ def test_check_calls_only_a_function_that_the_user_names(user, tmp_path):
         (("--function", "mine:named", "--model", "dmn"), "both --model and --function"),
         ((), "neither --model nor --function"),
         (("--model", "dmn", "--trips", "a=3"), "--trips and --kernel belong to --function"),
+        (("--function", "mine:named", "--function", "mine:short"), "--function mine:named, mine:short: legal: one"),
         (("--function", "mine:named", "--kernel", "a"), "--kernel 'a'"),
         (("--function", "mine:named", "--precision", "low"), "unknown precision 'low'"),
         (("--function", "mine:named", "--mesh", "data=3"), "does not divide the batch of 16"),

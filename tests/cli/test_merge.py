@@ -116,12 +116,25 @@ def test_an_edited_grid_is_refused(crjax, here):
         (("--shard", "5/4"), "legal: I/N"),
         (("--shard", "x"), "legal: I/N"),
         (("--shard", "5/5"), "--shard 5/5: the grid has 4 cells; legal: a shard of 1/4 to 4/4"),
-        (("--shard", "1/4", "--format", "csv"), "legal: with --model, without --format"),
+        (("--shard", "1/4", "--format", "csv"), "legal: with --model or --function, without --format"),
     ],
 )
 def test_a_shard_that_cannot_be_is_refused(crjax, here, more, words):
     code, out, err = crjax("compare", *GRID, *more)
     assert (code, out, err.count("\n")) == (2, "", 1) and words in err
+
+
+def test_shards_on_a_mesh_merge_into_the_document_of_one_run(crjax, here, tmp_path):
+    grid = ("--model", "dmn,cr_jax.model_template:SPEC", "--dataset", "tiny", "--phase", "train", "--mesh", "data=4")
+    for number in (1, 2):
+        assert crjax("compare", *grid, "--shard", f"{number}/2", "--out", tmp_path / f"{number}.json")[0] == 0
+    code, out, err = crjax("merge", tmp_path / "1.json", tmp_path / "2.json")
+    assert code == 0, err
+    merged, one = json.loads(out), json.loads(crjax("compare", *grid, "--json")[1])
+    assert [row["devices"] for row in merged["rows"]] == [4, 4]
+    for document in (one, merged):
+        del document["created"], document["command"]
+    assert merged == one
 
 
 @pytest.mark.slow
