@@ -28,6 +28,8 @@ OTHER = "other"
 #: machine, or the compiler did not make it.
 Outcome = Literal["compiled", "left out", "no compiler", "failed"]
 OUTCOMES: tuple[Outcome, ...] = ("compiled", "left out", "no compiler", "failed")
+#: Key in the metadata of a field that documents leave out while it has its default.
+LEFT_OUT = "left_out"
 
 
 @runtime_checkable
@@ -339,7 +341,8 @@ def _local(argument: Argument, split: Splits, sizes: Mapping[str, int]) -> Argum
 def plain(value: Any) -> Any:
     """Dataclasses and tuples as JSON-ready dictionaries and lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {f.name: (getattr(value, f.name), f) for f in dataclasses.fields(value)}
+        return {k: plain(v) for k, (v, f) in fields.items() if not (f.metadata.get(LEFT_OUT) and v == f.default)}
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in cast(dict[Any, Any], value).items()}
     if isinstance(value, list | tuple):

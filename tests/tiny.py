@@ -67,7 +67,8 @@ SMALL["pmmn"] = SMALL["mmn"]
 #: Other architectures behind one name: what is set beside ``SMALL``.
 VARIANTS: dict[str, dict[str, dict[str, str]]] = {
     "aim": {"two-sided": {"sides": "2"}, "without information": {"mi_weight": "0"}},
-    "srnn-ae": {"with decoder": {"decoder": "true"}, "word table": {"encoder": "table"}},
+    "dmn": {"low rank": {"item_rank": "2"}, "product quantised": {"item_codes": "2", "item_centroids": "3"}},
+    "srnn-ae": {"with decoder": {"decoder": "true"}, "word table": {"encoder": "table"}, "low rank": {"item_rank": "2"}},
 }
 
 
@@ -106,6 +107,8 @@ def weights(tree: Any, seed: int, scale: float = 0.8) -> Any:
     rng = np.random.default_rng(seed)
 
     def one(path: Any, w: Any) -> Any:
+        if jnp.issubdtype(w.dtype, jnp.integer):  # codes
+            return jnp.asarray(rng.integers(2, size=w.shape), w.dtype)
         kept = 2.0 if "gates_bias" in jax.tree_util.keystr(path) else 0.0
         return jnp.asarray(kept + rng.normal(size=w.shape) * scale, w.dtype)
 

@@ -4,11 +4,16 @@ import math
 import re
 
 from cr_jax.errors import BadConfig
+from cr_jax.records import LEFT_OUT
 
 #: The largest size of anything: a product of two sizes, in bytes, still fits the 64 bits that XLA has for it.
 LARGEST = 10**8
 #: The most repetitions of one part in a program that does not loop over them, such as the hops of an episodic memory.
 UNROLLED = 100
+#: Centroids that a code of one byte tells apart.
+CENTROIDS = 256
+#: The metadata of a field of a configuration that documents leave out at its default: the published model has no such choice.
+OPTIONAL = {LEFT_OUT: True}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 _REAL = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
@@ -31,6 +36,15 @@ def read_setting(key: str, text: str, current: object) -> bool | int | float | s
     return text
 
 
+def read_optional_size(key: str, text: str) -> int | None:
+    """``text`` as a whole number, or ``None`` for ``none``. Raises ``BadConfig``."""
+    if text.lower() == "none":
+        return None
+    if _WHOLE.fullmatch(text.strip()):
+        return int(text)
+    raise BadConfig(f"{key}={text!r}: legal: a whole number, or none")
+
+
 def positive(**values: float) -> None:
     """Refuse sizes outside 1 to ``LARGEST`` and rates (floats) not above 0: ``BadConfig`` names the first."""
     for name, value in values.items():
@@ -46,6 +60,29 @@ def at_most(most: int, **values: float) -> None:
     for name, value in values.items():
         if not isinstance(value, float) and value > most:
             raise BadConfig(f"{name}={_shown(value)}: must be {most:,} or less")
+
+
+def check_item_table(rank: int | None, sides: tuple[int, int], codes: int | None = None, centroids: int = CENTROIDS) -> None:
+    """Refuse a compressed item table of ``sides`` (inputs, items) that cannot be: ``BadConfig``.
+
+    rank: of a low-rank table, below both sides. codes: parts of a product-quantised one, which divide its inputs.
+    """
+    positive(**{name: size for name, size in (("item_rank", rank), ("item_codes", codes)) if size is not None})
+    if rank is not None and codes is not None:
+        raise BadConfig(f"item_rank={rank} and item_codes={codes}: legal: one of the two")
+    smaller = min(sides)
+    if rank is not None and rank >= smaller:
+        legal = f"1 to {smaller - 1}, or none" if smaller > 1 else "none"
+        raise BadConfig(
+            f"item_rank={_shown(rank)}: is not below both sides of the table of {sides[0]} x {sides[1]}; legal: {legal}"
+        )
+    if codes is not None and sides[0] % codes:
+        divisors = ", ".join(str(part) for part in range(1, sides[0] + 1) if sides[0] % part == 0)
+        raise BadConfig(
+            f"item_codes={_shown(codes)}: does not divide the {sides[0]} inputs of the table; legal: {divisors}, or none"
+        )
+    if not 2 <= centroids <= CENTROIDS:
+        raise BadConfig(f"item_centroids={_shown(centroids)}: a code is a byte; legal: 2 to {CENTROIDS}")
 
 
 def _shown(value: int) -> str:

@@ -9,3 +9,13 @@ def dense(inputs: int, outputs: int) -> int:
 def tf_gru(inputs: int, hidden: int) -> int:
     """TensorFlow's ``GRUCell``: three gates on [input, state], one bias each."""
     return 3 * dense(inputs + hidden, hidden)
+
+
+def low_rank(inputs: int, outputs: int, rank: int) -> int:
+    """A matrix of inputs x outputs as the product of two of this rank."""
+    return rank * (inputs + outputs)
+
+
+def product_quantised(inputs: int, centroids: int) -> int:
+    """The shared vectors of a matrix whose columns are put together from them; codes are not trained."""
+    return inputs * centroids

@@ -22,9 +22,9 @@ from cr_jax.data.examples.pool import Examples
 from cr_jax.data.examples.turn_encoder import TurnEncoder
 from cr_jax.data.recommender_assets import RecommenderAssets
 from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.models.config_checks import OPTIONAL, read_optional_size, read_setting
 from cr_jax.models.config_checks import at_most as at_most
 from cr_jax.models.config_checks import positive as positive
-from cr_jax.models.config_checks import read_setting
 from cr_jax.named_objects import find_object
 from cr_jax.nn.module import Module, PublicNames
 from cr_jax.records import Configuration, Positions, Workload
@@ -199,7 +199,11 @@ def override(spec: Spec, config: C, settings: Mapping[str, str]) -> C:
     unread = sorted(set(settings) - set(known))
     if unread:
         raise BadConfig(f"{spec.name} reads no configuration key {', '.join(map(repr, unread))}; legal: {', '.join(known)}")
-    changes = {key: read_setting(key, text, getattr(config, key)) for key, text in settings.items()}
+    sizes = {key for key, one in known.items() if one.metadata == OPTIONAL and one.default is None}
+    changes = {
+        key: read_optional_size(key, text) if key in sizes else read_setting(key, text, getattr(config, key))
+        for key, text in settings.items()
+    }
     return dataclasses.replace(config, **changes)
 
 

@@ -1,10 +1,10 @@
 """Dimensions of DMN, and how they follow from a data set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig
-from cr_jax.models.config_checks import UNROLLED, at_most, positive
+from cr_jax.models.config_checks import OPTIONAL, UNROLLED, at_most, check_item_table, positive
 from cr_jax.records import Workload
 
 #: Answer classes that are words, not items (the paper's Cell Phones and CDs figures are near it).
@@ -23,6 +23,9 @@ class Config:
     hops: int = 3
     learning_rate: float = 1e-4
     l2: float = 1e-3
+    item_rank: int | None = field(default=None, metadata=OPTIONAL)
+    item_codes: int | None = field(default=None, metadata=OPTIONAL)
+    item_centroids: int = field(default=256, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         sizes = {"classes": self.classes, "items": self.items, "facts": self.facts}
@@ -30,6 +33,7 @@ class Config:
         at_most(UNROLLED, hops=self.hops)
         if self.classes < self.items:
             raise BadConfig(f"classes={self.classes}: every item is a class; legal: {self.items} or more")
+        check_item_table(self.item_rank, (self.hidden, self.classes), self.item_codes, self.item_centroids)
 
 
 FIELDS = {
@@ -41,6 +45,9 @@ FIELDS = {
     "hops": "passes of the episodic memory over the facts",
     "learning_rate": "Adam's learning rate",
     "l2": "weight of half the squared gate and answer matrices in the loss",
+    "item_rank": "rank R of the answer matrix, kept as the product of two; none: the full matrix, as published",
+    "item_codes": "parts M that an answer column is put together from, each shared by many classes; none: the full matrix",
+    "item_centroids": "vectors K that the columns share in each part, where item_codes is set",
 }
 
 

@@ -11,7 +11,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from cr_jax.models.dmn.config import Config
 from cr_jax.nn.bias import add_bias
+from cr_jax.nn.item_table import Dense, LowRank, ProductQuantised
 from cr_jax.nn.module import Module, scoped
 from cr_jax.nn.tf_gru import GRU, fact_states, glorot, until
 
@@ -88,12 +90,11 @@ class EpisodicMemory(Module):
         return Recall(memory, tuple(gates), tuple(episodes))
 
 
-class Answer(Module):
-    """Logits ``m·w_a``, without a bias."""
-
-    def __init__(self, hidden: int, classes: int, rngs: nnx.Rngs) -> None:
-        self.kernel = nnx.Param(glorot(rngs.params(), (hidden, classes)))
-
-    def __call__(self, memory: Float[Array, "B H"]) -> Float[Array, "B V"]:
-        """Logits of V classes."""
-        return memory @ self.kernel[...]
+def answer(config: Config, rngs: nnx.Rngs) -> Dense | LowRank | ProductQuantised:
+    """Logits ``m·w_a`` of V classes, without a bias; w_a as the configuration says."""
+    sizes = config.hidden, config.classes
+    if config.item_rank is not None:
+        return LowRank(*sizes, config.item_rank, glorot, rngs=rngs)
+    if config.item_codes is not None:
+        return ProductQuantised(*sizes, config.item_codes, config.item_centroids, glorot, rngs)
+    return Dense(*sizes, glorot, rngs)

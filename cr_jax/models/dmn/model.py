@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int
 
 from cr_jax.models.dmn.config import FIELDS, Config, configure
 from cr_jax.models.dmn.examples import examples, turn_encoder
-from cr_jax.models.dmn.layers import Answer, EpisodicMemory, InputModule
+from cr_jax.models.dmn.layers import EpisodicMemory, InputModule, answer
 from cr_jax.models.dmn.paper_count import with_optimizer
 from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import Module, PublicNames, name_scopes
@@ -40,7 +40,7 @@ class DMN(Module):
         self.config = config
         self.input_module = InputModule(config.embedding, config.hidden, rngs)
         self.episodic = EpisodicMemory(config.hidden, config.hops, rngs)
-        self.answer = Answer(config.hidden, config.classes, rngs)
+        self.answer = answer(config, rngs)
 
     def __call__(
         self, text: Float[Array, "B P E"], ends: Int[Array, "B F"], question: Float[Array, "B Q E"]
@@ -56,12 +56,12 @@ def build(config: Config, rngs: nnx.Rngs) -> DMN:
 
 
 def loss(model: DMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[str, Array]]:
-    """Mean cross-entropy + ½·l2·Σw² over W1, w2 and w_a; ``key`` is unused (no dropout)."""
+    """Mean cross-entropy + ½·l2·Σw² over W1, w2 and w_a (its factors or centroids); ``key`` is unused (no dropout)."""
     del key
     logits = model(batch["text"], batch["ends"], batch["question"])
     cross_entropy = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["target"]))
     gate = model.episodic.gate
-    squares = [jnp.sum(jnp.square(w[...])) for w in (gate.w1, gate.w2, model.answer.kernel)]
+    squares = [jnp.sum(jnp.square(w[...])) for w in (gate.w1, gate.w2, *model.answer.kernels())]
     regulariser = model.config.l2 * sum(squares) / 2
     hits = jnp.mean(jnp.argmax(logits, axis=-1) == batch["target"])
     metrics = {"cross_entropy": cross_entropy, "regulariser": regulariser, "accuracy": hits}
@@ -190,8 +190,8 @@ def positions(config: Config, work: Workload, t: int, mode: str) -> Positions:
 
 def published(config: Config) -> PublicNames:
     """Names in the public TensorFlow graph; the gate's matrices are transposed there."""
-    del config
     theirs, gate = "episodic-memory-module", "episodic.gate"
+    full = config.item_rank is None and config.item_codes is None
     return {
         **gru_names("input-module/encoder/multi_rnn_cell/cell_0/gru_cell", "input_module.encoder"),
         f"{theirs}/w1": (f"{gate}.w1", lambda w: w.T),
@@ -200,7 +200,7 @@ def published(config: Config) -> PublicNames:
         f"{theirs}/b2": (f"{gate}.b2", lambda w: w.reshape(-1)),
         **gru_names(f"{theirs}/memory-update/episode_rnn", "episodic.episode"),
         **gru_names(f"{theirs}/memory_rnn", "episodic.memory"),
-        "answer-module/w_a": ("answer.kernel", lambda w: w),
+        **({"answer-module/w_a": ("answer.kernel", lambda w: w)} if full else {}),
     }
 
 

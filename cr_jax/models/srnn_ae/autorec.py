@@ -24,8 +24,20 @@ _FUNCTIONS: dict[str, Callable[[Array], Array]] = {"identity": lambda x: x, "sig
 class AutoRec(Module):
     """``g(decoder(f(encoder(ratings))))`` with one or more encoder layers."""
 
-    def __init__(self, items: int, sizes: tuple[int, ...], f: str, g: str, bias: float = 0.0, *, rngs: nnx.Rngs) -> None:
-        """bias: added to the decoder's first biases, since PyTorch's start near 0 rates every item g(0)."""
+    def __init__(
+        self,
+        items: int,
+        sizes: tuple[int, ...],
+        f: str,
+        g: str,
+        bias: float = 0.0,
+        *,
+        item_rank: int | None = None,
+        rngs: nnx.Rngs,
+    ) -> None:
+        """bias: added to the decoder's first biases, since PyTorch's start near 0 rates every item g(0). item_rank: of the first
+        and the last matrix; ``None``: they are full.
+        """
         for key, name in (("autorec_f", f), ("autorec_g", g)):
             if name not in _FUNCTIONS:
                 raise BadConfig(f"{key}={name!r}: no such activation; legal: {', '.join(_FUNCTIONS)}")
@@ -33,9 +45,12 @@ class AutoRec(Module):
         widths = (items, *sizes)
         layers = enumerate(itertools.pairwise(widths))
         self.encoder = nnx.List(
-            [TorchLinear(inputs, outputs, table_axis=None if n else 0, rngs=rngs) for n, (inputs, outputs) in layers]
+            [
+                TorchLinear(inputs, outputs, table_axis=None if n else 0, rank=None if n else item_rank, rngs=rngs)
+                for n, (inputs, outputs) in layers
+            ]
         )
-        self.decoder = TorchLinear(sizes[-1], items, table_axis=1, rngs=rngs)
+        self.decoder = TorchLinear(sizes[-1], items, table_axis=1, rank=item_rank, rngs=rngs)
         self.decoder.bias[...] += bias
 
     @scoped
@@ -68,9 +83,13 @@ def reconstruction_loss(output: Float[Array, "B n"], target: Float[Array, "B n"]
     return errors.sum(), observed.sum().astype(jnp.float32)
 
 
-def published_autorec(name: str, path: str, layers: int) -> dict[str, tuple[str, bool]]:
-    """The public parameter names under ``name`` -> (our dotted path, whether it is transposed)."""
+def published_autorec(name: str, path: str, layers: int, full: bool = True) -> dict[str, tuple[str, bool]]:
+    """The public parameter names under ``name`` -> (our dotted path, whether it is transposed).
+
+    full: with the first and the last matrix, which have no counterpart here where they are of low rank.
+    """
     pairs = published_linear(f"{name}.decoder", f"{path}.decoder")
     for i in range(layers):
         pairs |= published_linear(f"{name}.encoder.layers.{i}", f"{path}.encoder.{i}")
-    return pairs
+    factored = () if full else (f"{name}.decoder.weight", f"{name}.encoder.layers.0.weight")
+    return {theirs: ours for theirs, ours in pairs.items() if theirs not in factored}

@@ -1,11 +1,11 @@
 """Dimensions of sRNN-AE, and how they follow from a data set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.data.examples.dialogue_columns import UTTERANCES
 from cr_jax.errors import BadConfig
-from cr_jax.models.config_checks import positive
+from cr_jax.models.config_checks import OPTIONAL, check_item_table, positive
 from cr_jax.records import Workload
 
 VOCABULARY = 15_005
@@ -52,6 +52,7 @@ class Config:
     decoder: bool = False
     decoder_hidden: int = 256
     response_words: int = 40
+    item_rank: int | None = field(default=None, metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         positive(**{k: v for k, v in vars(self).items() if isinstance(v, int) and not isinstance(v, bool)})
@@ -65,7 +66,8 @@ class Config:
             raise BadConfig(f"dropout={self.dropout}: is a probability; legal: 0 to below 1")
         if self.decoder and self.words < 6:
             raise BadConfig(f"words={self.words}: the decoder reserves the last five; legal: 6 or more")
-        layer_sizes(self.autorec_layers)
+        sizes = layer_sizes(self.autorec_layers)
+        check_item_table(self.item_rank, (self.items, min(sizes[0], sizes[-1])))
 
 
 FIELDS = {
@@ -93,6 +95,7 @@ FIELDS = {
     "decoder": "also answer in words: HRED encoder and switching decoder",
     "decoder_hidden": "units of the HRED encoders and of the decoder, one layer each",
     "response_words": "steps of a greedy response",
+    "item_rank": "rank R of AutoRec's first and last matrix, each kept as the product of two; none: full matrices, as published",
 }
 
 

@@ -46,7 +46,8 @@ def build(config: Config, rngs: nnx.Rngs) -> DialogueRecommender:
     sizes = (c.sentence_hidden, c.sentence_layers), (c.conversation_hidden, c.conversation_layers)
     encoder = HRNN(words.dimension, *sizes, mention_bit=True, dropout=c.dropout, rngs=rngs)
     sentiment = Sentiment(words, encoder, rngs=rngs)
-    autorec = AutoRec(c.items, layer_sizes(c.autorec_layers), c.autorec_f, c.autorec_g, c.autorec_bias, rngs=rngs)
+    functions = c.autorec_f, c.autorec_g
+    autorec = AutoRec(c.items, layer_sizes(c.autorec_layers), *functions, c.autorec_bias, item_rank=c.item_rank, rngs=rngs)
     response = None
     if c.decoder:
         x = c.decoder_hidden
@@ -165,7 +166,7 @@ def published(config: Config) -> PublicNames:
         names[f"{sentiment}.encoder.src_embedding.weight"] = "sentiment.words.table", False
     names |= published_hrnn(f"{sentiment}.encoder", "sentiment.encoder", c.sentence_layers, c.conversation_layers)
     names |= published_heads(sentiment, "sentiment")
-    names |= published_autorec(f"{prefix}autorec", "autorec", len(layer_sizes(c.autorec_layers)))
+    names |= published_autorec(f"{prefix}autorec", "autorec", len(layer_sizes(c.autorec_layers)), c.item_rank is None)
     if c.decoder:
         names |= published_hrnn("encoder", "hred", 1, 1) | published_decoder("decoder", "decoder", 1)
     conversion = {False: np.asarray, True: np.transpose}

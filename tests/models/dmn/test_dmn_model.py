@@ -1,5 +1,6 @@
 """DMN: sizes from named factors, and incremental answers equal to replayed ones."""
 
+import dataclasses
 import json
 
 import jax
@@ -11,7 +12,8 @@ from flax import nnx
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig
 from cr_jax.models.dmn import model as dmn
-from cr_jax.records import Lengths, TextLengths, Workload, bucket
+from cr_jax.models.spec import override
+from cr_jax.records import Lengths, TextLengths, Workload, bucket, plain
 from cr_jax.targets.jaxpr import count_jaxpr
 
 WORDS = Lengths(mean=3.5, p50=3, p95=5, max=9)
@@ -223,3 +225,64 @@ def test_executed_positions_are_those_of_the_inputs(t):
         assert positions.executed == text + shapes["question"].shape[1]
         assert 0 < positions.useful < positions.executed
     assert dmn.history_inputs(CONFIG, WORK, t, 2)["text"].shape == (2, bucket(5 + 1 + t * (5 + 5 + 1)), 6)
+
+
+RANK, CODES, CENTROIDS = 2, 5, 3
+COMPRESSED = [
+    (dict(item_rank=RANK), RANK * (CONFIG.hidden + CONFIG.classes)),
+    (dict(item_codes=CODES, item_centroids=CENTROIDS), CONFIG.hidden * CENTROIDS),
+]
+
+
+@pytest.mark.parametrize(("choice", "table"), COMPRESSED)
+def test_a_compressed_table_by_hand(choice, table):
+    """Only the answer's weights and products change, and the public code has no name for them."""
+    config = dataclasses.replace(CONFIG, **choice)
+    assert trainable(config) == trainable(CONFIG) - CONFIG.hidden * CONFIG.classes + table
+    assert set(dmn.published(CONFIG)) - set(dmn.published(config)) == {"answer-module/w_a"}
+    batch = 2
+    full, model = (dmn.build(c, nnx.Rngs(0)) for c in (CONFIG, config))
+    inputs = [
+        jnp.zeros((batch, 9, CONFIG.embedding)),
+        jnp.zeros((batch, CONFIG.facts), int),
+        jnp.zeros((batch, 4, CONFIG.embedding)),
+    ]
+    before, after = (count_jaxpr(jax.make_jaxpr(m)(*inputs)).matmul_flops for m in (full, model))
+    assert before - after == 2 * batch * (CONFIG.hidden * CONFIG.classes - table)
+
+
+def test_the_regulariser_of_a_compressed_table_is_that_of_what_is_trained():
+    model = dmn.build(dataclasses.replace(CONFIG, item_rank=RANK), nnx.Rngs(0))
+    batch = {
+        "text": jnp.ones((2, 9, CONFIG.embedding)),
+        "ends": jnp.zeros((2, CONFIG.facts), int),
+        "question": jnp.ones((2, 4, CONFIG.embedding)),
+        "target": jnp.zeros(2, int),
+    }
+    gate, answer = model.episodic.gate, model.answer
+    squares = sum(float(np.sum(np.square(w[...]))) for w in (gate.w1, gate.w2, answer.a, answer.b))
+    np.testing.assert_allclose(dmn.loss(model, batch, jax.random.key(0))[1]["regulariser"], CONFIG.l2 * squares / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"item_rank": "5"}, r"item_rank=5: is not below both sides of the table of 5 x 13; legal: 1 to 4, or none"),
+        ({"item_rank": "0"}, r"item_rank=0: must be 1 or more"),
+        ({"item_rank": "few"}, r"item_rank='few': legal: a whole number, or none"),
+        ({"item_codes": "3"}, r"item_codes=3: does not divide the 5 inputs of the table; legal: 1, 5, or none"),
+        ({"item_codes": "5", "item_rank": "2"}, r"item_rank=2 and item_codes=5: legal: one of the two"),
+        ({"item_codes": "5", "item_centroids": "257"}, r"item_centroids=257: a code is a byte; legal: 2 to 256"),
+        ({"item_rank": "1", "hidden": "1"}, r"item_rank=1: .* 1 x 13; legal: none"),
+    ],
+)
+def test_tables_that_cannot_be_are_refused(settings, words):
+    with pytest.raises(BadConfig, match=words):
+        override(dmn.SPEC, CONFIG, settings)
+
+
+def test_the_full_table_is_no_choice_that_a_document_shows():
+    assert not {"item_rank", "item_codes", "item_centroids"} & set(plain(CONFIG))
+    config = override(dmn.SPEC, CONFIG, {"item_rank": "2"})
+    assert plain(config)["item_rank"] == 2 and dmn.Config(**plain(config)) == config
+    assert override(dmn.SPEC, config, {"item_rank": "none"}) == CONFIG
