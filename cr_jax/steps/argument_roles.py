@@ -10,14 +10,14 @@ from cr_jax.records import OTHER
 
 #: Names of what a training state holds, wherever they stand in a path; the leftmost decides.
 _HELD = {
-    "optimizer": ("opt_state", "optimizer", "opt", "optim_state", "optimizer_state", "moments"),
-    "weights": ("params", "parameters", "weights", "model", "variables", "trainable"),
+    "optimizer": ("opt_state", "optimizer", "opt", "optim_state", "optimizer_state", "optimizer_variables", "moments"),
+    "weights": ("params", "parameters", "weights", "model", "variables", "trainable", "trainable_variables", "tvars"),
 }
 #: Names that the field gives whole arguments.
 _ARGUMENTS = {
     "key": ("rng", "rngs", "key", "prng", "dropout_rng"),
     "batch": ("batch", "batches", "x", "y", "xs", "ys", "inputs", "input_ids", "images", "labels", "tokens", "targets", "data"),
-    "state": ("carry", "cache", "state", "hidden"),
+    "state": ("carry", "cache", "state", "hidden", "non_trainable_variables", "ntvars"),
 }
 
 

@@ -14,6 +14,7 @@ from cr_jax.cost.operations.buffer_reuse import Trace, sources
 from cr_jax.cost.operations.dependencies import Node, Places
 from cr_jax.cost.operations.operation_features import FeatureTable
 from cr_jax.cost.operations.program import LoopRun, Operation, Program, Transfer
+from cr_jax.cost.rules.traffic import results_of
 from cr_jax.cost.totals import Totals
 from cr_jax.cost.walk import Branching, Called, Executed, Repeated, Run, Walk, collector_paused, nesting_checked
 from cr_jax.errors import BadHlo
@@ -180,11 +181,11 @@ class _List:
         self, entry: Executed, read: list[tuple[Instruction, int]], trace: Trace, computation: str, times: int, loop: str
     ) -> Operation:
         instruction, cost = entry.instruction, entry.cost.total
-        shape, fused = instruction.shape, entry.cost.fused is not None
+        results, fused = results_of(instruction), entry.cost.fused is not None
         inside = self._features.of(instruction)
-        largest = max(shape.leaves, key=lambda leaf: leaf.elements) if shape.parts else shape
+        largest = max(results, key=lambda leaf: leaf.elements, default=instruction.shape)
         reads = tuple([trace.read(source, size) for source, size in read])
-        output = sum([leaf.bytes for leaf in shape.leaves if not leaf.on_chip])
+        output = sum([leaf.bytes for leaf in results if not leaf.on_chip])
         distance = trace.write(instruction, min(output, cost.written_bytes))
         return Operation(
             name=instruction.name,

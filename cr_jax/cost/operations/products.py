@@ -5,7 +5,7 @@ from math import prod
 
 from cr_jax.cost.cost import Cost
 from cr_jax.cost.rules import instruction_rules
-from cr_jax.cost.rules.matmul import LABELS
+from cr_jax.cost.rules.matmul import LABELS, Contraction, gemm_contraction
 from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.windows import window
 
@@ -47,23 +47,27 @@ class Convolution:
 
 def dot_product(instruction: Instruction) -> Product:
     """A ``dot`` as a product."""
-    left, right = (o.shape for o in instruction.operands)
-    contracted = instruction.numbers("lhs_contracting_dims")
-    batch = instruction.numbers("lhs_batch_dims")
-    other = set(instruction.numbers("rhs_contracting_dims")) | set(instruction.numbers("rhs_batch_dims"))
-    k = prod(left.dims[d] for d in contracted)
-    b = prod(left.dims[d] for d in batch)
+    names = ("lhs_contracting_dims", "rhs_contracting_dims", "lhs_batch_dims", "rhs_batch_dims")
+    return _contracted(instruction, Contraction(*(instruction.numbers(name) for name in names)))
+
+
+def _contracted(instruction: Instruction, over: Contraction) -> Product:
+    left, right = (o.shape for o in instruction.operands[:2])
+    k = prod(left.dims[d] for d in over.lhs)
+    b = prod(left.dims[d] for d in over.lhs_batch)
     m = left.elements // max(1, k * b)
-    n = prod(size for d, size in enumerate(right.dims) if d not in other)
-    transposed_left = bool(contracted) and bool(left.order) and left.order[0] not in contracted and m > 1
-    inner = instruction.numbers("rhs_contracting_dims")
-    transposed_right = bool(inner) and bool(right.order) and right.order[0] in inner and n > 1
+    n = prod(size for d, size in enumerate(right.dims) if d not in over.rhs + over.rhs_batch)
+    transposed_left = bool(over.lhs) and bool(left.order) and left.order[0] not in over.lhs and m > 1
+    transposed_right = bool(over.rhs) and bool(right.order) and right.order[0] in over.rhs and n > 1
     kind = ("t" if transposed_left else "n") + ("t" if transposed_right else "n")
     return Product(m, n, k, b, kind, left.dtype)
 
 
 def equivalent_product(instruction: Instruction) -> Product | None:
-    """A convolution, or a library call, as the product with the same arithmetic."""
+    """A convolution, or a library call, as the product with the same arithmetic; a cuBLAS call as its own."""
+    dimensions = gemm_contraction(instruction)
+    if dimensions is not None:
+        return _contracted(instruction, dimensions)
     try:
         flops = instruction_rules.arithmetic(instruction, lambda name, user: Cost()).matmul_flops
     except instruction_rules.Uncounted:

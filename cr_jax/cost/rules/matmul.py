@@ -7,6 +7,7 @@ compiler writes as convolutions come out as dots.
 
 import re
 from math import prod
+from typing import NamedTuple
 
 from cr_jax.cost.rules.windows import valid_positions
 from cr_jax.errors import BadHlo
@@ -30,18 +31,40 @@ def dot(instruction: Instruction) -> int:
     return _fma(instruction.shape) * instruction.shape.elements * contracted
 
 
-_CONTRACTING = re.compile(r'"lhs_contracting_dimensions":\[([\d",]{0,200})\]', re.ASCII)
+_GEMM_DIMENSIONS = re.compile(r'"([lr]hs)_(contracting|batch)_dimensions":\[([\d",]{0,200})\]', re.ASCII)
+
+
+class Contraction(NamedTuple):
+    """The dimensions of a product's operands that it sums over, and those that it keeps apart."""
+
+    lhs: tuple[int, ...]
+    rhs: tuple[int, ...]
+    lhs_batch: tuple[int, ...]
+    rhs_batch: tuple[int, ...]
+
+
+def gemm_contraction(instruction: Instruction) -> Contraction | None:
+    """The dimensions that a cuBLAS call has in its backend configuration; ``None`` for any other call."""
+    if "gemm_backend_config" not in instruction.config:
+        return None
+    told = {(side, what): dims for side, what, dims in _GEMM_DIMENSIONS.findall(instruction.config)}
+    if ("lhs", "contracting") not in told:
+        return None
+
+    def numbers(side: str, what: str) -> tuple[int, ...]:
+        return tuple(int(d) for d in re.findall(r"\d{1,9}", told.get((side, what), ""), re.ASCII))
+
+    return Contraction(*(numbers(side, what) for what in ("contracting", "batch") for side in ("lhs", "rhs")))
 
 
 def gemm_call(instruction: Instruction) -> int | None:
     """A cuBLAS matrix product: contracted size from its backend configuration."""
-    match = _CONTRACTING.search(instruction.config)
-    if match is None:
+    dimensions = gemm_contraction(instruction)
+    if dimensions is None:
         return None
     left = instruction.operands[0].shape
-    contracted = prod(left.dims[int(d)] for d in re.findall(r"\d{1,9}", match[1], re.ASCII))
     result = instruction.shape.leaves[0]
-    return _fma(result) * result.elements * contracted
+    return _fma(result) * result.elements * prod(left.dims[d] for d in dimensions.lhs)
 
 
 #: ``b01f_01io->b01f``: the axes of image, window and result.

@@ -32,6 +32,14 @@ def _place(cost: Cost, shape: Shape, read: int = 0, written: int = 0) -> None:
         cost.written_bytes += written
 
 
+def results_of(instruction: Instruction) -> tuple[Shape, ...]:
+    """The arrays that an instruction returns, without a library's workspace."""
+    results = instruction.shape.leaves
+    if instruction.opcode == "custom-call" and call_target(instruction).startswith(_WITH_WORKSPACE):
+        return tuple(leaf for n, leaf in enumerate(results) if n == 0 or leaf.dtype not in ("s8", "u8"))
+    return results
+
+
 def _part(shape: Shape, elements: int) -> int:
     """Bytes of ``elements`` elements of a buffer, its tile padding in proportion."""
     if elements >= shape.elements:
@@ -74,11 +82,7 @@ def plain(instruction: Instruction) -> Cost:
     for operand in operands if len(operands) < 2 else {id(o): o for o in operands}.values():
         for leaf in operand.shape.leaves:
             _place(cost, leaf, read=leaf.bytes)
-    results: tuple[Shape, ...] = shape.leaves
-    if opcode == "custom-call" and call_target(instruction).startswith(_WITH_WORKSPACE):
-        results = tuple(leaf for n, leaf in enumerate(results) if n == 0 or leaf.dtype not in ("s8", "u8"))
-    if opcode in opcode_rules.COLLECTIVE:
-        results = collective_rules.results(instruction)
+    results = collective_rules.results(instruction) if opcode in opcode_rules.COLLECTIVE else results_of(instruction)
     for leaf in results:
         _place(cost, leaf, written=leaf.bytes)
     return cost

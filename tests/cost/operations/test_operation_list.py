@@ -51,6 +51,36 @@ def test_a_given_trip_count_is_used_and_an_unknown_one_is_marked():
     assert loop.known and loop.iterations == 9
 
 
+GEMM = """HloModule m
+
+ENTRY main {{
+  a = f32[{left}]{{{order}}} parameter(0)
+  b = f32[{right}]{{{order}}} parameter(1)
+  ROOT c = (f32[{result}]{{{order}}}, s8[33554432]{{0}}) custom-call(a, b), custom_call_target="__cublas$lt$matmul", \
+backend_config={{"gemm_backend_config":{{"beta":0,"dot_dimension_numbers":{{"lhs_contracting_dimensions":["{i}"],\
+"rhs_contracting_dimensions":["{j}"],"lhs_batch_dimensions":[{batch}],"rhs_batch_dimensions":[{batch}]}}}}}}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "result", "i", "j", "batch", "expected"),
+    [
+        ("320,5000", "5000,64", "320,64", 1, 0, "", Product(320, 64, 5000, 1, "nn", "f32")),
+        ("320,5000", "64,5000", "320,64", 1, 1, "", Product(320, 64, 5000, 1, "nt", "f32")),
+        ("5000,320", "5000,64", "320,64", 0, 0, "", Product(320, 64, 5000, 1, "tn", "f32")),
+        ("12,32,8", "12,32,8", "12,32,32", 2, 2, '"0"', Product(32, 32, 8, 12, "nt", "f32")),
+    ],
+)
+def test_a_gemm_call_has_the_sizes_of_its_dimensions_whatever_its_workspace(left, right, result, i, j, batch, expected):
+    order = ",".join(str(n) for n in reversed(range(result.count(",") + 1)))
+    text = GEMM.format(left=left, right=right, result=result, i=i, j=j, batch=batch, order=order)
+    (call,) = operations(text).operations
+    assert call.products == (expected,)
+    assert expected.flops == call.cost.matmul_flops
+    assert call.elements == expected.batch * expected.m * expected.n and call.output_bytes == 4 * call.elements
+
+
 KINDS = """HloModule m
 
 ENTRY main {{
