@@ -31,6 +31,15 @@ def test_arguments_are_named_by_the_signature_and_their_paths():
     assert donated == {"params.dense.bias", "params.dense.kernel"}
 
 
+def test_the_variables_of_keras_are_recognised():
+    def step(trainable_variables, optimizer_variables, non_trainable_variables, x):
+        return trainable_variables
+
+    one = [jax.ShapeDtypeStruct((2,), jnp.float32)]
+    roles, _ = leaves(UserFunction(step, (one, one, one, BATCH)))
+    assert list(roles.values()) == ["weights", "optimizer", "state", "batch"]
+
+
 def test_names_inside_the_weights_do_not_decide():
     attention = {"params": {"query": BATCH, "key": BATCH, "opt": BATCH}}
     state = {"params": attention["params"], "opt_state": ({"mu": attention},)}
