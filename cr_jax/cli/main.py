@@ -13,6 +13,7 @@ from cr_jax.cli import (
     calibrate,
     check,
     compare,
+    compress,
     crash,
     data,
     documents,
@@ -47,6 +48,7 @@ compare.register(app)
 check.register(app)
 documents.register(app)
 train.register(app)
+compress.register(app)
 new_model.register(app)
 merge.register(app)
 recommend.register(app)

@@ -126,6 +126,24 @@ class ProductQuantised(Module):
         self.codes[...] = jnp.asarray(np.stack(codes), jnp.uint8)
 
 
+def fitted(matrix: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """``matrix``, or where one side has another length in ``shape``, the leading singular directions of that side.
+
+    The side of the items has one length in both. What is left is the nearest matrix of that rank, in the basis of its own
+    singular vectors; zeros follow where there are too few. Raises ``ValueError`` where both sides differ.
+    """
+    theirs, ours = matrix.shape, shape
+    if theirs == ours:
+        return matrix
+    if theirs[0] == ours[0]:
+        return fitted(matrix.T, (ours[1], ours[0])).T
+    if theirs[1] != ours[1]:
+        raise ValueError(f"a table of {theirs[0]} x {theirs[1]} for one of {ours[0]} x {ours[1]}")
+    _, values, right = np.linalg.svd(np.asarray(matrix, np.float64), full_matrices=False)
+    leading = (values[:, None] * right)[: ours[0]]
+    return np.pad(leading, ((0, ours[0] - len(leading)), (0, 0)))
+
+
 def _k_means(rows: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
     """``number`` means of rows [N, D], and the nearest one of each row. A mean without a row stays where it is."""
     rng = np.random.default_rng(0)

@@ -21,19 +21,18 @@ from cr_jax.data.conversation import Conversation, Turn
 from cr_jax.data.corpus import fingerprint_of
 from cr_jax.data.examples.pool import Arrays
 from cr_jax.data.examples.turn_encoder import Talk, fits, together, turn_count, words_of
-from cr_jax.data.recommender_assets import RecommenderAssets, room
-from cr_jax.data.recommender_file import read
+from cr_jax.data.recommender_assets import room
 from cr_jax.errors import BadConfig, BadInput
-from cr_jax.files import expanded, is_file
+from cr_jax.files import expanded
 from cr_jax.models import spec as specs
-from cr_jax.models.spec import Inputs, Spec
+from cr_jax.models.spec import Inputs
 from cr_jax.nn.module import Frozen
-from cr_jax.records import Configuration, Workload, plain
+from cr_jax.records import Workload, plain
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.turn import turn_functions
 from cr_jax.train.checkpoint import Stored, difference, stored, told
+from cr_jax.train.finished import assets_in, config_of, spec_of
 from cr_jax.train.metrics import tie_order
-from cr_jax.train.run import RECOMMENDER
 from cr_jax.train.state import shapes, unnamed
 
 #: Words of a free text that are read; of a longer text the newest are read.
@@ -101,8 +100,8 @@ class Recommender:
         begin, place = time.perf_counter(), expanded(folder)
         checkpoint = stored(place / "checkpoints")
         self.identity, self.where = checkpoint.identity, str(folder)
-        self.spec = _spec(checkpoint, model)
-        self.config, self.assets = _config(checkpoint, self.spec), _assets(place, checkpoint)
+        self.spec = spec_of(checkpoint, model)
+        self.config, self.assets = config_of(checkpoint, self.spec), assets_in(place, checkpoint)
         self._expect(checkpoint, model, dataset, settings or {})
         mentions = getattr(self.config, "mentions", None)
         if self.assets.dialogues and mentions is not None:
@@ -284,35 +283,3 @@ class Recommender:
 
 def _shaped(row: Arrays) -> str:
     return ",".join(f"{name}:{a.dtype}{a.shape}" for name, a in sorted(row.items()))
-
-
-def _spec(checkpoint: Stored, model: str | None) -> Spec:
-    name = checkpoint.identity["model"]
-    if model is None and ":" in name:  # a checkpoint must not choose what is imported
-        raise BadInput(checkpoint.place, f"model {name!r} is not in the package; legal: --model package.module:SPEC")
-    spec = specs.find(name if model is None else model)
-    if spec.name != name:
-        raise BadInput(checkpoint.place, "of another origin: " + told(difference({"model": name}, {"model": spec.name})))
-    return spec
-
-
-def _config(checkpoint: Stored, spec: Spec) -> Configuration:
-    try:
-        return spec.config(**checkpoint.identity["config"])
-    except (TypeError, ValueError) as error:
-        raise BadInput(checkpoint.place, f"configuration of another version of {spec.name}: {error}") from None
-
-
-def _assets(place: Path, checkpoint: Stored) -> RecommenderAssets:
-    file = place / RECOMMENDER
-    if not is_file(file):
-        raise BadInput(
-            str(file), "missing; legal: the whole folder written by crjax train (the same command with --resume adds it)"
-        )
-    document, assets = read(file)
-    theirs, name = checkpoint.identity, document.dataset.name
-    dataset = theirs["dataset"] | {"name": name, "sha256": document.dataset.sha256}
-    ours = {"model": document.model, "seed": document.seed, "dataset": dataset}
-    if differences := difference({key: theirs[key] for key in ours}, ours):
-        raise BadInput(checkpoint.place, f"{RECOMMENDER} is of another run ({name}): " + told(differences))
-    return assets

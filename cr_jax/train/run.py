@@ -21,6 +21,7 @@ from cr_jax.steps.step import abstract_model
 from cr_jax.train import hosts, metrics
 from cr_jax.train.checkpoint import Checkpoints
 from cr_jax.train.evaluate import Ranked, baselines, finite
+from cr_jax.train.finished import RECOMMENDER
 from cr_jax.train.loop import Loop, Plan, Position, Tick
 from cr_jax.train.position import Identity
 from cr_jax.train.predicted import predicted
@@ -28,8 +29,6 @@ from cr_jax.train.report import Run, document
 from cr_jax.train.request import TrainingRequest
 from cr_jax.train.state import Layout, TrainState
 
-#: File beside the checkpoints with words, items and aspects.
-RECOMMENDER = "recommender.json"
 #: Steps between two checkpoints, besides one per epoch.
 CHECKPOINT_STEPS = 1000
 
@@ -107,7 +106,7 @@ def train(
     specs.positive(checkpoint_steps=checkpoint_steps)
     made = ready(request)
     spec, corpus, plans, state = made.spec, made.corpus, made.plans, made.state
-    folder = Path(hosts.first(lambda: str(_folder(out, resume))))
+    folder = Path(hosts.first(lambda: str(folder_of(out, resume))))
     identity = _identity(request, made)
     hosts.same("model, configuration, data set or seed", identity)
     checkpoints = Checkpoints(folder / "checkpoints", identity)
@@ -212,7 +211,8 @@ def _length(stage: Stage, per_epoch: int, epochs: int | None, steps: int | None)
     return stage.epochs * per_epoch
 
 
-def _folder(out: str | Path, resume: bool) -> Path:
+def folder_of(out: str | Path, resume: bool) -> Path:
+    """The folder of a run, made where it is missing; an earlier run in it is only continued. Raises ``CrJaxError``."""
     folder = expanded(out)
     if resume and not is_folder(folder / "checkpoints"):
         raise BadInput(str(folder), "no checkpoint to resume from; legal: a folder that crjax train wrote to")
