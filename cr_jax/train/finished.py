@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import jax
 import numpy as np
@@ -47,7 +48,7 @@ class FinishedRun:
     @property
     def objectives(self) -> tuple[str, ...]:
         """The objectives that were trained."""
-        return tuple(str(name) for stage in self.identity["stages"] for name in stage["objectives"] or ())
+        return tuple(name for stage in self.identity["stages"] for name in cast(list[str], stage["objectives"]))
 
     def sha256(self) -> str:
         """Of architecture, configuration and weights."""

@@ -1,6 +1,7 @@
 """The first weights of a student: its teacher's, where they fit, and its item table from the teacher's by truncated SVD."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -53,8 +54,9 @@ def _arrays(model: Module) -> Mapping[PathParts, jnp.ndarray]:
     return {path: variable.get_value() for path, variable in nnx.to_flat_state(nnx.state(model))}
 
 
-def _variable(model: Module, path: PathParts):
-    found = model
+def _variable(model: Module, path: PathParts) -> Any:
+    """The variable or the module at a path."""
+    found: Any = model
     for key in path:
         found = found[key] if isinstance(key, int) else getattr(found, str(key))
     return found
