@@ -123,8 +123,8 @@ def compile_step(step: Step, target: Target, precision: str, compiled: bool = Tr
     return completed(lowered.step, compilation, compilation.durations_s)
 
 
-#: Without a card to time candidates, XLA takes its first choice of tiles, and fails where they do not
-#: fit; cuBLAS, which a tuned compiler would compare with them, needs none.
+#: Without a card to time candidates, XLA takes its first choice for a Triton product, and fails where its tiles do not fit or it
+#: cannot be built; a tuned compiler passes over it and takes cuBLAS (openxla/xla#36792).
 _NO_TILES = "output tile sizes"
 _CUBLAS = {"xla_gpu_enable_triton_gemm": False}
 _CPU = Place("cpu", None, COUNT_OPTIONS)
@@ -160,14 +160,8 @@ def _model_text(lowered: jax.stages.Lowered) -> str:
 
 
 def _compile(lowered: jax.stages.Lowered, place: Place, durations: Mapping[str, float], traced: tuple[str, str]) -> Compilation:
-    seconds, options, note = dict(durations), dict(place.options), None
-    try:
-        executable = _timed(seconds, "compile", lambda: _optimised(lowered, options))
-    except jax.errors.JaxRuntimeError as error:
-        if place.platform != "cuda" or _NO_TILES not in str(error):
-            raise
-        options, note = options | _CUBLAS, "the untuned tiles of a Triton product do not fit; products are cuBLAS calls"
-        executable = _timed(seconds, "compile", lambda: _optimised(lowered, options))
+    seconds = dict(durations)
+    executable, options, note = _timed(seconds, "compile", lambda: compile_lowered(lowered, place))
     analysis = _xla(executable)
     return Compilation(
         hlo=_text(executable, lowered, options),
@@ -180,6 +174,24 @@ def _compile(lowered: jax.stages.Lowered, place: Place, durations: Mapping[str, 
         durations_s=seconds,
         note=note,
     )
+
+
+def compile_lowered(lowered: jax.stages.Lowered, place: Place) -> tuple[jax.stages.Compiled, Options, str | None]:
+    """The program, the options it was compiled with, and a note where these are not the place's.
+
+    Raises XLA's first error where a program for a GPU compiles neither with Triton's products nor with cuBLAS alone.
+    """
+    try:
+        return _optimised(lowered, place.options), place.options, None
+    except jax.errors.JaxRuntimeError as error:
+        if place.platform != "cuda":
+            raise
+        options, said = {**place.options, **_CUBLAS}, str(error)
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            fits = "the untuned tiles of a Triton product do not fit"
+            note = fits if _NO_TILES in said else f"XLA cannot build a Triton product ({one_line(said, 120)})"
+            return _optimised(lowered, options), options, f"{note}; products are cuBLAS calls"
+        raise
 
 
 def _optimised(lowered: jax.stages.Lowered, options: Options) -> jax.stages.Compiled:

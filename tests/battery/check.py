@@ -1,4 +1,4 @@
-"""The contract of a count with a program's truth."""
+"""The contract of a count with a program's truth, traced and as XLA's CPU compiler changes it."""
 
 from battery.program import Program
 from cr_jax.cost.counting.hlo_count import HloCount
@@ -11,8 +11,9 @@ def complaints(program: Program, found: HloCount, compiled: bool) -> list[str]:
     most; of a range both ends hold.
     """
     fewest, most = program.flops if isinstance(program.flops, tuple) else (program.flops, program.flops)
-    if compiled and program.compiled_flops is not None:
-        fewest = most = program.compiled_flops
+    changed = program.compiled.get("cpu")
+    if compiled and changed is not None and changed.flops is not None:
+        fewest = most = changed.flops
     # A product of one row becomes multiplications and a sum: the counter says how many FLOPs of products they carry.
     counted = found.matmul_flops + found.total.replaced_matmul_flops
     least = found.least.matmul_flops + found.least.replaced_matmul_flops

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from battery.program import Program, array, meetings, product, same
+from battery.program import Compiled, Program, array, meetings, product, same
 
 BATCH, INPUT, OUTPUT = 2, 4, 6
 _TWO = ("NHWC", "HWIO", "NHWC")
@@ -33,12 +33,19 @@ def dilated() -> Program:
     return Program(function, (array(BATCH, 12, 12, INPUT), array(3, 3, INPUT, OUTPUT)), product(BATCH, met, INPUT, OUTPUT))
 
 
+#: XLA's GPU compiler, where padding is uneven or has holes.
+_ZEROS = "cuDNN pads both sides alike: holes and padding are filled with zeros before the convolution, which multiplies them"
+#: The transposed convolution filled: six rows with a hole after each but the last, two zeros before and one after.
+_FILLED = product(BATCH, meetings(6 + 5 + 3, 3) ** 2, INPUT, OUTPUT)
+
+
 def transposed() -> Program:
     def function(x, w):
         return lax.conv_transpose(x, w, (2, 2), "SAME", dimension_numbers=_TWO)
 
     met = meetings(6, 3, pad=(2, 1), spread=2) ** 2
-    return Program(function, (array(BATCH, 6, 6, INPUT), array(3, 3, INPUT, OUTPUT)), product(BATCH, met, INPUT, OUTPUT))
+    arguments = array(BATCH, 6, 6, INPUT), array(3, 3, INPUT, OUTPUT)
+    return Program(function, arguments, product(BATCH, met, INPUT, OUTPUT), compiled={"cuda": Compiled(_FILLED, _ZEROS)})
 
 
 def grouped() -> Program:
@@ -56,7 +63,9 @@ def depthwise() -> Program:
 def one_axis_causal() -> Program:
     function = _convolve((1,), [(4, 0)], _ONE, dilation=(2,))
     met = meetings(20, 3, pad=(4, 0), dilation=2)
-    return Program(function, (array(BATCH, 20, INPUT), array(3, INPUT, OUTPUT)), product(BATCH, met, INPUT, OUTPUT))
+    filled = product(BATCH, meetings(4 + 20, 3 + 2), INPUT, OUTPUT)  # the kernel's two holes too
+    arguments = array(BATCH, 20, INPUT), array(3, INPUT, OUTPUT)
+    return Program(function, arguments, product(BATCH, met, INPUT, OUTPUT), compiled={"cuda": Compiled(filled, _ZEROS)})
 
 
 def three_axes() -> Program:
@@ -86,16 +95,21 @@ def gradients_of_dilated() -> Program:
 
 
 def gradients_of_transposed() -> Program:
+    """Filled for cuDNN, the result's gradient of 12 rows has one zero more: the kernel's gradient is its convolution with the
+    filled input of 11 rows, the input's gradient its convolution with the kernel in steps of two.
+    """
     one = transposed()
-    return Program(_both_gradients(one.function), one.arguments, 3 * one.flops)
+    kernel, image = (product(BATCH, met**2, INPUT, OUTPUT) for met in (meetings(12 + 1, 11), meetings(12 + 1, 3, stride=2)))
+    compiled = {"cuda": Compiled(_FILLED + kernel + image, _ZEROS)}
+    return Program(_both_gradients(one.function), one.arguments, 3 * one.flops, compiled=compiled)
 
 
 def gradients_of_depthwise() -> Program:
-    """The kernel's gradient is a convolution with groups of the batch, for which XLA's CPU compiler convolves every channel with
-    every other and keeps the diagonal.
-    """
+    """The kernel's gradient is a convolution with groups of the batch."""
     one = depthwise()
-    return Program(_both_gradients(one.function), one.arguments, 3 * one.flops, compiled_flops=(2 + INPUT) * one.flops)
+    why = "without groups of a batch, every channel is convolved with every other, of which the diagonal is kept"
+    compiled = {"cpu": Compiled((2 + INPUT) * one.flops, why)}
+    return Program(_both_gradients(one.function), one.arguments, 3 * one.flops, compiled=compiled)
 
 
 def gradients_of_three_axes() -> Program:
@@ -128,8 +142,10 @@ def patches_and_a_product() -> Program:
         patches = lax.conv_general_dilated_patches(x, (3, 3), (1, 1), "VALID", dimension_numbers=_TWO)
         return patches.reshape(BATCH, 36, -1) @ w
 
-    cut = product(BATCH, 36 * 9, INPUT * 9)
-    return Program(function, (array(BATCH, 8, 8, INPUT), array(9 * INPUT, OUTPUT)), cut + product(BATCH * 36, 9 * INPUT, OUTPUT))
+    cut, last = product(BATCH, 36 * 9, INPUT * 9), product(BATCH * 36, 9 * INPUT, OUTPUT)
+    why = "the channels are no groups any more: the kernel reads all of them for every patch, with zeros for the others"
+    arguments, compiled = (array(BATCH, 8, 8, INPUT), array(9 * INPUT, OUTPUT)), {"tpu": Compiled(INPUT * cut + last, why)}
+    return Program(function, arguments, cut + last, compiled=compiled)
 
 
 def depth_and_batch_groups() -> Program:

@@ -10,13 +10,24 @@ import jax.numpy as jnp
 
 
 @dataclass(frozen=True)
+class Compiled:
+    """The matrix products of the program that a compiler makes, where it changes them, and what it does.
+
+    flops: by hand, from the sizes of the operations in the compiled text; ``None``: the compiler refuses the program.
+    """
+
+    flops: int | None
+    why: str
+
+
+@dataclass(frozen=True)
 class Program:
     """A function with abstract arguments, and the FLOPs of its matrix products and convolutions.
 
     flops: what every run does, or the fewest and the most (``None``: no limit) where data decide. bound: of the count. trips:
     trip counts by scope for which the count is ``assumed``, with the FLOPs then. compiled_bound: of the compiled program's count
-    where that differs. compiled_flops: what XLA's CPU compiler makes of them; the program's docstring says why. devices: the
-    compiled program is one device's of so many, and ``flops`` its share.
+    where that differs. compiled: what compilers make of the program, by JAX's name of their platform; of the others, the
+    compiled products are the traced ones. devices: the compiled program is one device's of so many, and ``flops`` its share.
     """
 
     function: Callable[..., Any]
@@ -24,10 +35,15 @@ class Program:
     flops: int | tuple[int, int | None]
     bound: str = "exact"
     compiled_bound: str | None = None
-    compiled_flops: int | None = None
+    compiled: Mapping[str, Compiled] = field(default_factory=dict[str, Compiled])
     trips: Mapping[str, int] = field(default_factory=dict[str, int])
     trips_flops: int = 0
     devices: int = 1
+
+
+def everywhere(flops: int, why: str) -> dict[str, Compiled]:
+    """The same change by the compilers for CPUs, GPUs and TPUs."""
+    return dict.fromkeys(("cpu", "cuda", "tpu"), Compiled(flops, why))
 
 
 def array(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental.ode import odeint
 
-from battery.program import Program, array, product
+from battery.program import Compiled, Program, array, product
 
 SIZE, STEPS = 8, 5
 _MATRIX, _VECTOR = array(SIZE, SIZE), array(SIZE)
 _ONCE = product(SIZE, SIZE)
+_INVERSES = "each of the two substitutions is a product with the inverse of the factor"
 
 
 def conjugate_gradients_until_converged() -> Program:
@@ -42,9 +43,7 @@ def conjugate_gradients_without_limit() -> Program:
 
 
 def newton_with_linear_solves() -> Program:
-    """Factorization and substitutions are routines of a library, by formula; the products are exact. The compiler computes
-    the value once, and takes the product with every direction, the same in all iterations, out of the loop.
-    """
+    """Factorization and substitutions are routines of a library, by formula; the products are exact."""
 
     def solve(a, x):
         def residual(x):
@@ -53,8 +52,14 @@ def newton_with_linear_solves() -> Program:
         return lax.fori_loop(0, STEPS, lambda _, x: x - jnp.linalg.solve(jax.jacfwd(residual)(x), residual(x)), x)
 
     directions = product(SIZE, SIZE, SIZE)
-    flops = STEPS * (2 * _ONCE + directions)
-    return Program(solve, (_MATRIX, _VECTOR), flops, bound="range", compiled_flops=STEPS * _ONCE + directions)
+    once = "the value is computed once for the Jacobian and the step"
+    hoisted = f"{once}, and the product with every direction, the same in all iterations, before the loop"
+    compiled = {
+        "cpu": Compiled(STEPS * _ONCE + directions, hoisted),
+        "cuda": Compiled(STEPS * (_ONCE + directions), once),
+        "tpu": Compiled(STEPS * (_ONCE + directions), f"{once}; of the substitutions, no matrix products are left"),
+    }
+    return Program(solve, (_MATRIX, _VECTOR), STEPS * (2 * _ONCE + directions), bound="range", compiled=compiled)
 
 
 def adaptive_integrator() -> Program:
@@ -94,14 +99,17 @@ def gaussian_process() -> Program:
         return (new @ x.T) @ jax.scipy.linalg.cho_solve(factor, y)
 
     flops = product(SIZE, 3, SIZE) + product(4, 3, SIZE) + product(4, SIZE, 2)
-    return Program(predict, (array(SIZE, 3), array(SIZE, 2), array(4, 3)), flops, bound="range")
+    compiled = {"tpu": Compiled(flops + 2 * product(SIZE, SIZE, 2), _INVERSES)}
+    return Program(predict, (array(SIZE, 3), array(SIZE, 2), array(4, 3)), flops, bound="range", compiled=compiled)
 
 
 def ridge_regression() -> Program:
     def solve(x, y):
         return jax.scipy.linalg.solve(x.T @ x + 0.1 * jnp.eye(SIZE), x.T @ y, assume_a="pos")
 
-    return Program(solve, (array(20, SIZE), array(20, 3)), product(SIZE, 20, SIZE) + product(SIZE, 20, 3), bound="range")
+    flops = product(SIZE, 20, SIZE) + product(SIZE, 20, 3)
+    compiled = {"tpu": Compiled(flops + 2 * product(SIZE, SIZE, 3), _INVERSES)}
+    return Program(solve, (array(20, SIZE), array(20, 3)), flops, bound="range", compiled=compiled)
 
 
 def power_iteration() -> Program:
