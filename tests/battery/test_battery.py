@@ -11,6 +11,7 @@ import pytest
 from battery.check import complaints
 from battery.program import Program
 from battery.registry import kinds, makers
+from cr_jax import analyze
 from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.counting.count import count_hlo
 
@@ -25,11 +26,17 @@ def ordinary_promotion():
         yield
 
 
+def _made(name):
+    """The program; skipped where its framework is not installed."""
+    for framework in ("equinox", "haiku"):
+        if f".{framework}" in name:
+            pytest.importorskip(framework, reason=f"{framework} is not installed")
+    return ALONE[name]()
+
+
 @pytest.mark.parametrize("name", ALONE)
 def test_the_count_keeps_its_word(name):
-    if name.startswith("frameworks.equinox"):
-        pytest.importorskip("equinox", reason="Equinox is not installed")
-    program = ALONE[name]()
+    program = _made(name)
     lowered = jax.jit(program.function).lower(*program.arguments)
     texts = {"traced": lowered.as_text("hlo", debug_info=True), "compiled": lowered.compile().as_text()}
     for kind, text in texts.items():
@@ -38,6 +45,23 @@ def test_the_count_keeps_its_word(name):
             found = count_hlo(text, assumptions=Assumptions(program.trips))
             counted = found.matmul_flops + found.total.replaced_matmul_flops
             assert (found.bound, counted) == ("assumed", program.trips_flops), kind
+
+
+@pytest.mark.parametrize(
+    ("name", "modules"),
+    [
+        ("haiku_language_model", ("multi_head_attention_1/query", "sequential/linear_1", "words")),
+        ("equinox_vision_transformer", ("Network/patches", "Network/blocks.1/attention/key_proj", "Network/head")),
+        ("linen_residual_network", ("_ResidualNetwork/deep/Conv_1", "_ResidualNetwork/deep/projection", "_ResidualNetwork/head")),
+    ],
+)
+def test_a_train_step_is_counted_by_module(name, modules):
+    """As a user asks for it: the whole step exactly, its modules by the names that the framework gives them."""
+    program = _made(f"train_steps.{name}")
+    found = analyze(program.function, *program.arguments)
+    assert (found.bound, found.matmul_flops) == ("exact", program.flops)
+    multiplied = {module.path: module.matmul_flops for module in found.modules if module.matmul_flops}
+    assert sum(multiplied.values()) == program.flops and set(modules) <= set(multiplied)
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +87,7 @@ def test_every_collective_is_in_the_battery(sharded_texts):
 
 
 def test_the_battery_is_wide_and_most_of_it_exact():
-    bounds = [make().bound for name, make in ALONE.items() if not name.startswith("frameworks.equinox")]
+    bounds = [make().bound for name, make in ALONE.items() if ".equinox" not in name and ".haiku" not in name]
     assert len(kinds()) >= 13 and len(bounds) + len(SHARDED) >= 100
     assert bounds.count("exact") >= 0.75 * len(bounds) and {"lower", "upper", "range"} <= set(bounds)
 

@@ -113,6 +113,24 @@ ENTRY e {
     assert (call.source, call.flops) == ("formula", 3 * 128**3 // 3)
 
 
+def test_panels_of_a_factorization_on_a_tpu():
+    """A panel of a tall matrix: LU has 2 FLOPs for each element below and right of a pivot, Householder's QR twice as many."""
+    rows, columns = 600, 128
+    text = f"""HloModule m
+
+ENTRY e {{
+  a = f32[{rows},{columns}] parameter(0)
+  lu = (f32[{rows},{columns}], s32[{columns}], s32[{rows}]) custom-call(a), custom_call_target="LuDecompositionBlock"
+  ROOT qr = (f32[{rows},{columns}], f32[{columns}]) custom-call(a), custom_call_target="QrDecompositionBlock"
+}}
+"""
+    found = count_hlo(text)
+    lu, qr = (one.flops for one in found.declared)
+    pivots = sum(2 * (rows - pivot) * (columns - pivot) for pivot in range(columns))
+    assert (lu, qr) == pytest.approx((pivots, 2 * pivots), rel=0.02)
+    assert {one.source for one in found.declared} == {"formula"} and found.bound == "range"
+
+
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
 def test_linear_algebra_before_the_compiler_is_a_formula_too(platform):
     def factor(a):
