@@ -64,10 +64,6 @@ NOTES = (
     f"evaluation as crjax train does it: a tenth of the conversations, every turn replayed, {EVALUATED} states at once (top k is "
     "in it); after each epoch of a stage, and once on the test part",
 )
-SHARED = (
-    "the devices of the mesh share each optimizer step; evaluation and the item side run whole on every one, as crjax train does "
-    "it. FLOP, bytes, energy and price are of all devices, peak memory is of one"
-)
 ONCE = "the item side is computed once more for the trained weights"
 QUANTILE = (
     "a step's texts are padded to the 95% quantile of the data set; training pads each batch to what it holds, and takes less "
@@ -256,14 +252,15 @@ def _document(
     """The estimate of one model on one device."""
     report = counted.report
     money = Money(load.accelerator_or_none(report.target.name), run.rates, report.target.devices or 1)
+    unsplit, shared = money.unsplit()
     clock: dict[str, MeasuredStep] = {}
     for file, document in run.measured.items():
         clock |= measured_steps(document, file, report)
     scheduled = _schedule(run, training, plan, counted)
     rows = [objective_costs(one, clock.get(name), money) for name, one in scheduled.objectives.items()]
     own = counted.checks.by_objective()
-    judged = evaluation(counted.tested, scheduled.passes, money, scheduled.validation if own else None, plan.ranked)
-    once = item_side(counted.tested, money)
+    judged = evaluation(counted.tested, scheduled.passes, unsplit, scheduled.validation if own else None, plan.ranked)
+    once = item_side(counted.tested, unsplit)
     whole = [*rows, judged, *([once] if once else [])]
     fixed = frozen(report, scheduled.objectives)
     document = RunEstimate(
@@ -272,7 +269,7 @@ def _document(
         target=report.target,
         versions=report.versions,
         schedule=run.schedule,
-        note="\n".join([*_notes(plan, own, once, fixed), *([SHARED] if report.target.mesh else [])]),
+        note="\n".join([*_notes(plan, own, once, fixed), *([shared] if report.target.mesh else [])]),
         objectives=tuple(rows),
         total=TrainingCosts(
             optimizer_steps=sum(one.optimizer_steps for one in rows),

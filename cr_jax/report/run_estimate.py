@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, NamedTuple, TypedDict, TypeVar
 
 from msgspec import UNSET, structs
 
 from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.catalog.topologies import topology
 from cr_jax.data.split import TEST, VALIDATION
 from cr_jax.documents.base import known
 from cr_jax.documents.cost_report import CostReport, ReportedData
@@ -50,6 +51,11 @@ def length(stage: Any, step: ReportedStep, per_epoch: float, kind: str, number: 
     return round(number * per_epoch)
 
 
+#: The note of a run on several devices.
+SHARED = (
+    "the devices of the mesh share each optimizer step. Evaluation and the item side are not split, as in crjax train: {}. FLOP "
+    "and bytes are of all devices at work, energy and price of all devices, peak memory is of one"
+)
 #: Programs with their numbers of runs; of a mean of two programs these are no whole numbers.
 Parts = Sequence[tuple[ReportedStep, float]]
 _T = TypeVar("_T")
@@ -81,13 +87,29 @@ class ObjectiveRun:
 
 @dataclass(frozen=True)
 class Money:
-    """The basis of energy and price: the device's profile, ``None`` if it has none, the user's rates, and how many devices
-    run together.
+    """The basis of energy and price: the device's profile, ``None`` if it has none, the user's rates, how many devices
+    run together, and how many of them work, while the others are idle and paid; ``None``: all.
     """
 
     accelerator: Accelerator | None
     rates: Rates
     devices: int = 1
+    working: int | None = None
+
+    @property
+    def at_work(self) -> int:
+        """The devices that are not idle."""
+        return self.devices if self.working is None else self.working
+
+    def unsplit(self) -> tuple["Money", str]:
+        """The same for programs that are not split over the mesh, of which every host runs one, and a note that says so."""
+        hosts = 1
+        if self.accelerator is not None and self.devices > 1:
+            hosts = self.devices // topology(self.accelerator, self.devices).devices_per_host
+        if hosts == 1:
+            return self, SHARED.format("every device runs them whole")
+        where = f"the first device of each of {hosts} hosts runs them whole while the others are idle"
+        return replace(self, working=hosts), SHARED.format(where)
 
 
 class _Spent(TypedDict):
@@ -142,7 +164,7 @@ def _totals(parts: Parts, money: Money) -> _Totals:
     rows, reasons, flops, moved = [], [], 0.0, 0.0
     for step, times in parts:
         prediction = known(step.prediction)
-        runs = times if step.compiled is None else times * money.devices
+        runs = times if step.compiled is None else times * money.at_work
         flops += step.best.flops * runs
         moved += step.best.hbm_bytes * runs
         one = summed([(prediction, times)], ("seconds", "low_s", "high_s"))
@@ -162,11 +184,13 @@ def _spent(seconds: float | None, shares: Mapping[str, float], money: Money) -> 
     """Energy, price and carbon of seconds. Energy needs the parts of a prediction: without one it is unknown."""
     if money.accelerator is None:
         return {"energy_j": None, "price_usd": None, "carbon_g": None}
-    energy, price = costs(seconds, shares, money.accelerator, money.rates, money.devices)
+    energy, _ = costs(seconds, shares, money.accelerator, money.rates, money.at_work)
+    idle, price = costs(seconds, {}, money.accelerator, money.rates, money.devices)
+    rest = (money.devices - money.at_work) / money.devices
     return {
-        "energy_j": energy.energy_j if shares else None,
+        "energy_j": total((energy.energy_j, _over(idle.energy_j, rest))) if shares else None,
         "price_usd": price.price_usd,
-        "carbon_g": energy.carbon_g if shares else None,
+        "carbon_g": total((energy.carbon_g, _over(idle.carbon_g, rest))) if shares else None,
     }
 
 
