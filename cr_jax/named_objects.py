@@ -1,6 +1,7 @@
 """Objects of the user's own code, named as ``package.module:NAME``. Finding one imports its module, which runs that code."""
 
 import difflib
+import functools
 import importlib
 import importlib.util
 import os
@@ -81,13 +82,34 @@ def line_of(error: BaseException) -> str:
     return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
+def function_name(function: object) -> str:
+    """What reports and messages call a function: its name; for a lambda its file and line, for a partial that of its function."""
+    if isinstance(function, functools.partial):
+        return f"functools.partial of {function_name(function.func).removeprefix('functools.partial of ')}"
+    wrapped = getattr(function, "__wrapped__", None)
+    own = getattr(function, "__name__", "")
+    if wrapped is not None and (isinstance(wrapped, functools.partial) or own in ("", "<lambda>")):
+        return function_name(wrapped)
+    code = getattr(function, "__code__", None)
+    if own == "<lambda>" and code is not None:
+        return f"lambda at {Path(code.co_filename).name}:{code.co_firstlineno}"
+    return own or type(function).__name__
+
+
 def _place(owner: ModuleType) -> str:
     file = getattr(owner, "__file__", None)
     return f"module {owner.__name__!r}" + (f" ({Path(file).name})" if file else "")
 
 
+def _defined(value: object, owner: ModuleType) -> bool:
+    """Whether a class or a function is the module's own; any other value is."""
+    return not hasattr(value, "__name__") or getattr(value, "__module__", None) in (None, owner.__name__)
+
+
 def _near(attribute: str, owner: ModuleType, kind: str, wanted: Callable[[object], bool]) -> str:
     found = [name for name, value in vars(owner).items() if not name.startswith("_") and wanted(value)]
+    # What a module imports is named only where it defines nothing of that kind itself.
+    found = [name for name in found if _defined(vars(owner)[name], owner)] or found
     near = difflib.get_close_matches(attribute, found, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"{hint}legal: {kind}" + (f", here {', '.join(found)}" if found else "")

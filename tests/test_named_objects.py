@@ -1,13 +1,17 @@
 """Objects of the user's own code: what is found, and every way in which one is not."""
 
+import functools
 import sys
 
+import jax
 import pytest
 
 from cr_jax.errors import BadConfig
-from cr_jax.named_objects import add_current_folder, find_object
+from cr_jax.named_objects import add_current_folder, find_object, function_name
 
 FILES = {
+    "importing": "from functools import partial, reduce\nimport jax\n\n\ndef own(x):\n    return x\n\n\nmade = partial(own, 1)\n",
+    "lending": "from functools import reduce\n",
     "good": "number, text = 3, 'three'\n_hidden = 4\n",
     "lacking": "import os\n\nimport a_package_that_nobody_has\n",
     "failing": "def halve(x):\n    return x / 0\n\n\nhalve(1)\n",
@@ -84,3 +88,22 @@ def test_a_refusal_names_the_place_and_what_is_legal(name, reason, cause):
         find(name)
     assert str(caught.value).startswith(f"number '{name}'") and "\n" not in str(caught.value)
     assert type(caught.value.__cause__) is (cause or type(None))
+
+
+@pytest.mark.parametrize(("name", "legal"), [("importing:owned", "own, made"), ("lending:reduced", "reduce")])
+def test_what_a_module_imports_is_named_where_it_defines_nothing(name, legal):
+    with pytest.raises(BadConfig, match=f"legal: a function, here {legal}$"):
+        find_object("function", name, "a function", callable)
+
+
+def test_functions_without_a_name_are_named_by_what_they_are():
+    def named(x):
+        return x
+
+    part, nameless = functools.partial(named, 1), lambda x: x
+    here = f"lambda at test_named_objects.py:{nameless.__code__.co_firstlineno}"
+    assert function_name(named) == function_name(jax.jit(named)) == "named"
+    assert function_name(nameless) == function_name(jax.jit(nameless)) == here
+    assert function_name(part) == function_name(jax.jit(part)) == "functools.partial of named"
+    assert function_name(functools.partial(jax.jit(part), 2)) == "functools.partial of named"
+    assert function_name(functools.partial(nameless)) == f"functools.partial of {here}"

@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 
 from cr_jax.catalog.topologies import Mesh
 from cr_jax.errors import BadConfig
-from cr_jax.named_objects import TRACEBACK, line_of
+from cr_jax.named_objects import TRACEBACK, function_name, line_of
 from cr_jax.nn.module_scopes import scoped_modules
 from cr_jax.printable import one_line
 from cr_jax.records import FunctionLabels, Parameter
@@ -47,8 +47,7 @@ class UserFunction:
     @property
     def title(self) -> str:
         """The name that reports give the function."""
-        own = getattr(self.function, "__name__", "") or type(self.function).__name__
-        return self.name or (own if own != "<lambda>" else "function")
+        return self.name or function_name(self.function)
 
 
 @dataclass(frozen=True)
