@@ -63,6 +63,12 @@ def test_names_of_functions_are_shown_as_text():
     assert "[red]" in str(hostile)
 
 
+def test_notes_on_types_are_shown():
+    narrowed = cr_jax.analyze(lambda x: x + 1, jax.ShapeDtypeStruct((2,), jnp.float64))
+    assert narrowed.report.function.notes[0] in str(narrowed)
+    assert "lambda at test_analysis.py:" in str(narrowed)
+
+
 def test_several_devices_give_a_list():
     both = cr_jax.analyze(layers, PARAMS, X, device=("cpu", "cpu"))
     assert [one.matmul_flops for one in both] == [MATMUL, MATMUL]

@@ -54,7 +54,7 @@ class Totals:
             turns = self.turns(entry)
             return Cost().add(self.of(entry.body), turns).add(self.of(entry.condition), turns + 1)
         if isinstance(entry, Called):
-            return self.of(entry.run)
+            return Cost().add(self.of(entry.run), entry.devices)
         totals = self.branches(entry)
         self._varies = self._varies or len({(one.operations, one.hbm_bytes) for one in totals}) > 1
         return Cost.smallest(totals) if self.cheapest else Cost.largest(totals)

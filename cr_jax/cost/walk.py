@@ -16,6 +16,7 @@ from cr_jax.cost.instruction_cost import InstructionCost, InstructionCosts
 from cr_jax.cost.rules import instruction_rules, opcode_rules
 from cr_jax.errors import BadConfig, BadHlo
 from cr_jax.hlo.loops import Frame, TripCount, trip_count
+from cr_jax.hlo.manual_axes import devices_of_call
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 
 #: The most instructions walked, where calls repeat them.
@@ -50,10 +51,14 @@ class Branching:
 
 @dataclass(slots=True, eq=False)
 class Called:
-    """A call, an asynchronous start, or a custom call with a body: ``run`` runs once."""
+    """A call, an asynchronous start, or a custom call with a body: ``run`` runs once on each of so many devices.
+
+    There are several in a program before partitioning, for the parts that are written for one device.
+    """
 
     instruction: Instruction
     run: "Run"
+    devices: int = 1
 
 
 Entry = Executed | Repeated | Branching | Called
@@ -121,7 +126,8 @@ class Walk:
         name = instruction_rules.body_of_call(instruction)
         if name is not None or opcode in ("call", "async-start"):
             name = instruction.called("to_apply") or instruction.called("calls") or name
-            return Called(instruction, self._inner(self.module.find(name, instruction), instruction, frame))
+            devices = devices_of_call(self.module, instruction) if opcode == "call" else 1
+            return Called(instruction, self._inner(self.module.find(name, instruction), instruction, frame), devices)
         cost = self._costs.of(instruction)
         if cost.missing or cost.declared is not None:
             self.uncounted.update(cost.missing)

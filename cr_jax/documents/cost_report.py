@@ -48,6 +48,10 @@ class ReportedFunction(Block):
     call: Annotated[str | None, Meta(description="module:name, as --function had it; null: given in Python")]
     batch: Annotated[Count | None, Meta(description="Examples of one call; null: no argument was named as the batch")]
     arguments: tuple[ReportedArgument, ...]
+    notes: (
+        Annotated[tuple[str, ...], Meta(description="What the caller may not expect of types or meshes; absent: nothing")]
+        | UnsetType
+    ) = UNSET
     tag: Tag
 
 

@@ -79,6 +79,7 @@ def _of_function(predicted: Predicted, subject: FunctionSubject) -> CostReport:
             call=request.call,
             batch=getattr(step.labels, "batch", None),
             arguments=tuple(ReportedArgument(**plain(argument)) for argument in step.arguments),
+            notes=subject.traced.notes or UNSET,
             tag="counted",
         ),
         dataset=None,

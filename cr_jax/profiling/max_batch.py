@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
+from math import lcm, prod
 from typing import NamedTuple
 
 from cr_jax.catalog import load
+from cr_jax.catalog.topologies import Mesh
 from cr_jax.documents.cost_report import LargestBatch
 from cr_jax.errors import BadConfig, NotCompiled
 from cr_jax.profiling.function_request import FunctionRequest
@@ -14,6 +16,7 @@ from cr_jax.profiling.request import SILENT, Listener, Request
 from cr_jax.profiling.stages import Compiled, Failed, Traced
 from cr_jax.records import CompiledStep
 from cr_jax.steps.function import batch_names, examples, with_batch
+from cr_jax.steps.sharding import splits
 
 #: The most programs compiled per objective; the answer is then a bracket.
 COMPILES = 20
@@ -37,15 +40,17 @@ def largest_batches(
     starts, traced = _tried_function(request) if isinstance(request, FunctionRequest) else _tried_model(request)
     if not starts:
         return ()
-    (target,) = find_targets(request.devices, request.mesh)
+    mesh, unit = request.mesh, dict(request.mesh).get("data", 1)  # the axis divides every batch
+    if isinstance(request, FunctionRequest):
+        (own,) = starts.values()
+        mesh, unit = _own_mesh(traced(own), own)
+    (target,) = find_targets(request.devices, mesh)
     if isinstance(target, Failed):
         raise target.reason
     accelerator = load.accelerator_or_none(target.name)
     limit = memory_bytes or (accelerator.memory_bytes if accelerator else None)
     if limit is None:
         raise BadConfig(f"--max-batch: the memory of {target.name} is not in its profile; legal: --memory-gb N")
-
-    unit = dict(request.mesh).get("data", 1)  # the axis divides every batch
 
     @cache
     def steps(batch: int) -> dict[str, CompiledStep]:
@@ -65,6 +70,13 @@ def largest_batches(
         bracket = search(partial(peak, name), limit, max(1, start // unit)).times(unit)
         rows.append(LargestBatch(objective=name, memory_bytes=limit, **bracket._asdict(), tag="compiler"))
     return tuple(rows)
+
+
+def _own_mesh(traced: Traced, rows: int) -> tuple[Mesh, int]:
+    """The mesh of a function, and the parts that its axes split a batch of ``rows`` into."""
+    (step,), sizes = traced.steps, dict(traced.mesh)
+    leading = [split[0] for leaf, split in zip(step.arguments, splits(step), strict=False) if leaf.shape[:1] == (rows,)]
+    return traced.mesh, lcm(*(prod(sizes[axis] for axis in axes) for axes in leading))
 
 
 def _tried_model(request: Request) -> tuple[dict[str, int], Callable[[int], Traced]]:

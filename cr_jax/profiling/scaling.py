@@ -91,6 +91,8 @@ def _row(question: ScalingRequest, device: str, count: int, first: ScalingRow | 
     try:
         (result,) = profile_devices(_on(question, device, count), Options(question.rates))
         report = _report(result)
+        if (own := report.target.devices) and own != count:
+            raise BadConfig(f"--scaling {count}: the function's own shardings are of {own} devices; legal: --scaling {own}")
     except CrJaxError as error:
         return _failed(device, count, one_line(error))
     steps = report.steps

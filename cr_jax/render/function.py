@@ -25,6 +25,8 @@ def function_header(report: CostReport, target: str) -> Text:
         told += [f"batch of {count(call.batch)}"] if call.batch else []
         told += [f"from {call.call}"] if call.call else []
         text.append(" · ".join(told) + "\n", style="dim")
+        for note in call.notes or ():
+            text.append(f"{note}\n", style="yellow")
     return text
 
 

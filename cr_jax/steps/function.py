@@ -17,9 +17,10 @@ from cr_jax.nn.module_scopes import scoped_modules
 from cr_jax.printable import one_line
 from cr_jax.records import FunctionLabels, Parameter
 from cr_jax.steps.argument_roles import role_of
-from cr_jax.steps.function_shardings import mesh_of, own_shardings, split_arguments, without_shardings
-from cr_jax.steps.nnx_arguments import variables
-from cr_jax.steps.program_arguments import program_arguments
+from cr_jax.steps.function_shardings import mesh_of, own_shardings, split_arguments, split_results, without_shardings
+from cr_jax.steps.jit_shardings import jit_shardings, without_jit_shardings
+from cr_jax.steps.nnx_arguments import shardings_of, variables
+from cr_jax.steps.program_arguments import note_on_wide_types, program_arguments
 from cr_jax.steps.step import Step
 
 #: Arguments, by number or by name.
@@ -57,18 +58,20 @@ class FunctionStep:
     step: Step
     parameters: tuple[Parameter, ...]
     mesh: Mesh = ()
+    notes: tuple[str, ...] = ()
+    """What the caller may not expect of types or of the mesh."""
 
 
 def function_step(user: UserFunction, precision: str, mesh: Mesh = ()) -> FunctionStep:
     """The function traced once, as a step whose arguments are the leaves that the program takes.
 
-    mesh: axes and sizes of the devices that run it together; empty: those of the arguments' own shardings. Raises ``BadConfig``
-    for a function that cannot be traced on these arguments, and for a mesh that does not divide them.
+    mesh: axes and sizes of the devices that run it together; empty: those that the arguments' own shardings or the function name.
+    Raises ``BadConfig`` for a function that cannot be traced on these arguments, and for a mesh that does not divide them.
     """
     jitted = _jitted(user)
     given = abstract((user.arguments, dict(user.keywords)), keep_values=_is_jitted(user.function))
     own = own_shardings(given)
-    mesh = mesh_of(own, mesh)
+    mesh_of(own, mesh)  # refused before the function is traced
     arguments, keywords = without_shardings(given)
     try:
         with scoped_modules(), jax.default_matmul_precision(precision):
@@ -77,9 +80,16 @@ def function_step(user: UserFunction, precision: str, mesh: Mesh = ()) -> Functi
         raise BadConfig(_refusal(user.title, error)) from error
     traced = cast(jax.stages.Traced, getattr(traced, "traced", traced))  # NNX wraps JAX's
     leaves = program_arguments(traced, user.arguments)
+    donated = tuple(number for number, (_, leaf) in enumerate(leaves) if leaf.donated)
+    said = jit_shardings(traced)
+    mesh, note = mesh_of(own, mesh, said)
+    if said.named and not said.explicit:
+        traced = without_jit_shardings(traced, donated)
     named = _names(user)
-    passed = dict(zip(named, user.arguments, strict=True)) | dict(user.keywords)
-    known = {name: variables(argument) for name, argument in passed.items()}
+    wide = note_on_wide_types((user.arguments, dict(user.keywords)), lambda path: _leaf_name(path, named))
+    passed = zip(named, user.arguments, shardings_of(user.function, len(named)), strict=True)
+    known = {name: variables(argument, sharding) for name, argument, sharding in passed}
+    known |= {name: variables(argument) for name, argument in user.keywords.items()}
     chosen = None if user.weights is None else {named[number] for number in _numbers(user, user.weights, "weights")}
     shapes = tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for _, leaf in leaves)
     rows = [_name_and_role(_leaf_name(path, named), leaf.dtype, known, chosen) for path, leaf in leaves]
@@ -90,12 +100,13 @@ def function_step(user: UserFunction, precision: str, mesh: Mesh = ()) -> Functi
         arguments=shapes,
         names=tuple(name for name, _ in rows),
         roles=tuple(role for _, role in rows),
-        donated=tuple(number for number, (_, leaf) in enumerate(leaves) if leaf.donated),
+        donated=donated,
         modules=(),
         traced_by=lambda: traced,
-        shardings=split_arguments(leaves, own, _batch(user), mesh) if mesh else None,
+        shardings=split_arguments(leaves, own, _batch(user), mesh, said) if mesh else None,
+        results=split_results(traced, mesh, said) if mesh else None,
     )
-    return FunctionStep(step, _parameters(step), mesh)
+    return FunctionStep(step, _parameters(step), mesh, tuple(one for one in (wide, note) if one))
 
 
 def abstract(tree: PyTree, keep_values: bool = False) -> PyTree:
@@ -259,7 +270,9 @@ def with_batch(user: UserFunction, batch: int) -> UserFunction:
     """The function on a batch of another size: the first axis of every array of its batch arguments."""
 
     def resized(leaf: Any) -> Any:
-        return jax.ShapeDtypeStruct((batch, *leaf.shape[1:]), leaf.dtype) if getattr(leaf, "shape", ()) else leaf
+        if not getattr(leaf, "shape", ()):
+            return leaf
+        return jax.ShapeDtypeStruct((batch, *leaf.shape[1:]), leaf.dtype, sharding=getattr(leaf, "sharding", None))
 
     arguments = list(user.arguments)
     for number in _batch(user):
@@ -277,13 +290,13 @@ def _leaf_name(path: tuple[Any, ...], named: Sequence[str]) -> str:
 
 
 def _name_and_role(
-    name: str, dtype: Any, known: Mapping[str, list[tuple[str, str]] | None], weights: Collection[str] | None
+    name: str, dtype: Any, known: Mapping[str, dict[tuple[int, int], tuple[str, str]] | None], weights: Collection[str] | None
 ) -> tuple[str, str]:
     """The name and the role of a leaf. known: by argument, the variables of an NNX module, which are passed by number."""
     argument, *path = name.split(".")
     own = known.get(argument)
-    if own is not None and path[:2] == ["states", "0"] and len(path) == 3 and int(path[2]) < len(own):
-        inside, role = own[int(path[2])]
+    if own is not None and path[:1] == ["states"] and len(path) == 3 and (place := (int(path[1]), int(path[2]))) in own:
+        inside, role = own[place]
         return f"{argument}.{inside}", "weights" if weights is not None and argument in weights else role
     return name, role_of(name, dtype, weights)
 

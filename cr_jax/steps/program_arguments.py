@@ -1,6 +1,6 @@
 """The arrays that a traced function takes, with the places of its arguments as the caller counts them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,9 @@ from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig
 from cr_jax.steps.nnx_arguments import variables
+
+#: The arguments of a note that are named.
+_NAMED = 4
 
 
 def program_arguments(traced: jax.stages.Traced, arguments: Sequence[PyTree]) -> list[tuple[tuple[Any, ...], Any]]:
@@ -24,6 +27,19 @@ def program_arguments(traced: jax.stages.Traced, arguments: Sequence[PyTree]) ->
         return leaves
     places = _places(positional, arguments)
     return [((path[0], SequenceKey(places[path[1].idx]), *path[2:]) if path[0].idx == 0 else path, leaf) for path, leaf in leaves]
+
+
+def note_on_wide_types(tree: PyTree, name: Callable[[tuple[Any, ...]], str]) -> str | None:
+    """A line on the arrays of a tree whose 64 bits JAX does not keep, ``None``: there are none. name: of a leaf, by its path."""
+    held: dict[str, list[str]] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        dtype = getattr(leaf, "dtype", None)
+        if isinstance(dtype, np.dtype) and (kept := jax.dtypes.canonicalize_dtype(dtype)) != dtype:
+            held.setdefault(f"({dtype}) as {kept}", []).append(name(path))
+    if not held:
+        return None
+    told = "; ".join(f"{', '.join(names[:_NAMED])}{', ...' if names[_NAMED:] else ''} {types}" for types, names in held.items())
+    return f"JAX holds {told}; JAX_ENABLE_X64=1 or jax.config.update('jax_enable_x64', True) keeps 64 bits"
 
 
 def _places(dynamic: Sequence[PyTree], arguments: Sequence[PyTree]) -> list[int]:

@@ -124,9 +124,19 @@ def splits(step: Step) -> tuple[Splits, ...]:
     found: list[Splits] = []
     for given, specs in zip(step.arguments, step.shardings, strict=True):
         for leaf, spec in zip(jax.tree.leaves(given), jax.tree.leaves(_spread(specs, given)), strict=True):
-            axes = [() if axis is None else (axis,) if isinstance(axis, str) else tuple(axis) for axis in spec]
+            axes = split_by(spec)
             found.append((*axes, *[()] * (len(leaf.shape) - len(axes))))
     return tuple(found)
+
+
+def result_splits(step: Step) -> tuple[Splits | None, ...]:
+    """The same per result of a function's step, as its ``jax.jit`` was given it: ``None`` where the compiler chooses."""
+    return tuple(None if spec is None else split_by(spec) for spec in step.results or ())
+
+
+def split_by(spec: PartitionSpec) -> Splits:
+    """The axes of a mesh that split each dimension which ``spec`` names."""
+    return tuple(() if axes is None else (axes,) if isinstance(axes, str) else tuple(axes) for axes in spec)
 
 
 def on_mesh(step: Step, mesh: Mesh) -> tuple[tuple[PyTree, ...], dict[str, PyTree]]:

@@ -63,10 +63,20 @@ def exported(step: Step, platform: str, precision: str) -> ExportedProgram:
     return ExportedProgram(program, hashlib.sha256(text.encode()).hexdigest())
 
 
+#: The axes of the mesh that split each dimension of an array.
+_Split = Sequence[Sequence[str]]
+
+
 def imported(
-    name: str, blob: bytes, names: Sequence[str], donated: Sequence[int], split: Sequence[Sequence[Sequence[str]]] = ()
+    name: str,
+    blob: bytes,
+    names: Sequence[str],
+    donated: Sequence[int],
+    split: Sequence[_Split] = (),
+    results: Sequence[_Split | None] = (),
 ) -> Step:
-    """The step of an exported program. names: of its arguments, a leaf each. split: as ``splits`` gives it.
+    """The step of an exported program. names: of its arguments, a leaf each. split, results: as ``splits`` and
+    ``result_splits`` give them.
 
     Arguments that no result needs are dropped, as ``jax.jit`` drops them.
     """
@@ -78,9 +88,14 @@ def imported(
 
     call.__name__ = call.__qualname__ = program.fun_name
     arguments = tuple(jax.ShapeDtypeStruct(aval.shape, aval.dtype, weak_type=aval.weak_type) for aval in program.in_avals)
-    specs = tuple(PartitionSpec(*(tuple(axes) or None for axes in dimensions)) for dimensions in split) or None
+    specs = tuple(map(_spec, split)) or None
+    returned = tuple(None if one is None else _spec(one) for one in results) or None
     roles = (OTHER,) * len(names)
-    return Step(name, FunctionLabels(), call, arguments, tuple(names), roles, tuple(donated), (), shardings=specs)
+    return Step(name, FunctionLabels(), call, arguments, tuple(names), roles, tuple(donated), (), specs, returned)
+
+
+def _spec(split: _Split) -> PartitionSpec:
+    return PartitionSpec(*(tuple(axes) or None for axes in split))
 
 
 def _unused(leaf: jax.Array) -> jax.Array:

@@ -30,13 +30,18 @@ def count_jaxpr(jaxpr: "Jaxpr | ClosedJaxpr") -> JaxprCount:
             flops += max(b.matmul_flops for b in branches)
             loops += max(b.unknown_loops for b in branches)
         else:
-            times = params["length"] if name == "scan" else 1
+            times = params["length"] if name == "scan" else _devices(params) if name == "shard_map" else 1
             for inner in _inner(params):
                 inner_count = count_jaxpr(inner)
                 flops += times * inner_count.matmul_flops
                 loops += inner_count.unknown_loops
             loops += name == "while"
     return JaxprCount(flops, loops)
+
+
+def _devices(params: Mapping[str, Any]) -> int:
+    """The devices that each run the body of a ``shard_map`` on a part of its operands."""
+    return prod(params["mesh"].shape[axis] for axis in params["newly_manual_axes"])
 
 
 def _inner(params: Mapping[str, Any]) -> "list[Jaxpr | ClosedJaxpr]":

@@ -1,12 +1,13 @@
 """The source of a worker's programs: a model that it builds anew, or functions exported to it as StableHLO."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cr_jax.records import Configuration, Workload, plain
-from cr_jax.steps.sharding import splits
+from cr_jax.steps.sharding import result_splits, splits
 from cr_jax.steps.step import Step
 from cr_jax.targets.worker_request import ExportedStep, SourceDescription
 
@@ -68,17 +69,22 @@ class FunctionSource:
                 "names": list(step.names),
                 "donated": list(step.donated),
                 "splits": plain(splits(step)),
+                "results": plain(result_splits(step)),
             }
         return {"kind": "exported", "steps": rows}
 
     def fingerprint(self, platform: str, step: str) -> str | None:
-        """SHA-256 of the StableHLO for ``platform``: a program may be another one there than for the CPU."""
-        return self._program(platform, step).sha256
+        """SHA-256 of the StableHLO for ``platform``, maybe another program than for the CPU, and of how its results are split."""
+        program = self._program(platform, step).sha256
+        results = result_splits(self._step(step))
+        return hashlib.sha256(f"{program} {results}".encode()).hexdigest() if results else program
 
     def _program(self, platform: str, name: str) -> "ExportedProgram":
         from cr_jax.targets.exporting import exported
 
         if (platform, name) not in self._exported:
-            step = next(one for one in self.steps if one.name == name)
-            self._exported[platform, name] = exported(step, platform, self.precision)
+            self._exported[platform, name] = exported(self._step(name), platform, self.precision)
         return self._exported[platform, name]
+
+    def _step(self, name: str) -> Step:
+        return next(one for one in self.steps if one.name == name)

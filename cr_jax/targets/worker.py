@@ -94,7 +94,8 @@ def _imported(source: ExportedDescription) -> "dict[str, Step]":
 
     read = {name: Path(one["file"]).read_bytes() for name, one in source["steps"].items()}
     return {
-        name: imported(name, read[name], one["names"], one["donated"], one["splits"]) for name, one in source["steps"].items()
+        name: imported(name, read[name], one["names"], one["donated"], one["splits"], one["results"])
+        for name, one in source["steps"].items()
     }
 
 

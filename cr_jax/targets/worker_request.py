@@ -64,13 +64,15 @@ class ModelDescription(TypedDict):
 
 class ExportedStep(TypedDict):
     """A step as StableHLO in a file. names: of its arguments, a leaf each. donated: their numbers. splits: per
-    argument and dimension, the axes of the mesh that split it; empty: a single device.
+    argument and dimension, the axes of the mesh that split it; empty: a single device. results: the same per result, ``None``
+    where the compiler chooses; empty: for every result.
     """
 
     file: str
     names: list[str]
     donated: list[int]
     splits: list[list[list[str]]]
+    results: list[list[list[str]] | None]
 
 
 class ExportedDescription(TypedDict):

@@ -1,12 +1,12 @@
 """Energy, price and counts of a training run on several devices, whose evaluation is not split."""
 
 import pytest
+from reports import sample, step
 
 from cr_jax.catalog import load
 from cr_jax.predict.money.energy import ACTIVE_SHARE, IDLE_SHARE
 from cr_jax.predict.money.pricing import Rates
 from cr_jax.report.run_estimate import Money, _spent, _totals
-from reports import sample, step
 
 SECONDS, HOURLY = 7.0, 2.5
 MEMORY_BOUND = {"memory": 1.0}
@@ -16,7 +16,9 @@ def unsplit(device, devices):
     return Money(load.accelerator_or_none(device), Rates(per_hour_usd={"": HOURLY}), devices).unsplit()
 
 
-@pytest.mark.parametrize(("device", "devices", "working"), [("h100", 8, 8), ("h100", 16, 2), ("tpu-v5e", 8, 8), ("tpu-v5e", 16, 4)])
+@pytest.mark.parametrize(
+    ("device", "devices", "working"), [("h100", 8, 8), ("h100", 16, 2), ("tpu-v5e", 8, 8), ("tpu-v5e", 16, 4)]
+)
 def test_one_device_of_each_host_evaluates_and_all_are_paid(device, devices, working):
     money, note = unsplit(device, devices)
     assert money.at_work == working

@@ -155,6 +155,20 @@ def test_a_function_is_never_run():
     function_step(UserFunction(step, (jnp.ones(3),)), "default")
 
 
+def test_64_bits_that_jax_does_not_keep_are_named():
+    def step(params, batch, ids, scale):
+        return (batch @ params["kernel"].astype(batch.dtype)).sum() * scale, ids.sum()
+
+    kernel, ids = jax.ShapeDtypeStruct((8, 4), jnp.float64), np.arange(5)
+    user = UserFunction(step, ({"kernel": kernel}, BATCH, ids, 2.0))
+    assert function_step(user, "default").notes == (
+        "JAX holds params.kernel (float64) as float32; ids (int64) as int32; "
+        "JAX_ENABLE_X64=1 or jax.config.update('jax_enable_x64', True) keeps 64 bits",
+    )
+    with jax.enable_x64(True):
+        assert function_step(user, "default").notes == ()
+
+
 def test_the_batch_is_counted_and_can_be_another():
     user = UserFunction(forward, (WEIGHTS, BATCH), batch="batch")
     assert function_step(user, "default").step.labels.batch == 16

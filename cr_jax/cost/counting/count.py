@@ -122,7 +122,7 @@ class _Counter:
             elif isinstance(entry, Repeated):
                 self._loop(ledger, entry, scope)
             elif isinstance(entry, Called):
-                ledger.include(self._run(entry.run, scope.inside(instruction.op_name)), 1)
+                ledger.include(self._run(entry.run, scope.inside(instruction.op_name)), entry.devices)
             else:
                 self._conditional(ledger, entry, scope)
         return ledger
