@@ -156,6 +156,34 @@ def test_a_models_shares_add_up_to_the_step_and_memory_is_the_compilers(kind):
     assert train.per.flops_per_epoch == pytest.approx(8 * train.per.flops_per_step * train.per.steps_per_epoch)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, {"hops": "2", "hidden": "64"}], ids=["published", "other sizes"])
+def test_the_gradients_of_dmn_are_summed_once_for_every_use_of_a_weight(settings):
+    """One all-reduce of more numbers than there are weights: XLA sums the uses of a weight after it, not before."""
+    if overlay.find("gpu") is None:
+        pytest.skip(f"needs the GPU compiler: {overlay.command('gpu')}")
+    request = Request("dmn", devices=("h100",), mesh=read_mesh("data=8"), phases=("train",), settings=settings)
+    (report,) = profile_devices(request)
+    config, (step,) = report.model.config, report.steps
+    embedding, hidden, again = config["embedding"], config["hidden"], config["hops"] - 1
+
+    def gru(inputs):
+        return 3 * hidden * (inputs + hidden)
+
+    more = (
+        gru(embedding)  # the encoder reads the facts and the question
+        + again * 3 * hidden * hidden  # hidden side of the episodes' unit; its inputs, the facts, are those of every hop
+        + again * gru(hidden)  # the memory's unit
+        + again * (7 * hidden * hidden + hidden)  # both layers of the gate
+        + 2  # cross-entropy and hits
+    )
+    sent = sum(one.payload_bytes * one.executions for one in step.collectives)
+    assert {one.axes for one in step.collectives} == {("data",)}
+    assert sent == 4 * (report.parameters.trainable + more)
+    if not settings:
+        assert (report.parameters.trainable, more, sent) == (329_825, 40_706, 1_482_124)
+
+
 def test_devices_along_the_axes_in_order():
     import numpy as np
 
