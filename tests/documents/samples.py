@@ -4,6 +4,7 @@ import json
 
 from documents import comparing_samples, cost_report_sample
 from documents.measured_samples import bench_report, training_report
+from documents.remedy_sample import remedy_report
 from round_tables import calibration
 
 from cr_jax import count_hlo
@@ -172,6 +173,7 @@ _ALL = (
     accelerator_times,
     training_report,
     bench_report,
+    remedy_report,
 )
 _COMPARING = (
     comparing_samples.comparison,
