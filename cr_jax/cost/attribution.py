@@ -183,12 +183,18 @@ class Origins:
     @cached_property
     def _relaid(self) -> dict[int, str]:
         """The names of products that only the changes of their results' layouts carry, by the identity of the product."""
-        return {
-            id(one.operands[0]): one.op_name
-            for computation in self._module.computations.values()
-            for one in computation.instructions
-            if one.opcode in _LAYOUT and len(one.operands) == 1 and one.op_name.endswith(_PRODUCT) and not one.operands[0].op_name
-        }
+        names: dict[int, str] = {}
+        for computation in self._module.computations.values():
+            for user in computation.instructions:
+                inside = user.callee.instructions if user.opcode == "fusion" and user.callee else ()
+                for one in (user, *inside):
+                    if one.opcode in _LAYOUT and len(one.operands) == 1 and one.op_name.endswith(_PRODUCT):
+                        source = one.operands[0]
+                        if one is not user and source.opcode == "parameter":
+                            source = user.operands[int(source.literal)]
+                        if not source.op_name:
+                            names[id(source)] = one.op_name
+        return names
 
     def product(self, elements: int, flops: int) -> str:
         """The name of a matrix product that only one module of the traced program has, else ""."""

@@ -80,8 +80,11 @@ def test_a_nameless_product_belongs_to_whoever_has_that_size_in_the_traced_progr
     assert torn.by("module")["body"]["matmul_flops"] == size[1]
 
 
-def test_a_convolution_takes_the_name_that_its_relaid_result_kept():
-    """XLA for CPUs turns the gradient of a convolution's kernel. The convolution loses its name, the bitcast keeps it."""
+@pytest.mark.parametrize("updated", [False, True], ids=["gradients", "updated weights"])
+def test_a_convolution_takes_the_name_that_its_relaid_result_kept(updated):
+    """XLA for CPUs turns the gradient of a convolution's kernel. The convolution loses its name, the bitcast keeps it,
+    also inside the fusion that updates the kernel.
+    """
 
     class Block(nn.Module):
         @nn.compact
@@ -97,13 +100,14 @@ def test_a_convolution_takes_the_name_that_its_relaid_result_kept():
     x = jax.ShapeDtypeStruct((4, 8, 8, 8), "float32")
     variables = jax.eval_shape(lambda: Network().init(jax.random.key(0), jnp.zeros(x.shape)))
 
-    def gradients(params: dict, statistics: dict, x: jax.Array) -> dict:
+    def step(params: dict, statistics: dict, x: jax.Array) -> dict:
         def loss(params: dict) -> jax.Array:
             return Network().apply({"params": params, "batch_stats": statistics}, x, mutable=["batch_stats"])[0]
 
-        return jax.grad(loss)(params)
+        gradients = jax.grad(loss)(params)
+        return jax.tree.map(lambda w, g: w - 0.1 * g, params, gradients) if updated else gradients
 
-    compiled = jax.jit(gradients).lower(variables["params"], variables["batch_stats"], x).compile()
+    compiled = jax.jit(step).lower(variables["params"], variables["batch_stats"], x).compile()
     modules = count_hlo(compiled.as_text()).by("module")
     one = 2 * 4 * 22 * 22 * 8 * 8  # a 3 x 3 window over 8 x 8 with padding: 22 = 8 * 3 - 2 positions per axis
     assert {path: row["matmul_flops"] for path, row in modules.items() if row["matmul_flops"]} == {
