@@ -6,6 +6,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from cr_jax.documents.base import Block
 from cr_jax.documents.fields import AboveZero, Count, NonNegative, Number, Positive, Seconds, Share, Tag, Text
+from cr_jax.records import Pass
 
 Bottleneck = Literal["compute", "memory", "overhead", "collectives"]
 #: The links of a collective: NVLink of a host, the network between hosts, the torus of a TPU slice.
@@ -144,6 +145,18 @@ class OperationSeconds(Block):
     bound: Bottleneck
 
 
+class ModuleSeconds(Block):
+    """The predicted seconds of one module in one pass.
+
+    An operation's time goes with what bounds it: arithmetic with the module of each operation inside a fusion, traffic with the
+    module of the whole fusion, as the counts do.
+    """
+
+    module: str
+    pass_: Pass = field(name="pass")
+    seconds: Seconds
+
+
 class ReplayedOperation(Block):
     """One distinct operation, timed alone."""
 
@@ -228,6 +241,17 @@ class StepPrediction(Block):
     price: StepPrice | None
     tag: Tag
     collectives: Annotated[CollectiveTimes, Meta(description="absent where the program has no collectives")] | UnsetType = UNSET
+    modules: (
+        Annotated[tuple[ModuleSeconds, ...], Meta(description="the longest first; with outside_modules they add up to seconds")]
+        | UnsetType
+    ) = UNSET
+    outside_modules: (
+        Annotated[
+            dict[str, Seconds],
+            Meta(description="what belongs to no module: the call, starting kernels, loops, collectives that nothing hides"),
+        ]
+        | UnsetType
+    ) = UNSET
     replayed: (
         Annotated[
             tuple[ReplayedOperation, ...],

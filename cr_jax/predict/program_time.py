@@ -109,7 +109,7 @@ def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) 
         utilisation=used,
         profile_error=error,
         operations=timed,
-        extras={"starting kernels": step_time.starting_s},
+        extras={"starting kernels" if accelerator.platform == "cuda" else "call": step_time.starting_s},
         loops=step_time.loops,
         collectives=step_time.collectives,
     )

@@ -10,10 +10,12 @@ from cr_jax.catalog import load
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.catalog.topologies import Mesh
 from cr_jax.cost.assumptions import Assumptions
+from cr_jax.cost.booking import Booking
 from cr_jax.cost.counting.count import count_hlo, count_walk
 from cr_jax.cost.counting.hlo_count import each_of
 from cr_jax.cost.memory.timeline import timeline
 from cr_jax.cost.operations.operation_list import list_operations
+from cr_jax.cost.operations.owners import OwnerTable
 from cr_jax.cost.walk import Walk, collector_paused
 from cr_jax.data.find_dataset import find_dataset
 from cr_jax.documents.cost_report import CostReport
@@ -182,7 +184,7 @@ def count_step(step: CompiledStep, keep_module: bool = False, assumptions: Assum
             counted,
             timeline(module, step.modules),
             kept_bytes(step, module),
-            list_operations(walk),
+            list_operations(walk, OwnerTable(Booking(walk, step.modules), counted)),
             module if keep_module else None,
         )
 

@@ -1,17 +1,19 @@
 """A step's predicted time, energy and price as a block of the cost report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from msgspec import UNSET, convert, structs
 
 from cr_jax.catalog.accelerator import Accelerator
+from cr_jax.cost.cost import Owner
 from cr_jax.cost.operations.operation_list import list_operations
 from cr_jax.cost.operations.program import Program
 from cr_jax.cost.walk import Walk, collector_paused
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.documents.prediction import (
     LoopSeconds,
+    ModuleSeconds,
     OperationSeconds,
     ReplayedOperation,
     StepCalibration,
@@ -20,6 +22,7 @@ from cr_jax.documents.prediction import (
 )
 from cr_jax.hlo.module import HloModule
 from cr_jax.hlo.parse import parse
+from cr_jax.predict.module_time import module_times
 from cr_jax.predict.money.pricing import Rates, costs
 from cr_jax.predict.program_time import NOT_VALIDATED, Prediction, predict
 from cr_jax.records import CompiledStep
@@ -76,6 +79,7 @@ def step_prediction(
 
 def _document(prediction: Prediction, step: CompiledStep, accelerator: Accelerator, rates: Rates) -> StepPrediction:
     turns = step.labels.conversational_turns
+    owned = module_times(prediction)
     ranked = sorted(prediction.operations, key=lambda t: (-t.seconds, t.operation.name))[:_LISTED]
     energy, price = costs(prediction.seconds, prediction.shares, accelerator, rates, step.devices)
     return StepPrediction(
@@ -114,7 +118,14 @@ def _document(prediction: Prediction, step: CompiledStep, accelerator: Accelerat
         price=price,
         tag="predicted",
         collectives=prediction.collectives or UNSET,
+        modules=UNSET if owned is None else _ranked(owned.modules),
+        outside_modules=UNSET if owned is None else dict(owned.outside),
     )
+
+
+def _ranked(seconds: Mapping[Owner, float]) -> tuple[ModuleSeconds, ...]:
+    rows = sorted(seconds.items(), key=lambda row: (-row[1], row[0]))
+    return tuple(convert({"module": module, "pass": which, "seconds": one}, ModuleSeconds) for (module, which), one in rows)
 
 
 def _calibration(accelerator: Accelerator) -> StepCalibration | None:

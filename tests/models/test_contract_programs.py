@@ -4,9 +4,13 @@ import dataclasses
 from functools import cache
 
 import pytest
+from round_tables import calibration, typed
 from tiny import TEMPLATE, WORK, case, cases
 
+from cr_jax.catalog.load import accelerator
 from cr_jax.models import spec as specs
+from cr_jax.predict.module_time import module_times
+from cr_jax.predict.program_time import predict
 from cr_jax.profiling.pipeline import count_step
 from cr_jax.steps.step import abstract_model
 from cr_jax.steps.train import training_steps
@@ -57,6 +61,20 @@ def test_two_counters_agree_and_know_every_loop(name):
     for s in counted(name)[1]:
         assert s.step.jaxpr.unknown_loops == 0 and s.model.complete and s.compiled.complete, s.step.name
         assert s.step.jaxpr.matmul_flops == s.model.matmul_flops > 0, s.step.name
+
+
+@each_case
+def test_predicted_seconds_belong_to_modules_or_to_what_is_named(name):
+    host = dataclasses.replace(accelerator("cpu"), calibration=typed(calibration()))
+    for device in (host, accelerator("h100"), accelerator("tpu-v5e")):  # the formulas of each, on the CPU's programs
+        for s in counted(name)[1]:
+            prediction = predict(s.program, device, "default", "float32")
+            found = module_times(prediction)
+            whole = sum(found.modules.values()) + sum(found.outside.values())
+            assert whole == pytest.approx(prediction.seconds, rel=1e-12), s.step.name
+            assert set(found.modules) <= {(module, which) for module, which, _ in s.compiled.rows}, s.step.name
+            nobody = sum(seconds for (module, _), seconds in found.modules.items() if module == "(none)")
+            assert nobody < 0.5 * sum(found.modules.values()), s.step.name
 
 
 @each_case

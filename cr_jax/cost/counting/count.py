@@ -3,9 +3,10 @@
 from dataclasses import fields
 
 from cr_jax.cost.assumptions import Assumptions
-from cr_jax.cost.attribution import Attribution, Products, Scope
+from cr_jax.cost.attribution import Products, Scope
+from cr_jax.cost.booking import Booking
 from cr_jax.cost.collectives import collectives
-from cr_jax.cost.cost import Cost, Key
+from cr_jax.cost.cost import Cost
 from cr_jax.cost.counting.cost_ledger import Ledger
 from cr_jax.cost.counting.hlo_count import Branch, Conditional, Declared, HloCount, Loop, Missing
 from cr_jax.cost.counting.merged_products import Merged, merged
@@ -90,11 +91,10 @@ class _Counter:
     """A fold over the walk. cheapest: as for :class:`Totals`. products: owners of the matrix products by size."""
 
     def __init__(self, walk: Walk, modules: tuple[str, ...], cheapest: bool) -> None:
-        self._walk, self._attribution, self._totals = walk, Attribution(modules), Totals(cheapest)
+        self._walk, self._booking, self._totals = walk, Booking(walk, modules), Totals(cheapest)
         self.cheapest = cheapest
         self.products: dict[tuple[int, int], set[tuple[str, str]]] = {}
         self._counted: dict[tuple[int, Scope], Ledger] = {}
-        self._keys: dict[tuple[str, str], Key] = {}
         self._work = 0
 
     def program(self) -> Ledger:
@@ -127,16 +127,6 @@ class _Counter:
                 self._conditional(ledger, entry, scope)
         return ledger
 
-    def _key(self, op_name: str, family: str, scope: Scope) -> Key:
-        roots = self._walk.roots
-        if scope.shared or not roots or not op_name.startswith(roots):
-            module, which = self._attribution.of(scope.full(op_name))
-            return module, which, family
-        key = self._keys.get((op_name, family))  # a full name, the same everywhere
-        if key is None:
-            key = self._keys[op_name, family] = (*self._attribution.of(op_name), family)
-        return key
-
     def _plain(self, ledger: Ledger, instruction: Instruction, instruction_cost: InstructionCost, scope: Scope) -> None:
         cost = instruction_cost.own
         declared = instruction_cost.declared
@@ -145,7 +135,7 @@ class _Counter:
             ledger.declare(declared.operation, declared.source, cost)
         for operation, (number, size) in instruction_cost.missing.items():
             ledger.miss(operation, number, size)
-        key = self._key(self._walk.names.name(instruction, cost.matmul_flops), instruction_cost.family, scope)
+        key = self._booking.plain(instruction, instruction_cost.family, cost.matmul_flops, scope)
         if cost.matmul_flops:
             size = (instruction.shape.leaves[0].elements, cost.matmul_flops)
             self.products.setdefault(size, set()).add(key[:2])
@@ -155,17 +145,13 @@ class _Counter:
     def _fusion(self, ledger: Ledger, fusion: Instruction, instruction_cost: InstructionCost, scope: Scope) -> None:
         """Every operation inside is booked for its own module, the traffic for the fusion's."""
         assert instruction_cost.fused is not None
-        rows, moved = instruction_cost.fused.rows, instruction_cost.own
-        own = self._walk.names.name(fusion)
-        inside = scope.fusion(own, (name for name, _, _ in rows))
-        if not own:  # named by its computation
-            own = next((name for name, _, _ in reversed(rows) if name), "")
-        whole = self._key(own, instruction_cost.family, scope)
-        products = [(self._key(name, family, inside), cost) for name, family, cost in rows if cost.matmul_flops]
+        rows, moved, key_of = instruction_cost.fused.rows, instruction_cost.own, self._booking.key
+        whole, inside = self._booking.fusion(fusion, instruction_cost, scope)
+        products = [(key_of(name, family, inside), cost) for name, family, cost in rows if cost.matmul_flops]
         for key, cost in products:  # the bytes are a product's if it is the only one
             ledger.product(key, cost + moved if len(products) == 1 and key == whole else cost)
         for op_name, family, cost in rows:
-            ledger.book(self._key(op_name, family, inside), cost)
+            ledger.book(key_of(op_name, family, inside), cost)
         for operation, (number, size) in instruction_cost.missing.items():
             ledger.miss(operation, number, size)
         ledger.book(whole, moved)
@@ -178,7 +164,7 @@ class _Counter:
         turns = self._totals.turns(entry)
         ledger.include(once, turns)
         ledger.include(tested, turns + 1)
-        module, _ = self._attribution.of(own)
+        module, _ = self._booking.owner(own)
         flops = sum(cost.matmul_flops for cost in once.rows.values())
         path = self._walk.openings.loops.get(loop.name, "")
         ledger.loops.append(Loop(loop.name, module, count.count, count.source, 1, flops, count.at_most, count.disputed, path))
@@ -191,7 +177,7 @@ class _Counter:
         for number, branch in enumerate(branches):
             if number != chosen:
                 ledger.list(branch, 0)
-        module, which = self._attribution.of(scope.full(switch.op_name))
+        module, which = self._booking.owner(scope.full(switch.op_name))
         if self._totals.cheapest:
             ledger.include(branches[chosen].reduced_to(Cost.smallest(totals)), 1)
         else:

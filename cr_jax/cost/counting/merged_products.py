@@ -33,8 +33,9 @@ Table = Mapping[tuple[int, Key], Made]
 
 @dataclass(frozen=True)
 class Move:
-    """Cost that stands under one key and belongs under another."""
+    """Cost of products of ``flops`` each that stands under one key and belongs under another."""
 
+    flops: int
     source: Key
     target: Key
     cost: Cost
@@ -146,5 +147,5 @@ def _shared(places: list[tuple[tuple[int, Key], int]], compiled: Table, missing:
             if taken:
                 room[place], needed[owner] = room[place] - taken, needed[owner] - taken
                 part = made.cost.part(taken, parts * made.executions)
-                moves.append(Move(place[1], (*owner, place[1][2]), part))
+                moves.append(Move(*place, (*owner, place[1][2]), part))
     return moves

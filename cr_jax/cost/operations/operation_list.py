@@ -5,14 +5,17 @@ up to the counter's totals.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
 from cr_jax.cost.assumptions import Assumptions
+from cr_jax.cost.attribution import Scope
 from cr_jax.cost.exchanges import Exchanges
 from cr_jax.cost.operations.buffer_reuse import Trace, sources
 from cr_jax.cost.operations.dependencies import Node, Places
 from cr_jax.cost.operations.operation_features import FeatureTable
+from cr_jax.cost.operations.owners import NOBODY, Owners, OwnerTable
 from cr_jax.cost.operations.program import LoopRun, Operation, Program, Transfer
 from cr_jax.cost.rules.traffic import results_of
 from cr_jax.cost.totals import Totals
@@ -37,8 +40,8 @@ def operations(text: str, assumptions: Assumptions = Assumptions()) -> Program:
         return list_operations(Walk(parse(text), assumptions))
 
 
-def list_operations(walk: Walk) -> Program:
-    """The executed operations of a walked module.
+def list_operations(walk: Walk, owners: OwnerTable | None = None) -> Program:
+    """The executed operations of a walked module. owners: their modules; without it nobody owns them.
 
     Of branches the most expensive is listed, of a loop the latest end. A loop of unknown trip count never runs and is marked
     ``known=False``.
@@ -46,7 +49,7 @@ def list_operations(walk: Walk) -> Program:
     with collector_paused(), nesting_checked():
         most = Totals()
         varies = walk.open_ended and most.vary(walk.entry)
-        return _List(walk, most).program(_List(walk, Totals(cheapest=True)).program() if varies else None)
+        return _List(walk, most, owners).program(_List(walk, Totals(cheapest=True)).program() if varies else None)
 
 
 @dataclass(slots=True, eq=False)
@@ -67,8 +70,8 @@ class _Block:
 class _List:
     """operations, loops: found so far."""
 
-    def __init__(self, walk: Walk, totals: Totals) -> None:
-        self.walk, self.totals = walk, totals
+    def __init__(self, walk: Walk, totals: Totals, owners: OwnerTable | None = None) -> None:
+        self.walk, self.totals, self._owners = walk, totals, owners
         self.operations: list[Operation] = []
         self.loops: list[LoopRun] = []
         self._features, self._exchanges = FeatureTable(walk.module), Exchanges(walk)
@@ -77,7 +80,7 @@ class _List:
     def program(self, cheapest: Program | None = None) -> Program:
         module = self.walk.module
         entry = module.entry
-        nodes = self.run(self.walk.entry, 1, "")
+        nodes = self.run(self.walk.entry, 1, "", Scope(self.walk.roots))
         told = _ALIASES.findall(module.attribute("input_output_alias") or "")
         aliased = {int(o.split(",")[0]) if o.strip() else 0: int(a) for o, a in told}
         results = entry.result.operands if entry.result.opcode == "tuple" else (entry.result,)
@@ -98,29 +101,32 @@ class _List:
             prod(self._exchanges.devices),
         )
 
-    def run(self, run: Run, times: int, loop: str) -> tuple[Node, ...]:
+    def run(self, run: Run, times: int, loop: str, scope: Scope) -> tuple[Node, ...]:
         """Add the operations and loops of a run and return their nodes."""
         if len(self.operations) > _MOST:
             raise BadHlo(1, f"calls multiply the program to more than {_MOST} operations")
-        block = self._described(run, times, loop)
-        known, nodes = iter(block.operations), list[Node]()
+        owners = self._owners.of(run, scope) if self._owners else (NOBODY,) * len(run.entries)
+        block = self._described(run, times, loop, owners)
+        known, owned, nodes = iter(block.operations), iter(owners), list[Node]()
         for entry, after, beside in zip(run.entries, block.after, block.beside, strict=True):
             if isinstance(entry, Executed):
                 nodes.append(Node(after, operation=len(self.operations), beside=beside))
-                one = next(known)
-                same = one.times == times and one.loop == loop
-                self.operations.append(one if same else replace(one, times=times, loop=loop))
+                one, its = next(known), next(owned)
+                same = one.times == times and one.loop == loop and one.owners is its
+                self.operations.append(one if same else replace(one, times=times, loop=loop, owners=its))
             elif isinstance(entry, Repeated):
-                nodes.append(self.loop(after, entry, times))
+                nodes.append(self.loop(after, entry, times, scope))
             else:
                 inner = entry.run if isinstance(entry, Called) else self.branch(entry)
-                nodes.append(Node(after, inner=((1, self.run(inner, times, loop)),), beside=beside))
+                called = self.run(inner, times, loop, scope.inside(entry.instruction.op_name))
+                nodes.append(Node(after, inner=((1, called),), beside=beside))
         return tuple(nodes)
 
-    def loop(self, after: tuple[int, ...], entry: Repeated, times: int) -> Node:
+    def loop(self, after: tuple[int, ...], entry: Repeated, times: int, scope: Scope) -> Node:
         name, count, turns = entry.instruction.name, entry.count, self.totals.turns(entry)
-        turn = self.run(entry.body, times * turns, name)
-        test = self.run(entry.condition, times * (turns + 1), name)
+        inner = scope.loop(scope.full(entry.instruction.op_name), (i.op_name for i in entry.body.computation.instructions))
+        turn = self.run(entry.body, times * turns, name, inner)
+        test = self.run(entry.condition, times * (turns + 1), name, inner)
         touched = self._block(entry.body).footprint
         self.loops.append(LoopRun(name, times, times * turns, touched, count.count is not None, count.source == "annotated"))
         return Node(after, loop=len(self.loops) - 1, inner=((turns, turn), (turns + 1, test)))
@@ -159,26 +165,33 @@ class _List:
             return self._block(entry.run).footprint
         return max(self._block(branch).footprint for branch in entry.branches)
 
-    def _described(self, run: Run, times: int, loop: str) -> _Block:
+    def _described(self, run: Run, times: int, loop: str, owners: Sequence[Owners]) -> _Block:
         """The block of a run with its operations, made at the first call."""
         block = self._block(run)
         if block.after or not run.entries:
             return block
-        trace, places, reads = Trace(block.footprint), Places(), iter(block.reads)
+        trace, places, reads, owned = Trace(block.footprint), Places(), iter(block.reads), iter(owners)
         for entry in run.entries:
             instruction = entry.instruction
             block.after.append(places.after(instruction))
             block.beside.append(len(self._exchanges.beside(run, instruction)))
             places.add(instruction)
             if isinstance(entry, Executed):
-                made = self._operation(entry, next(reads), trace, computation=run.computation.name, times=times, loop=loop)
-                block.operations.append(made)
+                computation, its = run.computation.name, next(owned)
+                block.operations.append(self._operation(entry, next(reads), trace, computation, times, loop, its))
             else:
                 trace.skip(self._inner_bytes(entry), instruction)
         return block
 
     def _operation(
-        self, entry: Executed, read: list[tuple[Instruction, int]], trace: Trace, computation: str, times: int, loop: str
+        self,
+        entry: Executed,
+        read: list[tuple[Instruction, int]],
+        trace: Trace,
+        computation: str,
+        times: int,
+        loop: str,
+        owners: Owners,
     ) -> Operation:
         instruction, cost = entry.instruction, entry.cost.total
         results, fused = results_of(instruction), entry.cost.fused is not None
@@ -223,6 +236,7 @@ class _List:
             transfers=self._transfers(instruction),
             times=times,
             loop=loop,
+            owners=owners,
         )
 
     def _transfers(self, instruction: Instruction) -> tuple[Transfer, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cr_jax.cost.cost import Cost
 from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.cost.operations.dependencies import Node
+from cr_jax.cost.operations.owners import NOBODY, Owners
 from cr_jax.cost.operations.products import Convolution, Product
 
 
@@ -83,6 +84,8 @@ class Operation:
     sorted_elements: int
     sorted_keys: int
     transfers: tuple[Transfer, ...] = ()
+    #: The modules that it works for.
+    owners: Owners = NOBODY
 
 
 @dataclass(frozen=True)
