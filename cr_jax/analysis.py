@@ -28,13 +28,15 @@ _WIDTH = 130
 @dataclass(frozen=True)
 class ModuleCost:
     """One module of the function in all passes. path: scopes from the outermost, joined with ``/``. bytes: moved to and from main
-    memory.
+    memory. seconds: predicted; ``None`` where the function has no predicted time. What belongs to no module, such as starting
+    kernels, is in the report (``prediction.outside_modules``).
     """
 
     path: str
     flops: int
     matmul_flops: int
     bytes: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,11 @@ class Analysis:
             found = sums.setdefault(row.module, [0, 0, 0])
             for place, figure in enumerate((row.matmul_flops + row.other_flops, row.matmul_flops, row.hbm_bytes)):
                 found[place] += figure
-        rows = [ModuleCost(path, *figures) for path, figures in sums.items()]
+        times = self._prediction.modules if self._prediction and self._prediction.modules else ()
+        seconds: dict[str, float] = dict.fromkeys(sums, 0.0) if times else {}
+        for row in times:
+            seconds[row.module] = seconds.get(row.module, 0.0) + row.seconds
+        rows = [ModuleCost(path, *figures, seconds=seconds.get(path)) for path, figures in sums.items()]
         return tuple(sorted(rows, key=lambda row: (-row.flops, -row.bytes, row.path)))
 
     def get(self, field: str) -> Any:

@@ -42,6 +42,7 @@ def test_the_figures_have_names_a_person_can_read(analysis):
 def test_no_time_has_a_reason(analysis):
     assert analysis.seconds is None and analysis.interval is None
     assert "crjax calibrate" in analysis.reason
+    assert all(row.seconds is None for row in analysis.modules)
 
 
 def test_the_report_is_saved_and_read_again(analysis, tmp_path):
@@ -105,6 +106,9 @@ def test_for_devices_that_are_not_there(device, analysis):
     assert found.matmul_flops == MATMUL and found.bound == "exact"
     assert found.seconds > 0 and found.interval[0] <= found.seconds <= found.interval[1]
     assert {row.path for row in found.modules if row.matmul_flops} == {"first", "second"}
+    outside = found.report.steps[0].prediction.outside_modules
+    assert sum(row.seconds for row in found.modules) + sum(outside.values()) == pytest.approx(found.seconds, rel=1e-12)
+    assert max(row.seconds for row in found.modules) > 0
 
 
 @pytest.mark.slow

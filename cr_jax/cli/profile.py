@@ -53,7 +53,11 @@ class ProfileOptions(PricingOptions, WorkloadOptions, FunctionOptions, _Subject)
         bool, typer.Option("--memory", help="Show the live memory over each program, and the buffers at its peak.")
     ] = False
     depth: Annotated[
-        int | None, typer.Option(min=0, help="Show modules as a tree to so many levels, 0 for all. Default for a function: 2.")
+        int | None,
+        typer.Option(
+            min=0,
+            help="Show modules as a tree to so many levels; 0: all, and equal layers one by one. Default for a function: 2.",
+        ),
     ] = None
     max_batch: Annotated[
         bool, typer.Option("--max-batch", help="Find the largest training batch that fits the device, by compiling.")

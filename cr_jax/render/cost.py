@@ -14,12 +14,11 @@ from cr_jax.render.collectives import collectives_table
 from cr_jax.render.escape import shown, terminal
 from cr_jax.render.function import call_table, function_header
 from cr_jax.render.memory import memory_tables
+from cr_jax.render.module_passes import module_passes
 from cr_jax.render.modules import DEPTH, render_modules
 from cr_jax.render.phrases import whole_count
 from cr_jax.render.predicted import render_predicted
 from cr_jax.units import count, scaled
-
-_SHOWN_MODULES = 12
 
 
 def render_cost(report: CostReport, memory: bool = False, depth: int | None = None) -> RenderableType:
@@ -277,40 +276,10 @@ def _detailed(steps: Sequence[ReportedStep]) -> list[ReportedStep]:
 
 def _module_table(report: CostReport, step: ReportedStep, depth: int | None) -> Table:
     if depth is None and step.phase != "step":
-        return _modules(step)
+        return _spaced(module_passes(step, grid))
     account = report.parameters
     weights = {row.module: row.trainable + row.frozen for row in account.modules} if account else {}
     return _spaced(render_modules(step, weights, DEPTH if depth is None else depth, grid))
-
-
-def _modules(step: ReportedStep) -> Table:
-    total = step.best.flops or 1
-    modules: dict[str, dict[str, int]] = {}
-    passes: list[str] = []
-    for row in step.modules:
-        sums = modules.setdefault(row.module, {"flops": 0, "matmul": 0, "bytes": 0})
-        flops = row.matmul_flops + row.other_flops
-        sums["flops"] += flops
-        sums["matmul"] += row.matmul_flops
-        sums["bytes"] += row.hbm_bytes
-        sums[row.pass_] = sums.get(row.pass_, 0) + flops
-        if row.pass_ not in passes:
-            passes.append(row.pass_)
-    order = [p for p in ("forward", "backward", "recompute", "optimizer") if p in passes]
-    table = grid(f"Modules of {step.name}", "module", "share", "matmul FLOP", *(f"{p} FLOP" for p in order), "bytes")
-    ranked = sorted(modules.items(), key=lambda item: -item[1]["flops"])
-    for name, sums in ranked[:_SHOWN_MODULES]:
-        table.add_row(
-            name,
-            f"{sums['flops'] / total:.1%}",
-            scaled(sums["matmul"]),
-            *(scaled(sums.get(p, 0)) for p in order),
-            scaled(sums["bytes"], "B"),
-        )
-    if len(ranked) > _SHOWN_MODULES:
-        rest = sum(sums["flops"] for _, sums in ranked[_SHOWN_MODULES:])
-        table.add_row(f"{len(ranked) - _SHOWN_MODULES} more", f"{rest / total:.1%}", *[""] * (len(order) + 2))
-    return _spaced(table)
 
 
 def _coverage(report: CostReport) -> Text:
@@ -318,13 +287,12 @@ def _coverage(report: CostReport) -> Text:
     loops = [loop for s in steps for loop in s.loops]
     sources = {kind: sum(x.source == kind for x in loops) for kind in ("annotated", "inferred", "given", "assumed", "unknown")}
     named = ", ".join(f"{n} {kind}" for kind, n in sources.items() if n) or "none"
-    worst = max((s.coverage.unattributed_share for s in steps), default=0.0)
     uncounted = sorted({u.operation for s in steps for u in s.coverage.uncounted})
     complete = all(s.coverage.complete for s in steps)
     known = whole_count(s.coverage.bound for s in steps if s.coverage.bound is not UNSET) if complete else "lower bound"
     text = Text("Coverage  ", style="bold")
     text.append(known, style="green" if known == "exact" else "bold red")
-    text.append(f" · loops: {named} · unattributed at most {worst:.1%}", style="not bold")
+    text.append(f" · loops: {named} · {_attributed(steps)}", style="not bold")
     text.append(f" · operations not counted: {', '.join(uncounted) or 'none'}", style="not bold")
     for said, sources in (("declared or by formula", ("declared", "formula")), ("cost assumed", ("assumed",))):
         calls = sorted({d.operation for s in steps for d in s.coverage.declared if d.source in sources})
@@ -337,6 +305,14 @@ def _coverage(report: CostReport) -> Text:
     else:
         text.append("agrees" if agrees else "DISAGREES", style="green" if agrees else "bold red")
     return text
+
+
+def _attributed(steps: Sequence[ReportedStep]) -> str:
+    """The share of FLOPs without a module, or that no program names one, and what gives names."""
+    names = {row.module for step in steps for row in step.modules}
+    if names <= {"(none)"}:
+        return "no module is named: jax.named_scope does it, modules of Flax, Haiku and Equinox have names already"
+    return f"unattributed at most {max((s.coverage.unattributed_share for s in steps), default=0.0):.1%}"
 
 
 def _spaced(table: Table) -> Table:

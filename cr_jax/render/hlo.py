@@ -1,11 +1,12 @@
 """The count of one HLO text as terminal tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
-from cr_jax.documents.counts import CountedLoop, OperationCosts
+from cr_jax.documents.counts import CountedConditional, CountedLoop, OperationCosts
 from cr_jax.documents.hlo_count import HloCountDocument
 from cr_jax.render.collectives import collectives_table
 from cr_jax.render.cost import grid
@@ -26,54 +27,9 @@ _BOUNDS = {
 def render_hlo(document: HloCountDocument) -> RenderableType:
     """Totals, then families, modules, passes, loops and uncounted operations."""
     document = shown(document)
-    totals = grid(f"HLO module {document.module_name}", "figure", "value", "")
-    for key in ("matmul_flops", "other_flops", "integer_ops", "transcendentals"):
-        totals.add_row(key, count(getattr(document, key)), scaled(getattr(document, key)))
-    for key in ("hbm_bytes", "onchip_bytes", "collective_bytes"):
-        totals.add_row(key, count(getattr(document, key)), scaled(getattr(document, key), "B"))
-    bound = document.bound
-    parts: list[RenderableType] = [totals, Text(_BOUNDS[bound] + "\n", style=_STYLES.get(bound, "bold red"))]
-    if bound in ("upper", "range") and document.least:
-        least = document.least
-        parts.append(
-            Text(
-                f"at least {count(least.matmul_flops)} matmul FLOP, {count(least.other_flops)} other FLOP, "
-                f"{scaled(least.hbm_bytes, 'B')}\n"
-            )
-        )
-    parts += _cost_tables(document)
-    if document.loops:
-        table = grid("Loops", "loop", "trip count", "known by", "entered", "matmul FLOP per iteration", "module")
-        for loop in document.loops:
-            trips = _trips(loop)
-            table.add_row(
-                loop.name, trips, loop.source, str(loop.executions), scaled(loop.matmul_flops_per_iteration), loop.module
-            )
-        parts += [table, Text("")]
-        unknown = next((loop for loop in document.loops if loop.trip_count is None), None)
-        if unknown is not None:
-            parts.append(
-                Text(
-                    "a loop of unknown trip count may never run and adds nothing; give its count with --trips NAME=N, such as "
-                    f"--trips {unknown.path or unknown.name}=N\n",
-                    style="yellow",
-                )
-            )
+    parts = [*_totals(document), *_cost_tables(document), *_loops(document)]
     if document.conditionals:
-        table = grid(
-            "Conditionals whose branches differ", "conditional", "entered", "branch", "FLOP", "transcendentals", "HBM bytes"
-        )
-        for one in document.conditionals:
-            for number, branch in enumerate(one.branches):
-                place = ("", "") if number else (one.name, str(one.executions))
-                table.add_row(
-                    *place,
-                    branch.computation,
-                    scaled(branch.flops),
-                    scaled(branch.transcendentals),
-                    scaled(branch.hbm_bytes, "B"),
-                )
-        parts += [table, Text("")]
+        parts += [_conditionals(document.conditionals), Text("")]
     if document.collectives:
         parts += [collectives_table(document.collectives, "Collectives", grid), Text("")]
     if document.declared:
@@ -87,6 +43,54 @@ def render_hlo(document: HloCountDocument) -> RenderableType:
             table.add_row(missing.operation, str(missing.count), scaled(missing.hbm_bytes, "B"))
         parts.append(table)
     return Group(*parts)
+
+
+def _totals(document: HloCountDocument) -> Iterator[RenderableType]:
+    """The figures of the whole program and their bound."""
+    totals = grid(f"HLO module {document.module_name}", "figure", "value", "")
+    for key in ("matmul_flops", "other_flops", "integer_ops", "transcendentals"):
+        totals.add_row(key, count(getattr(document, key)), scaled(getattr(document, key)))
+    for key in ("hbm_bytes", "onchip_bytes", "collective_bytes"):
+        totals.add_row(key, count(getattr(document, key)), scaled(getattr(document, key), "B"))
+    bound = document.bound
+    yield totals
+    yield Text(_BOUNDS[bound] + "\n", style=_STYLES.get(bound, "bold red"))
+    if bound in ("upper", "range") and document.least:
+        least = document.least
+        yield Text(
+            f"at least {count(least.matmul_flops)} matmul FLOP, {count(least.other_flops)} other FLOP, "
+            f"{scaled(least.hbm_bytes, 'B')}\n"
+        )
+
+
+def _loops(document: HloCountDocument) -> Iterator[RenderableType]:
+    """The loops, and what to do about one of unknown trip count."""
+    if not document.loops:
+        return
+    table = grid("Loops", "loop", "trip count", "known by", "entered", "matmul FLOP per iteration", "module")
+    for loop in document.loops:
+        per_iteration = scaled(loop.matmul_flops_per_iteration)
+        table.add_row(loop.name, _trips(loop), loop.source, str(loop.executions), per_iteration, loop.module)
+    yield table
+    yield Text("")
+    unknown = next((loop for loop in document.loops if loop.trip_count is None), None)
+    if unknown is not None:
+        yield Text(
+            "a loop of unknown trip count may never run and adds nothing; give its count with --trips NAME=N, such as "
+            f"--trips {unknown.path or unknown.name}=N\n",
+            style="yellow",
+        )
+
+
+def _conditionals(conditionals: Sequence[CountedConditional]) -> Table:
+    columns = ("conditional", "entered", "branch", "FLOP", "transcendentals", "HBM bytes")
+    table = grid("Conditionals whose branches differ", *columns)
+    for one in conditionals:
+        for number, branch in enumerate(one.branches):
+            place = ("", "") if number else (one.name, str(one.executions))
+            costs = scaled(branch.flops), scaled(branch.transcendentals), scaled(branch.hbm_bytes, "B")
+            table.add_row(*place, branch.computation, *costs)
+    return table
 
 
 def _cost_tables(document: HloCountDocument) -> Iterator[RenderableType]:
