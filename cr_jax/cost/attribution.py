@@ -22,6 +22,9 @@ _OPTIMIZER = re.compile(rf"(^|[/(]){OPTIMIZER}($|[/)])")
 #: Operations that XLA puts behind a product whose layout it changes. They keep the name that the product loses.
 _LAYOUT = frozenset(("bitcast", "copy", "transpose", "reshape", "fusion"))
 _PRODUCT = ("/conv_general_dilated", "/dot_general")
+#: Copies that fetch operands ahead of their use, on TPUs, and what may stand between them and the operation that reads the copy.
+_FETCH = frozenset(("copy-start", "slice-start"))
+_BETWEEN = frozenset(("copy-done", "slice-done", "bitcast", "get-tuple-element", "tuple", "custom-call"))
 
 _TRANSFORMED = re.compile(r"(?<![\w.])(?:jvp|transpose|vmap)\(([^()]*+(?:\([^()]*+\))?[^()]*+)\)")
 _TOKEN = re.compile(r"[A-Za-z_][\w.\-\[\]]*")
@@ -179,6 +182,27 @@ class Origins:
             product = self._relaid.get(id(instruction), "") if not name else ""
             product = product or self.product(instruction.shape.leaves[0].elements, matmul_flops)
         return product or self.of(instruction)
+
+    def reader(self, instruction: Instruction) -> str:
+        """The name of the first operation that reads what a copy without a name fetches ahead, else ""."""
+        return self._fetched_for.get(id(instruction), "") if instruction.opcode in _FETCH and not instruction.op_name else ""
+
+    @cached_property
+    def _fetched_for(self) -> dict[int, str]:
+        """The names of the first operations that read what nameless copies fetch, by the identity of the copy."""
+        names: dict[int, str] = {}
+        for computation in self._module.computations.values():
+            waiting: dict[int, tuple[int, ...]] = {}  # copies that a value holds
+            for one in computation.instructions:
+                held = tuple(copy for operand in one.operands for copy in waiting.get(id(operand), ()))
+                if self.rooted(one.op_name):
+                    for copy in held:
+                        names.setdefault(copy, one.op_name)
+                elif one.opcode in _FETCH:
+                    waiting[id(one)] = (id(one), *held)
+                elif held and one.opcode in _BETWEEN:
+                    waiting[id(one)] = held
+        return names
 
     @cached_property
     def _relaid(self) -> dict[int, str]:

@@ -1,6 +1,6 @@
 """Module, pass and family that the cost of an executed instruction belongs to: one attribution for counts and for times."""
 
-from cr_jax.cost.attribution import Attribution, Scope
+from cr_jax.cost.attribution import NONE, Attribution, Scope
 from cr_jax.cost.cost import Key, Owner
 from cr_jax.cost.instruction_cost import InstructionCost
 from cr_jax.cost.walk import Walk
@@ -28,8 +28,11 @@ class Booking:
         return key
 
     def plain(self, instruction: Instruction, family: str, matmul_flops: int, scope: Scope) -> Key:
-        """The key of an instruction that is no fusion."""
-        return self.key(self._names.name(instruction, matmul_flops), family, scope)
+        """The key of an instruction that is no fusion. A copy ahead of its use belongs to its source, else to what reads it."""
+        key = self.key(self._names.name(instruction, matmul_flops), family, scope)
+        if key[0] == NONE and (reader := self._names.reader(instruction)):
+            return self.key(reader, family, scope)
+        return key
 
     def fusion(self, fusion: Instruction, cost: InstructionCost, scope: Scope) -> tuple[Key, Scope]:
         """The key of a fusion's traffic, and the scope of the operations inside, each of which has a key of its own."""
