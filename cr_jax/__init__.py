@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cr_jax.cost.assumptions import KernelCost
 from cr_jax.cost.counting.hlo_count import HloCount
+from cr_jax.cost.kernels import KernelArray, KernelCall, KernelCost
 from cr_jax.errors import CrJaxError
 from cr_jax.predict.program_count import ProgramCount, count_hlo
 from cr_jax.version import __version__
@@ -12,7 +12,19 @@ from cr_jax.version import __version__
 if TYPE_CHECKING:
     from cr_jax.analysis import Analysis, analyze
 
-__all__ = ["Analysis", "CrJaxError", "HloCount", "KernelCost", "ProgramCount", "__version__", "analyze", "count_hlo", "profile"]
+__all__ = [
+    "Analysis",
+    "CrJaxError",
+    "HloCount",
+    "KernelArray",
+    "KernelCall",
+    "KernelCost",
+    "ProgramCount",
+    "__version__",
+    "analyze",
+    "count_hlo",
+    "profile",
+]
 
 
 def __getattr__(name: str) -> Any:

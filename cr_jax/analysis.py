@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from rich.console import Console
 
-from cr_jax.cost.assumptions import Assumptions, KernelCost
+from cr_jax.cost.assumptions import Kernels, read_assumptions
 from cr_jax.documents.base import plain
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.documents.prediction import StepPrediction
@@ -171,7 +171,7 @@ def analyze(
     precision: Precision = "default",
     mesh: Mapping[str, int] | None = None,
     trips: Mapping[str, int] | None = None,
-    kernels: Mapping[str, tuple[int, int]] | None = None,
+    kernels: Kernels | None = None,
     name: str = "",
 ) -> Analysis | list[Analysis]:
     """The cost of one call ``function(*arguments, **keywords)`` on ``device``, from the program that its compiler makes.
@@ -186,15 +186,15 @@ def analyze(
     a row per example. precision: JAX's ``default``, ``high`` or ``highest`` for matrix products. mesh: axes and sizes, such as
     ``{"data": 8}``, of several devices that run the call together: arguments are split as their shardings say, else the batch
     over ``data``; figures are then of one device. trips: iterations, by name, of loops whose count the program does not say.
-    kernels: (FLOPs, bytes) of one run, by name, of custom kernels that declare none. name: the function's name in the report.
+    kernels: by name, the cost of one run of custom kernels: (FLOPs, bytes), a ``KernelCost``, or a function that is passed a
+    ``KernelCall`` and returns one of these or ``None``; or one such function for all. name: the function's name in the report.
 
     Raises ``CrJaxError`` for anything a caller can mend, such as a function that cannot be traced on these arguments.
     """
     user = UserFunction(function, arguments, keywords or {}, donate, static, weights, batch, name)
-    given = Assumptions(dict(trips or {}), {kernel: KernelCost(*cost) for kernel, cost in (kernels or {}).items()})
     devices = (device,) if isinstance(device, str) else tuple(device)
     axes = tuple((mesh or {}).items())
-    results = profile_devices(FunctionRequest(user, devices, precision, axes, given))
+    results = profile_devices(FunctionRequest(user, devices, precision, axes, read_assumptions(trips, kernels)))
     analyses = []
     for result in results:
         if isinstance(result, Failed):

@@ -172,6 +172,21 @@ class JaxprCount:
 
 
 @dataclass(frozen=True)
+class TracedKernel:
+    """A Pallas kernel of the traced program. GPUs' compiled texts do not carry the cost that it declares.
+
+    names: by which a custom call may know it. operands, results: types as HLO writes them, ``f32[256,128]``; in a program for
+    several devices, of one device where the program says so. declared: (FLOPs, bytes, transcendentals) of one execution;
+    ``None``: nothing is declared.
+    """
+
+    names: tuple[str, ...]
+    operands: tuple[str, ...]
+    results: tuple[str, ...]
+    declared: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
 class Target:
     """A device that programs are compiled for.
 
@@ -286,7 +301,7 @@ class CompiledStep:
 
     outcome: one of ``OUTCOMES``; ``reason`` says in one line why there is no compiled
     program, or what was done otherwise than asked for. The traced program is that of all devices, the compiled one that of each.
-    splits: of every argument over the target's mesh; empty: a single device.
+    splits: of every argument over the target's mesh; empty: a single device. kernels: of the traced program.
     """
 
     name: str
@@ -307,6 +322,7 @@ class CompiledStep:
     outcome: Outcome = "compiled"
     reason: str | None = None
     splits: tuple[Splits, ...] = ()
+    kernels: tuple[TracedKernel, ...] = ()
 
     @property
     def devices(self) -> int:

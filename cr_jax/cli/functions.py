@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FUNCTION_HELP = (
     "Instead of a model: package.module:NAME. NAME() is called and returns (function, arguments), or with a dict of options "
-    "(donate, static, weights, batch, keywords, name) as the third; the function is traced, never run."
+    "(donate, static, weights, batch, keywords, kernels, name) as the third; the function is traced, never run."
 )
 Function = Annotated[str | None, typer.Option(help=FUNCTION_HELP, callback=importable)]
 Functions = Annotated[list[str] | None, typer.Option(help=FUNCTION_HELP, callback=importable)]

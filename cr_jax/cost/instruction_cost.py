@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cr_jax.cost.assumptions import KernelCost, Openings, named
+from cr_jax.cost.assumptions import Assumptions, Openings
 from cr_jax.cost.attribution import Origins
 from cr_jax.cost.cost import Cost
 from cr_jax.cost.rules import collective_rules, custom_calls, instruction_rules, opcode_rules, traffic
+from cr_jax.cost.stated_costs import Declaration, StatedCosts
 from cr_jax.errors import BadHlo
 from cr_jax.hlo.module import Computation, HloModule, Instruction
 
@@ -20,17 +21,6 @@ class Row(NamedTuple):
     op_name: str
     family: str
     cost: Cost
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """Cost of a call that does not follow from its shapes. source: ``declared`` by the call, a textbook ``formula``, or
-    ``assumed``. extra: what it adds to the cost that follows from the shapes; for an assumed one, which the cost is, nothing.
-    """
-
-    operation: str
-    source: str
-    extra: Cost
 
 
 @dataclass(slots=True, eq=False)
@@ -80,8 +70,8 @@ class InstructionCost:
 class InstructionCosts:
     """Costs of a module's instructions. Each fused or applied computation is computed once."""
 
-    def __init__(self, module: HloModule, names: Origins, kernels: Mapping[str, KernelCost], openings: Openings) -> None:
-        self._module, self._names, self._kernels, self._openings = module, names, kernels, openings
+    def __init__(self, module: HloModule, names: Origins, assumptions: Assumptions, openings: Openings) -> None:
+        self._module, self._names, self._stated = module, names, StatedCosts(assumptions, openings)
         self._fusions = traffic.Fusions(module)
         self._fused: dict[str, Fused] = {}
         self._applied: dict[str, tuple[Cost, tuple[str, ...]]] = {}
@@ -103,36 +93,15 @@ class InstructionCosts:
             cost = traffic.plain(instruction)
             cost.add(instruction_rules.arithmetic(instruction, self._application))
         except instruction_rules.Uncounted as unknown:  # raised by the arithmetic: the bytes are known
-            cost, declared = self._assumed(instruction, cost) or _declared(instruction, cost)
+            cost, declared = self._stated.of(instruction, cost)
             if declared is None:
-                missing[str(unknown)] = 1, cost.hbm_bytes
+                missing[f"{unknown}{self._stated.doubt(instruction)}"] = 1, cost.hbm_bytes
         except (IndexError, ValueError) as error:
             raise _malformed(instruction, error) from None
         for operation in self._unruled(instruction):
             count, size = missing.get(operation, (0, 0))
             missing[operation] = count + 1, size
         return InstructionCost(_family(instruction), cost, None, missing, declared)
-
-    def _assumed(self, call: Instruction, cost: Cost) -> tuple[Cost, Declaration] | None:
-        """The cost supplied for a custom call that moves ``cost`` by its shapes, else ``None``."""
-        if call.opcode != "custom-call":
-            return None
-        target = custom_calls.call_target(call)
-        kernel = custom_calls.kernel_name(call, target)
-        self._openings.kernels.add(kernel)
-        name = named(self._kernels, (call.name, kernel, target), custom_calls.kernel_path(call))
-        if name is None:
-            return None
-        self._openings.used.add(name)
-        given = self._kernels[name]
-        written = min(given.bytes, cost.written_bytes)
-        made = Cost(
-            other_flops=given.flops,
-            transcendentals=given.transcendentals,
-            read_bytes=given.bytes - written,
-            written_bytes=written,
-        )
-        return made, Declaration(kernel, "assumed", Cost())
 
     def fused(self, computation: Computation) -> Fused:
         """Arithmetic inside a fused computation, nested ones included."""
@@ -212,17 +181,6 @@ class InstructionCosts:
             inside = self.fused(computation)
             known = self._applied[computation.name] = inside.total(), tuple(inside.missing)
         return known
-
-
-def _declared(instruction: Instruction, cost: Cost) -> tuple[Cost, Declaration | None]:
-    """The cost of an operation without a rule that moves ``cost``, and what it states beyond that."""
-    target = custom_calls.call_target(instruction)
-    stated = custom_calls.stated(instruction, target)
-    if stated is None:
-        return cost, None
-    extra = Cost().add(stated.cost)
-    extra.read_bytes = max(0, stated.moved_bytes - cost.hbm_bytes)
-    return cost + stated.least, Declaration(custom_calls.title(instruction, target), stated.source, extra)
 
 
 def _add(sums: dict[tuple[str, str], Cost], place: tuple[str, str], cost: Cost) -> None:

@@ -24,7 +24,7 @@ class Totals:
         return known
 
     def vary(self, run: Run) -> bool:
-        """Whether some runs cost less than others, by branches or early ends of loops."""
+        """Whether some runs cost less than others, by branches, early ends of loops or masks of attention."""
         self.of(run)
         return self._varies
 
@@ -47,6 +47,7 @@ class Totals:
         if isinstance(entry, Executed):
             cost = entry.cost
             if cost.declared is not None and self._declared:
+                self._varies = self._varies or cost.declared.extra.matmul_flops > 0  # of attention with a mask
                 return cost.total + cost.declared.extra
             return cost.total
         if isinstance(entry, Repeated):

@@ -87,8 +87,8 @@ class Walk:
 
     products: ``HloCount.products`` of the same step before the compiler, to name matrix products without a name. entry: the run
     of the entry computation. open_ended: whether the program may cost less than the totals, by a cheaper branch, an earlier end
-    of a loop, or a call that does less than it declares. uncounted: operations whose arithmetic does not follow from their shapes
-    or an assumption. openings: what assumptions may supply, and what they did.
+    of a loop, or a call that does less than it declares. uncounted: operations whose time does not follow from their shapes or
+    from a stated cost. openings: what assumptions may supply, and what they did.
 
     Raises ``BadHlo`` for a program that is malformed, nested too deep, or multiplied by calls beyond ``MOST_INSTRUCTIONS``,
     ``BadConfig`` for more assumed iterations than a loop can have.
@@ -99,7 +99,7 @@ class Walk:
         self.roots = attribution.roots_of(module)
         self.names = Origins(module, products)
         self.open_ended, self.uncounted = False, set(module.doubts)
-        self._costs = InstructionCosts(module, self.names, assumptions.kernels, self.openings)
+        self._costs = InstructionCosts(module, self.names, assumptions, self.openings)
         self._runs: dict[str, Run] = {}
         self._work = 0
         with nesting_checked():
@@ -133,7 +133,8 @@ class Walk:
             self.uncounted.update(cost.missing)
             if cost.declared is not None and cost.declared.source != "assumed":
                 self.open_ended = True
-                self.uncounted.add(f"{opcode} {cost.declared.operation}")
+                if cost.declared.kernel is None:
+                    self.uncounted.add(f"{opcode} {cost.declared.operation}")
         return Executed(instruction, cost)
 
     def _loop(self, loop: Instruction, frame: Frame) -> Repeated:

@@ -135,6 +135,27 @@ class CollectiveTimes(Block):
     rows: Annotated[tuple[CollectiveTime, ...], Meta(description="the longest first")]
 
 
+class KernelTime(Block):
+    """All executions of one kernel whose cost is stated."""
+
+    name: str
+    source: Annotated[
+        Literal["declared", "assumed", "formula"],
+        Meta(description="declared by the kernel, assumed by the user, or cuDNN's attention, counted from its shapes"),
+    ]
+    times: Count
+    seconds: Seconds
+    bound: Bottleneck
+
+
+class KernelTimes(Block):
+    """The part of a step's time that rests on stated costs; it is as right as they are. Launches are not part of it."""
+
+    stated_s: Annotated[Seconds, Meta(description="of kernels whose cost is declared or assumed")]
+    attention_s: Annotated[Seconds, Meta(description="of cuDNN's attention, whose FLOPs follow from its shapes")]
+    rows: Annotated[tuple[KernelTime, ...], Meta(description="the longest first")]
+
+
 class OperationSeconds(Block):
     """One of the most expensive operations."""
 
@@ -252,6 +273,7 @@ class StepPrediction(Block):
         ]
         | UnsetType
     ) = UNSET
+    kernels: Annotated[KernelTimes, Meta(description="absent where the program has no such kernels")] | UnsetType = UNSET
     replayed: (
         Annotated[
             tuple[ReplayedOperation, ...],

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from cr_jax.cost.assumptions import Assumptions, KernelCost
+from cr_jax.cost.assumptions import Kernels, read_assumptions
 from cr_jax.cost.collectives import Mesh
 from cr_jax.cost.counting.count import count_walk
 from cr_jax.cost.counting.hlo_count import HloCount
@@ -65,7 +65,7 @@ def count_hlo(
     modules: tuple[str, ...] = (),
     *,
     trips: Mapping[str, int] | None = None,
-    kernels: Mapping[str, KernelCost] | None = None,
+    kernels: Kernels | None = None,
     device: str | None = None,
     precision: str = "default",
     mesh: Mesh = (),
@@ -74,15 +74,16 @@ def count_hlo(
 
     modules: known module paths, innermost wins; without them every scope is a module. trips: iterations of loops whose count the
     program does not say, kernels: costs of its custom kernels, both by the name in the text or by scope (``decode``); figures
-    that rest on them have the bound ``assumed``. device: an accelerator, such as ``h100``, that the program is compiled for; its
-    time is predicted. precision: of the matrix products, as JAX names it. mesh: axes and sizes of several devices, which name the
-    axes of collectives. A ``Compiled`` has ``peak_bytes`` too.
+    that rest on them have the bound ``assumed``. A kernel's cost is a ``KernelCost``, its figures, or a function that a
+    ``KernelCall`` is passed to; one function in the mapping's place is asked for every kernel. device: an accelerator, such as
+    ``h100``, that the program is compiled for; its time is predicted. precision: of the matrix products, as JAX names it. mesh:
+    axes and sizes of several devices, which name the axes of collectives. A ``Compiled`` has ``peak_bytes`` too.
 
     Raises ``BadHlo`` for text that is not a whole HLO module, ``UnknownName`` for an unknown device and for assumptions that
     nothing in the program has the name of, ``BadConfig`` for a program that is not compiled for the device.
     """
     text = program if isinstance(program, str) else _text(program)
-    assumptions = Assumptions(trips or {}, kernels or {})
+    assumptions = read_assumptions(trips, kernels)
     with collector_paused():
         walk = Walk(parse(text), assumptions)
         count = count_walk(walk, modules, mesh=mesh)

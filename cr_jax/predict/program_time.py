@@ -1,15 +1,16 @@
 """Seconds of a counted program on a device: per operation, and those of the call and its loops."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import structs
 
 from cr_jax.catalog.accelerator import Accelerator
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.operations.program import Operation, Program
+from cr_jax.cost.stated_costs import Kernel
 from cr_jax.documents.calibration import Validation
-from cr_jax.documents.prediction import Bottleneck, CollectiveTimes, Comparisons, Method, NotValidated
+from cr_jax.documents.prediction import Bottleneck, CollectiveTimes, Comparisons, KernelTime, KernelTimes, Method, NotValidated
 from cr_jax.predict.accelerator.intervals import UNKNOWN_FACTOR
 from cr_jax.predict.accelerator.launches import LoopTime
 from cr_jax.predict.cpu.calibration_tables import Tables
@@ -43,6 +44,7 @@ class Prediction:
     to no operation; ``at once`` is below 0, by what operations that run at the same time save.
     utilisation: of the peak rates, for the whole step; over 1 is an error of the profile. loops: of a GPU's step, with what
     starting their kernels takes, the longest first. collectives: of several devices; their exposed seconds are in ``shares``.
+    kernels: the part that rests on stated costs.
     """
 
     seconds: float | None
@@ -60,6 +62,7 @@ class Prediction:
     extras: Mapping[str, float]
     loops: tuple[LoopTime, ...] = ()
     collectives: CollectiveTimes | None = None
+    kernels: KernelTimes | None = None
 
 
 def predict(program: Program, accelerator: Accelerator, precision: str, dtype: str, temp_bytes: int | None = None) -> Prediction:
@@ -75,6 +78,8 @@ def predict(program: Program, accelerator: Accelerator, precision: str, dtype: s
         return _none(f"what it does in {', '.join(program.uncounted)} is not counted", accelerator)
     if accelerator.platform == "cpu" and any(operation.transfers for operation in program.operations):
         return _none(f"{accelerator.name}: the time of collectives between CPU devices is not predicted", accelerator)
+    if accelerator.platform == "cpu" and (stated := _untimed_on_cpu(program)):
+        return _none(f"{accelerator.name}: the time of {', '.join(stated)} does not follow from what is declared", accelerator)
     if accelerator.calibration is not None:
         tables = Tables(accelerator.calibration)
         timed = tuple(Timed(o, operation_parts(o, tables)) for o in program.operations)
@@ -112,6 +117,37 @@ def _on_accelerator(program: Program, accelerator: Accelerator, precision: str) 
         extras={"starting kernels" if accelerator.platform == "cuda" else "call": step_time.starting_s},
         loops=step_time.loops,
         collectives=step_time.collectives,
+        kernels=_kernels(timed),
+    )
+
+
+def _untimed_on_cpu(program: Program) -> list[str]:
+    """Kernels that declare their cost: the model of CPUs has rates of its own operations only."""
+    return sorted({o.kernel.name for o in program.operations if o.kernel is not None and o.kernel.source != "assumed"})
+
+
+def _kernels(timed: tuple[Timed, ...]) -> KernelTimes | None:
+    """The time of kernels whose cost is stated, by name and source; ``None`` where there are none."""
+    groups: dict[Kernel, list[Timed]] = {}
+    for entry in timed:
+        if entry.operation.kernel is not None:
+            groups.setdefault(replace(entry.operation.kernel, dtype=""), []).append(entry)
+    rows = [
+        KernelTime(
+            name=kernel.name,
+            source=kernel.source,
+            times=sum(one.operation.times for one in group),
+            seconds=sum(one.seconds for one in group),
+            bound=max(group, key=lambda one: one.seconds).parts.bound,
+        )
+        for kernel, group in groups.items()
+    ]
+    if not rows:
+        return None
+    return KernelTimes(
+        stated_s=sum((row.seconds for row in rows if row.source != "formula"), 0.0),
+        attention_s=sum((row.seconds for row in rows if row.source == "formula"), 0.0),
+        rows=tuple(sorted(rows, key=lambda row: (-row.seconds, row.name))),
     )
 
 

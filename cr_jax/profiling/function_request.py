@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from cr_jax.catalog.topologies import Mesh
-from cr_jax.cost.assumptions import Assumptions
+from cr_jax.cost.assumptions import Assumptions, read_assumptions
 from cr_jax.errors import UnknownName
 from cr_jax.records import PRECISIONS, Precision
 from cr_jax.steps.function import UserFunction
@@ -33,6 +33,13 @@ class FunctionRequest:
         """The name that rows and messages give the function, in the place of a model's."""
         return self.call or self.function.title
 
+    @property
+    def known(self) -> Assumptions:
+        """The assumptions, and the costs of kernels that the function's own options give. Raises ``BadConfig``."""
+        given, own = self.assumptions, read_assumptions(None, self.function.kernels)
+        return Assumptions(given.trips, {**own.kernels, **given.kernels}, given.hook or own.hook)
+
     def __post_init__(self) -> None:
+        _ = self.known  # refused before anything is compiled
         if self.precision not in PRECISIONS:
             raise UnknownName("precision", self.precision, PRECISIONS)

@@ -168,6 +168,7 @@ def count_step(step: CompiledStep, keep_module: bool = False, assumptions: Assum
     Raises ``Contradiction`` where the compiled program is not the traced step's, and ``UnknownName`` for an assumption that
     neither of the two programs needs.
     """
+    assumptions = dataclasses.replace(assumptions, traced=step.kernels)
     model = count_hlo(step.model_hlo, step.modules, assumptions)
     if step.compiled_hlo is None:
         model.openings.refuse_unused(assumptions)

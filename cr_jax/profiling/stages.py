@@ -80,7 +80,7 @@ class FunctionSubject:
     @property
     def assumptions(self) -> Assumptions:
         """What the user knows about loops and kernels."""
-        return self.request.assumptions
+        return self.request.known
 
     @property
     def source(self) -> ProgramSource:

@@ -105,6 +105,23 @@ def collective_notes(steps: Sequence[_Predicted]) -> list[str]:
     return notes
 
 
+def kernel_notes(steps: Sequence[_Predicted]) -> list[str]:
+    """A line per step with kernels whose cost is stated: how much of its time rests on that."""
+    notes = []
+    for step, prediction in steps:
+        kernels = prediction.kernels
+        if not kernels or not prediction.seconds:
+            continue
+        stated = dict.fromkeys(f"{row.name} ({row.source})" for row in kernels.rows if row.source != "formula")
+        for seconds, what in (
+            (kernels.stated_s, f"rests on what kernels declare or the user says: {', '.join(stated)}"),
+            (kernels.attention_s, "is cuDNN's attention, at the rate of products"),
+        ):
+            if seconds:
+                notes.append(f"{step.name}: {time_text(seconds)} ({seconds / prediction.seconds:.0%} of the step) {what}")
+    return notes
+
+
 def _notes(device: str, steps: Sequence[_Predicted]) -> list[str]:
     known = [prediction for _, prediction in steps]
     first = known[0]
@@ -113,6 +130,7 @@ def _notes(device: str, steps: Sequence[_Predicted]) -> list[str]:
     notes += dict.fromkeys(f"! {one.profile_error}" for one in known if one.profile_error)
     notes += loop_notes(steps)
     notes += collective_notes(steps)
+    notes += kernel_notes(steps)
     energy, price = first.energy, first.price
     if energy and energy.assumptions:
         notes.append(f"energy: {energy_text(energy.assumptions)}")

@@ -120,6 +120,7 @@ def _document(prediction: Prediction, step: CompiledStep, accelerator: Accelerat
         collectives=prediction.collectives or UNSET,
         modules=UNSET if owned is None else _ranked(owned.modules),
         outside_modules=UNSET if owned is None else dict(owned.outside),
+        kernels=prediction.kernels or UNSET,
     )
 
 

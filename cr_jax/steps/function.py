@@ -19,6 +19,7 @@ from cr_jax.records import FunctionLabels, Parameter
 from cr_jax.steps.argument_roles import role_of
 from cr_jax.steps.function_shardings import mesh_of, own_shardings, split_arguments, split_results, without_shardings
 from cr_jax.steps.jit_shardings import jit_shardings, without_jit_shardings
+from cr_jax.steps.mapped_function import Mapped, is_mapped
 from cr_jax.steps.nnx_arguments import shardings_of, variables
 from cr_jax.steps.program_arguments import note_on_wide_types, program_arguments
 from cr_jax.steps.step import Step
@@ -33,7 +34,7 @@ class UserFunction:
 
     donate, static: arguments that ``jax.jit`` takes so, by number or name; a function that is jitted already says it itself.
     weights: the arguments that hold weights; ``None``: recognised by their names and types. batch: the arguments whose arrays
-    have one row per example.
+    have one row per example. kernels: costs of its custom kernels, as ``cr_jax.analyze`` takes them.
     """
 
     function: Callable[..., Any]
@@ -44,6 +45,7 @@ class UserFunction:
     weights: Chosen | None = None
     batch: Chosen | None = None
     name: str = ""
+    kernels: Any = None
 
     @property
     def title(self) -> str:
@@ -76,6 +78,8 @@ def function_step(user: UserFunction, precision: str, mesh: Mesh = ()) -> Functi
     try:
         with scoped_modules(), jax.default_matmul_precision(precision):
             traced = jitted.trace(*arguments, **keywords)
+    except BadConfig:  # of a function made by jax.pmap
+        raise
     except Exception as error:  # the function is the user's and may raise anything
         raise BadConfig(_refusal(user.title, error)) from error
     traced = cast(jax.stages.Traced, getattr(traced, "traced", traced))  # NNX wraps JAX's
@@ -142,6 +146,8 @@ def _jitted(user: UserFunction) -> Any:
     if type(function).__module__.partition(".")[0] == "equinox" and hasattr(function, "donate_first"):
         return _equinox(user)
     static, donate = _numbers(user, user.static, "static"), _numbers(user, user.donate, "donate")
+    if is_mapped(function):
+        return Mapped(function, user.title, static, donate)
     if any(isinstance(leaf, nnx.Module | nnx.Optimizer) for leaf in _modules((user.arguments, user.keywords))):
         return nnx.jit(
             function, static_argnums=static, donate_argnums=donate

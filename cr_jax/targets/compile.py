@@ -22,6 +22,7 @@ from cr_jax.targets.compilation import Compilation, completed, traced_as
 from cr_jax.targets.device_protocol import Device
 from cr_jax.targets.jaxpr import count_jaxpr
 from cr_jax.targets.resolve import COUNT_OPTIONS
+from cr_jax.targets.traced_kernels import traced_kernels
 from cr_jax.targets.worker_request import Options
 
 Stage = TypeVar("Stage")
@@ -100,6 +101,7 @@ def lower_step(step: Step, target: Target, precision: str, others: Sequence[str]
         outcome="left out",
         reason="not asked for",
         splits=splits(step),
+        kernels=traced_kernels(traced.jaxpr),
     )
     return LoweredStep(plain, traced, lowered, refused)
 

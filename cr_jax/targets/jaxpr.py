@@ -14,9 +14,12 @@ from cr_jax.units import FLOPS_PER_MULTIPLY_ADD
 if TYPE_CHECKING:
     from jax.extend.core import ClosedJaxpr, Jaxpr
 
+#: Primitives of Pallas: ``pl.pallas_call``, and kernels of several programs such as ``plgpu.kernel``.
+_PALLAS = ("pallas_call", "mpmd_map")
+
 
 def count_jaxpr(jaxpr: "Jaxpr | ClosedJaxpr") -> JaxprCount:
-    """Count a (closed) jaxpr: products, loops times their length, the most expensive branch of a ``cond``."""
+    """Count a (closed) jaxpr without its kernels: products, loops times their length, the most expensive branch of a ``cond``."""
     jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
     flops = loops = 0
     for equation in jaxpr.eqns:
@@ -29,12 +32,12 @@ def count_jaxpr(jaxpr: "Jaxpr | ClosedJaxpr") -> JaxprCount:
             branches = [count_jaxpr(branch) for branch in params["branches"]]
             flops += max(b.matmul_flops for b in branches)
             loops += max(b.unknown_loops for b in branches)
-        else:
-            times = params["length"] if name == "scan" else _devices(params) if name == "shard_map" else 1
-            for inner in _inner(params):
-                inner_count = count_jaxpr(inner)
-                flops += times * inner_count.matmul_flops
-                loops += inner_count.unknown_loops
+        elif not is_kernel(equation):  # what a kernel does is for its device's compiler to say, and not counted as products
+            times = _times(name, params)
+            for inner in inner_jaxprs(params):
+                found = count_jaxpr(inner)
+                flops += times * found.matmul_flops
+                loops += found.unknown_loops
             loops += name == "while"
     return JaxprCount(flops, loops)
 
@@ -44,7 +47,23 @@ def _devices(params: Mapping[str, Any]) -> int:
     return prod(params["mesh"].shape[axis] for axis in params["newly_manual_axes"])
 
 
-def _inner(params: Mapping[str, Any]) -> "list[Jaxpr | ClosedJaxpr]":
+def is_kernel(equation: Any) -> bool:
+    """Whether an equation is a Pallas kernel that is compiled for a device, rather than interpreted as other operations."""
+    return equation.primitive.name in _PALLAS and not equation.params.get("interpret")
+
+
+def _times(name: str, params: Mapping[str, Any]) -> int:
+    """Runs of an equation's body: of a ``scan``, on the devices of a ``shard_map``, and for each place of a kernel's grid."""
+    if name == "scan":
+        return params["length"]
+    if name == "shard_map":
+        return _devices(params)
+    grid = getattr(params.get("grid_mapping"), "grid", ()) if name in _PALLAS else ()
+    return prod(size for size in grid if isinstance(size, int))
+
+
+def inner_jaxprs(params: Mapping[str, Any]) -> "list[Jaxpr | ClosedJaxpr]":
+    """The (closed) jaxprs among an equation's parameters: bodies, branches, called functions."""
     items = [item for value in params.values() for item in (value if isinstance(value, list | tuple) else (value,))]
     return [item for item in items if hasattr(item, "eqns") or hasattr(getattr(item, "jaxpr", None), "eqns")]
 

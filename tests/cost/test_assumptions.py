@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from cr_jax.cost.assumptions import MOST, Assumptions, KernelCost, parse_kernels, parse_trips
+from cr_jax.cost.assumptions import Assumptions, parse_kernels, parse_trips
 from cr_jax.cost.counting.count import count_hlo
+from cr_jax.cost.kernels import MOST, KernelCost
 from cr_jax.cost.operations.operation_list import operations
 from cr_jax.errors import BadConfig, UnknownName
 

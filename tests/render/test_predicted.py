@@ -3,9 +3,11 @@
 import io
 
 import pytest
+from msgspec import convert
 from reports import changed, sample
 
 from cr_jax.catalog.load import accelerator
+from cr_jax.documents.prediction import KernelTimes
 from cr_jax.predict.money.energy import Site
 from cr_jax.predict.money.pricing import Rates, costs
 from cr_jax.render.cost import render_cost, show
@@ -22,6 +24,21 @@ def printed(report):
 def test_a_report_without_times_says_why_once():
     text = printed(sample())
     assert text.count("no predicted time: cpu: no rates are known; crjax calibrate") == 1 and "Predicted time" not in text
+
+
+def test_the_time_that_rests_on_stated_costs_is_named():
+    rows = [
+        {"name": "triton flash", "source": "declared", "times": 3, "seconds": 0.001, "bound": "compute"},
+        {"name": "scan", "source": "assumed", "times": 1, "seconds": 0.0005, "bound": "memory"},
+        {"name": "__cudnn$fmhaSoftmax", "source": "formula", "times": 2, "seconds": 0.002, "bound": "compute"},
+    ]
+    predicted = {"seconds": 0.01, "low_s": 0.004, "high_s": 0.025, "bound": "compute", "method": "model", "reason": None}
+    predicted["kernels"] = convert({"stated_s": 0.0015, "attention_s": 0.002, "rows": rows}, KernelTimes)
+    report = changed(sample(device="h100"), {f"steps.*.prediction.{key}": value for key, value in predicted.items()})
+    text = " ".join(printed(report).split())
+    stated = "1.5 ms (15% of the step) rests on what kernels declare or the user says: triton flash (declared), scan (assumed)"
+    assert f"train/answer: {stated}" in text
+    assert "2 ms (20% of the step) is cuDNN's attention, at the rate of products" in text
 
 
 def test_times_energy_price_and_carbon_of_a_report():

@@ -11,7 +11,9 @@ from math import prod
 
 from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.attribution import Scope
+from cr_jax.cost.cost import Cost
 from cr_jax.cost.exchanges import Exchanges
+from cr_jax.cost.instruction_cost import InstructionCost
 from cr_jax.cost.operations.buffer_reuse import Trace, sources
 from cr_jax.cost.operations.dependencies import Node, Places
 from cr_jax.cost.operations.operation_features import FeatureTable
@@ -193,7 +195,7 @@ class _List:
         loop: str,
         owners: Owners,
     ) -> Operation:
-        instruction, cost = entry.instruction, entry.cost.total
+        instruction, cost = entry.instruction, self._cost(entry.cost)
         results, fused = results_of(instruction), entry.cost.fused is not None
         inside = self._features.of(instruction)
         largest = max(results, key=lambda leaf: leaf.elements, default=instruction.shape)
@@ -234,10 +236,18 @@ class _List:
             sorted_elements=inside.sorted_elements,
             sorted_keys=inside.sorted_keys,
             transfers=self._transfers(instruction),
+            kernel=entry.cost.declared and entry.cost.declared.kernel,
             times=times,
             loop=loop,
             owners=owners,
         )
+
+    def _cost(self, cost: InstructionCost) -> Cost:
+        """With what is stated; in the cheapest program, attention computes only the pairs that its mask allows."""
+        if cost.declared is None:
+            return cost.total
+        extra = cost.declared.extra
+        return cost.total + (replace(extra, matmul_flops=0) if self.totals.cheapest else extra)
 
     def _transfers(self, instruction: Instruction) -> tuple[Transfer, ...]:
         exchanges = self._exchanges

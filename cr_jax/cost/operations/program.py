@@ -7,6 +7,7 @@ from cr_jax.cost.operations.buffer_reuse import Reads
 from cr_jax.cost.operations.dependencies import Node
 from cr_jax.cost.operations.owners import NOBODY, Owners
 from cr_jax.cost.operations.products import Convolution, Product
+from cr_jax.cost.stated_costs import Kernel
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class Operation:
     transfers: tuple[Transfer, ...] = ()
     #: The modules that it works for.
     owners: Owners = NOBODY
+    #: Of a call whose cost is stated, and part of ``cost``.
+    kernel: Kernel | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Program:
     fresh_outputs: tuple[int, ...]
     #: Bytes of distinct buffers that one call touches.
     touched_bytes: int
-    #: Operations whose arithmetic is not known from their shapes.
+    #: Operations whose time follows neither from their shapes nor from a stated cost.
     uncounted: tuple[str, ...] = ()
     #: The program with the cheapest branches and the earliest ends of loops; ``None`` where all runs are equal.
     cheapest: "Program | None" = None

@@ -8,6 +8,7 @@ Computations*, and LAPACK Working Note 41; iterative ones (eigenvalues, singular
 import re
 from dataclasses import dataclass, field
 from math import prod
+from typing import Literal
 
 from cr_jax.cost.attribution import plain_path
 from cr_jax.cost.cost import Cost
@@ -61,7 +62,7 @@ _ROUTINES = frozenset(
     {"potrf", "getrf", "geqrf", "orgqr", "ormqr", "syevd", "sytrd", "gehrd", "gesvd", "geev", "gees", "trsm", "trtri", "gtsv"}
 )
 #: Targets of calls that run a kernel of the user's, and its name in their configuration.
-_KERNELS = ("tpu_custom_call", "__gpu$xla.gpu.triton", "mosaic_gpu")
+KERNELS = ("tpu_custom_call", "__gpu$xla.gpu.triton", "mosaic_gpu")
 _KERNEL = re.compile(r"\"?\bname\"?\s*[:=]\s*\"([\w.\-]{1,80})\"", re.ASCII)
 _SCOPE = re.compile(r"[A-Za-z_][\w.\-]*", re.ASCII)
 #: A complex multiply-add is four real ones.
@@ -74,7 +75,7 @@ class Stated:
     in any case, beside ``cost``.
     """
 
-    source: str
+    source: Literal["declared", "formula"]
     cost: Cost
     moved_bytes: int = 0
     least: Cost = field(default_factory=Cost)
@@ -105,12 +106,12 @@ def call_target(instruction: Instruction) -> str:
 
 def kernel_name(call: Instruction, target: str) -> str:
     """The name by which a user knows a custom call: the kernel's own for Mosaic and Triton kernels, else the call's target."""
-    return (_own_name(call) or call.name) if target.startswith(_KERNELS) else target[:80]
+    return (_own_name(call) or call.name) if target.startswith(KERNELS) else target[:80]
 
 
 def title(instruction: Instruction, target: str) -> str:
     """What tables call an operation: the target, and for a kernel with a name that name; else the opcode."""
-    own = _own_name(instruction) if target.startswith(_KERNELS) else ""
+    own = _own_name(instruction) if target.startswith(KERNELS) else ""
     return f"{target[:80]} {own}".strip() or instruction.opcode
 
 
@@ -123,7 +124,7 @@ def _own_name(call: Instruction) -> str:
 
 def kernel_path(call: Instruction) -> str:
     """The scopes of a custom call, without the primitive that made it and the names of transformations."""
-    return plain_path(call.op_name, ()).removesuffix("/pallas_call")
+    return plain_path(call.op_name, ()).removesuffix("/pallas_call").removesuffix("/mpmd_map")
 
 
 def _formula(instruction: Instruction, target: str) -> int | None:

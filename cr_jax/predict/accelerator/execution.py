@@ -6,7 +6,17 @@ from cr_jax.catalog.precision import matmul_precision, on_tensor_cores
 from cr_jax.catalog.times import MissingConstant
 from cr_jax.cost.operations.products import Product
 from cr_jax.cost.operations.program import Operation
-from cr_jax.predict.accelerator import convolutions, gathers, products_plain, products_tensor, sorts, streams, tiling, tpu
+from cr_jax.predict.accelerator import (
+    convolutions,
+    gathers,
+    kernels,
+    products_plain,
+    products_tensor,
+    sorts,
+    streams,
+    tiling,
+    tpu,
+)
 from cr_jax.predict.accelerator.card import Card
 from cr_jax.predict.accelerator.numbers_or_arrays import Numbers, Parts
 
@@ -73,6 +83,8 @@ class Executions:
             operation.roots,
             operation.powers,
             operation.sorted_keys,
+            operation.kernel,
+            operation.cost.matmul_flops,
         )
         known = self._known.get(key)
         if known is None:
@@ -88,13 +100,25 @@ class Executions:
             raise MissingConstant(f"{accelerator.name}: the type in which it computes products of {name} is not known")
         return precision
 
+    def _kernel(self, operation: Operation) -> Parts:
+        """A kernel whose cost is stated."""
+        assert operation.kernel is not None
+        dtype, tpu_card = operation.kernel.dtype, self.card.platform == "tpu"
+        return (kernels.on_tpu if tpu_card else kernels.on_gpu)(self.card, operation, self.computed_in(dtype) if dtype else None)
+
     def _tpu(self, operation: Operation) -> Execution:
+        if operation.kernel is not None:
+            parts = self._kernel(operation)
+            return _execution(tpu.seconds(self.card, parts), parts, kernels.kind(operation))
         computed_in = self.computed_in(operation.products[0].dtype) if operation.products else None
         parts = tpu.parts(self.card, operation, computed_in)
         return _execution(tpu.seconds(self.card, parts), parts, "tpu_products" if operation.products else "tpu")
 
     def _gpu(self, operation: Operation) -> Execution:
         card = self.card
+        if operation.kernel is not None:
+            parts = self._kernel(operation)
+            return _execution(max(parts.compute_s, parts.memory_s), parts, kernels.kind(operation))
         if operation.convolutions:
             return self._convolution(operation)
         if operation.products:

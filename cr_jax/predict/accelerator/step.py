@@ -107,6 +107,8 @@ def matmul_peak(program: Program, accelerator: Accelerator, precision: str) -> f
     for operation in program.operations:
         for product in operation.products:
             work[product.dtype] += product.flops * operation.times
+        if operation.kernel is not None and operation.cost.matmul_flops:  # of attention
+            work[operation.kernel.dtype] += operation.cost.matmul_flops * operation.times
     if not work:
         return None
     dtype = work.most_common(1)[0][0]

@@ -190,7 +190,8 @@ def test_a_kernel_counts_what_it_declares(config):
     assert (call.operation, call.source, call.flops, call.transcendentals) == ("tpu_custom_call", "declared", 1000, 64)
     assert (found.bound, found.other_flops, found.least.other_flops) == ("range", 1000, 0)
     assert (found.hbm_bytes, found.least.hbm_bytes) == (9000, 2 * 8 * 64 * 4)
-    assert operations(text).uncounted  # no time follows from a declaration
+    listed = operations(text)  # a time follows from a declaration, and is named so
+    assert not listed.uncounted and listed.total() == found.total and listed.operations[-1].kernel.source == "declared"
 
 
 def test_a_kernel_that_declares_nothing_is_not_counted():

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from cr_jax.cost.assumptions import Assumptions, KernelCost
+from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.counting.count import count_hlo
+from cr_jax.cost.kernels import KernelCost
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "hlo"
 BATCH, HEADS, LENGTH, WIDTH, WINDOW = 2, 4, 128, 64, 33
