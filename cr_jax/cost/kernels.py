@@ -31,6 +31,11 @@ class KernelArray:
     shape: tuple[int, ...]
     dtype: str
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of its elements, without the padding of layouts."""
+        return Shape(self.dtype, self.shape, "").unpadded_bytes
+
 
 @dataclass(frozen=True)
 class KernelCall:

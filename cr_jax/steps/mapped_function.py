@@ -1,4 +1,4 @@
-"""Functions made by ``jax.pmap``: a jitted ``shard_map`` over devices of this machine, behind a wrapper that is not jitted itself."""
+"""Functions of ``jax.pmap``: a jitted ``shard_map`` over this machine's devices, behind a wrapper that is not jitted itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,7 +57,9 @@ def _devices(call: Any) -> int:
 
 def _donated(traced: jax.stages.Traced, count: int, static: tuple[int, ...]) -> tuple[int, ...]:
     """The arguments that the mapped function donates, of ``count`` with the static ones."""
-    given = {id(one) for call in _calls(traced) for one, is_ in zip(call.invars, call.params["donated_invars"], strict=True) if is_}
+    given = {
+        id(one) for call in _calls(traced) for one, is_ in zip(call.invars, call.params["donated_invars"], strict=True) if is_
+    }
     leaves = jax.tree_util.tree_leaves_with_path(traced.args_info, is_leaf=lambda node: hasattr(node, "donated"))
     places = [number for number in range(count) if number not in static]
     owners = [places[path[1].idx] if path[0].idx == 0 else None for path, _ in leaves]

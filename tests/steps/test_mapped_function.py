@@ -53,7 +53,9 @@ def test_it_costs_what_the_function_on_one_device_costs():
 
 def test_more_devices_are_refused_with_what_is_legal():
     two = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype), (WEIGHTS, BATCH))
-    with pytest.raises(BadConfig, match=r"'update': jax.pmap .* device.*; legal: arguments whose mapped axis has length 1") as caught:
+    with pytest.raises(
+        BadConfig, match=r"'update': jax.pmap .* device.*; legal: arguments whose mapped axis has length 1"
+    ) as caught:
         function_step(UserFunction(mapped(), (*two, 0.1)), "default")
     assert "\n" not in str(caught.value)
 
