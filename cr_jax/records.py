@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
+from cr_jax.traced_program import JaxprCount, TracedKernel
+
 #: The phases that a user asks for.
 Phase = Literal["train", "precompute", "infer"]
 #: With the validating forwards, which ``crjax estimate`` alone counts, and a step that is a user's function.
@@ -158,32 +160,6 @@ class MemoryFigures:
         parts = (self.argument_bytes, self.output_bytes, self.temp_bytes, self.alias_bytes)
         known = [part for part in parts if part is not None]
         return sum(known) - 2 * known[-1] if len(known) == len(parts) else None
-
-
-@dataclass(frozen=True)
-class JaxprCount:
-    """Matmul FLOPs of the traced program, loops multiplied by their ``scan`` lengths.
-
-    ``unknown_loops`` counts ``while`` primitives, whose trip count a jaxpr does not state.
-    """
-
-    matmul_flops: int
-    unknown_loops: int
-
-
-@dataclass(frozen=True)
-class TracedKernel:
-    """A Pallas kernel of the traced program. GPUs' compiled texts do not carry the cost that it declares.
-
-    names: by which a custom call may know it. operands, results: types as HLO writes them, ``f32[256,128]``; in a program for
-    several devices, of one device where the program says so. declared: (FLOPs, bytes, transcendentals) of one execution;
-    ``None``: nothing is declared.
-    """
-
-    names: tuple[str, ...]
-    operands: tuple[str, ...]
-    results: tuple[str, ...]
-    declared: tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)

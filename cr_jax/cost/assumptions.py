@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from cr_jax.cost.kernels import KernelCost, KernelHook, check_whole, read_cost
 from cr_jax.errors import BadConfig, UnknownName
-from cr_jax.records import TracedKernel
+from cr_jax.traced_program import TracedKernel
 
 _WHOLE = re.compile(r"[0-9]{1,18}")
 _TRIPS = "legal: NAME=N, NAME as the loops table names it, N a whole number of at most 18 digits"

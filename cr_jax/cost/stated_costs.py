@@ -14,7 +14,7 @@ from cr_jax.cost.rules import custom_calls
 from cr_jax.cost.rules.attention_calls import ATTENTION
 from cr_jax.hlo.module import Instruction
 from cr_jax.hlo.shapes import Shape
-from cr_jax.records import TracedKernel
+from cr_jax.traced_program import TracedKernel
 
 Source = Literal["declared", "formula", "assumed"]
 

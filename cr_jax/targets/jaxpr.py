@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from cr_jax.records import JaxprCount
+from cr_jax.traced_program import JaxprCount
 from cr_jax.units import FLOPS_PER_MULTIPLY_ADD
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ On TPUs a compiled call carries its ``cost_estimate``; Triton and Mosaic GPU dro
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from cr_jax.records import TracedKernel
 from cr_jax.targets.jaxpr import inner_jaxprs, is_kernel
+from cr_jax.traced_program import TracedKernel
 
 if TYPE_CHECKING:
     from jax.extend.core import ClosedJaxpr, Jaxpr

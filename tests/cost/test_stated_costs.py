@@ -7,7 +7,7 @@ import pytest
 from cr_jax.cost.assumptions import Assumptions
 from cr_jax.cost.counting.count import count_hlo
 from cr_jax.cost.kernels import KernelCost
-from cr_jax.records import TracedKernel
+from cr_jax.traced_program import TracedKernel
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "hlo"
 TRITON = (GOLDEN / "kernel_triton.cuda_h100.txt").read_text()

@@ -7,8 +7,9 @@ import pytest
 from cr_jax.cost.memory.memory_account import memory_account
 from cr_jax.errors import CrJaxError
 from cr_jax.hlo.parse import parse
-from cr_jax.records import Argument, CompiledStep, ItemLabels, JaxprCount, MemoryFigures, Target
+from cr_jax.records import Argument, CompiledStep, ItemLabels, MemoryFigures, Target
 from cr_jax.report.arguments import Contradiction, kept_bytes
+from cr_jax.traced_program import JaxprCount
 
 ARGUMENTS = (
     Argument("weights.w", "weights", (8, 4), "bfloat16", 64, True),

@@ -7,10 +7,10 @@ from jax import lax
 from jax.experimental import pallas as pl
 
 import cr_jax
-from cr_jax.records import TracedKernel
 from cr_jax.targets import overlay
 from cr_jax.targets.jaxpr import count_jaxpr
 from cr_jax.targets.traced_kernels import traced_kernels
+from cr_jax.traced_program import TracedKernel
 
 ROWS, COLUMNS, BYTES = 64, 128, 999
 X = jax.ShapeDtypeStruct((ROWS, COLUMNS), jnp.float32)

@@ -13,7 +13,7 @@ from cr_jax.predict.accelerator.card import card
 from cr_jax.predict.accelerator.intervals import UNKNOWN_FACTOR
 from cr_jax.predict.accelerator.streams import cold_rate
 from cr_jax.predict.program_time import predict
-from cr_jax.records import TracedKernel
+from cr_jax.traced_program import TracedKernel
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "hlo"
 CALL = """HloModule m, is_scheduled=true
