@@ -111,8 +111,15 @@ def _lower_elsewhere(
 ) -> tuple[jax.stages.Traced, jax.stages.Lowered, dict[str, float]]:
     """``step`` lowered for the first platform that has such a program. Raises ``BadConfig`` with ``refused``."""
     for platform in platforms:
-        with contextlib.suppress(ValueError, NotImplementedError):
+        try:
             return _lower(step, Place(platform), precision)
+        except (
+            ValueError,
+            NotImplementedError,
+            RuntimeError,
+            AssertionError,
+        ) as error:  # from JAX 0.12 on Triton asks for a card
+            refused += f"; nor for {platform}: {one_line(error, 300) or type(error).__name__}"
     raise BadConfig(refused)
 
 

@@ -7,6 +7,7 @@ from jax import lax
 from jax.experimental import pallas as pl
 
 import cr_jax
+from cr_jax.errors import BadConfig
 from cr_jax.targets import overlay
 from cr_jax.targets.jaxpr import count_jaxpr
 from cr_jax.targets.traced_kernels import traced_kernels
@@ -116,6 +117,14 @@ def test_an_interpreted_kernel_is_counted_as_the_operations_it_becomes():
 def test_products_in_a_compiled_kernel_are_the_kernels():
     trace = jax.jit(product).trace(*OPERANDS)
     assert count_jaxpr(trace.jaxpr).matmul_flops == 0 and len(traced_kernels(trace.jaxpr)) == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pl.pallas_call for Mosaic GPU
+def test_a_kernel_that_no_asked_platform_has_is_refused_with_every_reason():
+    """Mosaic GPU has no product of this kind, and needs a card from JAX 0.12 on."""
+    with pytest.raises(BadConfig, match=r"cannot be lowered for the CPU: .*; nor for cuda: .") as caught:
+        cr_jax.analyze(product, *OPERANDS, device="h100")
+    assert "\n" not in str(caught.value)
 
 
 def looped(x, y, **options):
