@@ -34,9 +34,7 @@ def find_object(what: str, name: str, kind: str, wanted: Callable[[object], bool
     that kind. Raises ``BadConfig`` for a name of another form, a module that is not there or fails, a missing attribute and an
     object of another kind; the error has the exception of the user's code as its cause.
     """
-    module, _, attribute = name.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
-        raise BadConfig(f"{what} {name!r}: not a module and a name in it; legal: package.module:NAME")
+    module, attribute = name_parts(what, name)
     owner = _module(what, name, module)
     inner = f"{module}.{submodule}"
     if submodule and not hasattr(owner, attribute) and hasattr(owner, "__path__") and importlib.util.find_spec(inner):
@@ -47,6 +45,14 @@ def find_object(what: str, name: str, kind: str, wanted: Callable[[object], bool
     if not wanted(value):
         raise BadConfig(f"{what} {name!r} is a {type(value).__name__}; {_near('', owner, kind, wanted)}")
     return value
+
+
+def name_parts(what: str, name: str) -> tuple[str, str]:
+    """Module and name of ``package.module:NAME``, which is not imported. Raises ``BadConfig`` for another form."""
+    module, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise BadConfig(f"{what} {name!r}: not a module and a name in it; legal: package.module:NAME")
+    return module, attribute
 
 
 def _module(what: str, name: str, module: str) -> ModuleType:

@@ -1,13 +1,16 @@
 """``crjax bench`` and ``crjax bench sweep``."""
 
+import logging
 import os
 import sys
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cr_jax.cli.functions import calls, refuse_of_models
 from cr_jax.cli.options import (
     MODEL_HELP,
     Batch,
@@ -32,13 +35,25 @@ from cr_jax.records import plain
 if TYPE_CHECKING:
     from cr_jax.documents.bench_report import BenchReport
     from cr_jax.measure.bench import Say
-    from cr_jax.measure.case import Case
+    from cr_jax.measure.cases import AnyCase
     from cr_jax.measure.clock import Plan
+    from cr_jax.measure.function_case import FunctionCase
     from cr_jax.report.bench import Doing
 
 Mode = Annotated[str | None, typer.Option(help="replay or incremental. Default: both.")]
 Model = Annotated[str | None, typer.Option(help=MODEL_HELP, callback=importable)]
+Functions = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Instead of a model: package.module:NAME, which returns (function, arguments) as for profile; the function is RUN. "
+        "Arrays are used as they are, shapes get made values. Repeat it.",
+        callback=importable,
+    ),
+]
 Device = Annotated[str, typer.Option(help="cpu, gpu, tpu or an accelerator's name; it has to be attached.")]
+
+#: Options of a case that a function has too.
+_OF_FUNCTIONS = ("device", "precision")
 
 
 def register(app: typer.Typer) -> None:
@@ -73,6 +88,7 @@ class SamplingOptions:
 @dataclass(frozen=True, kw_only=True)
 class _Case:
     model: Model = None
+    function: Functions = None
     dataset: Dataset = "cell-phones"
     device: Device = "cpu"
     phase: Annotated[str, typer.Option(help="train, precompute or infer.")] = "infer"
@@ -102,20 +118,20 @@ class BenchOptions(SamplingOptions, _Case):
 
 
 def bench(context: typer.Context, options: BenchOptions) -> None:
-    """Measure time, peak memory and energy of a training step or of answering a turn.
+    """Measure time, peak memory and energy of a training step or of answering a turn, or of one call of a function of yours.
+
+    No other command runs a function of yours.
 
     Stages, first call and steady state are measured apart; samples are taken until the interval of the median is tight.
     """
     if context.invoked_subcommand is not None:
         return
-    if options.model is None:
+    if options.model is None and not options.function:
         raise BadConfig("bench needs --model; legal: a name of `crjax list models`")
     from cr_jax.measure.bench import Options, with_saved
     from cr_jax.measure.bench import bench as measure
-    from cr_jax.measure.case import Case
 
-    shared = {field.name for field in fields(Case)} & {field.name for field in fields(_Case)}
-    case = Case(**{name: getattr(options, name) for name in shared}, settings=settings(options.set_))
+    case = _case(options)
     against, trace = options.against or [], options.trace
     other, saved = _against(case, against)
     place = None if trace is None else str(trace)
@@ -134,10 +150,32 @@ def bench(context: typer.Context, options: BenchOptions) -> None:
         raise typer.Exit(130 if report.status == "interrupted" else 1)
 
 
+def _case(options: BenchOptions) -> "AnyCase":
+    """The case that the options ask for. Raises ``BadConfig`` and ``UnknownName``."""
+    if options.function:
+        if options.model is not None:
+            raise BadConfig("both --model and --function; legal: --model NAME or --function package.module:NAME")
+        refuse_of_models(options, _Case, _OF_FUNCTIONS)
+        return _function_case(options.function, options.device, options.precision)
+    from cr_jax.measure.case import Case
+
+    shared = {field.name for field in fields(Case)} & {field.name for field in fields(_Case)}
+    return Case(**{name: getattr(options, name) for name in shared}, settings=settings(options.set_))
+
+
+def _function_case(function: list[str], device: str, precision: str) -> "FunctionCase":
+    from cr_jax.measure.function_case import FunctionCase
+
+    if os.environ.get("CRJAX_DEBUG") != "1":  # an error of a callback is one line, without JAX's own report of it
+        logging.getLogger("jax._src.callback").setLevel(logging.CRITICAL)
+    return FunctionCase(tuple(calls(function)), device, precision)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Cells:
     out: Annotated[Path, typer.Option(help="The folder of the cells' reports; finished ones are not run again.")]
     models: Annotated[str, typer.Option(help="Names, comma-separated; all: every model.", callback=importable)] = "all"
+    function: Functions = None
     datasets: Annotated[str, typer.Option(help="Data set profiles, comma-separated.")] = "cell-phones"
     phases: Annotated[str, typer.Option(help="train, precompute, infer, comma-separated.")] = "train,infer"
     users: Annotated[str, typer.Option(help="Conversations answered at once, comma-separated.")] = "1,32"
@@ -157,8 +195,12 @@ class SweepOptions(SamplingOptions, _Cells):
     cell_seconds: Annotated[float, typer.Option(help="Seconds without progress after which a cell has failed.")] = 900.0
     shard: Shard = None
 
-    def cases(self) -> "list[Case]":
+    def cases(self) -> "Sequence[AnyCase]":
         """The cells, each program once. Raises ``BadConfig`` and ``UnknownName``."""
+        if self.function:
+            refuse_of_models(self, _Cells, _OF_FUNCTIONS)
+            whole = _function_case(self.function, self.device, self.precision)
+            return [replace(whole, functions=(call,)) for call in whole.functions]
         from cr_jax.measure.sweep import cells
         from cr_jax.models import spec
 
@@ -173,7 +215,7 @@ class SweepOptions(SamplingOptions, _Cells):
 
 
 def sweep(options: SweepOptions) -> None:
-    """Measure the product of models, data sets, phases, sizes and dtypes, one file per cell.
+    """Measure the product of models, data sets, phases, sizes and dtypes, or functions of yours, one file per cell.
 
     A killed sweep continues where it stopped; a failed cell is a result.
     """
@@ -220,7 +262,7 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def cell(self, case: "Case", report: "BenchReport", had: bool, seconds: float) -> None:
+    def cell(self, case: "AnyCase", report: "BenchReport", had: bool, seconds: float) -> None:
         """One cell is finished."""
         self._done += 1
         what = "there already" if had else f"{report.status} in {seconds:.0f} s"
@@ -232,7 +274,7 @@ class _Progress:
             print(f"[{self._done}/{self._total}] {case.slug()}: {what}", file=sys.stderr, flush=True)
 
 
-def _against(case: "Case", references: list[str]) -> "tuple[Case | None, BenchReport | None]":
+def _against(case: "AnyCase", references: list[str]) -> "tuple[AnyCase | None, BenchReport | None]":
     """(another case, ``None``) for KEY=VALUE pairs, (``None``, a report) for a file, two ``None`` for nothing."""
     if not references:
         return None, None

@@ -19,9 +19,23 @@ FUNCTION_HELP = (
 )
 Function = Annotated[str | None, typer.Option(help=FUNCTION_HELP, callback=importable)]
 Functions = Annotated[list[str] | None, typer.Option(help=FUNCTION_HELP, callback=importable)]
-#: Options of a workload that a function has too, and those that it has not.
+#: Options of a workload that a function has too.
 _SHARED = ("precision", "mesh")
-_OF_MODELS = frozenset(f.name for f in fields(WorkloadOptions)) - set(_SHARED)
+
+
+def calls(function: Sequence[str] | None) -> list[str]:
+    """The names of several functions, repeated or with commas between them. Raises ``BadConfig``."""
+    return list(dict.fromkeys(name for text in function or () for name in names("--function", text)))
+
+
+def refuse_of_models(given: object, options: type, legal: Sequence[str]) -> None:
+    """Raise ``BadConfig`` for an option that a function has not. options: the dataclass of those of models and functions; legal:
+    names of those that a function has.
+    """
+    for field in fields(options):
+        name = field.name.strip("_").replace("_", "-")
+        if name not in ("function", *legal) and field.default is not MISSING and getattr(given, field.name) != field.default:
+            raise BadConfig(f"--{name}: belongs to --model; legal with --function: --{', --'.join(legal)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +66,8 @@ class FunctionOptions:
         return self.function[0]
 
     def calls(self) -> list[str]:
-        """The names of several functions, repeated or with commas between them. Raises ``BadConfig``."""
-        return list(dict.fromkeys(name for text in self.function or () for name in names("--function", text)))
+        """The names of several functions. Raises ``BadConfig``."""
+        return calls(self.function)
 
     def function_request(
         self, call: str, workload: WorkloadOptions, devices: Sequence[str], command: Sequence[str]
@@ -62,12 +76,7 @@ class FunctionOptions:
 
         Calls the user's code. Raises ``BadConfig`` and ``UnknownName``.
         """
-        for field in fields(WorkloadOptions):
-            if field.name in _OF_MODELS and getattr(workload, field.name) != field.default and field.default is not MISSING:
-                option = f"--{field.name.strip('_').replace('_', '-')}"
-                raise BadConfig(
-                    f"{option}: belongs to --model; legal with --function: --{', --'.join(_SHARED)}, --trips, --kernel"
-                )
+        refuse_of_models(workload, WorkloadOptions, (*_SHARED, "trips", "kernel"))
 
         # The report says what is donated; whether a buffer can be used depends on the device.
         warnings.filterwarnings("ignore", message="Some donated buffers were not usable")

@@ -16,7 +16,7 @@ from cr_jax.version import __version__
 if TYPE_CHECKING:
     from cr_jax.documents.bench_report import BenchReport
     from cr_jax.documents.grid_shard import Grid, ShardCell, ShardNumber
-    from cr_jax.measure.case import Case
+    from cr_jax.measure.cases import AnyCase
     from cr_jax.profiling.function_request import FunctionRequest
     from cr_jax.report.compare import Cell
 
@@ -87,7 +87,7 @@ def _asked_function(request: "FunctionRequest") -> dict[str, Any]:
     }
 
 
-def sweep_shard(shard: str, cases: "Sequence[Case]") -> "list[Case]":
+def sweep_shard(shard: str, cases: "Sequence[AnyCase]") -> "list[AnyCase]":
     """The cases of a sweep that ``shard`` runs. Raises ``BadConfig``."""
     from cr_jax.report.grid_shards import cells_of, shard_number
 
@@ -95,7 +95,7 @@ def sweep_shard(shard: str, cases: "Sequence[Case]") -> "list[Case]":
 
 
 def write_sweep_shard(
-    shard: str, cases: "Sequence[Case]", settings: dict[str, Any], reports: "Sequence[BenchReport]", folder: Path
+    shard: str, cases: "Sequence[AnyCase]", settings: dict[str, Any], reports: "Sequence[BenchReport]", folder: Path
 ) -> None:
     """Write the file of ``shard``, whose cases have ``reports``, to ``folder``.
 
@@ -107,7 +107,8 @@ def write_sweep_shard(
     from cr_jax.report.grid_shards import cells_of, digest, shard_number
 
     number = shard_number(shard)
-    data = {name: digest(plain(read_dataset(name)[0])) for name in dict.fromkeys(case.dataset for case in cases)}
+    names = dict.fromkeys(name for case in cases if (name := case.entry().dataset) is not None)
+    data = {name: digest(plain(read_dataset(name)[0])) for name in names}
     grid = Grid(
         kind="bench-sweep",
         settings={"cases": [plain(case) for case in cases], "dataset_sha256": data} | settings,

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cr_jax.documents.base import Block, Document
+from cr_jax.documents.cost_report import ReportedArgument
 from cr_jax.documents.fields import (
     AboveZero,
     Count,
@@ -20,8 +21,9 @@ from cr_jax.documents.fields import (
     Tool,
     Versions,
 )
+from cr_jax.documents.reported_step import ReportedPhase
 from cr_jax.documents.step_labels import LABEL_RULES, StepLabels, check_labels
-from cr_jax.records import Mode, Phase, Precision
+from cr_jax.records import Mode, Precision
 
 #: The reason for the end of sampling.
 Stopped = Literal["tight", "time limit", "run limit", "clock"]
@@ -32,25 +34,37 @@ Samples = Annotated[
 
 
 class BenchCase(Block):
-    """The request; null: the default."""
+    """The request; null: the default. Functions have neither a data set nor turns: null."""
 
-    model: str
-    dataset: str
+    model: Annotated[str, Meta(description="the model; of functions their calls, with commas between them")]
+    dataset: str | None
     device: str
-    phase: Phase
-    preset: Preset
-    dtype: Literal["float32", "bfloat16"]
+    phase: ReportedPhase
+    preset: Preset | None
+    dtype: Annotated[Literal["float32", "bfloat16"] | None, Meta(description="null: the functions' arguments have their own")]
     precision: Precision
     batch: int | None
-    users: Count
+    users: Count | None
     turns: Annotated[int | None, Meta(description="the last turn T; null: the data set's")]
     turn: Annotated[int | None, Meta(description="the turn t answered; null: the last")]
     mode: Mode | None
     objective: str | None
     items_scored: int | None
-    question_items: Count
-    top_k: Count
+    question_items: Count | None
+    top_k: Count | None
     settings: dict[str, str]
+    functions: Annotated[tuple[str, ...], Meta(description="module:name of each function that was run")] | UnsetType = UNSET
+
+
+class BenchFunction(Block):
+    """A user's function that was run, and on what."""
+
+    call: Annotated[str, Meta(description="module:name, as --function had it")]
+    title: str
+    batch: Annotated[Count | None, Meta(description="Examples of one call; null: no argument was named as the batch")]
+    arguments: tuple[ReportedArgument, ...]
+    made: Annotated[tuple[str, ...], Meta(description="Arguments that were given as shapes, whose values were made")]
+    tag: Tag
 
 
 class BenchModel(Block):
@@ -208,7 +222,7 @@ class BenchStep(Block):
     """One measured step."""
 
     name: str
-    phase: Phase
+    phase: ReportedPhase
     labels: StepLabels
     stages_s: StageSeconds
     time: Annotated[
@@ -272,6 +286,7 @@ class BenchReport(Document):
     command: tuple[str, ...] | None
     case: Annotated[BenchCase, Meta(description="What was asked for; null: the default.")]
     model: Annotated[BenchModel | None, Meta(description="Null: the cell ended before the model was read.")]
+    functions: Annotated[tuple[BenchFunction, ...], Meta(description="Functions that were run.")] | UnsetType = UNSET
     dataset: BenchData | None
     device: BenchDevice | None
     plan: Annotated[SamplingPlan, Meta(description="When sampling stopped.")]

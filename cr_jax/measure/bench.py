@@ -1,34 +1,22 @@
 """A benchmark of one case: stages, first call, steady state, memory and energy, as a bench report."""
 
-import dataclasses
 import gzip
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 from msgspec import convert, structs
 
 from cr_jax.cost.counting.count import count_hlo
-from cr_jax.documents.bench_report import (
-    BenchCase,
-    BenchData,
-    BenchDevice,
-    BenchModel,
-    BenchReport,
-    BenchStep,
-    MeasuredMemory,
-    SamplingPlan,
-    StepComparison,
-)
+from cr_jax.documents.bench_report import BenchDevice, BenchReport, BenchStep, MeasuredMemory, SamplingPlan, StepComparison
 from cr_jax.errors import BadConfig, NotWritten
 from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.measure import device as devices
-from cr_jax.measure import inputs, memory, power, run, worker_process
 from cr_jax.measure import machine as machines
-from cr_jax.measure.case import Case, Prepared, prepare
+from cr_jax.measure import memory, power, run, worker_process
+from cr_jax.measure.cases import AnyCase, AnyPrepared, prepare_case
 from cr_jax.measure.clock import Clock, Plan, interleave, timed
 from cr_jax.measure.statistics import compare, describe
 from cr_jax.records import plain
@@ -43,7 +31,6 @@ from cr_jax.report.bench import (
     error_of,
     measured_memory,
 )
-from cr_jax.report.build import dataset_entry, digest
 from cr_jax.resources import write_atomically
 from cr_jax.steps.step import state_bytes
 from cr_jax.targets.compile import versions
@@ -77,7 +64,7 @@ class Options:
 class Ready:
     """A step about to be measured: compiled, with what its device held before its arguments."""
 
-    prepared: Prepared
+    prepared: AnyPrepared
     compiled: run.Compiled
     program: run.Program
     first_s: float | None
@@ -89,40 +76,40 @@ class Ready:
         return self.compiled.step.name
 
 
-def bench(case: Case, plan: Plan = Plan(), options: Options = Options(), against: Case | None = None) -> BenchReport:
+def bench(case: AnyCase, plan: Plan = Plan(), options: Options = Options(), against: AnyCase | None = None) -> BenchReport:
     """Measure every step of ``case``; with ``against``, each step in turn with the other case's.
 
     Returns a bench report. A step that fails, out of memory too, ends it with ``status`` failed and
     what was predicted of its memory; Ctrl-C with ``status`` interrupted: what was measured so far is
-    kept. Raises ``CrJaxError`` for anything a caller can mend: an unknown name, no such device.
+    kept. Raises ``CrJaxError`` for anything a caller can mend: an unknown name, no such device, a function that raises.
     """
     if options.trace is not None:
         trace_folder(options.trace)  # before anything is measured
     place = devices.attached(case.device)
-    ours = prepare(case)
-    theirs = prepare(against) if against is not None else None
+    ours = prepare_case(case)
+    theirs = prepare_case(against) if against is not None else None
     if theirs is not None and len(theirs.steps) != len(ours.steps):
         raise BadConfig(f"{len(ours.steps)} steps against {len(theirs.steps)}: name one with --mode or --objective")
     if place.platform == "cpu":
         for prepared in (ours, theirs) if theirs is not None else (ours,):
             _has_room(prepared)
-    peaks = devices.peaks(place.accelerator, case.dtype, case.precision)
     meter, no_meter = (options.meter, None) if options.meter else power.find_meter(place.platform)
     warnings = (no_meter,) if options.energy and no_meter else ()
     document = bench_report(_subject(ours, place, plan), __version__, versions(), machines.machine(), options.command, warnings)
-    values = [inputs.weights(p.model) for p in (ours, theirs) if p is not None]
+    starters = [prepared.starter() for prepared in (ours, theirs) if prepared is not None]
     doing = Doing()
     try:
         for number, step in enumerate(ours.steps):
             doing = Doing(step.name)
             sides = [(ours, step)] + ([(theirs, theirs.steps[number])] if theirs is not None else [])
             ready = []
-            for (prepared, each), some in zip(sides, values, strict=True):
-                compiled = run.compile_step(each, place.device, prepared.case.precision, options.clock)
+            peaks = devices.peaks(place.accelerator, ours.dtype(step), case.precision)
+            for (prepared, each), start in zip(sides, starters, strict=True):
+                compiled = prepared.compile(each, place.device, options.clock)
                 doing = Doing(step.name, compiled.predicted_peak_bytes())
                 options.say("compiled", doing)
                 _fits(doing.predicted_peak_bytes, place.platform)
-                ready.append(_start(prepared, compiled, some, options.clock))
+                ready.append(_start(prepared, compiled, start, options.clock))
             entries = _measure(ready, plan, options, peaks, meter)
             compared = (_comparison(entries[0], entries[1], theirs),) if theirs is not None else ()
             document = structs.replace(
@@ -136,7 +123,7 @@ def bench(case: Case, plan: Plan = Plan(), options: Options = Options(), against
     return document
 
 
-def _has_room(prepared: Prepared) -> None:
+def _has_room(prepared: AnyPrepared) -> None:
     """Refuse, before an array is made, steps whose arguments this machine's memory does not hold (``BadConfig``)."""
     memory_bytes = machines.machine().memory_bytes
     for step in prepared.steps:
@@ -155,9 +142,9 @@ def _fits(peak: int | None, platform: str) -> None:
         raise MemoryError(f"the step takes {scaled(peak, 'B')}, this machine has {scaled(memory_bytes, 'B')} of memory")
 
 
-def _start(prepared: Prepared, compiled: run.Compiled, values: dict[str, Any], clock: Clock) -> Ready:
+def _start(prepared: AnyPrepared, compiled: run.Compiled, start: Callable[[run.Compiled], run.Program], clock: Clock) -> Ready:
     before = memory.in_use(compiled.device)
-    program = run.start(compiled, prepared.model, values)
+    program = start(compiled)
     return Ready(prepared, compiled, program, timed(program, clock), before)
 
 
@@ -237,19 +224,11 @@ def _memory(ready: Ready, entry: MeasuredMemory) -> tuple[MeasuredMemory, list[s
     return measured_memory(entry.predicted_peak_bytes, peak, method), said
 
 
-def _comparison(first: BenchStep, second: BenchStep, theirs: Prepared) -> StepComparison:
+def _comparison(first: BenchStep, second: BenchStep, theirs: AnyPrepared) -> StepComparison:
     samples = zip(first.samples_s, second.samples_s, strict=True)
     pairs = [(a, b) for a, b in samples if a is not None and b is not None]
     result = compare([a for a, _ in pairs], [b for _, b in pairs], paired=True) if len(pairs) > 1 else None
-    return comparison(first, second, _differences(theirs), result)
-
-
-def _differences(prepared: Prepared) -> str:
-    case = prepared.case
-    changes = {f.name: getattr(case, f.name) for f in dataclasses.fields(case) if f.name != "settings"}
-    defaults = {f.name: f.default for f in dataclasses.fields(case)}
-    shown = {k: v for k, v in changes.items() if v != defaults[k]} | dict(case.settings)
-    return " ".join(f"{k}={v}" for k, v in shown.items())
+    return comparison(first, second, theirs.case.differences(), result)
 
 
 def with_saved(document: BenchReport, saved: BenchReport, name: str) -> BenchReport:
@@ -275,14 +254,10 @@ def with_saved(document: BenchReport, saved: BenchReport, name: str) -> BenchRep
     return structs.replace(document, comparisons=(*document.comparisons, *compared))
 
 
-def _subject(prepared: Prepared, place: devices.Attached, plan: Plan) -> Subject:
-    spec = prepared.model.spec
-    config, data = plain(prepared.model.config), dataset_entry(prepared.data)
+def _subject(prepared: AnyPrepared, place: devices.Attached, plan: Plan) -> Subject:
     profile = place.accelerator.name if place.accelerator else None
     return Subject(
-        case=convert(plain(prepared.case) | {"turns": prepared.work.turns}, BenchCase),
+        **prepared.described(),
         plan=convert(plain(plan), SamplingPlan),
-        model=BenchModel(name=spec.name, title=spec.title, config=config, config_sha256=digest(config)),
-        dataset=BenchData(name=data.name, title=data.title, sha256=data.sha256),
         device=convert({"platform": place.platform, "kind": place.kind, "profile": profile}, BenchDevice),
     )

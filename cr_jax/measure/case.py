@@ -3,17 +3,24 @@
 import dataclasses
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
+
+from msgspec import convert, structs
 
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.documents.bench_report import BenchCase, BenchData, BenchModel
 from cr_jax.errors import BadConfig, UnknownName
+from cr_jax.measure import inputs, run
+from cr_jax.measure.clock import Clock
 from cr_jax.profiling.pipeline import configure, read_dataset
 from cr_jax.profiling.request import Request
-from cr_jax.records import MODES, Mode, Phase, Workload
+from cr_jax.records import MODES, Mode, Phase, Workload, plain
+from cr_jax.report.build import dataset_entry, digest
 from cr_jax.steps import train, turn
 from cr_jax.steps.step import AbstractModel, Step, abstract_model
+from cr_jax.targets.device_protocol import Device
 
 #: Letters of a case's file name at most, before a digest of the rest.
 _LONGEST = 150
@@ -74,6 +81,16 @@ class Case:
         phases = cast(tuple[Phase, ...], (self.phase,))  # checked by the request
         return Request(**{name: getattr(self, name) for name in shared}, devices=(self.device,), phases=phases)
 
+    def differences(self) -> str:
+        """What is not the default, in words."""
+        entries = {entry.name: entry.default for entry in dataclasses.fields(self) if entry.name != "settings"}
+        changes = {name: getattr(self, name) for name, default in entries.items() if getattr(self, name) != default}
+        return " ".join(f"{key}={value}" for key, value in (changes | dict(self.settings)).items())
+
+    def entry(self) -> BenchCase:
+        """The case as a bench report has it."""
+        return convert(plain(self), BenchCase)
+
     def changed(self, pairs: Mapping[str, str]) -> "Case":
         """The case with fields changed by name (``dtype=bfloat16``); other names are configuration keys."""
         fields, settings = {}, dict(self.settings)
@@ -97,6 +114,29 @@ class Prepared:
     data: Dataset
     model: AbstractModel
     steps: tuple[Step, ...]
+
+    def dtype(self, step: Step) -> str:
+        """The type of the operands of matrix products."""
+        return self.case.dtype
+
+    def compile(self, step: Step, device: Device, clock: Clock) -> run.Compiled:
+        """The program of a step for ``device``."""
+        return run.compile_step(step, device, self.case.precision, clock)
+
+    def starter(self) -> Callable[[run.Compiled], run.Program]:
+        """Makes a program with its arguments on its device; the weights are drawn here, once."""
+        values = inputs.weights(self.model)
+        return lambda compiled: run.start(compiled, self.model, values)
+
+    def described(self) -> dict[str, Any]:
+        """The fields of a bench report that are about the model."""
+        spec = self.model.spec
+        config, data = plain(self.model.config), dataset_entry(self.data)
+        return {
+            "case": structs.replace(self.case.entry(), turns=self.work.turns),
+            "model": BenchModel(name=spec.name, title=spec.title, config=config, config_sha256=digest(config)),
+            "dataset": BenchData(name=data.name, title=data.title, sha256=data.sha256),
+        }
 
 
 def prepare(case: Case) -> Prepared:

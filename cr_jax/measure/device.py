@@ -53,20 +53,29 @@ def none_attached(name: str) -> BadConfig:
     )
 
 
-def peaks(accelerator: Accelerator | None, dtype: str, precision: str) -> PeakRates:
+def peaks(accelerator: Accelerator | None, dtype: str | None, precision: str) -> PeakRates:
     """Peak rates that a step at ``dtype`` and matmul ``precision`` is compared with; ``None``: unknown.
 
-    matmul_type: the type that products are computed in (``cr_jax.catalog.precision``).
+    dtype: ``None`` where products are of several types. matmul_type: the type that products are computed in
+    (``cr_jax.catalog.precision``).
     """
     if accelerator is None:
         return PeakRates()
-    kind = matmul_precision(accelerator, precision, dtype)
+    kind = matmul_precision(accelerator, precision, dtype) if dtype is not None else None
     return PeakRates(
         profile=accelerator.name,
         matmul_type=kind,
         flops_per_s=accelerator.matmul_flops_per_s.get(kind or ""),
         bytes_per_s=accelerator.memory_bandwidth_bytes_per_s,
     )
+
+
+def build_device() -> Device:
+    """The CPU where this process has one, so that an accelerator's peak of memory is the step's own."""
+    try:
+        return jax.devices("cpu")[0]
+    except RuntimeError:
+        return jax.devices()[0]
 
 
 def _profile(device: Device, name: str | None) -> Accelerator | None:

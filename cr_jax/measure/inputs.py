@@ -15,9 +15,9 @@ from flax import nnx
 from jaxtyping import PyTree
 
 from cr_jax.errors import BadConfig
+from cr_jax.measure.device import build_device
 from cr_jax.models.spec import Objective
 from cr_jax.steps.step import AbstractModel, Step
-from cr_jax.targets.device_protocol import Device
 
 #: An array on the host, or random keys, which stay JAX's.
 Held: TypeAlias = np.ndarray | jax.Array
@@ -51,7 +51,7 @@ def weights(model: AbstractModel, seed: int = 0) -> dict[str, Held]:
     They are NumPy arrays, so that a device's memory holds them only as arguments of a step; random
     keys stay JAX's.
     """
-    with jax.default_device(_build_device()):
+    with jax.default_device(build_device()):
         module = model.spec.build(model.config, nnx.Rngs(seed))
     _, abstract = nnx.split(model.module)
     _, state = nnx.split(module)
@@ -82,14 +82,6 @@ def arguments(step: Step, model: AbstractModel, values: Mapping[str, Held], seed
             raise BadConfig(f"step {step.name}: argument {name!r} has the role {role!r}, which has no values")
         arrays.append(value)
     return tuple(arrays)
-
-
-def _build_device() -> Device:
-    """The CPU where this process has one, so that an accelerator's peak of memory is the step's own."""
-    try:
-        return jax.devices("cpu")[0]
-    except RuntimeError:
-        return jax.devices()[0]
 
 
 def _host(x: jax.Array) -> Held:

@@ -4,14 +4,15 @@ import ctypes
 import gc
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cr_jax.measure.case import Case
+from cr_jax.measure.cases import AnyCase
+from cr_jax.measure.inputs import Held
 from cr_jax.measure.run import Compiled, Program
 from cr_jax.records import plain
 from cr_jax.targets.device_protocol import Device
@@ -20,6 +21,8 @@ from cr_jax.targets.supervise import Limits, default_limits, run_worker
 #: Seconds a fresh process may take to import, trace, compile and run a step twice.
 _LIMIT_S = 300.0
 RESIDENT = "growth of a fresh process's resident size over its state after compiling"
+#: The value of a flat argument by its number.
+Values = Callable[[int], Held]
 STATISTICS = "the device's peak of bytes in use, less what was in use before the step's arguments"
 
 
@@ -44,7 +47,7 @@ def device_peak(before: tuple[int, int] | None, after: tuple[int, int] | None) -
 
 
 def fresh_peak(
-    case: Case, step: str, command: Sequence[str], environment: dict[str, str], limits: Limits | None = None
+    case: AnyCase, step: str, command: Sequence[str], environment: dict[str, str], limits: Limits | None = None
 ) -> tuple[int | None, list[str]]:
     """Peak bytes of ``step`` in a process of its own (``resident_growth``), and warnings.
 
@@ -69,17 +72,24 @@ def fresh_peak(
     return peaks[-1], []
 
 
-def resident_growth(compiled: Compiled, proc: Path = Path("/proc/self")) -> int | None:
+def resident_growth(compiled: Compiled, proc: Path = Path("/proc/self"), values: Values | None = None) -> int | None:
     """Bytes by which the peak resident size, the step running twice, exceeds the size before its arguments were made; ``None``
     where the system does not report it. The process must have done nothing else before.
+
+    values: of the flat arguments by number; by default ones, and zeros for whole numbers.
     """
     _map_at_once()
     _warm()
     gc.collect()
     _trim()
     before = _status(proc, "VmRSS")
-    leaves = zip(jax.tree.leaves(compiled.step.arguments), compiled.read, strict=True)
-    program = Program(compiled, tuple(_touched(leaf) if read else _absent(leaf) for leaf, read in leaves))
+    leaves = enumerate(zip(jax.tree.leaves(compiled.step.arguments), compiled.read, strict=True))
+    arrays = [
+        _touched(leaf, None if values is None else values(number)) if read else _absent(leaf) for number, (leaf, read) in leaves
+    ]
+    program = Program(compiled, tuple(arrays))
+    del arrays  # a donated argument has to end with the call that takes it
+    _touched(jax.ShapeDtypeStruct((8,), jnp.float32))  # JAX lets go of the last one's host memory with its next array
     _trim()
     if before is None or not _reset(proc):
         return None
@@ -103,16 +113,16 @@ def _warm() -> None:
     jax.block_until_ready([_touched(jax.ShapeDtypeStruct((8,), kind)) for kind in (jnp.int32, jnp.bfloat16)])
 
 
-def _touched(leaf: jax.ShapeDtypeStruct) -> jax.Array:
-    """An array whose every page is in memory: ones, zeros for whole numbers."""
+def _touched(leaf: jax.ShapeDtypeStruct, value: Held | None = None) -> jax.Array:
+    """An array whose every page is in memory: of ``value``, else ones, zeros for whole numbers."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.random.key(0)
+        return jax.random.key(0) if value is None else jnp.array(value)
     # Out of step with the alignment XLA wants, so that the device gets a buffer of its own, which a
     # step may take; jnp.array would compile a program per shape, and leave its memory behind.
     raw = np.empty(leaf.size * leaf.dtype.itemsize + 64, np.uint8)
     offset = (leaf.dtype.itemsize - raw.ctypes.data) % 64
     view = raw[offset : offset + leaf.size * leaf.dtype.itemsize].view(leaf.dtype).reshape(leaf.shape)
-    view[...] = 1 if jnp.issubdtype(leaf.dtype, jnp.floating) else 0
+    view[...] = np.asarray(value) if value is not None else 1 if jnp.issubdtype(leaf.dtype, jnp.floating) else 0
     return jax.block_until_ready(jax.device_put(view))  # else the host's copy still exists when the step runs
 
 

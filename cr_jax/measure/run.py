@@ -1,9 +1,10 @@
 """Run a step for real: stages timed apart, results fed back as arguments, every call waited for."""
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +25,13 @@ class Compiled:
     step: Step
     executable: jax.stages.Compiled
     device: Device
-    fed_back: tuple[int, ...]
-    """fed_back[i]: the flat argument that the i-th flat result replaces at the next call."""
+    fed_back: tuple[int | None, ...]
+    """fed_back[i]: the flat argument that the i-th flat result replaces at the next call; ``None``: the result is dropped."""
     read: tuple[bool, ...]
     """read[i]: whether the program reads its i-th flat argument; the compiler drops the others."""
     stages_s: dict[str, float | None]
+    structure: Any = None
+    """The arguments and keywords that the executable takes; ``None``: the flat arguments one by one."""
 
     def text(self) -> str:
         """The optimised HLO."""
@@ -51,7 +54,7 @@ class Program:
     """
 
     def __init__(self, compiled: Compiled, arguments: tuple[PyTree, ...]) -> None:
-        self._executable, self._fed_back = compiled.executable, compiled.fed_back
+        self._executable, self._fed_back, self._structure = compiled.executable, compiled.fed_back, compiled.structure
         self.leaves = jax.tree.leaves(arguments)
 
     def __call__(self) -> None:
@@ -64,10 +67,15 @@ class Program:
         return not any(bool(jnp.isnan(x).any()) for x in floats)
 
     def _run(self) -> list[jax.Array]:
-        results = self._executable(*self.leaves)
+        if self._structure is None:
+            results = self._executable(*self.leaves)
+        else:
+            arguments, keywords = jax.tree.unflatten(self._structure, self.leaves)
+            results = jax.tree.leaves(self._executable(*arguments, **keywords))
         jax.block_until_ready(results)
         for number, result in zip(self._fed_back, results, strict=False):
-            self.leaves[number] = result
+            if number is not None:
+                self.leaves[number] = result
         return results
 
 
@@ -89,9 +97,25 @@ def compile_step(step: Step, device: Device, precision: str, clock: Clock = time
         traced = _stage(stages, "trace_s", lambda: jitted.trace(*leaves), clock)
         lowered = _stage(stages, "lower_s", traced.lower, clock)
         executable = _stage(stages, "compile_s", lowered.compile, clock)
+    return Compiled(step, executable, device, tuple(donated), _read(traced), stages)
+
+
+def compile_function(
+    step: Step, fed_back: tuple[int | None, ...], device: Device, trace_s: float | None, clock: Clock = time.perf_counter
+) -> Compiled:
+    """Lower and compile the step of a user's function for ``device``, as its author jitted it. trace_s: seconds of its trace."""
+    traced, stages = step.trace(), {"trace_s": trace_s}
+    with jax.default_device(device), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
+        lowered = _stage(stages, "lower_s", traced.lower, clock)
+        executable = _stage(stages, "compile_s", lowered.compile, clock)
+    return Compiled(step, executable, device, fed_back, _read(traced), stages, executable.in_tree)
+
+
+def _read(traced: jax.stages.Traced) -> tuple[bool, ...]:
     jaxpr = traced.jaxpr.jaxpr
     reads = {id(v) for equation in jaxpr.eqns for v in equation.invars} | {id(v) for v in jaxpr.outvars}
-    return Compiled(step, executable, device, tuple(donated), tuple(id(v) in reads for v in jaxpr.invars), stages)
+    return tuple(id(v) in reads for v in jaxpr.invars)
 
 
 def start(compiled: Compiled, model: AbstractModel, values: Mapping[str, inputs.Held], seed: int = 0) -> Program:

@@ -16,10 +16,11 @@ from typing import Any
 
 from msgspec import convert, structs
 
-from cr_jax.documents.bench_report import BenchCase, BenchReport, SamplingPlan
+from cr_jax.documents.bench_report import BenchReport, SamplingPlan
 from cr_jax.errors import CrJaxError, NotWritten
 from cr_jax.measure import machine, worker_process
 from cr_jax.measure.case import Case
+from cr_jax.measure.cases import AnyCase
 from cr_jax.measure.clock import Plan
 from cr_jax.records import plain
 from cr_jax.report.bench import Doing, Subject, bench_report, failure
@@ -28,7 +29,7 @@ from cr_jax.targets.supervise import Event, Limits, default_limits, run_worker
 from cr_jax.version import __version__
 
 #: Called after each cell: the case, its report, whether it existed already, its seconds.
-Progress = Callable[[Case, BenchReport, bool, float], None]
+Progress = Callable[[AnyCase, BenchReport, bool, float], None]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def cells(
 
 
 def sweep(
-    cases: Iterable[Case],
+    cases: Iterable[AnyCase],
     plan: Plan,
     folder: Path,
     budget: Budget = Budget(),
@@ -101,7 +102,9 @@ def finished(file: Path) -> BenchReport | None:
     return read_bench(file, "legal: an empty folder, or one of an earlier sweep")
 
 
-def run_cell(case: Case, plan: Plan, file: Path, budget: Budget, command: Sequence[str] = worker_process.COMMAND) -> BenchReport:
+def run_cell(
+    case: AnyCase, plan: Plan, file: Path, budget: Budget, command: Sequence[str] = worker_process.COMMAND
+) -> BenchReport:
     """Run one case in a process of its own and write its report to ``file``."""
     events: list[Event] = []
     with tempfile.TemporaryDirectory(prefix="crjax-") as place:
@@ -124,11 +127,11 @@ def run_cell(case: Case, plan: Plan, file: Path, budget: Budget, command: Sequen
     return document
 
 
-def _failed(case: Case, plan: Plan, reason: str, events: Sequence[Event]) -> BenchReport:
+def _failed(case: AnyCase, plan: Plan, reason: str, events: Sequence[Event]) -> BenchReport:
     """The report of a cell whose process ended before it wrote one."""
     memory = any(word in reason.lower() for word in ("memory", "sigkill", "resource_exhausted"))
     last = next((event for event in reversed(events) if event.get("event") == "compiled"), {})
     doing = Doing(last.get("step"), last.get("predicted_peak_bytes"))
-    subject = Subject(convert(plain(case), BenchCase), convert(plain(plan), SamplingPlan))
+    subject = Subject(case.entry(), convert(plain(plan), SamplingPlan))
     report = bench_report(subject, __version__, {}, machine.machine(), None)
     return structs.replace(report, status="failed", error=failure("out of memory" if memory else "failed", reason, doing))

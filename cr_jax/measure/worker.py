@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+import time
 from typing import Any, NoReturn, TextIO
 
 from cr_jax.json_text import read_json
@@ -35,24 +36,26 @@ def answer(arguments: list[str], pipe: TextIO) -> int:
 
 
 def _memory(request: dict[str, Any], pipe: TextIO) -> None:
-    from cr_jax.measure import device, memory, run
-    from cr_jax.measure.case import Case, prepare
+    from cr_jax.measure import device, memory
+    from cr_jax.measure.cases import prepare_case, read_case
+    from cr_jax.measure.function_case import PreparedFunctions
 
-    prepared = prepare(Case(**request["case"]))
+    prepared = prepare_case(read_case(request["case"]))
     step = next(s for s in prepared.steps if s.name == request["step"])
     place = device.attached(prepared.case.device).device
-    compiled = run.compile_step(step, place, prepared.case.precision)
-    _say(pipe, event="memory", peak_bytes=memory.resident_growth(compiled))
+    compiled = prepared.compile(step, place, time.perf_counter)
+    values = prepared.value(step) if isinstance(prepared, PreparedFunctions) else None
+    _say(pipe, event="memory", peak_bytes=memory.resident_growth(compiled, values=values))
 
 
 def _bench(request: dict[str, Any], pipe: TextIO) -> None:
     from cr_jax.measure.bench import Options, bench
-    from cr_jax.measure.case import Case
+    from cr_jax.measure.cases import read_case
     from cr_jax.measure.clock import Plan
     from cr_jax.report.document import write
 
     options = Options(**request["options"], say=lambda stage, doing: _say(pipe, event=stage, **doing._asdict()))
-    document = bench(Case(**request["case"]), Plan(**request["plan"]), options)
+    document = bench(read_case(request["case"]), Plan(**request["plan"]), options)
     write(document, request["result"])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -20,9 +21,9 @@ def render_bench(report: BenchReport) -> RenderableType:
     """Header, steady state, stages, achieved rates, memory and energy, comparisons, warnings."""
     report = shown(report)
     parts: list[RenderableType] = [_header(report)]
-    steps = report.steps
+    steps, case = report.steps, report.case
     if steps:
-        parts += [_times(steps), _stages(steps), _achieved(steps)]
+        parts += [_times(steps, case.functions is UNSET), _stages(steps), _achieved(steps)]
     if report.comparisons:
         parts.append(_comparisons(report.comparisons))
     parts.append(_notes(report))
@@ -48,8 +49,8 @@ def render_sweep(reports: Sequence[BenchReport]) -> RenderableType:
     )
     for report in map(shown, reports):
         case = report.case
-        size = case.users if case.phase == "infer" else case.batch or "published"
-        head = [case.model, case.dataset, case.phase]
+        size = case.users if case.phase == "infer" else case.batch or ("published" if case.dataset else "-")
+        head = [case.model, case.dataset or "-", case.phase]
         for step in report.steps:
             labels, time, rate = step.labels, step.time, step.achieved
             size = known(labels.users) or known(labels.batch) or size
@@ -57,7 +58,7 @@ def render_sweep(reports: Sequence[BenchReport]) -> RenderableType:
                 *head,
                 step.name,
                 str(size),
-                case.dtype,
+                case.dtype or "-",
                 milliseconds(time.median_s),
                 _half_width(time),
                 _number(step.rates.turns_per_s),
@@ -69,7 +70,7 @@ def render_sweep(reports: Sequence[BenchReport]) -> RenderableType:
             error = report.error
             peak = f"predicted {scaled(error.predicted_peak_bytes, 'B')}"
             what = f"{error.kind}: {error.reason[:60]}"
-            table.add_row(*head, what, str(size), case.dtype, *["-"] * 5, peak, style="red")
+            table.add_row(*head, what, str(size), case.dtype or "-", *["-"] * 5, peak, style="red")
     return table
 
 
@@ -81,21 +82,34 @@ def milliseconds(seconds: float | None) -> str:
 def _header(report: BenchReport) -> Text:
     case, machine, device = report.case, report.machine, report.device
     text = Text()
-    model, data = report.model, report.dataset
-    named = f"{model.title} on {data.title}" if model and data else f"{case.model} on {case.dataset}"
-    text.append(named, style="bold")
-    where = f"{device.kind} ({device.platform})" if device else case.device
-    text.append(f" · measured on {where} · {case.dtype}, precision {case.precision} · {case.phase}\n")
+    functions, where = known(report.functions), f"{device.kind} ({device.platform})" if device else case.device
+    text.append(_named(report), style="bold")
+    computed = f"precision {case.precision}" if functions else f"{case.dtype}, precision {case.precision} · {case.phase}"
+    text.append(f" · measured on {where} · {computed}\n")
     text.append(
         f"{machine.cpu}, {machine.cores} cores, {scaled(machine.memory_bytes, 'B')}, {machine.system} · "
         + ", ".join(f"{k} {v}" for k, v in report.versions.items() if v is not None and k in ("python", "jax", "jaxlib"))
-        + f" · preset {case.preset}, turns 0 to {case.turns}\n",
+        + ("\n" if functions else f" · preset {case.preset}, turns 0 to {case.turns}\n"),
         style="dim",
     )
+    for one in functions or ():
+        arrays, made = len(one.arguments), len(one.made)
+        donated = sum(argument.donated for argument in one.arguments)
+        text.append(
+            f"{one.call}: {one.title}, {arrays} arrays as arguments, {made} of them made, {donated} donated\n", style="dim"
+        )
     return text
 
 
-def _times(steps: Sequence[BenchStep]) -> Table:
+def _named(report: BenchReport) -> str:
+    case, model, data = report.case, report.model, report.dataset
+    if known(report.functions) is not None and model is not None:
+        return model.title
+    return f"{model.title} on {data.title}" if model and data else f"{case.model} on {case.dataset}"
+
+
+def _times(steps: Sequence[BenchStep], turns: bool) -> Table:
+    """turns: whether steps may answer turns, as those of models."""
     note = (
         "±: half of where the median of another run is expected · percentiles need samples beyond them · "
         "times of one call, waited for"
@@ -113,7 +127,7 @@ def _times(steps: Sequence[BenchStep]) -> Table:
         "p99",
         "min",
         "samples",
-        "turns/s",
+        *(("turns/s",) if turns else ()),
         "examples/s",
         note=note,
     )
@@ -128,7 +142,7 @@ def _times(steps: Sequence[BenchStep]) -> Table:
             *(milliseconds(getattr(time, p)) for p in _PERCENTILES),
             milliseconds(time.min_s),
             f"{time.samples:,}",
-            _number(rates.turns_per_s),
+            *((_number(rates.turns_per_s),) if turns else ()),
             _number(rates.examples_per_s),
         )
     return table

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, cast
 
-from msgspec import convert
+from msgspec import UNSET, UnsetType, convert
 
 from cr_jax.cost.counting.hlo_count import HloCount
 from cr_jax.documents.bench_report import (
@@ -14,6 +14,7 @@ from cr_jax.documents.bench_report import (
     BenchData,
     BenchDevice,
     BenchError,
+    BenchFunction,
     BenchModel,
     BenchReport,
     BenchStep,
@@ -28,9 +29,10 @@ from cr_jax.documents.bench_report import (
     StepTime,
 )
 from cr_jax.documents.fields import Tool
+from cr_jax.documents.reported_step import ReportedPhase
 from cr_jax.documents.step_labels import StepLabels
 from cr_jax.printable import named, one_line, redacted
-from cr_jax.records import Labels, Phase, TrainingLabels, labels_document
+from cr_jax.records import FunctionLabels, Labels, TrainingLabels, labels_document
 
 #: The p value below which a ratio is called a difference.
 SIGNIFICANT = 0.05
@@ -47,15 +49,22 @@ DEFINITIONS = {
     "matmul_utilisation": "matmul operations per second over the profile's peak; null where that is unknown",
 }
 
+#: The same of a user's functions.
+OF_FUNCTIONS = {name: text for name, text in DEFINITIONS.items() if name != "turn"} | {
+    "step": "one call of the function's program on arrays that are there; a donated array is replaced by the result that "
+    "continues it, and Python's part of the call is not in the time"
+}
+
 
 class Subject(NamedTuple):
-    """A measured case; model, data and device are ``None`` where it ended before they were read."""
+    """A measured case; model, data and device are ``None`` where it ended before they were read, and where there are none."""
 
     case: BenchCase
     plan: SamplingPlan
     model: BenchModel | None = None
     dataset: BenchData | None = None
     device: BenchDevice | None = None
+    functions: tuple[BenchFunction, ...] | UnsetType = UNSET
 
 
 class PeakRates(NamedTuple):
@@ -115,11 +124,12 @@ def bench_report(
         command=None if given is None else tuple(given),
         case=subject.case,
         model=subject.model,
+        functions=subject.functions,
         dataset=subject.dataset,
         device=subject.device,
         plan=subject.plan,
         machine=machine,
-        definitions=DEFINITIONS,
+        definitions=DEFINITIONS if subject.case.functions is UNSET else OF_FUNCTIONS,
         status="measured",
         error=None,
         steps=(),
@@ -133,12 +143,12 @@ def bench_step(
 ) -> BenchStep:
     """One step's figures, without measured memory and energy."""
     median, turns = step.time.median_s, step.labels.conversational_turns
-    examples = step.labels.batch if isinstance(step.labels, TrainingLabels) else None
+    examples = step.labels.batch if isinstance(step.labels, TrainingLabels | FunctionLabels) else None
     achieved = _achieved(count, median, peaks)
     return BenchStep(
         name=step.name,
-        phase=cast(Phase, step.labels.phase),
-        labels=convert(labels_document(step.labels), StepLabels),
+        phase=cast(ReportedPhase, step.labels.phase),
+        labels=step_labels(step.labels),
         stages_s=StageSeconds(**step.stages, tag="measured"),
         time=step.time,
         rates=StepRates(
@@ -165,6 +175,13 @@ def bench_step(
         samples_s=tuple(step.times_s),
         warnings=(*step.warnings, *_outliers(step.time), *_beyond(achieved)),
     )
+
+
+def step_labels(labels: Labels) -> StepLabels:
+    """The labels as a report has them; those of a function without a batch are empty."""
+    given = labels_document(labels)
+    unknown = isinstance(labels, FunctionLabels) and labels.batch is None
+    return StepLabels() if unknown else convert(given, StepLabels)
 
 
 def measured_memory(predicted: int | None, measured: int | None, method: str | None) -> MeasuredMemory:

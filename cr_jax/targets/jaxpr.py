@@ -62,6 +62,19 @@ def _times(name: str, params: Mapping[str, Any]) -> int:
     return prod(size for size in grid if isinstance(size, int))
 
 
+def product_types(jaxpr: "Jaxpr | ClosedJaxpr") -> set[tuple[str, str]]:
+    """(type of the operands, precision asked for) of every matrix product; operands of two types are ``mixed``."""
+    found: set[tuple[str, str]] = set()
+    equations: list[Any] = getattr(jaxpr, "jaxpr", jaxpr).eqns
+    for equation in equations:
+        if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            types = {str(operand.aval.dtype) for operand in equation.invars}
+            found.add((types.pop() if len(types) == 1 else "mixed", str(equation.params["precision"])))
+        for inner in inner_jaxprs(equation.params):
+            found |= product_types(inner)
+    return found
+
+
 def inner_jaxprs(params: Mapping[str, Any]) -> "list[Jaxpr | ClosedJaxpr]":
     """The (closed) jaxprs among an equation's parameters: bodies, branches, called functions."""
     items = [item for value in params.values() for item in (value if isinstance(value, list | tuple) else (value,))]

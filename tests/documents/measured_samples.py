@@ -186,6 +186,8 @@ def bench_report():
     case = dict.fromkeys(("batch", "turns", "turn", "mode", "objective", "items_scored"))
     case |= {"model": "dmn", "dataset": "cell-phones", "device": "cpu", "phase": "train", "preset": "published"}
     case |= {"dtype": "float32", "precision": "default", "users": 1, "question_items": 10, "top_k": 10, "settings": {"a": "1"}}
+    argument = {"name": "x", "role": "batch", "shape": [4, 2], "dtype": "float32", "bytes": 32, "donated": False}
+    function = {"call": "m:f", "title": "f", "batch": 4, "arguments": [argument], "made": ["x"], "tag": "counted"}
     order = "model dataset device phase preset dtype precision batch users turns turn mode objective items_scored question_items"
     return {
         "schema": "urn:cr-jax:schema:bench-report:1.0",
@@ -195,8 +197,9 @@ def bench_report():
         "tool": {"name": "cr-jax", "version": "0"},
         "versions": {"jax": "0"},
         "command": None,
-        "case": {key: case[key] for key in (*order.split(), "top_k", "settings")},
+        "case": {key: case[key] for key in (*order.split(), "top_k", "settings")} | {"functions": ["m:f"]},
         "model": {"name": "dmn", "title": "DMN", "config": {"classes": 9}, "config_sha256": hash_of},
+        "functions": [function],
         "dataset": {"name": "cell-phones", "title": "Cell Phones", "sha256": hash_of},
         "device": {"platform": "cpu", "kind": "cpu", "profile": None},
         "plan": {"warmup": 1, "runs": 3, "seconds": None, "limit_s": 9.5, "tightness": 0.05, "most_runs": 9},
