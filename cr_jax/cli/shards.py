@@ -74,7 +74,7 @@ def _asked_function(request: "FunctionRequest") -> dict[str, Any]:
     """The same of a function; of its arguments, the shapes and types."""
     from cr_jax.steps.function import argument_shapes
 
-    user, given = request.function, request.assumptions
+    user, given = request.function, request.known
     chosen = {name: plain(getattr(user, name)) for name in ("donate", "static", "weights", "batch", "name")}
     return {
         "function": request.call,
