@@ -29,13 +29,14 @@ class CompressOptions:
     item_rank: Annotated[int | None, typer.Option(help="Rank of the item table, by truncated SVD (dmn, srnn-ae).")] = None
     item_codes: Annotated[int | None, typer.Option(help="Parts of an item's vector, by product quantisation (dmn).")] = None
     item_centroids: Annotated[int | None, typer.Option(help="Vectors that items share in each part. Default: 256.")] = None
+    weights: Annotated[str | None, typer.Option(help="Type of the weights: bfloat16 or int8 (dmn, mmn, pmmn).")] = None
     dataset: Annotated[Path | None, typer.Option(help="The run's data: both runs are ranked on its test part.")] = None
     reviews: Annotated[Path | None, typer.Option(help="The run's 5-core reviews, with --dataset.")] = None
     model: OptionalModel = None
 
     def settings(self) -> dict[str, str]:
         """The choices as configuration values. Raises ``BadConfig`` where none is made."""
-        given = {key: getattr(self, key) for key in ("item_rank", "item_codes", "item_centroids")}
+        given = {key: getattr(self, key) for key in ("item_rank", "item_codes", "item_centroids", "weights")}
         chosen = {key: str(value) for key, value in given.items() if value is not None}
         if not chosen:
             raise BadConfig(f"nothing to compress; legal: {', '.join('--' + key.replace('_', '-') for key in given)}")

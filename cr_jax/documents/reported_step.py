@@ -188,6 +188,13 @@ class ReportedStep(Block):
         ]
         | UnsetType
     ) = UNSET
+    product_types: (
+        Annotated[
+            dict[str, Count],
+            Meta(description="of the compiled matrix products, FLOPs by the HLO type of the operands; only of quantised weights"),
+        ]
+        | UnsetType
+    ) = UNSET
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` where a required label of the phase is missing."""

@@ -154,6 +154,7 @@ def prepare(case: Case) -> Prepared:
 
 def _steps(case: Case, model: AbstractModel, work: Workload) -> tuple[Step, ...]:
     if case.phase == "train":
+        train.check_trainable(model)
         steps = train.training_steps(model, work)
         if case.objective is None:
             return steps

@@ -12,6 +12,8 @@ LARGEST = 10**8
 UNROLLED = 100
 #: Centroids that a code of one byte tells apart.
 CENTROIDS = 256
+#: Types that weights can be held in after training.
+WEIGHTS = ("float32", "bfloat16", "int8")
 #: The metadata of a field of a configuration that documents leave out at its default: the published model has no such choice.
 OPTIONAL = {LEFT_OUT: True}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
@@ -83,6 +85,12 @@ def check_item_table(rank: int | None, sides: tuple[int, int], codes: int | None
         )
     if not 2 <= centroids <= CENTROIDS:
         raise BadConfig(f"item_centroids={_shown(centroids)}: a code is a byte; legal: 2 to {CENTROIDS}")
+
+
+def check_weights(weights: str) -> None:
+    """Refuse a type that no weights are held in: ``BadConfig``."""
+    if weights not in WEIGHTS:
+        raise BadConfig(f"weights={weights!r}: legal: {', '.join(WEIGHTS)}")
 
 
 def _shown(value: int) -> str:

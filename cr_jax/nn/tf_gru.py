@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from cr_jax.nn.bias import add_bias
 from cr_jax.nn.module import Module, PublicNames, scoped
+from cr_jax.nn.quantised import beside
 
 glorot = nnx.initializers.glorot_uniform()
 
@@ -99,11 +100,16 @@ class GRU(Module):
 
     def zeros(self, batch: int) -> Float[Array, "B H"]:
         """The state before the first step, in the weights' type."""
-        return jnp.zeros((batch, self.hidden), self.gates_kernel.dtype)
+        return jnp.zeros((batch, self.hidden), self.dtype)
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The type of the states."""
+        return self.gates_kernel.dtype
 
     def _project(self, x):
         e = self.inputs
-        kernel = jnp.concatenate([self.gates_kernel[:e], self.candidate_kernel[:e]], axis=1)
+        kernel = beside([self.gates_kernel[:e], self.candidate_kernel[:e]])
         return add_bias(x @ kernel, jnp.concatenate([self.gates_bias[...], self.candidate_bias[...]]))
 
     def _advance(self):

@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from cr_jax.catalog import load
 from cr_jax.catalog.precision import matmul_precision
@@ -25,7 +25,7 @@ from cr_jax.printable import redact, redacted
 from cr_jax.profiling.stages import Compiled, Configured, FunctionSubject, ModelSubject, Predicted
 from cr_jax.records import MODES, Workload, plain
 from cr_jax.report import build
-from cr_jax.report.step_figures import reported_step
+from cr_jax.report.step_figures import product_types, reported_step
 from cr_jax.targets.compile import versions
 from cr_jax.version import __version__
 
@@ -49,6 +49,11 @@ def _of_model(predicted: Predicted, subject: ModelSubject) -> CostReport:
     paper = beside_table_ii(spec.name, data, config, spec.paper_count(config, trainable))
     account = build.parameter_account(parameters, paper, counted)
     steps = _steps(predicted, epochs)
+    if getattr(config, "weights", "float32") != "float32":
+        steps = tuple(
+            structs.replace(step, product_types=product_types(one.program)) if one.program else step
+            for step, one in zip(steps, counted, strict=True)
+        )
     turns = build.turn_rows(counted)
     answered_both_ways = {row.mode for row in turns} == set(MODES)
     return CostReport(

@@ -122,6 +122,7 @@ def trace(configured: Configured) -> Traced:
     turn.check_turns(model, work, getattr(configured.config, "items", configured.data.items))  # --set may change it
     steps: list[Step] = []
     if "train" in request.phases:
+        train.check_trainable(model)
         steps += train.training_steps(model, work)
     if "precompute" in request.phases or "infer" in request.phases:
         items = turn.precompute_step(model, work)

@@ -18,6 +18,7 @@ from cr_jax.render.module_passes import module_passes
 from cr_jax.render.modules import DEPTH, render_modules
 from cr_jax.render.phrases import whole_count
 from cr_jax.render.predicted import render_predicted
+from cr_jax.render.product_types import product_types_line
 from cr_jax.units import count, scaled
 
 
@@ -42,6 +43,8 @@ def render_cost(report: CostReport, memory: bool = False, depth: int | None = No
         parts.append(_precompute(items))
     if report.turns:
         parts.append(_turns(report))
+    if (types := product_types_line(report.steps)) is not None:
+        parts.append(types)
     predicted = render_predicted(report, grid)
     if predicted is not None:
         parts.append(predicted)

@@ -1,5 +1,6 @@
 """One step of the cost report from its counts."""
 
+from collections import Counter
 from dataclasses import fields
 from typing import Any
 
@@ -7,6 +8,7 @@ from msgspec import UNSET, UnsetType, convert
 
 from cr_jax.cost.counting.hlo_count import HloCount
 from cr_jax.cost.memory.memory_account import memory_account
+from cr_jax.cost.operations.program import Program
 from cr_jax.documents.counts import CountedConditional, DeclaredCall, OperationCosts, UncountedOperation
 from cr_jax.documents.prediction import StepPrediction
 from cr_jax.documents.reported_step import (
@@ -26,6 +28,17 @@ from cr_jax.hlo.fingerprint import fingerprint
 from cr_jax.records import CompiledStep, FunctionLabels, Labels, TrainingLabels, TurnLabels
 from cr_jax.report.build import CountedStep
 from cr_jax.report.hlo_count import counted_collectives, counted_loops
+
+
+def product_types(program: Program) -> dict[str, int]:
+    """FLOPs of the matrix products of a program by the HLO type of their operands."""
+    by_type: Counter[str] = Counter()
+    for operation in program.operations:
+        flops, products = operation.times * operation.cost.matmul_flops, operation.products
+        of_all = sum(product.flops for product in products)
+        for product in products if flops else ():
+            by_type[product.dtype] += flops * product.flops // of_all
+    return dict(sorted(by_type.items()))
 
 
 def reported_step(

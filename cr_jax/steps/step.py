@@ -86,18 +86,18 @@ class AbstractModel:
             if isinstance(variable, nnx.RngState):
                 continue
             owner = next((owners[path[:n]] for n in range(len(path), -1, -1) if path[:n] in owners), self.module)
-            value = variable.get_value()
-            rows.append(
-                Parameter(
-                    path=".".join(map(str, path)),
-                    module=getattr(owner, "scope", "") or self.spec.name,
-                    shape=tuple(value.shape),
-                    dtype=str(value.dtype),
-                    size=value.size,
-                    bytes=value.size * value.dtype.itemsize,
-                    trainable=not isinstance(variable, Frozen) and any(o.trains(path, variable) for o in objectives),
+            for leaf, value in jax.tree_util.tree_leaves_with_path(variable.get_value()):  # several of a quantised matrix
+                rows.append(
+                    Parameter(
+                        path=".".join(map(str, path)) + jax.tree_util.keystr(leaf),
+                        module=getattr(owner, "scope", "") or self.spec.name,
+                        shape=tuple(value.shape),
+                        dtype=str(value.dtype),
+                        size=value.size,
+                        bytes=value.size * value.dtype.itemsize,
+                        trainable=not isinstance(variable, Frozen) and any(o.trains(path, variable) for o in objectives),
+                    )
                 )
-            )
         return tuple(sorted(rows, key=lambda p: p.path))
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PyTree
 
+from cr_jax.errors import BadConfig
 from cr_jax.models.spec import Batch, Objective, Weights
 from cr_jax.nn.module import Frozen
 from cr_jax.records import TrainingLabels, Workload
@@ -74,6 +75,12 @@ def batch_inputs(model: AbstractModel, objective: Objective, work: Workload, bat
         )
         for one in given
     }
+
+
+def check_trainable(model: AbstractModel) -> None:
+    """Refuse to train a model whose weights are all frozen (``BadConfig``)."""
+    if not any(parameter.trainable for parameter in model.parameters()):
+        raise BadConfig(f"no weight of this {model.spec.name} is trained; legal: phases precompute and infer, or float32 weights")
 
 
 def training_steps(model: AbstractModel, work: Workload) -> tuple[Step, ...]:

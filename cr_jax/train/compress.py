@@ -16,7 +16,8 @@ from cr_jax.files import expanded, read_text
 from cr_jax.models import spec as specs
 from cr_jax.models.spec import Weights
 from cr_jax.nn.module import Module
-from cr_jax.records import plain
+from cr_jax.nn.quantised import in_type
+from cr_jax.records import Configuration, plain
 from cr_jax.resources import write_atomically
 from cr_jax.steps.step import abstract_model
 from cr_jax.train.checkpoint import Checkpoints
@@ -28,7 +29,7 @@ from cr_jax.train.run import folder_of
 from cr_jax.train.state import named, unnamed
 
 #: The configuration keys that say how a trained model's weights are held.
-CHOICES = ("item_rank", "item_codes", "item_centroids")
+CHOICES = ("item_rank", "item_codes", "item_centroids", "weights")
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,11 @@ def compressed(run: FinishedRun, settings: Mapping[str, str]) -> Compressed:
     config = specs.override(run.spec, run.config, chosen)
     if config == run.config:
         raise BadConfig(f"{run.where}: nothing to compress; legal: a choice of {', '.join(CHOICES)} that the run does not have")
-    teacher, student = concrete(run), run.spec.build(config, nnx.Rngs(0))
+    if _in_float32(run.config) != run.config:
+        raise BadConfig(f"{run.where}: its weights are compressed already; legal: a run with float32 weights")
+    teacher, student = concrete(run), run.spec.build(_in_float32(config), nnx.Rngs(0))
     initial_student_parameters(teacher, student)
+    in_type(student, getattr(config, "weights", "float32"))
     errors = {".".join(map(str, path)): _error(table_at(teacher, path), table_at(student, path)) for path in item_tables(student)}
     # Its origin is part of its identity: it is not to be trained on as if it were the first.
     origin = {"config": plain(config), "compressed": {"sha256": run.sha256(), "settings": chosen}}
@@ -87,6 +91,10 @@ def ranked(run: FinishedRun, dataset: str | Path, reviews: str | Path | None = N
     examples = run.spec.training.examples(corpus, run.config, run.split_seed)
     merge = abstract_model(run.spec, run.config).merger()
     return Tester(run.spec, merge, examples).ranked(_state(run), part)
+
+
+def _in_float32(config: Configuration) -> Configuration:
+    return dataclasses.replace(config, weights="float32") if hasattr(config, "weights") else config
 
 
 def _state(run: FinishedRun) -> Weights:

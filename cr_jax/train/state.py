@@ -15,7 +15,7 @@ from cr_jax.nn.module import Frozen, Module
 from cr_jax.records import Workload
 from cr_jax.steps.sharding import Sharding
 from cr_jax.steps.step import AbstractModel
-from cr_jax.steps.train import training_step
+from cr_jax.steps.train import check_trainable, training_step
 from cr_jax.train import hosts
 
 #: A tree's arrays in order.
@@ -99,6 +99,7 @@ class TrainState:
     def __init__(
         self, model: AbstractModel, objectives: tuple[Objective, ...], work: Workload, seed: int, layout: Layout
     ) -> None:
+        check_trainable(model)
         self.model, self.layout = model, layout
         # One program, not one for each initialiser.
         first = jax.jit(lambda: nnx.state(model.spec.build(model.config, nnx.Rngs(seed))))()

@@ -72,6 +72,26 @@ def test_other_weights_are_as_they_were(trained):
         np.testing.assert_array_equal(made.weights[name], run.weights[name])
 
 
+@pytest.mark.parametrize(("weights", "share"), [("bfloat16", 0.5), ("int8", 0.5)])
+def test_quantised_weights_rank_and_recommend(trained, tmp_path, weights, share):
+    folder, path, found = trained
+    run = read_run(folder)
+    result = invoke("compress", folder, "--weights", weights, "--out", tmp_path / "q", "--dataset", path)
+    assert result.exit_code == 0, result.output
+    small = read_run(tmp_path / "q")
+    before, after = (sum(a.nbytes for a in one.weights.values()) for one in (run, small))
+    assert after <= share * before and {a.dtype.name for a in small.weights.values()} <= {weights, "float32"}
+    mrr = ranked(small, path).figures()["mrr"]
+    assert f"after: mrr {mrr:.4f}" in result.output
+    assert mrr == pytest.approx(found.report.test["ranking"]["mrr"], abs=0.05)
+    mine, talks = Recommender(tmp_path / "q", 5), list(read_corpus(path).conversations["test"])[:2]
+    mine.prepare(talks)
+    _, answer = mine.turn(mine.start(), talks[0], 0)
+    assert len(answer.items) == 5 and all(np.isfinite(score) for _, score in answer.items)
+    with pytest.raises(BadConfig, match=r"compressed already"):
+        compressed(small, {"item_rank": "2"})
+
+
 def test_what_cannot_be_is_refused(trained, tmp_path):
     folder, path, _ = trained
     run = read_run(folder)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig
-from cr_jax.models.config_checks import OPTIONAL, UNROLLED, at_most, check_item_table, positive
+from cr_jax.models.config_checks import OPTIONAL, UNROLLED, at_most, check_item_table, check_weights, positive
 from cr_jax.records import Workload
 
 #: Answer classes that are words, not items (the paper's Cell Phones and CDs figures are near it).
@@ -26,6 +26,7 @@ class Config:
     item_rank: int | None = field(default=None, metadata=OPTIONAL)
     item_codes: int | None = field(default=None, metadata=OPTIONAL)
     item_centroids: int = field(default=256, metadata=OPTIONAL)
+    weights: str = field(default="float32", metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         sizes = {"classes": self.classes, "items": self.items, "facts": self.facts}
@@ -33,6 +34,7 @@ class Config:
         at_most(UNROLLED, hops=self.hops)
         if self.classes < self.items:
             raise BadConfig(f"classes={self.classes}: every item is a class; legal: {self.items} or more")
+        check_weights(self.weights)
         check_item_table(self.item_rank, (self.hidden, self.classes), self.item_codes, self.item_centroids)
 
 
@@ -48,6 +50,7 @@ FIELDS = {
     "item_rank": "rank R of the answer matrix, kept as the product of two; none: the full matrix, as published",
     "item_codes": "parts M that an answer column is put together from, each shared by many classes; none: the full matrix",
     "item_centroids": "vectors K that the columns share in each part, where item_codes is set",
+    "weights": "type of the weights, which are not trained unless it is float32: bfloat16, or int8 of matrices",
 }
 
 

@@ -27,13 +27,14 @@ class InputModule(Module):
     def __call__(self, text: Float[Array, "B P E"], ends: Int[Array, "B F"]) -> Float[Array, "B F H"]:
         """The state at each sentence end; ends: word index of each ".", right-padded with 0."""
         valid = until(jnp.max(ends, axis=1), text.shape[1])
-        outputs, _ = self.encoder(text, valid, self.encoder.zeros(text.shape[0]))
+        outputs, _ = self.encoder(text.astype(self.encoder.dtype), valid, self.encoder.zeros(text.shape[0]))
         return fact_states(outputs, ends)
 
     @scoped
     def question(self, words: Float[Array, "B Q E"]) -> Float[Array, "B H"]:
         """The last state; the length is the number of words whose largest component is not 0."""
         lengths = jnp.sum(jnp.max(words, axis=2) != 0, axis=1)
+        words = words.astype(self.encoder.dtype)
         return self.encoder.last(words, until(lengths, words.shape[1]), self.encoder.zeros(words.shape[0]))
 
 

@@ -29,6 +29,7 @@ from cr_jax.models.dmn.paper_count import with_optimizer
 from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import Module, PublicNames, name_scopes
 from cr_jax.nn.optimizers import tf_adam
+from cr_jax.nn.quantised import in_type
 from cr_jax.nn.tf_gru import gru_names, until
 from cr_jax.records import Workload, bucket
 
@@ -52,7 +53,7 @@ class DMN(Module):
 
 def build(config: Config, rngs: nnx.Rngs) -> DMN:
     """A DMN with TensorFlow's initialisers (Glorot uniform; GRU gate bias 1, candidate bias 0)."""
-    return name_scopes(DMN(config, rngs), "dmn")
+    return in_type(name_scopes(DMN(config, rngs), "dmn"), config.weights)
 
 
 def loss(model: DMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[str, Array]]:
@@ -100,12 +101,12 @@ def turn(model: DMN, side: None, state: State, utterance: dict[str, Array]) -> t
     its state. A user past the last slot forgets the oldest fact.
     """
     del side
-    words, lengths = utterance["words"], utterance["lengths"]
+    encoder = model.input_module.encoder
+    words, lengths = utterance["words"].astype(encoder.dtype), utterance["lengths"]
     expect_state(state, jax.eval_shape(lambda: start(model, None, words.shape[0])))
     slots = model.config.facts
     spoke, later = lengths > 0, (lengths > 0) & (state.turns > 0)
     # The previous sentence end is encoded only now, when it is no longer the last one; the new end waits.
-    encoder = model.input_module.encoder
     fact = jnp.where(later[:, None], encoder.step(state.end, state.encoder), state.encoder)
     words_before_end = until(lengths - 1, words.shape[1] - 1)
     reached = encoder.last(words[:, :-1], words_before_end, fact)
@@ -249,7 +250,7 @@ SPEC = Spec(
         limits="the newest facts, one slot per turn and one for the request",
     ),
     published=published,
-    paper_count=lambda config, trainable: with_optimizer(trainable),
+    paper_count=lambda config, trainable: with_optimizer(trainable) if config.weights == "float32" else None,
     scores_subset=False,
     training=Training((Stage(("answer",), steps=100_000),), examples, turn_encoder),
 )

@@ -1,11 +1,12 @@
 """Dimensions of MMN and PMMN, and how they follow from a data set."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.errors import BadConfig
-from cr_jax.models.config_checks import positive
+from cr_jax.models.config_checks import OPTIONAL, check_weights, positive
 from cr_jax.records import Workload, bucket
 
 #: Words of a description that are read at most.
@@ -29,10 +30,12 @@ class MmnConfig:
     l2: float = 1e-3
     encode_chunk: int = 512
     score_chunk: int = 16384
+    weights: str = field(default="float32", metadata=OPTIONAL)
 
     def __post_init__(self) -> None:
         sizes = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         positive(**{name: value for name, value in sizes.items() if isinstance(value, int)}, learning_rate=self.learning_rate)
+        check_weights(self.weights)
         if self.hidden % 2:
             raise BadConfig(f"hidden={self.hidden}: the search head halves it; legal: an even number")
         if self.question_items > self.items:
@@ -60,10 +63,11 @@ FIELDS = {
     "l2": "weight of half the squares of the gate's matrices and of both heads in the loss",
     "encode_chunk": "items encoded at once by precompute (limits temporaries)",
     "score_chunk": "user-item pairs scored at once (limits temporaries)",
+    "weights": "type of the weights, which are not trained unless it is float32: bfloat16, or int8 of matrices and tables",
 }
 
 
-def _sizes(dataset: Dataset, work: Workload) -> dict[str, int]:
+def _sizes(dataset: Dataset, work: Workload) -> dict[str, Any]:
     if work.preset not in ("published", "matched", "paper"):
         raise BadConfig(f"preset {work.preset!r}: mmn and pmmn have no such preset; legal: published, matched, paper")
     return {

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 from cr_jax.errors import BadConfig
 from cr_jax.nn.bias import add_bias
 from cr_jax.nn.module import Module, PublicNames, scoped
+from cr_jax.nn.quantised import LOOKED_UP
 from cr_jax.nn.tf_gru import GRU, fact_states, glorot, gru_names, until
 
 
@@ -27,7 +28,8 @@ class Table(Module):
     """Rows looked up by index; starts uniform in (-1, 1)."""
 
     def __init__(self, rows: int, embedding: int, rngs: nnx.Rngs) -> None:
-        self.rows = nnx.Param(jax.random.uniform(rngs.params(), (rows, embedding), minval=-1, maxval=1), table_axis=0)
+        start = jax.random.uniform(rngs.params(), (rows, embedding), minval=-1, maxval=1)
+        self.rows = nnx.Param(start, table_axis=0, **{LOOKED_UP: True})
 
     def __call__(self, index: Int[Array, "*B"]) -> Float[Array, "*B E"]:
         """The rows at ``index``."""

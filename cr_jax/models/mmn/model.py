@@ -29,6 +29,7 @@ from cr_jax.models.mmn.layers import MultiMemory, public_names
 from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import name_scopes
 from cr_jax.nn.optimizers import tf_adam
+from cr_jax.nn.quantised import in_type
 from cr_jax.records import Workload, bucket
 
 #: Most bytes of temporaries of a program at the published sizes, by phase: of ``precompute`` beside a
@@ -62,7 +63,7 @@ def build(config: MmnConfig, rngs: nnx.Rngs) -> MMN:
     """With the published initialisers: tables uniform in (-1, 1), the rest Glorot uniform, biases
     of gate and heads included; GRU gate bias 1, candidate bias 0.
     """
-    return name_scopes(MMN(config, rngs), "pmmn" if isinstance(config, PmmnConfig) else "mmn")
+    return in_type(name_scopes(MMN(config, rngs), "pmmn" if isinstance(config, PmmnConfig) else "mmn"), config.weights)
 
 
 def ranking_loss(logits: Float[Array, "B 2"]) -> Float[Array, "B"]:
@@ -256,7 +257,7 @@ MMN_SPEC = Spec(
         f"a description: its first words, {LONGEST_DESCRIPTION} at most",
     ),
     published=lambda config: public_names(users=isinstance(config, PmmnConfig)),
-    paper_count=lambda config, trainable: trainable,
+    paper_count=lambda config, trainable: trainable if config.weights == "float32" else None,
     scores_subset=True,
     training=Training((Stage(("joint",), epochs=3),), examples, turn_encoder),
 )
