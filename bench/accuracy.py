@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import accuracy_shards
 import jax
 import msgspec
 from accuracy_chart import scatter
@@ -270,39 +271,67 @@ def main() -> int:
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     parser.add_argument("--out", action="store_true", help="write bench/results/accuracy.json and .svg")
     parser.add_argument("--keep", action="store_true", help="enter the figures in the shipped CPU profile")
+    parser.add_argument("--shard", help="I/N: every N-th case, from the I-th, to accuracy-I-of-N.json")
+    parser.add_argument("--merge", nargs="+", metavar="FILE", help="the figures of the files of all shards; measures nothing")
     options = parser.parse_args()
+    try:
+        return answer(options)
+    except CrJaxError as refused:
+        print(f"accuracy.py: {refused}", file=sys.stderr)
+        return 2
+
+
+def answer(options: argparse.Namespace) -> int:
+    """Measure the grid, or one shard of it, or join shards; the exit code is 1 where something failed."""
+    if options.merge:
+        return report(*accuracy_shards.merged(options.merge), options)
     models, datasets = (["dmn", "mmn"], [DATASETS[0]]) if options.quick else (options.models, options.datasets)
     given = load.accelerator(options.profile).calibration
-    rows, failed, blocks = [], [], []
-    for dataset in datasets:
-        if given is None:  # anew for each data set: a shared machine is another one half an hour later
-            print("calibrating", file=sys.stderr)
-            blocks.append(calibrate.calibrate(statistic=options.statistic))
-        for case in cases(models, [dataset]):
-            found, lost = apart(case, given or blocks[-1], options)
-            rows += found
-            failed += lost
+    blocks: dict[str, Calibration] = {}
+
+    def measured(case: Case) -> dict[str, Any]:
+        """Rows of a case, what failed, and the calibration behind its predictions."""
+        if case.dataset not in blocks:  # anew for each data set: a shared machine is another one half an hour later
+            if given is None:
+                print("calibrating", file=sys.stderr)
+            blocks[case.dataset] = given or calibrate.calibrate(statistic=options.statistic)
+        rows, failed = apart(case, blocks[case.dataset], options)
+        kept = msgspec.to_builtins(blocks[case.dataset])
+        return {"rows": rows, "failed": failed, "calibration": {k: kept[k] for k in ("created", "statistic", "fit", "canary")}}
+
+    grid = cases(models, datasets)
+    if options.shard is None:
+        return report([measured(case) for case in grid], None, options)
+    settings = {name: getattr(options, name) for name in ("seconds", "statistic", "profile", "replay", "memory")}
+    print(f"written: {accuracy_shards.run_shard(options.shard, grid, settings, measured)}")
+    return 0
+
+
+def report(results: list[dict[str, Any]], about: dict[str, Any] | None, options: argparse.Namespace) -> int:
+    """Show and keep the figures of all cases. about: the machine that measured them; ``None``: this one."""
+    rows, failed = ([one for result in results for one in result[key]] for key in ("rows", "failed"))
+    calibrations = [result["calibration"] for result in results]
     figures = summary(rows)
     show(rows, figures)
-    kept = [msgspec.to_builtins(block) for block in (blocks or [given])]
-    about = [{key: block[key] for key in ("created", "statistic", "fit", "canary")} for block in kept]
     finish(
         "accuracy",
         {
-            "statistic": options.statistic,
+            "statistic": calibrations[0]["statistic"] if options.merge else options.statistic,
             "device": jax.devices("cpu")[0].device_kind,
             "summary": figures,
             "rows": rows,
             "failed": failed,
-            "calibrations": about,
+            "calibrations": [one for place, one in enumerate(calibrations) if one not in calibrations[:place]],
         },
         options.out,
+        about,
     )
     if options.out and rows:
         (RESULTS / "accuracy.svg").write_text(scatter(rows, WORDS))
         print("written: bench/results/accuracy.svg")
     if options.keep and rows:
-        keep(rows, f"{machine()['cpu']}, {os.cpu_count()} cores")
+        measured_on = about or machine()
+        keep(rows, f"{measured_on['cpu']}, {measured_on['cores']} cores")
     return 1 if failed else 0
 
 

@@ -70,9 +70,9 @@ def machine() -> dict[str, Any]:
     }
 
 
-def finish(name: str, figures: dict[str, Any], write: bool) -> None:
-    """Print the machine's line; with ``write`` keep figures and machine in ``bench/results``."""
-    about = machine()
+def finish(name: str, figures: dict[str, Any], write: bool, about: dict[str, Any] | None = None) -> None:
+    """Print the machine's line; with ``write`` keep figures and machine in ``bench/results``. about: the machine, if not this."""
+    about = about or machine()
     loads = ", ".join(map(str, about["load_average"]))
     print(f"\n{about['cpu']}, {about['cores']} cores, load average {loads} (above the cores: other work slows this)")
     if write:

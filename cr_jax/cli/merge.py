@@ -54,6 +54,8 @@ def merge(options: MergeOptions) -> None:
     if grid.kind == "bench-sweep":
         _write_reports(options, cells)
         return
+    if grid.kind == "accuracy":
+        raise BadConfig("merge: shards of bench/accuracy.py; legal: python bench/accuracy.py --merge FILES")
     check_file("--out", options.out)
     check_folder("--plot", options.plot)
     document = compared(grid, cells, ["crjax", *sys.argv[1:]])

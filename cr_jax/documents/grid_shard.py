@@ -18,7 +18,7 @@ class ShardNumber(Block):
 class Grid(Block):
     """A whole grid: what each of its cells is, and all that a cell's result depends on."""
 
-    kind: Literal["comparison", "bench-sweep"]
+    kind: Literal["comparison", "bench-sweep", "accuracy"]
     settings: Annotated[JsonObject, Meta(description="The request beside the cells: workload, prices, samples, data set.")]
     cells: Annotated[tuple[str, ...], Meta(description="Every cell of the grid by name, in the order of one run.")]
 
