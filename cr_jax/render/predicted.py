@@ -38,20 +38,17 @@ def render_predicted(report: CostReport, grid: Callable[..., Table]) -> Renderab
     if not known:
         return Text("\n".join(lines) + "\n", style="dim")
     energy, price, carbon = (any(_cost(one, key) is not None for one in known) for key in _COSTS)
-    titles = [(energy, "energy"), (price, "USD/1000 steps"), (carbon, "g CO2e/1000 steps")]
-    table = grid("Predicted time", "step", "time", "interval", "bound by", "time/turn", *(t for shown, t in titles if shown))
+    turns = any(one.seconds_per_turn is not None for one in known)
+    titles = [(turns, "time/turn"), (energy, "energy"), (price, "USD/1000 steps"), (carbon, "g CO2e/1000 steps")]
+    table = grid("Predicted time", "step", "time", "interval", "bound by", *(t for shown, t in titles if shown))
     for step, prediction in steps:
         cells = [
+            (turns, time_text(prediction.seconds_per_turn)),
             (energy, small(_cost(prediction, "energy_j"), "J")),
             (price, _thousand(prediction, "price_usd")),
             (carbon, _thousand(prediction, "carbon_g")),
         ]
-        times = [
-            time_text(prediction.seconds),
-            interval(prediction.low_s, prediction.high_s),
-            prediction.bound or "-",
-            time_text(prediction.seconds_per_turn),
-        ]
+        times = [time_text(prediction.seconds), interval(prediction.low_s, prediction.high_s), prediction.bound or "-"]
         table.add_row(step.name, *times, *(cell for shown, cell in cells if shown))
     return Group(table, Text("\n".join(_notes(device, timed) + lines) + "\n", style="dim"))
 
