@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
+from cr_jax.distillation import Distillation
 from cr_jax.traced_program import JaxprCount, TracedKernel
 
 #: The phases that a user asks for.
@@ -26,8 +27,7 @@ PRECISIONS: tuple[Precision, ...] = ("default", "high", "highest")
 ROLES = ("weights", "frozen", "optimizer", "batch", "state", "items", "key")
 #: The role of an argument of a user's function that nothing identifies.
 OTHER = "other"
-#: What became of a step: its compiled program is there, was not asked for, has no compiler on this
-#: machine, or the compiler did not make it.
+#: What became of a step: its program is compiled, was not asked for, has no compiler on this machine, or the compiler failed.
 Outcome = Literal["compiled", "left out", "no compiler", "failed"]
 OUTCOMES: tuple[Outcome, ...] = ("compiled", "left out", "no compiler", "failed")
 #: Key in the metadata of a field that documents leave out while it has its default.
@@ -53,9 +53,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class TextLengths:
-    """Words per text: the request q0, a turn's question (aspect) and answer (value), an item's
-    description, and the sentences of a description.
-    """
+    """Words per text: the request q0, a turn's question (aspect) and answer (value), an item's description, and its sentences."""
 
     request: Lengths
     question: Lengths
@@ -82,11 +80,11 @@ class ArrayShape:
 class Workload:
     """What is run, apart from model and device.
 
-    batch: examples per step, ``None`` = each objective's published batch. users: B, conversations
-    answered at once. turns: T, the last turn (t = 0 is the request q0). items_scored: ``None`` =
-    every item of the data set. question_items: items whose memories MMN and PMMN average to choose
-    the next question. lengths: padding follows the 95% quantile, useful work the mean. batches: by
-    objective, a training batch padded as data pads it, instead of to that quantile.
+    batch: examples per step, ``None`` = each objective's published batch. users: B, conversations answered at once. turns: T, the
+    last turn (t = 0 is the request q0). items_scored: ``None`` = every item of the data set. question_items: items whose memories
+    MMN and PMMN average to choose the next question. lengths: padding follows the 95% quantile, useful work the mean. batches: by
+    objective, a training batch padded as data pads it, instead of to that quantile. distillation: of the training steps, ``None``
+    where they have no teacher.
     """
 
     turns: int
@@ -101,6 +99,7 @@ class Workload:
     dtype: str = "float32"
     preset: str = "published"
     batches: Mapping[str, tuple[ArrayShape, ...]] = field(default_factory=dict[str, tuple[ArrayShape, ...]])
+    distillation: Distillation | None = None
 
 
 def bucket(n: int) -> int:

@@ -17,6 +17,7 @@ from cr_jax.cli.options import (
     Mesh,
     PresetAcross,
     PricingOptions,
+    Run,
     add_command,
     importable,
     names,
@@ -44,6 +45,7 @@ class _Subject:
     device: Annotated[str, typer.Option(help="cpu, gpu, tpu or names of `crjax list accelerators`; such as cpu,h100.")] = "cpu"
     schedule: Annotated[str, typer.Option(help="published, epochs=N, or equal-turns[=N] (times the data set).")] = "published"
     preset: PresetAcross = None
+    run: Run = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +79,19 @@ def estimate(options: EstimateOptions) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"  # this process only traces; attached cards are a worker's business
     check_file("--out", options.out)
     if options.function is not None or options.scaling is not None:
+        if options.run is not None:
+            raise BadConfig("--run: of a whole training run; legal without --function and --scaling")
         from cr_jax.cli.scaling import estimate_scaling
 
         return estimate_scaling(options)
     for option in ("steps", "weak", "deadline", "plot"):
         if getattr(options, option):
             raise BadConfig(f"--{option}: legal with --scaling or --function")
-    if options.model is None:
+    if options.model is None and options.run is None:
         raise BadConfig("neither --model nor --function; legal: --model NAMES or --function package.module:NAME")
-    models, devices = names("--model", options.model), names("--device", options.device)
+    models, devices = [""] if options.model is None else names("--model", options.model), names("--device", options.device)
+    if options.run is not None and len(models) > 1:
+        raise BadConfig("--run: a run is of one model; legal: without --model")
     if options.set_ and len(models) > 1:
         raise BadConfig("--set: models do not share configuration keys; legal with one --model")
     request = Request(
@@ -99,6 +105,11 @@ def estimate(options: EstimateOptions) -> None:
         settings=options.settings(),
         mesh=read_mesh(options.mesh) if options.mesh is not None else (),
     )
+    if options.run is not None:
+        from cr_jax.profiling.run_request import of_run
+
+        request = of_run(request, options.run)
+        models = [request.model]
     measured, rates = _measured(options.measured or [], models), options.rates(devices)
 
     from cr_jax.profiling import run_estimate as estimating

@@ -16,6 +16,7 @@ from cr_jax.cli import (
     compress,
     crash,
     data,
+    distil,
     documents,
     estimate,
     hlo,
@@ -49,6 +50,7 @@ check.register(app)
 documents.register(app)
 train.register(app)
 compress.register(app)
+distil.register(app)
 new_model.register(app)
 merge.register(app)
 recommend.register(app)

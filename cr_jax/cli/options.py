@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -40,6 +41,12 @@ Dtype = Annotated[str, typer.Option(help="float32 or bfloat16.")]
 Mesh = Annotated[
     str | None,
     typer.Option(help="Several devices that share each step: data=8, or data=4,model=2 (data splits batches, model tables)."),
+]
+Run = Annotated[
+    Path | None,
+    typer.Option(
+        help="A folder of `crjax train` or `crjax distil`: its model, configuration, preset and batch; a student's steps."
+    ),
 ]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the model's configuration.")]
 

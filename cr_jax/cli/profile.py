@@ -12,7 +12,7 @@ import typer
 from msgspec import structs
 
 from cr_jax.cli.functions import FunctionOptions
-from cr_jax.cli.options import Dataset, OptionalModel, Preset, PricingOptions, WorkloadOptions, add_command
+from cr_jax.cli.options import Dataset, OptionalModel, Preset, PricingOptions, Run, WorkloadOptions, add_command
 from cr_jax.cli.paths import check_file
 from cr_jax.cli.progress import StatusLine
 from cr_jax.cli.streams import say, write_json
@@ -37,6 +37,7 @@ class _Subject:
     dataset: Dataset = "cell-phones"
     device: Annotated[str, typer.Option(help="cpu, gpu, tpu or a name of `crjax list accelerators`.")] = "cpu"
     preset: Preset = "published"
+    run: Run = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +102,15 @@ def profile(options: ProfileOptions) -> None:
 
 
 def _request(options: ProfileOptions, command: Sequence[str]) -> "Request | FunctionRequest":
-    call = options.named(options.model)
-    if call is not None:
+    call = options.named(options.model) if options.run is None else None
+    if options.run is not None:
+        if options.function:
+            raise BadConfig("both --run and --function; legal: one of them")
+        from cr_jax.profiling.run_request import of_run
+
+        asked = options.request(options.model or "", options.dataset, (options.device,), options.preset, command)
+        request = of_run(asked, options.run)
+    elif call is not None:
         request = options.function_request(call, options, (options.device,), command)
     else:
         assert options.model is not None

@@ -33,6 +33,9 @@ class TrainOptions:
     patience: Annotated[int | None, typer.Option(help="Epochs without improvement; 0: never stop early.")] = None
     batch: Annotated[int | None, typer.Option(help="Examples per step. Default: as published.")] = None
     seed: Annotated[int, typer.Option(help="Seed of split, order, negatives and first weights.")] = 0
+    split_seed: Annotated[
+        int | None, typer.Option(help="Seed of the split alone, so that runs of several seeds share it. Default: --seed.")
+    ] = None
     stage: Annotated[list[str] | None, typer.Option(help="Run only the stage of this objective; repeat it.")] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint in --out.")] = False
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the first faulty line instead of skipping it.")] = False
@@ -70,6 +73,7 @@ class TrainOptions:
             strict=self.strict,
             devices=self.devices,
             shard_tables=self.shard_tables,
+            split_seed=self.split_seed,
             stages=None if self.stage is None else tuple(self.stage),
         )
 

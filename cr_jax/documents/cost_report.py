@@ -112,6 +112,16 @@ class ReportedTarget(Block):
     ) = UNSET
 
 
+class ReportedDistillation(Block):
+    """What the training steps compare with. teachers: the configuration of each."""
+
+    temperature: float
+    weight: float
+    teachers: tuple[JsonObject, ...]
+    on_the_fly: Annotated[bool, Meta(description="The teachers' passes are within the training steps, as modules teacher.*")]
+    augment: Count
+
+
 class ReportedWorkload(Block):
     """The workload, without model and device. A function has neither conversations nor a preset: null."""
 
@@ -130,6 +140,7 @@ class ReportedWorkload(Block):
         Annotated[dict[str, str], Meta(description="Configuration values given with --set, needed to run the workload again.")]
         | UnsetType
     ) = UNSET
+    distillation: ReportedDistillation | UnsetType = UNSET
 
 
 class PaperParameters(Block):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from cr_jax.documents.base import Block, Document
 from cr_jax.documents.fields import Count, JsonObject, NonNegative, Positive, Seconds, Share, Tool, Versions
@@ -163,6 +163,21 @@ class PredictedTraining(PredictedSteps):
     ratio: Annotated[float | None, Meta(description="Predicted over measured.")]
 
 
+class TeacherInference(Block):
+    """The teachers' passes over the examples of a student."""
+
+    turns: Annotated[Count, Meta(description="Rows scored, each by every teacher: states of conversations, else examples.")]
+    flop: Annotated[
+        Count | None,
+        Meta(description="Of the traced programs, padding and item sides included; null: one does not say them exactly."),
+    ]
+    seconds: Annotated[
+        Seconds | None, Meta(description="By the clock, when the scores were computed. null: within training_s, step by step.")
+    ]
+    reused: Annotated[bool, Meta(description="The scores of every teacher were in the cache: nothing was computed in this run.")]
+    kept_bytes: Annotated[Count, Meta(description="Of the scores in the cache.")]
+
+
 class TrainingCost(Block):
     """The cost of the run."""
 
@@ -170,6 +185,37 @@ class TrainingCost(Block):
     predicted: Annotated[
         PredictedTraining, Meta(description="What was predicted of the steps that were taken, compilation apart.")
     ]
+    flop: Annotated[
+        Count | UnsetType | None,
+        Meta(description="Of the traced optimizer steps that were taken, teachers within them apart; null: not said exactly."),
+    ] = UNSET
+    teachers: TeacherInference | UnsetType = UNSET
+
+
+class DistilledFrom(Block):
+    """A teacher. sha256: of its architecture, configuration and weights."""
+
+    folder: str
+    sha256: str
+    seed: Count
+    steps: Count
+    parameters: Count
+    config: JsonObject
+
+
+class DistillationBlock(Block):
+    """How a student learned from its teachers."""
+
+    temperature: Annotated[float, Meta(gt=0)]
+    weight: Annotated[float, Meta(gt=0, le=1, description="Of the teachers' part of the loss; the rest is the published loss.")]
+    on_the_fly: Annotated[bool, Meta(description="The teachers scored within the optimizer step, not beforehand.")]
+    initial: Annotated[
+        Literal["seed", "teacher"],
+        Meta(description="First weights; teacher: the first teacher's where they fit, item tables nearest to its own."),
+    ]
+    augment: Annotated[Count, Meta(description="Recombined conversations per training conversation, which teachers alone label.")]
+    parameters: Annotated[Count, Meta(description="Trainable parameters of the student.")]
+    teachers: Annotated[tuple[DistilledFrom, ...], Meta(min_length=1)]
 
 
 class TrainingReport(Document):
@@ -196,4 +242,5 @@ class TrainingReport(Document):
     test: FiguresByTest
     baselines: Annotated[dict[str, Baseline], Meta(description="Popularity and random order on the same test part.")]
     cost: TrainingCost
+    distillation: DistillationBlock | UnsetType = UNSET
     definitions: dict[str, str]

@@ -17,8 +17,9 @@ from flax.typing import PathParts
 from jaxtyping import PyTree
 
 from cr_jax.catalog.dataset import Dataset
+from cr_jax.data.conversations import Conversations
 from cr_jax.data.corpus import Corpus
-from cr_jax.data.examples.pool import Examples
+from cr_jax.data.examples.pool import Examples, Pool
 from cr_jax.data.examples.turn_encoder import TurnEncoder
 from cr_jax.data.recommender_assets import RecommenderAssets
 from cr_jax.errors import BadConfig, UnknownName
@@ -111,6 +112,32 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Distillable(Generic[M, C]):
+    """How an objective learns from teachers of its own architecture too: outputs for the same rows, compared one by one.
+
+    Outputs are logits [B, K], compared by KL between their softened softmax, or values [B, K], compared by squared error.
+    """
+
+    examples: Callable[[Corpus, C, Conversations], Pool]
+    """(corpus, config, talks) -> the student's examples, with what ``Objective.loss`` reads. Those of ``every_turn`` have a row
+    for each state of ``talks``, and an array ``supervised`` [B]: 1 where the published loss has the row as an example, else 0."""
+    histories: Callable[[Corpus, C, Conversations], Pool]
+    """(corpus, config, talks) -> what a teacher reads in the same rows."""
+    inputs: Callable[[C, Workload, int], Inputs]
+    """(config, work, batch) -> the abstract batch of ``examples``."""
+    read: Callable[[C, Workload, int], Inputs]
+    """(config, work, batch) -> the abstract batch of ``histories``."""
+    student: Callable[[M, Batch, jax.Array], tuple[jax.Array, Batch, Batch]]
+    """(model, batch, key) -> (published loss of the supervised rows, metrics, outputs), by one forward pass."""
+    teacher: Callable[[M, PyTree, Batch], Batch]
+    """(model, item side, histories) -> the same outputs, without dropout."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """The outputs that are values, each with the metric that is the number of squared errors in the published loss."""
+    every_turn: bool = True
+    """Whether the examples are the states of conversations, t = 0 to T."""
+
+
+@dataclass(frozen=True)
 class Training(Generic[M, C]):
     """How an architecture is trained: the published schedule and its examples."""
 
@@ -122,6 +149,8 @@ class Training(Generic[M, C]):
     checks: Mapping[str, Callable[[M, Batch], Mapping[str, jax.Array]]] = field(default_factory=dict)
     """By objective: (model, batch) -> arrays with a row per example, of which ``Examples.checks`` makes the validation
     figures. Empty: the model is validated by ranking."""
+    distillation: Mapping[str, Distillable[M, C]] | str = "states none (Training.distillation)"
+    """By objective; or the reason why ``crjax distil`` refuses the architecture."""
 
 
 @dataclass(frozen=True)

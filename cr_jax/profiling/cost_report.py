@@ -10,10 +10,12 @@ from msgspec import UNSET, structs
 
 from cr_jax.catalog import load
 from cr_jax.catalog.precision import matmul_precision
+from cr_jax.distillation import Distillation
 from cr_jax.documents.cost_report import (
     CostReport,
     EffectivePrecision,
     ReportedArgument,
+    ReportedDistillation,
     ReportedFunction,
     ReportedTarget,
     ReportedWorkload,
@@ -26,11 +28,12 @@ from cr_jax.profiling.stages import Compiled, Configured, FunctionSubject, Model
 from cr_jax.records import MODES, Workload, plain
 from cr_jax.report import build
 from cr_jax.report.step_figures import product_types, reported_step
+from cr_jax.steps.distil import training_objectives
 from cr_jax.targets.compile import versions
 from cr_jax.version import __version__
 
 #: Of the workload, what a report says elsewhere or not at all.
-_APART = ("lengths", "turn_histogram", "batches")
+_APART = ("lengths", "turn_histogram", "batches", "distillation")
 
 
 def cost_report(predicted: Predicted) -> CostReport:
@@ -44,7 +47,8 @@ def _of_model(predicted: Predicted, subject: ModelSubject) -> CostReport:
     configured = subject.configured
     request, spec, config, data = configured.request, configured.spec, configured.config, configured.data
     parameters = subject.model.parameters()
-    epochs = {o.name: o.examples_per_epoch(config, data) for o in spec.objectives(config)}
+    objectives = training_objectives(subject.model, configured.work)
+    epochs = {o.name: o.examples_per_epoch(config, data) for o in objectives}
     trainable = sum(p.size for p in parameters if p.trainable)
     paper = beside_table_ii(spec.name, data, config, spec.paper_count(config, trainable))
     account = build.parameter_account(parameters, paper, counted)
@@ -135,7 +139,12 @@ def _workload(configured: Configured) -> ReportedWorkload:
         phases=tuple(request.phases),
         padding="95% quantile of each text length, rounded up to a bucket",
         settings=dict(request.settings),
+        distillation=UNSET if work.distillation is None else _compared(work.distillation),
     )
+
+
+def _compared(how: Distillation) -> ReportedDistillation:
+    return ReportedDistillation(**plain(how) | {"teachers": tuple(plain(list(how.teachers)))})
 
 
 def _target(compiled: Compiled) -> ReportedTarget:

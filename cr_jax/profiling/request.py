@@ -7,6 +7,7 @@ from typing import Literal
 
 from cr_jax.catalog.dataset import Dataset
 from cr_jax.catalog.topologies import Mesh
+from cr_jax.distillation import Distillation
 from cr_jax.errors import UnknownName
 from cr_jax.records import MESH_AXES, PHASES, PRECISIONS, ArrayShape, Phase, Precision
 
@@ -49,6 +50,8 @@ class Request:
     turns_compiled: TurnsCompiled = "all"
     """``all``; ``ends``: inference is compiled at the first and the last turn only, the turns between are counted as
     traced and say so; ``last``: no program but the incremental one of the last turn; ``replay``: those that replay."""
+    distillation: Distillation | None = None
+    """What training steps compare with: of a student. ``None``: they are as published."""
     mesh: Mesh = ()
     """Axes and sizes of several devices that run each program together: ``data`` splits batches and users, ``model`` tables."""
     require_compiled: bool = False

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from cr_jax.cost.assumptions import Assumptions, parse_kernels, parse_trips
+from cr_jax.distillation import Distillation
 from cr_jax.documents.base import known
-from cr_jax.documents.cost_report import CostReport
+from cr_jax.documents.cost_report import CostReport, ReportedWorkload
 from cr_jax.errors import BadConfig
 from cr_jax.profiling.request import Request
 from cr_jax.records import Precision
@@ -47,8 +48,14 @@ def rerun(
         mesh=tuple(baseline.target.mesh.items()) if baseline.target.mesh else (),
         turns_compiled="ends" if any(step.outcome == LEFT_OUT for step in baseline.steps) else "all",
         command=baseline.command,
+        distillation=_distillation(work),
         **{key: getattr(work, key) for key in same},
     )
+
+
+def _distillation(work: ReportedWorkload) -> Distillation | None:
+    found = known(work.distillation)
+    return None if found is None else Distillation(**structs.asdict(found))
 
 
 def rerun_function(baseline: CostReport, where: str, function: str | None, device: str | None = None) -> "FunctionRequest":

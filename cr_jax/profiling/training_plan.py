@@ -6,12 +6,17 @@ from dataclasses import dataclass, field
 from cr_jax.data.corpus import Corpus
 from cr_jax.data.examples.batch_shapes import ends, taken
 from cr_jax.data.examples.batches import Batches
+from cr_jax.data.examples.distilled import with_readings
 from cr_jax.data.examples.pool import Pool
 from cr_jax.data.split import PARTS
+from cr_jax.distillation import Distillation
+from cr_jax.errors import BadConfig
+from cr_jax.models.spec import Spec
 from cr_jax.profiling.pipeline import configure
 from cr_jax.profiling.request import Request
-from cr_jax.records import ArrayShape
+from cr_jax.records import ArrayShape, Configuration
 from cr_jax.report.run_estimate import EVALUATED
+from cr_jax.steps.distil import distillables, distinct
 
 
 @dataclass(frozen=True)
@@ -54,13 +59,29 @@ def training_plan(request: Request, corpus: Corpus | None) -> TrainingPlan:
     assert spec.training is not None
     published = {o.name: o.batch for o in spec.objectives(config)}
     examples = spec.training.examples(corpus, config, 0)
+    pools_of = dict(examples.pools) | _distilled(spec, config, corpus, configured.work.distillation)
     # The objectives of a stage run in turn on the same batch.
     firsts = {name: stage.objectives[0] for stage in spec.training.stages for name in stage.objectives}
-    pools = {name: (examples.pools[first], request.batch or published[first]) for name, first in firsts.items()}
+    pools = {name: (pools_of[first], request.batch or published[first]) for name, first in firsts.items()}
     checks, tests = (
         _batched({check.objective: (check.pool, EVALUATED) for check in examples.checks.get(part, ())}) for part in PARTS[1:]
     )
     return TrainingPlan(_batched(pools), checks, tests.number, "test" in examples.rankings)
+
+
+def _distilled(spec: Spec, config: Configuration, corpus: Corpus, how: Distillation | None) -> dict[str, Pool]:
+    """The examples of the objectives that learn from teachers, with what these read within the step."""
+    if how is None:
+        return {}
+    if how.augment:
+        raise BadConfig(f"augment={how.augment}: recombined conversations are not estimated; legal: a run without")
+    talks, pools = corpus.conversations["train"], dict[str, Pool]()
+    for name, hook in distillables(spec).items():
+        pools[name] = hook.examples(corpus, config, talks)
+        if how.on_the_fly:
+            readers = [spec.config(**teacher) for teacher in distinct(how.teachers)]
+            pools[name] = with_readings(pools[name], [hook.histories(corpus, reader, talks) for reader in readers])
+    return pools
 
 
 def _batched(pools: Mapping[str, tuple[Pool, int]]) -> BatchPlan:

@@ -4,18 +4,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cr_jax.documents.base import known
 from cr_jax.documents.training_report import (
     EpochRow,
     Figures,
     FiguresByTest,
     PredictedTraining,
     StageRow,
+    TeacherInference,
     TrainingCost,
     TrainingReport,
 )
 from cr_jax.render.cost import grid
 from cr_jax.render.escape import shown
-from cr_jax.units import count
+from cr_jax.units import count, scaled
 
 _FIGURES = ("recall@1", "recall@10", "recall@50", "mrr", "ndcg@10")
 _SHOWN_EPOCHS = 12
@@ -126,7 +128,20 @@ def _cost(cost: TrainingCost) -> Text:
         style="not bold",
     )
     text.append_text(_prediction(cost.predicted))
+    if (teachers := known(cost.teachers)) is not None:
+        text.append_text(_teachers(teachers, known(cost.flop)))
     return text
+
+
+def _teachers(teachers: TeacherInference, flop: int | None) -> Text:
+    """What the teachers cost, beside the student's own steps."""
+    text = Text("Teachers  ", style="bold")
+    when = "within the steps" if teachers.seconds is None else f"{teachers.seconds:.1f} s"
+    if teachers.reused:
+        when += " in an earlier run, whose scores are reused"
+    costs = "not said exactly" if teachers.flop is None else scaled(teachers.flop, "FLOP")
+    own = "" if flop is None else f"; the student's optimizer steps without them: {scaled(flop, 'FLOP')}"
+    return text.append(f"{count(teachers.turns)} rows scored, {costs}, {when}{own}\n", style="not bold")
 
 
 def _prediction(predicted: PredictedTraining) -> Text:

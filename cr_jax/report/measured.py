@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
+from cr_jax.documents.base import known
 from cr_jax.documents.cost_report import CostReport
 from cr_jax.errors import BadInput
 
@@ -44,6 +47,8 @@ def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) 
     if document["kind"] == "bench-report":
         work = report.workload
         pairs += [(key, document["case"][key], getattr(work, key)) for key in ("dtype", "precision", "preset")]
+    compared = known(report.workload.distillation)
+    pairs.append(("distillation", _distillation(document), None if compared is None else structs.asdict(compared)))
     if target.mesh:
         pairs.append(("devices", device.get("devices", 1), target.devices))
     pairs += [(f"batch of {name}", one["batch"], batches[name]) for name, one in by_objective.items() if name in batches]
@@ -54,6 +59,15 @@ def measured_steps(document: Mapping[str, Any], where: str, report: CostReport) 
     if not by_objective:
         raise BadInput(where, "no training step was measured; legal: a report of crjax train, or of crjax bench --phase train")
     return {name: MeasuredStep(one["seconds_per_step"], where, one["note"]) for name, one in by_objective.items()}
+
+
+def _distillation(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a student's training steps compared with, as a cost report says it."""
+    found = document.get("distillation")
+    if found is None:
+        return None
+    same = {key: found[key] for key in ("temperature", "weight", "on_the_fly", "augment")}
+    return {**same, "teachers": tuple(teacher["config"] for teacher in found["teachers"])}
 
 
 def _bench(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
+from cr_jax.distillation import Distillation
 from cr_jax.json_text import read_json
 from cr_jax.printable import named
 from cr_jax.records import ArrayShape, Lengths, TextLengths, Workload, plain
@@ -172,7 +173,10 @@ def workload(document: dict[str, Any]) -> Workload:
         name: tuple(ArrayShape(one["name"], tuple(one["shape"]), one["dtype"]) for one in arrays)
         for name, arrays in document["batches"].items()
     }
-    return Workload(**{**document, "lengths": lengths, "turn_histogram": histogram, "batches": batches})
+    made = {"lengths": lengths, "turn_histogram": histogram, "batches": batches}
+    if given := document["distillation"]:
+        made["distillation"] = Distillation(**{**given, "teachers": tuple(given["teachers"])})
+    return Workload(**{**document, **made})
 
 
 def _tuples(value: object) -> object:

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from cr_jax.documents.training_report import Figures
 from cr_jax.errors import BadInput
@@ -49,6 +49,8 @@ class Identity(TypedDict):
     preset: str
     dataset: DatasetIdentity
     stages: list[dict[str, list[str] | int | None]]
+    split_seed: NotRequired[int]
+    distillation: NotRequired[Mapping[str, Any]]
 
 
 @dataclass

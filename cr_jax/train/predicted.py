@@ -16,6 +16,7 @@ from cr_jax.printable import one_line
 from cr_jax.records import ArrayShape, Target, Workload
 from cr_jax.report.prediction import step_prediction
 from cr_jax.report.run_estimate import mixed, summed
+from cr_jax.steps.distil import training_objectives
 from cr_jax.steps.step import AbstractModel
 from cr_jax.steps.train import training_step
 from cr_jax.targets.device_protocol import Device
@@ -112,7 +113,7 @@ def _entries(
 ) -> dict[str, StepPrediction]:
     """By objective, the prediction of the step with such a batch."""
     work = dataclasses.replace(work, batches=batches)
-    steps = [training_step(model, o, work) for o in model.spec.objectives(model.config) if o.name in batches]
+    steps = [training_step(model, o, work) for o in training_objectives(model, work) if o.name in batches]
     source = ModelSource(model.spec.name, model.config, work)
     (made,) = programs(source, steps, work.precision, frozenset(step.name for step in steps), [target])
     return {step.objective: step_prediction(step, accelerator, work.dtype) for step in made}

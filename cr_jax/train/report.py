@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from msgspec import structs
+from msgspec import UNSET, UnsetType, structs
 
 from cr_jax.data.corpus import PARTS, Corpus
 from cr_jax.data.examples.pool import Examples
@@ -12,6 +12,7 @@ from cr_jax.documents.fields import Tool
 from cr_jax.documents.training_report import (
     Baseline,
     BestEpoch,
+    DistillationBlock,
     EpochRow,
     FiguresByTest,
     MeasuredTraining,
@@ -19,6 +20,7 @@ from cr_jax.documents.training_report import (
     PredictedTraining,
     PublishedSchedule,
     StageRow,
+    TeacherInference,
     TrainedModel,
     TrainingCost,
     TrainingData,
@@ -64,6 +66,9 @@ class Run:
     seconds: float
     command: Sequence[str] | None
     predicted: PredictedSteps
+    flop: int | UnsetType | None = UNSET
+    teachers: TeacherInference | UnsetType = UNSET
+    distillation: DistillationBlock | UnsetType = UNSET
 
 
 def document(run: Run) -> TrainingReport:
@@ -91,7 +96,13 @@ def document(run: Run) -> TrainingReport:
         epochs=tuple(EpochRow(**row) for row in run.position.epochs),
         test=run.test,
         baselines=run.baselines,
-        cost=TrainingCost(measured=_measured(run), predicted=_beside_the_clock(run.predicted, run.position)),
+        cost=TrainingCost(
+            measured=_measured(run),
+            predicted=_beside_the_clock(run.predicted, run.position),
+            flop=run.flop,
+            teachers=run.teachers,
+        ),
+        distillation=run.distillation,
         definitions=DEFINITIONS,
     )
 

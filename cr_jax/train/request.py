@@ -38,7 +38,15 @@ class TrainingRequest:
     """Split large tables over the devices."""
     stages: tuple[str, ...] | None = None
     """Objectives of the stages that run; ``None``: all."""
+    split_seed: int | None = None
+    """Seed of the split alone, so that runs of several seeds share its parts; ``None``: ``seed``."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**32:
-            raise BadConfig(f"seed={self.seed}: legal: 0 to {2**32 - 1}")
+        for name in ("seed", "split_seed"):
+            if (value := getattr(self, name)) is not None and not 0 <= value < 2**32:
+                raise BadConfig(f"{name}={value}: legal: 0 to {2**32 - 1}")
+
+    @property
+    def drawn_by(self) -> int:
+        """The seed of the split."""
+        return self.seed if self.split_seed is None else self.split_seed

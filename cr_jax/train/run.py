@@ -1,9 +1,10 @@
 """From names to trained weights and a training report."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from cr_jax.data import recommender_assets
 from cr_jax.data.corpus import PARTS, Corpus, read_corpus
@@ -55,6 +56,20 @@ class Ready:
     plans: tuple[Plan, ...]
     layout: Layout
     state: TrainState
+    distilled: "Distilled | None" = None
+
+
+class Distilled(Protocol):
+    """What a student's run has beyond another one."""
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        """What it must share with the checkpoint it continues from."""
+        ...
+
+    def reported(self, made: Ready, position: Position) -> dict[str, Any]:
+        """Fields of ``train.report.Run``: ``flop``, ``teachers``, ``distillation``."""
+        ...
 
 
 def ready(request: TrainingRequest) -> Ready:
@@ -66,24 +81,29 @@ def ready(request: TrainingRequest) -> Ready:
         raise BadConfig(f"epochs={request.epochs} and steps={request.steps}: legal: one of the two")
     numbers = {"epochs": request.epochs, "steps": request.steps, "batch": request.batch}
     specs.positive(**{name: number for name, number in numbers.items() if number is not None})
-    corpus = read_corpus(request.dataset, request.seed, request.strict, request.reviews)
-    data = corpus.dataset
-    work = Workload(
-        turns=data.last_turn,
-        lengths=data.lengths,
-        turn_histogram=data.turn_histogram,
-        batch=request.batch,
-        preset=request.preset,
-        question_items=min(10, data.items),
-    )
-    config = specs.override(spec, spec.configure(data, work), request.settings)
-    examples = spec.training.examples(corpus, config, request.seed)
+    corpus = read_corpus(request.dataset, request.drawn_by, request.strict, request.reviews)
+    work = workload(corpus, request.preset, request.batch)
+    config = specs.override(spec, spec.configure(corpus.dataset, work), request.settings)
+    examples = spec.training.examples(corpus, config, request.drawn_by)
     plans = _plans(request, spec, config, examples)
     layout = Layout(request.devices, plans[0].batches.batch, request.shard_tables)
     objectives = {o.name: o for o in spec.objectives(config)}
     used = tuple(objectives[name] for plan in plans for name in plan.stage.objectives)
     state = TrainState(abstract_model(spec, config), used, work, request.seed, layout)
     return Ready(spec, corpus, work, config, examples, plans, layout, state)
+
+
+def workload(corpus: Corpus, preset: str, batch: int | None) -> Workload:
+    """The workload of training on ``corpus``."""
+    data = corpus.dataset
+    return Workload(
+        turns=data.last_turn,
+        lengths=data.lengths,
+        turn_histogram=data.turn_histogram,
+        batch=batch,
+        preset=preset,
+        question_items=min(10, data.items),
+    )
 
 
 def train(
@@ -104,7 +124,23 @@ def train(
     """
     begin = time.perf_counter()
     specs.positive(checkpoint_steps=checkpoint_steps)
-    made = ready(request)
+    return carry_out(
+        request, ready(request), out, resume=resume, checkpoint_steps=checkpoint_steps, begin=begin, command=command, tick=tick
+    )
+
+
+def carry_out(
+    request: TrainingRequest,
+    made: Ready,
+    out: str | Path,
+    *,
+    resume: bool,
+    checkpoint_steps: int,
+    begin: float,
+    command: Sequence[str] | None,
+    tick: Callable[[Tick], None] | None,
+) -> Trained:
+    """The run of :func:`train` from its first step on. begin: when it was asked for, by ``time.perf_counter``."""
     spec, corpus, plans, state = made.spec, made.corpus, made.plans, made.state
     folder = Path(hosts.first(lambda: str(folder_of(out, resume))))
     identity = _identity(request, made)
@@ -141,6 +177,7 @@ def train(
         seconds=time.perf_counter() - begin,
         command=command,
         predicted=_predicted(made, position),
+        **({} if made.distilled is None else made.distilled.reported(made, position)),
     )
     report = document(run)
     hosts.first(lambda: write(report, folder / "report.json"))
@@ -154,7 +191,7 @@ def _identity(request: TrainingRequest, made: Ready) -> Identity:
         for p in made.plans
     ]
     corpus = made.corpus
-    return {
+    identity: Identity = {
         "model": made.spec.name,
         "config": plain(made.config),
         "seed": request.seed,
@@ -162,6 +199,11 @@ def _identity(request: TrainingRequest, made: Ready) -> Identity:
         "dataset": {"name": corpus.dataset.name, "sha256": corpus.fingerprint, "split": corpus.split},
         "stages": stages,
     }
+    if request.drawn_by != request.seed:
+        identity["split_seed"] = request.drawn_by
+    if made.distilled is not None:
+        identity["distillation"] = made.distilled.identity
+    return identity
 
 
 def _predicted(made: Ready, position: Position) -> PredictedSteps:

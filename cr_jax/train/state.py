@@ -97,14 +97,23 @@ class TrainState:
     """
 
     def __init__(
-        self, model: AbstractModel, objectives: tuple[Objective, ...], work: Workload, seed: int, layout: Layout
+        self,
+        model: AbstractModel,
+        objectives: tuple[Objective, ...],
+        work: Workload,
+        seed: int,
+        layout: Layout,
+        teachers: tuple[PyTree, ...] = (),
     ) -> None:
+        """teachers: those that score within a step, each its weights, frozen weights and item side."""
         check_trainable(model)
         self.model, self.layout = model, layout
         # One program, not one for each initialiser.
         first = jax.jit(lambda: nnx.state(model.spec.build(model.config, nnx.Rngs(seed))))()
         self._weights, self._tree = jax.tree.flatten(layout.weights(first))
         self._seed = seed
+        teachers = jax.tree.map(lambda leaf: hosts.put(leaf, layout.everywhere), teachers)
+        self._teachers, self._teachers_tree = jax.tree.flatten(teachers)
         self._moments: dict[str, list[jax.Array]] = {}
         self._programs: dict[str, _Program] = {}
         merge = model.merger()
@@ -130,6 +139,7 @@ class TrainState:
             frozen: Arrays,
             batch: dict[str, jax.Array],
             number: jax.Array,
+            teachers: Arrays,
             *counter: jax.Array,
         ) -> tuple[Arrays, Arrays, dict[str, jax.Array]]:
             key = jax.random.fold_in(jax.random.key(self._seed), number)
@@ -141,6 +151,7 @@ class TrainState:
                 batch,
                 key,
                 *counter,
+                *([self._teachers_tree.unflatten(teachers)] if "teachers" in step.names else []),
             )
             return jax.tree.leaves(results[0]), jax.tree.leaves(results[1]), results[2]
 
@@ -161,6 +172,7 @@ class TrainState:
             [weights[i] for i in program.frozen],
             batch,
             np.uint32(number),
+            self._teachers,
             *extra,
         )
         for i, new in zip(program.trained, trained, strict=True):

@@ -278,5 +278,11 @@ SPEC = Spec(
     published=published,
     paper_count=lambda config, trainable: None,  # inconsistent with the public configuration
     scores_subset=True,
-    training=Training((Stage(("discriminator", "generator"), epochs=1),), examples, turn_encoder),
+    training=Training(
+        (Stage(("discriminator", "generator"), epochs=1),),
+        examples,
+        turn_encoder,
+        distillation="items are ranked by the discriminator's cosine, which is no distribution over the catalogue, and which a "
+        "generator that learns its teacher's answers leaves as it is",
+    ),
 )

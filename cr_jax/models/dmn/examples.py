@@ -5,13 +5,14 @@ Sentence 0 is the request, sentence i "aspect value" of turn i, each with its ".
 turn t is turn t's aspect (the request at t = 0). Older sentences than there are fact slots are left out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.conversations import Conversations, ConversationsInMemory
 from cr_jax.data.corpus import PARTS, Corpus
+from cr_jax.data.examples.distilled import SUPERVISED, ends, with_rows
 from cr_jax.data.examples.pool import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
 from cr_jax.data.examples.states import Encoded, Later, States, counts, kinds_of, sums
 from cr_jax.data.examples.turn_encoder import TurnEncoder
@@ -72,22 +73,34 @@ def examples(corpus: Corpus, config: Config, seed: int) -> Examples:
     aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
     index, vectors = _index(corpus.words), word_vectors(len(corpus.words), config.embedding)
 
-    def pool(talks: Conversations, rows: States, answered: bool) -> Pool:
-        return _pool(talks, rows, config, index, vectors, items if answered else None)
-
     train = corpus.conversations["train"]
+    lengths = turn_lengths(train, config.facts)
     return Examples(
-        pools={"answer": pool(train, States(train, first=1), True)},
+        pools={"answer": _pool(train, States(train, first=1), config, index, vectors, items, lengths)},
         items=None,
         rankings=Later(
             {
-                part: lambda talks=talks: ranking(pool(talks, turn_rows(talks), False), talks, items, aspects)
+                part: lambda talks=talks: ranking(_pool(talks, turn_rows(talks), config, index, vectors), talks, items, aspects)
                 for part in PARTS[1:]
                 if (talks := corpus.conversations[part])
             }
         ),
         notes=(f"word vectors: fixed, N(0, {SPREAD}²), seed {VECTOR_SEED}; the public code takes GloVe's",),
     )
+
+
+def distilled_examples(corpus: Corpus, config: Config, talks: Conversations) -> Pool:
+    """Every turn, the request included, with its item; the published loss has no example of the request alone."""
+    items = {item: number for number, item in enumerate(corpus.items)}
+    vectors = word_vectors(len(corpus.words), config.embedding)
+    pool = _pool(talks, turn_rows(talks), config, _index(corpus.words), vectors, items)
+    supervised = 1 - ends(talks).first.astype(np.float32)
+    return with_rows(pool, lambda chosen: {SUPERVISED: supervised.take(chosen)})
+
+
+def histories(corpus: Corpus, config: Config, talks: Conversations) -> Pool:
+    """The same rows without the item."""
+    return _pool(talks, turn_rows(talks), config, _index(corpus.words), word_vectors(len(corpus.words), config.embedding))
 
 
 def turn_encoder(assets: RecommenderAssets, config: Config) -> TurnEncoder:
@@ -106,7 +119,7 @@ def turn_encoder(assets: RecommenderAssets, config: Config) -> TurnEncoder:
         None,
         turn,
         lambda talk, t: t + 1 > config.facts,
-        lambda given: _pool(talks := ConversationsInMemory(given), turn_rows(talks), config, index, vectors, None),
+        lambda given: _pool(talks := ConversationsInMemory(given), turn_rows(talks), config, index, vectors),
         index.ids.__contains__,
     )
 
@@ -116,9 +129,17 @@ def _index(words: Sequence[str]) -> Index:
 
 
 def _pool(
-    talks: Conversations, rows: States, config: Config, index: Index, vectors: np.ndarray, items: Mapping[str, int] | None
+    talks: Conversations,
+    rows: States,
+    config: Config,
+    index: Index,
+    vectors: np.ndarray,
+    items: Mapping[str, int] | None = None,
+    sizes: Iterable[np.ndarray] | None = None,
 ) -> Pool:
-    """The states ``rows`` of conversations; with ``items`` each has its target."""
+    """The states ``rows`` of conversations; with ``items`` each has its target. sizes: lengths of text and question, known
+    without encoding.
+    """
     slots = config.facts
     fields = (list, list, list) if items is None else (list, list, list, int)
     states = Encoded(
@@ -136,6 +157,6 @@ def _pool(
         }
         return batch if items is None else batch | {"target": sought[0].astype(np.int32)}
 
-    lengths = kinds_of([states.lengths()[:, [0, 2]]] if items is None else turn_lengths(talks, slots), len(rows))
+    lengths = kinds_of([states.lengths()[:, [0, 2]]] if sizes is None else sizes, len(rows))
     useful = np.array([sum(size) for size in lengths.table], np.uint16)[lengths.code]
     return Pool(lengths, make, useful, sum, np.broadcast_to(1.0, len(rows)))

@@ -22,14 +22,16 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from cr_jax.data.examples.distilled import SUPERVISED
 from cr_jax.models.dmn.config import FIELDS, Config, configure
-from cr_jax.models.dmn.examples import examples, turn_encoder
+from cr_jax.models.dmn.examples import distilled_examples, examples, histories, turn_encoder
 from cr_jax.models.dmn.layers import EpisodicMemory, InputModule, answer
 from cr_jax.models.dmn.paper_count import with_optimizer
-from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
+from cr_jax.models.spec import ConversationalModel, Distillable, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import Module, PublicNames, name_scopes
 from cr_jax.nn.optimizers import tf_adam
 from cr_jax.nn.quantised import in_type
+from cr_jax.nn.soft_targets import mean_over
 from cr_jax.nn.tf_gru import gru_names, until
 from cr_jax.records import Workload, bucket
 
@@ -58,15 +60,25 @@ def build(config: Config, rngs: nnx.Rngs) -> DMN:
 
 def loss(model: DMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[str, Array]]:
     """Mean cross-entropy + ½·l2·Σw² over W1, w2 and w_a (its factors or centroids); ``key`` is unused (no dropout)."""
+    return with_logits(model, batch, key)[:2]
+
+
+def with_logits(model: DMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+    """The loss and its parts, and the items' logits. supervised [B]: the rows whose cross-entropy counts; absent: all."""
     del key
     logits = model(batch["text"], batch["ends"], batch["question"])
-    cross_entropy = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, batch["target"]))
+    cross_entropy = mean_over(optax.softmax_cross_entropy_with_integer_labels(logits, batch["target"]), batch.get(SUPERVISED))
     gate = model.episodic.gate
     squares = [jnp.sum(jnp.square(w[...])) for w in (gate.w1, gate.w2, *model.answer.kernels())]
     regulariser = model.config.l2 * sum(squares) / 2
     hits = jnp.mean(jnp.argmax(logits, axis=-1) == batch["target"])
     metrics = {"cross_entropy": cross_entropy, "regulariser": regulariser, "accuracy": hits}
-    return cross_entropy + regulariser, metrics
+    return cross_entropy + regulariser, metrics, {"items": logits[:, : model.config.items]}
+
+
+def teacher(model: DMN, side: None, history: dict[str, Array]) -> dict[str, Array]:
+    """The items' logits."""
+    return {"items": replay(model, side, history)["item_scores"]}
 
 
 @jax.tree_util.register_dataclass
@@ -168,6 +180,16 @@ def batch_inputs(config: Config, work: Workload, batch: int) -> Inputs:
     }
 
 
+def distilled_inputs(config: Config, work: Workload, batch: int) -> Inputs:
+    """A training batch with the rows that the cross-entropy is taken of."""
+    return {**batch_inputs(config, work, batch), SUPERVISED: jax.ShapeDtypeStruct((batch,), jnp.float32)}
+
+
+def read_inputs(config: Config, work: Workload, batch: int) -> Inputs:
+    """A training batch without targets."""
+    return {name: one for name, one in batch_inputs(config, work, batch).items() if name != "target"}
+
+
 def utterance_inputs(config: Config, work: Workload, t: int, batch: int) -> Inputs:
     """Sentence t, its length and the question."""
     return {
@@ -223,6 +245,8 @@ def objectives(config: Config) -> tuple[Objective, ...]:
     )
 
 
+DISTILLABLE = Distillable(distilled_examples, histories, distilled_inputs, read_inputs, with_logits, teacher)
+
 SPEC = Spec(
     name="dmn",
     title="DMN",
@@ -252,5 +276,5 @@ SPEC = Spec(
     published=published,
     paper_count=lambda config, trainable: with_optimizer(trainable) if config.weights == "float32" else None,
     scores_subset=False,
-    training=Training((Stage(("answer",), steps=100_000),), examples, turn_encoder),
+    training=Training((Stage(("answer",), steps=100_000),), examples, turn_encoder, distillation={"answer": DISTILLABLE}),
 )

@@ -11,6 +11,7 @@ share a row of the user table; the table keeps its published size.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from cr_jax.data.conversation import Conversation
 from cr_jax.data.conversations import Conversations, ConversationsInMemory
 from cr_jax.data.corpus import PARTS, Corpus
+from cr_jax.data.examples.distilled import SUPERVISED, ends, with_rows, with_whole
 from cr_jax.data.examples.pool import Arrays, Examples, Index, Pool, Shape, padded, ranking, turn_rows
 from cr_jax.data.examples.states import Encoded, Later, States, alike, counts, sums
 from cr_jax.data.examples.turn_encoder import TurnEncoder
@@ -96,24 +98,22 @@ def examples(corpus: Corpus, config: MmnConfig, seed: int) -> Examples:
     del seed  # Negatives are drawn from the pipeline's generator.
     if not corpus.conversations["train"]:
         raise BadConfig(f"{corpus.dataset.name}: mmn reads turns of aspect and value; legal: aspect-value conversations")
-    index = _index(corpus.words, config)
-    items = {item: number for number, item in enumerate(corpus.items)}
-    aspects = {aspect: number for number, aspect in enumerate(corpus.aspects)}
-    items_by_user = ItemsByUser.of(corpus.conversations["train"], corpus.users)
-    users = user_rows(items_by_user) if isinstance(config, PmmnConfig) else None
-    for name, wanted in (("items", len(items)), ("aspects", len(aspects)), ("users", len(users or ()))):
+    known, train = _Known.of(corpus, config), corpus.conversations["train"]
+    users, row = known.users, known.row
+    for name, wanted in (("items", len(known.items)), ("aspects", len(known.aspects)), ("users", len(users or ()))):
         if getattr(config, name, wanted) < wanted:
             raise BadConfig(f"{name}={getattr(config, name)}: legal: {wanted} or more, those of the conversations")
-    if config.question_items > len(items):
-        raise BadConfig(f"question_items={config.question_items}: legal: 1 to {len(items)}, the items of the conversations")
-    row, side = None if users is None else users.__getitem__, _items(corpus, config, index)
+    if config.question_items > len(known.items):
+        raise BadConfig(f"question_items={config.question_items}: legal: 1 to {len(known.items)}, the items of the conversations")
     bare = sum(not corpus.descriptions[item] for item in corpus.items)
     return Examples(
-        pools={"joint": _training(corpus, config, index, items, aspects, items_by_user, row, side)},
-        items=side,
+        pools={
+            "joint": _training(train, States(train, short=1), known, config, words_read(train, known.index, config.query_words))
+        },
+        items=known.side,
         rankings=Later(
             {
-                part: lambda talks=talks: ranking(_histories(talks, row, index, config), talks, items, aspects)
+                part: lambda talks=talks: ranking(_histories(talks, row, known.index, config), talks, known.items, known.aspects)
                 for part in PARTS[1:]
                 if (talks := corpus.conversations[part])
             }
@@ -128,35 +128,71 @@ def examples(corpus: Corpus, config: MmnConfig, seed: int) -> Examples:
                     f"with fewer than {KNOWN_FROM} training conversations share one"
                 ]
             ),
-            f"{bare} of {len(items)} items have no description: no training text names them",
+            f"{bare} of {len(known.items)} items have no description: no training text names them",
         ),
     )
 
 
-def _training(
-    corpus: Corpus,
-    config: MmnConfig,
-    index: Index,
-    items: Mapping[str, int],
-    aspects: Mapping[str, int],
-    items_by_user: ItemsByUser,
-    row: Callable[[str], int] | None,
-    side: Arrays,
-) -> Pool:
-    """A prefix of each training conversation before each of its turns, with the negatives drawn for it."""
-    train = corpus.conversations["train"]
-    words, ends, aspect_words = (side[name] for name in ("words", "ends", "aspects"))
+def distilled_examples(corpus: Corpus, config: MmnConfig, talks: Conversations) -> Pool:
+    """Every state with the whole catalogue, the last one included, of which the published loss has no example: nothing is asked
+    after it.
+    """
+    known = _Known.of(corpus, config)
+    pool = _training(talks, turn_rows(talks), known, config)
+    supervised = 1 - ends(talks).last.astype(np.float32)
+    catalogue = {f"catalogue_{name}": array for name, array in known.side.items()}
+    return with_whole(with_rows(pool, lambda chosen: {SUPERVISED: supervised.take(chosen)}), **catalogue)
+
+
+def histories(corpus: Corpus, config: MmnConfig, talks: Conversations) -> Pool:
+    """The same rows as queries."""
+    known = _Known.of(corpus, config)
+    return _histories(talks, known.row, known.index, config)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Numbers of items, aspects and users, the items of each user's training conversations, and the item side's inputs."""
+
+    index: Index
+    items: Mapping[str, int]
+    aspects: Mapping[str, int]
+    items_by_user: ItemsByUser
+    users: Mapping[str, int] | None
+    side: Arrays
+
+    @classmethod
+    def of(cls, corpus: Corpus, config: MmnConfig) -> "_Known":
+        items, aspects = ({text: number for number, text in enumerate(texts)} for texts in (corpus.items, corpus.aspects))
+        items_by_user = ItemsByUser.of(corpus.conversations["train"], corpus.users)
+        users = user_rows(items_by_user) if isinstance(config, PmmnConfig) else None
+        index = _index(corpus.words, config)
+        return cls(index, items, aspects, items_by_user, users, _items(corpus, config, index))
+
+    @property
+    def row(self) -> Callable[[str], int] | None:
+        """A user's row of the user table; ``None`` in MMN."""
+        return None if self.users is None else self.users.__getitem__
+
+
+def _training(talks: Conversations, rows: States, known: _Known, config: MmnConfig, useful: np.ndarray | None = None) -> Pool:
+    """The prefixes ``rows``, each before its next turn, with the negatives drawn for it. A prefix without a next turn repeats its
+    last aspect. useful: known words in each window; ``None``: counted from the windows.
+    """
+    items, aspects = known.items, known.aspects
+    words, ends, aspect_words = (known.side[name] for name in ("words", "ends", "aspects"))
     common = {"common_words": words[: config.question_items], "common_ends": ends[: config.question_items]}
 
     @lru_cache(maxsize=USERS_KEPT)
     def theirs(user: str) -> frozenset[int]:
-        return frozenset(items[item] for item in items_by_user[user])
+        return frozenset(items[item] for item in known.items_by_user[user])
 
     def state(talk: Conversation, t: int) -> tuple[list[int], int, int, str, tuple[int, ...]]:
         asked = tuple({aspects[turn.aspect] for turn in talk.turns})
-        return _window(talk, t, index, config.query_words), items[talk.item], aspects[talk.turns[t].aspect], talk.user, asked
+        following = talk.turns[min(t, len(talk.turns) - 1)].aspect
+        return _window(talk, t, known.index, config.query_words), items[talk.item], aspects[following], talk.user, asked
 
-    states = Encoded(train, States(train, short=1), state, list, int, int, str, tuple)
+    states = Encoded(talks, rows, state, list, int, int, str, tuple)
 
     def make(chosen: np.ndarray, shape: Shape, rng: np.random.Generator) -> Arrays:
         del shape
@@ -173,9 +209,10 @@ def _training(
             "positive_aspect": aspect_words.take(asked),
             "negative_aspect": aspect_words.take(unasked),
         }
-        return batch | _users(row, speakers)
+        return batch | _users(known.row, speakers)
 
-    return _pool(words_read(train, index, config.query_words), make, config, tuple(common))
+    useful = states.lengths()[:, 0].astype(np.uint16) if useful is None else useful
+    return _pool(useful, make, config, tuple(common))
 
 
 def turn_encoder(assets: RecommenderAssets, config: MmnConfig) -> TurnEncoder:

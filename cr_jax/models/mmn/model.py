@@ -14,6 +14,7 @@ I items, N items whose memories are averaged, A aspects, E embedding, H hidden.
 """
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import jax
@@ -21,15 +22,17 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from cr_jax.data.examples.distilled import SUPERVISED
 from cr_jax.errors import BadConfig
 from cr_jax.models.mmn.chunks import in_chunks
 from cr_jax.models.mmn.config import FIELDS, LONGEST_DESCRIPTION, MmnConfig, PmmnConfig, configure_mmn, configure_pmmn
-from cr_jax.models.mmn.examples import examples, turn_encoder
-from cr_jax.models.mmn.layers import MultiMemory, public_names
-from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
+from cr_jax.models.mmn.examples import distilled_examples, examples, histories, turn_encoder
+from cr_jax.models.mmn.layers import Answers, MultiMemory, public_names
+from cr_jax.models.spec import ConversationalModel, Distillable, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.nn.module import name_scopes
 from cr_jax.nn.optimizers import tf_adam
 from cr_jax.nn.quantised import in_type
+from cr_jax.nn.soft_targets import mean_over
 from cr_jax.records import Workload, bucket
 
 #: Most bytes of temporaries of a program at the published sizes, by phase: of ``precompute`` beside a
@@ -76,11 +79,37 @@ def loss(model: MMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[s
     and both heads, biases included; ``key`` is unused (no dropout).
     """
     del key
-    scored = model(batch)
+    return _published(model, model(batch), None)
+
+
+def _published(model: MMN, scored: Answers, supervised: Array | None) -> tuple[Array, dict[str, Array]]:
+    """The loss and its parts. supervised [B]: the rows whose ranking losses count; ``None``: all."""
     search, question = ranking_loss(scored.search.logits), ranking_loss(scored.question.logits)
     regulariser = model.config.l2 * model.regularised() / 2
     metrics = {"search": jnp.mean(search), "question": jnp.mean(question), "regulariser": regulariser}
-    return jnp.mean(search + question) + regulariser, metrics
+    return mean_over(search + question, supervised) + regulariser, metrics
+
+
+def with_logits(model: MMN, batch: dict[str, Array], key: Array) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+    """The loss and its parts, and the logits of the whole catalogue and of all aspects after the same queries.
+
+    batch: with the item side's inputs as ``catalogue_words``, ``catalogue_ends`` and ``catalogue_aspects``.
+    """
+    del key
+    scored = model(batch)
+    side = precompute(model, {name: batch[f"catalogue_{name}"] for name in ("words", "ends", "aspects")})
+    logits = answers(model, side, scored.query, batch.get("user"), lambda x: x)
+    return *_published(model, scored, batch[SUPERVISED]), _taught(logits)
+
+
+def teacher(model: MMN, side: Side, history: dict[str, Array]) -> dict[str, Array]:
+    """The logits of all items and of all aspects after a query."""
+    return _taught(answers(model, side, model.query(history["query"]), history.get("user"), lambda x: x))
+
+
+def _taught(logits: dict[str, Array]) -> dict[str, Array]:
+    # A logit is log p(item | query) + constant where the ranking loss is least, so that its softmax is the posterior.
+    return {"items": logits["item_scores"], "questions": logits["question_scores"]}
 
 
 def precompute(model: MMN, items: dict[str, Array]) -> Side:
@@ -91,19 +120,21 @@ def precompute(model: MMN, items: dict[str, Array]) -> Side:
     return Side(facts, model.episodic.gate.share(facts), aspects)
 
 
-def answers(model: MMN, side: Side, query: Float[Array, "B H"], users: Array | None) -> dict[str, Array]:
-    """Log-sigmoid scores of all items on the side and of all aspects."""
+def answers(
+    model: MMN, side: Side, query: Float[Array, "B H"], users: Array | None, score: Callable[[Array], Array] = jax.nn.log_sigmoid
+) -> dict[str, Array]:
+    """Scores of all items on the side and of all aspects. score: of a logit."""
     user, n = model.user(users), model.config.question_items
 
     def scores(part: tuple[Array, Array]) -> Array:
         facts, shares = part
-        return jax.nn.log_sigmoid(model.search_items(facts[None], shares[None], query, user)[1].logits)
+        return score(model.search_items(facts[None], shares[None], query, user)[1].logits)
 
     chunk = max(1, model.config.score_chunk // query.shape[0])
     items = in_chunks(scores, (side.facts, side.shares), chunk, axis=1)
     common = model.episodic(side.facts[None, :n], side.shares[None, :n], query).memory
     question = model.next_question(common, query, side.aspects[None], user)
-    return {"item_scores": items, "question_scores": jax.nn.log_sigmoid(question.logits)}
+    return {"item_scores": items, "question_scores": score(question.logits)}
 
 
 @jax.tree_util.register_dataclass
@@ -188,6 +219,14 @@ def batch_inputs(config: MmnConfig, work: Workload, batch: int) -> Inputs:
     }
 
 
+def distilled_inputs(config: MmnConfig, work: Workload, batch: int) -> Inputs:
+    """A training batch with the whole catalogue, and the rows that the ranking losses are taken of."""
+    catalogue = {
+        f"catalogue_{name}": one for name, one in item_inputs(config, dataclasses.replace(work, items_scored=None)).items()
+    }
+    return {**batch_inputs(config, work, batch), SUPERVISED: jax.ShapeDtypeStruct((batch,), jnp.float32), **catalogue}
+
+
 def history_inputs(config: MmnConfig, work: Workload, t: int, batch: int) -> Inputs:
     """The query window: of one length at every turn, because its padding is encoded."""
     del work, t
@@ -228,6 +267,15 @@ def objectives(config: MmnConfig) -> tuple[Objective, ...]:
     )
 
 
+DISTILLABLE = Distillable(
+    distilled_examples,
+    histories,
+    distilled_inputs,
+    lambda config, work, batch: history_inputs(config, work, work.turns, batch),
+    with_logits,
+    teacher,
+)
+
 MMN_SPEC = Spec(
     name="mmn",
     title="MMN",
@@ -259,7 +307,7 @@ MMN_SPEC = Spec(
     published=lambda config: public_names(users=isinstance(config, PmmnConfig)),
     paper_count=lambda config, trainable: trainable if config.weights == "float32" else None,
     scores_subset=True,
-    training=Training((Stage(("joint",), epochs=3),), examples, turn_encoder),
+    training=Training((Stage(("joint",), epochs=3),), examples, turn_encoder, distillation={"joint": DISTILLABLE}),
 )
 
 PMMN_SPEC = dataclasses.replace(

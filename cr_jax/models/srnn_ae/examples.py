@@ -94,9 +94,7 @@ def examples(corpus: Corpus, config: Config, seed: int) -> Examples:
         raise BadConfig(f"items={config.items}: legal: {len(corpus.items)}, the items of the data set")
     items = {item: number for number, item in enumerate(corpus.items)}
     texts = Texts(corpus.words, config.words)
-    dialogues = {
-        part: [*corpus.dialogues[part], *(from_conversation(talk) for talk in corpus.conversations[part])] for part in PARTS
-    }
+    dialogues = {part: _dialogues(corpus, part) for part in PARTS}
     merged = bool(corpus.conversations["train"])
     rated = {part: ratings_by_user(dialogues[part], items, merged) for part in PARTS}
     forms = np.array([form for talk in dialogues["train"] for form in talk.forms.values()])
@@ -141,6 +139,33 @@ def examples(corpus: Corpus, config: Config, seed: int) -> Examples:
             f"the answer 'did not say' is class {NOT_SAID}",
         ),
     )
+
+
+def distilled_dialogues(corpus: Corpus, config: Config, talks: Conversations) -> Pool:
+    """The sentiment network's training examples, for student and teacher; ``talks`` are not read."""
+    del talks
+    return sentiment_pool(Texts(corpus.words, config.words), _dialogues(corpus, "train"))
+
+
+def distilled_ratings(corpus: Corpus, config: Config, talks: Conversations) -> Pool:
+    """AutoRec's training examples; ``talks`` are not read."""
+    del config, talks
+    return ratings_pool(_training_ratings(corpus), len(corpus.items))
+
+
+def known_ratings(corpus: Corpus, config: Config, talks: Conversations) -> Pool:
+    """The same users with all of their training ratings as input."""
+    del config, talks
+    return ratings_pool(_training_ratings(corpus), len(corpus.items), lambda numbers, rng: np.ones(int(numbers.sum()), bool))
+
+
+def _dialogues(corpus: Corpus, part: str) -> list[Dialogue]:
+    return [*corpus.dialogues[part], *(from_conversation(talk) for talk in corpus.conversations[part])]
+
+
+def _training_ratings(corpus: Corpus) -> list[dict[int, float]]:
+    items = {item: number for number, item in enumerate(corpus.items)}
+    return list(ratings_by_user(_dialogues(corpus, "train"), items, bool(corpus.conversations["train"])).values())
 
 
 def _ranking(

@@ -19,12 +19,12 @@ from flax.typing import PathParts
 
 from cr_jax.data.examples.dialogue_columns import UTTERANCES, WORDS
 from cr_jax.errors import BadConfig
-from cr_jax.models.spec import ConversationalModel, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
+from cr_jax.models.spec import ConversationalModel, Distillable, Inputs, Objective, Positions, Spec, Stage, Training, expect_state
 from cr_jax.models.srnn_ae import input_shapes as shapes
 from cr_jax.models.srnn_ae import losses
 from cr_jax.models.srnn_ae.autorec import AutoRec, published_autorec
 from cr_jax.models.srnn_ae.config import FIELDS, Config, configure, layer_sizes
-from cr_jax.models.srnn_ae.examples import examples, turn_encoder
+from cr_jax.models.srnn_ae.examples import distilled_dialogues, distilled_ratings, examples, known_ratings, turn_encoder
 from cr_jax.models.srnn_ae.hred_decoder import SwitchingDecoder, published_decoder
 from cr_jax.models.srnn_ae.hrnn import HEADS, HRNN, Sentiment, published_heads, published_hrnn
 from cr_jax.models.srnn_ae.recommender import ConversationState, DialogueRecommender
@@ -181,6 +181,28 @@ def _turn(model: DialogueRecommender, side: None, state: ConversationState, new:
     return model.turn(state, new)
 
 
+DISTILLABLE = {
+    "sentiment": Distillable(
+        distilled_dialogues,
+        distilled_dialogues,
+        _sentiment_inputs,
+        _sentiment_inputs,
+        losses.sentiment_with_heads,
+        losses.teach_heads,
+        every_turn=False,
+    ),
+    "autorec": Distillable(
+        distilled_ratings,
+        known_ratings,
+        _autorec_inputs,
+        _autorec_inputs,
+        losses.autorec_with_ratings,
+        losses.teach_ratings,
+        values={"ratings": "observed"},
+        every_turn=False,
+    ),
+}
+
 SPEC = Spec(
     name="srnn-ae",
     title="sRNN-AE (hierarchical sentiment network and AutoRec)",
@@ -226,5 +248,6 @@ SPEC = Spec(
         examples,
         turn_encoder,
         {"sentiment": losses.classify, "autorec": losses.reconstruct},
+        DISTILLABLE,
     ),
 )
