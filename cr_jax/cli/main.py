@@ -25,6 +25,7 @@ from cr_jax.cli import (
     paper,
     profile,
     recommend,
+    remedy,
     streams,
     targets,
     train,
@@ -54,6 +55,7 @@ distil.register(app)
 new_model.register(app)
 merge.register(app)
 recommend.register(app)
+remedy.register(app)
 estimate.register(app)
 targets.register(app)
 bench.register(app)

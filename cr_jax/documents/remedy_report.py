@@ -78,7 +78,7 @@ class NonInferiorityTest(Block):
 
 
 class CountedTurn(Block):
-    """A turn answered for one user, on average over the turns of the data set's conversations."""
+    """The last turn, answered for one user with the state of the turns before; replayed: from the whole conversation."""
 
     parameters: Annotated[Count | None, Meta(description="Trainable and frozen; null: no model.")]
     weight_bytes: Annotated[Count | None, Meta(description="Of the parameters as they are held.")]
@@ -130,7 +130,7 @@ class MakingCosts(Block):
 class BreakEven(Block):
     """The first number of turns whose saving against the teacher's turn exceeds what the variant took to make."""
 
-    unit: Literal["flop", "seconds", "usd"]
+    unit: Literal["flop", "seconds"]
     device: Annotated[str | None, Meta(description="null: FLOPs, which no device changes.")]
     with_teacher: Annotated[bool, Meta(description="Whether the teacher's own training is among the costs.")]
     cost: NonNegative | None

@@ -10,7 +10,7 @@ from cr_jax.documents.remedy_report import BreakEven
 def turns_to_pay(cost: float, saving: float) -> float:
     """The first whole number N of turns with N * ``saving`` > ``cost``; infinite where a turn saves nothing.
 
-    Both in one unit: FLOPs, seconds or dollars. Raises ``ValueError`` for a negative or unknown cost.
+    Both in one unit. Raises ``ValueError`` for a negative or unknown cost.
     """
     if not (math.isfinite(cost) and cost >= 0 and math.isfinite(saving)):
         raise ValueError(f"cost={cost}, saving={saving}: legal: finite numbers, a cost of 0 or more")
@@ -19,7 +19,7 @@ def turns_to_pay(cost: float, saving: float) -> float:
     return Fraction(cost) // Fraction(saving) + 1  # without the rounding of a quotient of floats
 
 
-Unit = Literal["flop", "seconds", "usd"]
+Unit = Literal["flop", "seconds"]
 
 
 def break_even(

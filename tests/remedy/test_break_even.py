@@ -36,7 +36,7 @@ def test_what_is_no_cost_is_refused(cost, saving):
 
 
 def test_a_row_says_what_is_not_known():
-    assert break_even("usd", "h100", True, None, 3, 1).reason == "the cost of making it is not known in usd"
+    assert break_even("flop", None, True, None, 3, 1).reason == "the cost of making it is not known in flop"
     row = break_even("seconds", "cpu", False, 12, None, 1)
     assert (row.saving_per_turn, row.turns) == (None, None)
     assert break_even("seconds", "cpu", False, 12, 3, 1).turns == 7

@@ -83,7 +83,7 @@ def _drawn(rng, shared, of_seeds, of_users, loss):
         users = np.repeat(fixed if shared else rng.choice(400, 80, replace=False), rng.integers(1, 4, 80))
         teacher = level[users] + rng.normal(0, 0.05, len(users))
         change = rng.normal(0, of_seeds) + effect[users] + rng.normal(0, 0.1, len(users))
-        seeds.append(Pairs(teacher + change - loss, teacher, users.astype(str)))
+        seeds.append(Pairs(teacher + change - loss, teacher, [str(user) for user in users]))
     return seeds
 
 
