@@ -108,5 +108,5 @@ def notes(request: RemedyRequest) -> tuple[str, ...]:
     """Lines of the report."""
     lines = ["a seed draws the split, the first weights and the order of batches; a student shares its teacher's split"]
     if len(request.seeds) < 5:
-        lines.append(f"{len(request.seeds)} seeds: non-inferiority is not decided by fewer than five")
+        lines.append(f"non-inferiority is not decided by fewer than five seeds; here: {len(request.seeds)}")
     return tuple(lines)
