@@ -7,6 +7,7 @@ import jax
 import pytest
 import tiny
 
+from cr_jax.distillation import Distillation
 from cr_jax.models import spec as specs
 from cr_jax.profiling.pipeline import configure
 from cr_jax.profiling.request import Request
@@ -36,6 +37,7 @@ CHANGES = {
     "precision": "highest",
     "dtype": "bfloat16",
     "batches": {"joint": BATCH},
+    "distillation": Distillation(2.0, 0.5, (plain(tiny.case("mmn").config),), on_the_fly=True),
 }
 #: Fields that another program does not follow from, and why.
 NO_PROGRAM = {
